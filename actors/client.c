@@ -1,0 +1,165 @@
+//  client.c - one WebSocket connection of the gateway
+
+#include "client.h"
+#include <netinet/tcp.h>
+
+
+//  --------------------------------------------------------------------------
+//  In
+
+static rk_client_input_t
+s_input_binary (rk_slice_t message, rk_frames_t *frames)
+{
+    uint32_t length;
+    if (message.size < sizeof (length))
+        return RK_CLIENT_BAD_BINARY;
+    memcpy (&length, message.data, sizeof (length));
+    length = ntohl (length);
+    message.data += sizeof (length);
+    message.size -= sizeof (length);
+    if (length == 0 || length > message.size)
+        return RK_CLIENT_BAD_BINARY;
+    rk_frames_add (frames, message.data, length);
+    if (length < message.size)
+        rk_frames_add (frames, message.data + length, message.size - length);
+    return RK_CLIENT_WHOLE;
+}
+
+
+static rk_client_input_t
+s_input_whole (rk_client_t *self, rk_slice_t message, rk_frames_t *frames)
+{
+    if (message.size == 0)
+        return RK_CLIENT_EMPTY;
+    if (lws_frame_is_binary (self->wsi))
+        return s_input_binary (message, frames);
+    rk_frames_add (frames, message.data, message.size);
+    return RK_CLIENT_WHOLE;
+}
+
+
+rk_client_input_t
+rk_client_input (rk_client_t *self, rk_slice_t piece, size_t limit, rk_frames_t *frames)
+{
+    bool whole = lws_is_final_fragment (self->wsi) && !lws_remaining_packet_payload (self->wsi);
+    if (!self->rx && !self->rx_skip && whole && piece.size <= limit)
+        return s_input_whole (self, piece, frames);    //  The common case: no copy here
+
+    if (!self->rx_skip && self->rx_size + piece.size <= limit) {
+        self->rx = (char *) realloc (self->rx, self->rx_size + piece.size + 1);
+        assert (self->rx);
+        memcpy (self->rx + self->rx_size, piece.data, piece.size);
+        self->rx_size += piece.size;
+    }
+    else
+        self->rx_skip = true;
+    if (!whole)
+        return RK_CLIENT_PART;
+
+    rk_client_input_t input = RK_CLIENT_TOO_LARGE;
+    if (!self->rx_skip)
+        input = s_input_whole (self, (rk_slice_t) {self->rx, self->rx_size}, frames);
+    free (self->rx);
+    self->rx = NULL;
+    self->rx_size = 0;
+    self->rx_skip = false;
+    return input;
+}
+
+
+//  --------------------------------------------------------------------------
+//  Out
+
+int
+rk_client_push (rk_client_t *self, rk_frames_t *frames, size_t first, size_t limit)
+{
+    rk_frames_t out;
+    out.count = 0;
+    for (size_t nbr = first; nbr < frames->count; nbr++)
+        rk_frames_share (&out, &frames->part[nbr]);
+    rk_parcel_t *parcel = rk_parcel_new (&out);
+    if (self->queue.bytes + parcel->bytes > limit) {
+        rk_parcel_destroy (&parcel);
+        return -1;
+    }
+    rk_queue_push (&self->queue, parcel);
+    return 0;
+}
+
+
+static unsigned char *
+s_reserve (rk_client_buffer_t *buffer, size_t size)
+{
+    if (size + LWS_PRE > buffer->room) {
+        buffer->room = size + LWS_PRE + 4096;
+        buffer->data = (unsigned char *) realloc (buffer->data, buffer->room);
+        assert (buffer->data);
+    }
+    return buffer->data + LWS_PRE;
+}
+
+
+//  Text when there is only content; else length, content, attachments as one binary message.
+
+static int
+s_write (rk_client_t *self, rk_parcel_t *parcel, rk_client_buffer_t *buffer)
+{
+    bool binary = parcel->count > 1;
+    size_t size = binary ? sizeof (uint32_t) : 0;
+    for (size_t nbr = 0; nbr < parcel->count; nbr++)
+        size += zmq_msg_size (&parcel->part[nbr]);
+    unsigned char *data = s_reserve (buffer, size), *at = data;
+    if (binary) {
+        uint32_t length = htonl ((uint32_t) zmq_msg_size (&parcel->part[0]));
+        memcpy (at, &length, sizeof (length));
+        at += sizeof (length);
+    }
+    for (size_t nbr = 0; nbr < parcel->count; nbr++) {
+        size_t length = zmq_msg_size (&parcel->part[nbr]);
+        memcpy (at, zmq_msg_data (&parcel->part[nbr]), length);
+        at += length;
+    }
+    return lws_write (self->wsi, data, size, binary ? LWS_WRITE_BINARY : LWS_WRITE_TEXT);
+}
+
+
+static void
+s_cork (rk_client_t *self, int on)
+{
+    setsockopt (lws_get_socket_fd (self->wsi), IPPROTO_TCP, TCP_CORK, &on, sizeof (on));
+}
+
+
+int
+rk_client_flush (rk_client_t *self, rk_client_buffer_t *buffer)
+{
+    int count = 0;
+    bool cork = self->queue.count > 1;    //  Each lws_write is a send (): join them on the wire
+    if (cork)
+        s_cork (self, 1);
+    while (self->queue.head && !lws_partial_buffered (self->wsi)) {
+        rk_parcel_t *parcel = rk_queue_pop (&self->queue);
+        int rc = s_write (self, parcel, buffer);
+        rk_parcel_destroy (&parcel);
+        if (rc < 0)
+            return -1;
+        count++;
+    }
+    if (cork)
+        s_cork (self, 0);
+    if (self->queue.head || self->close_code)
+        lws_callback_on_writable (self->wsi);
+    return count;
+}
+
+
+void
+rk_client_clear (rk_client_t *self)
+{
+    rk_queue_clear (&self->queue);
+    free (self->rx);
+    self->rx = NULL;
+    free ((char *) self->key.data);
+    self->key.data = NULL;
+    self->key.size = 0;
+}

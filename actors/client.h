@@ -1,0 +1,57 @@
+//  client.h - one WebSocket connection of the gateway: what comes in pieces, what waits to go
+//  out. It knows libwebsockets and nothing of ZeroMQ's sockets.
+
+#ifndef CLIENT_H
+#define CLIENT_H
+
+#include "rk.h"
+#include <libwebsockets.h>
+
+typedef struct rk_client {
+    rk_slice_t key;         //  CID; owned. Empty while the connection is plain HTTP
+    struct lws *wsi;        //  Not owned
+    size_t app;             //  Which app server works for it
+    char *rx;               //  Pieces of a message until it is whole
+    size_t rx_size;         //  bytes
+    bool rx_skip;           //  It became too large: skip the rest of it
+    rk_queue_t queue;       //  Messages to the client
+    bool dirty;             //  It is in the gateway's list of those to flush
+    bool stalled;           //  We don't read from it until there is room upstream
+    uint16_t close_code;    //  RFC 6455, 7.4; not 0: close it when the queue is out
+    const char *close_why;
+    struct rk_client *next_dirty;
+    struct rk_client *next_stalled;
+} rk_client_t;
+
+//  One for all clients of a gateway; grows to the largest message. Free its data.
+typedef struct {
+    unsigned char *data;
+    size_t room;
+} rk_client_buffer_t;
+
+typedef enum {
+    RK_CLIENT_PART,         //  More of the message is to come
+    RK_CLIENT_WHOLE,        //  frames holds content [attachment]
+    RK_CLIENT_TOO_LARGE,    //  The message was skipped
+    RK_CLIENT_EMPTY,        //  A message without bytes
+    RK_CLIENT_BAD_BINARY    //  A binary frame that isn't length, JSON, attachment
+} rk_client_input_t;
+
+//  Takes a piece as libwebsockets hands it over; limit is the largest message in bytes.
+//  On RK_CLIENT_WHOLE the message's parts are appended to frames.
+rk_client_input_t rk_client_input (rk_client_t *self, rk_slice_t piece, size_t limit,
+                                   rk_frames_t *frames);
+
+//  Queue content and attachments, the parts of frames from first on, sharing their bytes. Returns -1
+//  when more than limit bytes would wait.
+int rk_client_push (rk_client_t *self, rk_frames_t *frames, size_t first, size_t limit);
+
+//  Write what waits, as much as the connection takes; one packet for many messages. Returns
+//  the number of messages written, -1 when the connection is broken. Asks libwebsockets to
+//  call back when something is left. The buffer is a place to put the header in front.
+int rk_client_flush (rk_client_t *self, rk_client_buffer_t *buffer);
+
+//  Free what it holds, not the object, which is libwebsockets' own memory.
+void rk_client_clear (rk_client_t *self);
+
+#endif

@@ -1,0 +1,443 @@
+//  config.c - the configuration: every key, its default and its limits
+//
+//  A file in ZPL (RFC 4/ZPL, read by zconfig) over the defaults in the table below, and
+//  KEY=VALUE settings over both. An unknown key or a wrong value is an error with its line.
+
+#include "config.h"
+
+struct rk_config {
+    zconfig_t *root;
+    char *file;
+    char *text;    //  The file's bytes; for finding a line's number
+};
+
+const rk_config_key_t rk_config_keys[] = {
+    {"server/drain", 'i', "10000", 0, 600000, "msec that SIGTERM waits for what is in flight"},
+    {"server/restarts", 'i', "5", 0, 1000, "restarts of one actor within a minute before giving up"},
+    {"server/backoff", 'i', "100", 1, 60000, "msec before the first restart; doubles each time, to 10 s"},
+    {"server/debug", 'b', "0", 0, 1, "debug lines in the log; SIGUSR2 makes an actor fail for a test"},
+
+    {"gateway/enabled", 'b', "1", 0, 1, "run a gateway in this process"},
+    {"gateway/id", 's', "gw1", 0, 0, "the gateway's name, the first part of each CID; unique in the system"},
+    {"gateway/listen", 'a', "127.0.0.1:8080", 0, 0, "HTTP and WebSocket; port 0 takes any free one"},
+    {"gateway/web", 's', "web", 0, 0, "folder of the chat page"},
+    {"gateway/message", 'i', "1048576", 1024, 67108864, "bytes of one client message with its attachment"},
+    {"gateway/connections", 'i', "10000", 1, 1000000, "client connections in all"},
+    {"gateway/queue", 'i', "1048576", 4096, 1073741824, "bytes waiting for one client before it is closed as too slow"},
+    {"gateway/ping", 'i', "25", 1, 3600, "seconds of silence before a client is pinged"},
+    {"gateway/pong", 'i', "20", 1, 3600, "seconds it then has to answer"},
+    {"gateway/app/*/upstream", 's', "", 0, 0, "where an app server takes frames from gateways"},
+    {"gateway/app/*/downstream", 's', "", 0, 0, "where it sends frames to gateways"},
+
+    {"app/enabled", 'b', "1", 0, 1, "run an app server in this process"},
+    {"receiver/upstream", 'e', "tcp://127.0.0.1:7001", 0, 0, "gateways of other processes push frames here"},
+    {"receiver/queue", 'i', "10000", 16, 10000000, "frames waiting in the receiver"},
+    {"receiver/message", 'i', "67108864", 1024, 1073741824, "bytes of one part from a gateway; a longer one ends its connection"},
+    {"dispatcher/queue", 'i', "1000", 16, 10000000, "frames waiting in the dispatcher"},
+    {"worker/count", 'i', "0", 0, 256, "Lua workers; 0 is one a core"},
+    {"worker/queue", 'i', "2000", 16, 1000000, "messages that one worker holds: credit of the dispatcher"},
+    {"worker/waiting", 'i', "1000", 1, 100000, "handlers of one worker that may wait for a store at once"},
+    {"worker/timeout", 'i', "5000", 10, 600000, "msec until a handler's call is answered with a time-out"},
+    {"sender/downstream", 'e', "tcp://127.0.0.1:7002", 0, 0, "gateways of other processes get their frames here"},
+    {"sender/queue", 'i', "10000", 16, 10000000, "frames waiting in the sender"},
+    {"sender/backlog", 'i', "20000", 16, 10000000, "frames kept for one gateway that is away or slow"},
+    {"sender/keep", 'i', "30000", 100, 3600000, "msec they are kept before they count as undelivered"},
+    {"sender/ping", 'i', "2000", 50, 600000, "msec between pings of a gateway; three without an answer and it is away"},
+
+    {"lua/core", 's', "lua/core", 0, 0, "folder of the worker's own Lua files"},
+    {"lua/app", 's', "lua/app", 0, 0, "folder of handlers"},
+    {"lua/instructions", 'i', "10000000", 1000, 1000000000000, "Lua instructions of one message"},
+    {"lua/time", 'i', "500", 1, 600000, "msec that one message may run, waiting not counted"},
+    {"lua/memory", 'i', "134217728", 4194304, 68719476736, "bytes of one worker's Lua state"},
+    {"lua/message", 'i', "33554432", 65536, 68719476736, "bytes that one message may add to it"},
+    {"lua/depth", 'i', "32", 2, 200, "nesting of JSON"},
+
+    {"chat/durability", 'c', "stored", 0, 0, "stored|relayed: a chat is answered when it is committed, or when it is handed on"},
+    {"chat/page", 'i', "100", 1, 10000, "messages in one answer of history and in one piece of redelivery"},
+    {"store/driver", 'c', "sqlite", 0, 0, "sqlite: engine for messages, groups and cursors"},
+    {"store/path", 's', "var/rookery.db", 0, 0, "file of the SQLite database"},
+    {"store/queue", 'i', "10000", 16, 10000000, "calls waiting for the store"},
+    {"store/batch", 'i', "500", 1, 100000, "calls that share one commit at the most"},
+
+    {"auth/mode", 'c', "open", 0, 0, "open|token: anybody may bind as anybody, or with a signed token only"},
+    {"auth/secret", 's', "", 0, 0, "key of the tokens, HS256; at least 32 bytes"},
+    {NULL, 0, NULL, 0, 0, NULL},
+};
+
+
+//  --------------------------------------------------------------------------
+//  Finding a key's row and a value's line
+
+//  True when path fits pattern, where '*' stands for one name.
+
+static bool
+s_path_fits (const char *path, const char *pattern)
+{
+    while (*pattern) {
+        if (*pattern == '*') {
+            if (!*path || *path == '/')
+                return false;
+            while (*path && *path != '/')
+                path++;
+            pattern++;
+        }
+        else if (*pattern++ != *path++)
+            return false;
+    }
+    return !*path;
+}
+
+
+static const rk_config_key_t *
+s_key_find (const char *path)
+{
+    const rk_config_key_t *key = rk_config_keys;
+    while (key->path && !s_path_fits (path, key->path))
+        key++;
+    return key->path ? key : NULL;
+}
+
+
+//  True when path is a section: some key lies below it.
+
+static bool
+s_is_section (const char *path)
+{
+    for (const rk_config_key_t *key = rk_config_keys; key->path; key++) {
+        char *pattern = strdup (key->path);
+        for (char *slash = strrchr (pattern, '/'); slash; slash = strrchr (pattern, '/')) {
+            *slash = 0;
+            if (s_path_fits (path, pattern)) {
+                free (pattern);
+                return true;
+            }
+        }
+        free (pattern);
+    }
+    return false;
+}
+
+
+//  zconfig keeps no line numbers, but items come in the order of their lines: the item
+//  number nbr (from 1) stands in the nbr-th line that is neither empty nor a comment.
+
+static int
+s_line_of_item (const char *text, int nbr)
+{
+    int line = 0;
+    while (text && *text) {
+        line++;
+        const char *start = text + strspn (text, " \t\r");
+        if (*start && *start != '\n' && *start != '#' && --nbr == 0)
+            return line;
+        text = strchr (text, '\n');
+        if (text)
+            text++;
+    }
+    return 0;
+}
+
+
+//  --------------------------------------------------------------------------
+//  Checking values
+
+static char *
+s_check_int (const rk_config_key_t *key, const char *value)
+{
+    char *end;
+    errno = 0;
+    long long number = strtoll (value, &end, 10);
+    if (*value && !*end && errno == 0 && number >= key->least && number <= key->most)
+        return NULL;
+    return zsys_sprintf ("must be a whole number from %lld to %lld (%s)",
+                         (long long) key->least, (long long) key->most, key->help);
+}
+
+
+static char *
+s_check_choice (const rk_config_key_t *key, const char *value)
+{
+    size_t length = strcspn (key->help, ":");
+    size_t size = strlen (value);
+    for (const char *word = key->help; word < key->help + length;) {
+        size_t span = strcspn (word, "|:");
+        if (size == span && memcmp (word, value, size) == 0)
+            return NULL;
+        word += span + 1;
+    }
+    return zsys_sprintf ("must be one of %.*s", (int) length, key->help);
+}
+
+
+static char *
+s_check_address (const char *value)
+{
+    const char *colon = strrchr (value, ':');
+    char *end = NULL;
+    long port = colon ? strtol (colon + 1, &end, 10) : -1;
+    if (colon && colon > value && colon[1] && !*end && port >= 0 && port <= 65535)
+        return NULL;
+    return strdup ("must be HOST:PORT, for example 127.0.0.1:8080");
+}
+
+
+static char *
+s_check_endpoint (const char *value)
+{
+    if (streq (value, "none"))
+        return NULL;
+    const char *start = strstr (value, "://");
+    if (start && start > value && start[3])
+        return NULL;
+    return strdup ("must be an endpoint such as tcp://127.0.0.1:7001, or none");
+}
+
+
+//  Returns NULL when the value fits, else a fresh text that says what would.
+
+static char *
+s_check_value (const rk_config_key_t *key, const char *value)
+{
+    switch (key->kind) {
+    case 'i':
+    case 'b':
+        return s_check_int (key, value);
+    case 'c':
+        return s_check_choice (key, value);
+    case 'a':
+        return s_check_address (value);
+    case 'e':
+        return s_check_endpoint (value);
+    default:
+        return NULL;
+    }
+}
+
+
+//  Checks one item of the file and those below it; nbr counts items as they come.
+
+static char *
+s_check_item (rk_config_t *self, zconfig_t *item, const char *path, int *nbr)
+{
+    int line = s_line_of_item (self->text, ++*nbr);
+    const rk_config_key_t *key = s_key_find (path);
+    const char *value = zconfig_value (item);
+    char *error = NULL;
+    if (!key && !s_is_section (path))
+        error = zsys_sprintf ("%s:%d: unknown key %s; config/rookery.cfg lists all keys",
+                              self->file, line, path);
+    else if (key) {
+        char *why = s_check_value (key, value ? value : "");
+        if (why)
+            error = zsys_sprintf ("%s:%d: %s = %s: %s", self->file, line, path,
+                                  value ? value : "", why);
+        zstr_free (&why);
+    }
+    for (zconfig_t *child = zconfig_child (item); child && !error; child = zconfig_next (child)) {
+        char *below = zsys_sprintf ("%s/%s", path, zconfig_name (child));
+        error = s_check_item (self, child, below, nbr);
+        zstr_free (&below);
+    }
+    return error;
+}
+
+
+//  --------------------------------------------------------------------------
+//  Reading
+
+static char *
+s_read_file (rk_config_t *self, const char *file)
+{
+    self->file = strdup (file);
+    zchunk_t *chunk = zchunk_slurp (file, 1024 * 1024);
+    if (!chunk)
+        return zsys_sprintf ("%s: can't be read: %s", file, strerror (errno));
+    self->text = zchunk_strdup (chunk);
+    zchunk_destroy (&chunk);
+    zconfig_destroy (&self->root);
+    self->root = zconfig_str_load (self->text);
+    if (!self->root)
+        return zsys_sprintf ("%s: not a ZPL file; config/rookery-minimal.cfg shows the form", file);
+
+    int nbr = 0;
+    char *error = NULL;
+    for (zconfig_t *item = zconfig_child (self->root); item && !error; item = zconfig_next (item))
+        error = s_check_item (self, item, zconfig_name (item), &nbr);
+    return error;
+}
+
+
+static char *
+s_put_setting (rk_config_t *self, const char *setting)
+{
+    const char *equals = strchr (setting, '=');
+    if (!equals)
+        return zsys_sprintf ("-s %s: must be KEY=VALUE", setting);
+    char *path = rk_slice_dup ((rk_slice_t) {setting, (size_t) (equals - setting)});
+    const rk_config_key_t *key = s_key_find (path);
+    char *why = key ? s_check_value (key, equals + 1)
+                    : strdup ("unknown key; config/rookery.cfg lists all keys");
+    char *error = why ? zsys_sprintf ("-s %s: %s", setting, why) : NULL;
+    if (!why)
+        zconfig_put (self->root, path, equals + 1);
+    zstr_free (&why);
+    free (path);
+    return error;
+}
+
+
+//  What no single value shows.
+
+static bool
+s_is_loopback (const char *address)
+{
+    return strncmp (address, "127.", 4) == 0 || strncmp (address, "localhost:", 10) == 0 ||
+           strncmp (address, "[::1]:", 6) == 0;
+}
+
+
+static char *
+s_check_together (rk_config_t *self)
+{
+    const char *listen = rk_config_str (self, "gateway/listen");
+    const char *id = rk_config_str (self, "gateway/id");
+    if (streq (rk_config_str (self, "auth/mode"), "token")) {
+        if (strlen (rk_config_str (self, "auth/secret")) < 32)
+            return strdup ("auth/secret: must have at least 32 bytes when auth/mode is token");
+    }
+    else if (!s_is_loopback (listen))
+        return zsys_sprintf ("gateway/listen = %s: with auth/mode = open only a loopback "
+                             "address is allowed; set auth/mode = token and auth/secret", listen);
+    if (!*id || strlen (id) > 32 || strpbrk (id, ". ,"))
+        return strdup ("gateway/id: must have 1 to 32 bytes without dot, comma and space");
+    if (!rk_config_int (self, "gateway/enabled") && !rk_config_int (self, "app/enabled"))
+        return strdup ("gateway/enabled and app/enabled are both 0: there is nothing to run");
+    return NULL;
+}
+
+
+rk_config_t *
+rk_config_new (const char *file, char **settings, char **error)
+{
+    rk_config_t *self = (rk_config_t *) zmalloc (sizeof (rk_config_t));
+    self->root = zconfig_new ("root", NULL);
+    *error = file ? s_read_file (self, file) : NULL;
+    for (size_t nbr = 0; settings && settings[nbr] && !*error; nbr++)
+        *error = s_put_setting (self, settings[nbr]);
+    if (!*error)
+        *error = s_check_together (self);
+    if (*error)
+        rk_config_destroy (&self);
+    return self;
+}
+
+
+void
+rk_config_destroy (rk_config_t **self_p)
+{
+    assert (self_p);
+    rk_config_t *self = *self_p;
+    if (!self)
+        return;
+    zconfig_destroy (&self->root);
+    zstr_free (&self->file);
+    zstr_free (&self->text);
+    free (self);
+    *self_p = NULL;
+}
+
+
+//  --------------------------------------------------------------------------
+//  Asking
+
+const char *
+rk_config_peek (rk_config_t *self, const char *path)
+{
+    const rk_config_key_t *key = s_key_find (path);
+    return key ? zconfig_get (self->root, path, key->initial) : NULL;
+}
+
+
+const char *
+rk_config_str (rk_config_t *self, const char *path)
+{
+    const char *value = rk_config_peek (self, path);
+    assert (value);
+    return value;
+}
+
+
+int64_t
+rk_config_int (rk_config_t *self, const char *path)
+{
+    return atoll (rk_config_str (self, path));
+}
+
+
+zlist_t *
+rk_config_names (rk_config_t *self, const char *path)
+{
+    zlist_t *names = zlist_new ();
+    zlist_autofree (names);
+    zconfig_t *section = zconfig_locate (self->root, path);
+    zconfig_t *item = section ? zconfig_child (section) : NULL;
+    for (; item; item = zconfig_next (item))
+        zlist_append (names, zconfig_name (item));
+    return names;
+}
+
+
+//  --------------------------------------------------------------------------
+//  Selftest
+
+static void
+s_expect_error (const char *text, char **settings, const char *words)
+{
+    char file[] = "/tmp/rookery-config-XXXXXX";
+    int handle = mkstemp (file);
+    rk_check (handle != -1);
+    rk_check (write (handle, text, strlen (text)) == (ssize_t) strlen (text));
+    close (handle);
+    char *error = NULL;
+    rk_config_t *self = rk_config_new (file, settings, &error);
+    unlink (file);
+    if (!error || !strstr (error, words))
+        fprintf (stderr, "expected: %s\ngot: %s\n", words, error ? error : "no error");
+    rk_check (!self && error && strstr (error, words));
+    rk_check (!strchr (error, '\n'));    //  One clear line
+    zstr_free (&error);
+}
+
+
+void
+config_test (bool verbose)
+{
+    (void) verbose;
+    //  Every default is a legal value
+    for (const rk_config_key_t *key = rk_config_keys; key->path; key++) {
+        char *why = s_check_value (key, key->initial);
+        if (why)
+            fprintf (stderr, "%s: %s\n", key->path, why);
+        rk_check (!why);
+    }
+    char *error = NULL;
+    char *settings[] = {"worker/count=3", "gateway/app/far/upstream=tcp://127.0.0.1:1", NULL};
+    rk_config_t *self = rk_config_new (NULL, settings, &error);
+    rk_check (self && !error);
+    rk_check (rk_config_int (self, "worker/count") == 3);
+    rk_check (streq (rk_config_str (self, "gateway/listen"), "127.0.0.1:8080"));
+    rk_check (!rk_config_peek (self, "no/such/key"));
+    zlist_t *names = rk_config_names (self, "gateway/app");
+    rk_check (zlist_size (names) == 1 && streq ((char *) zlist_first (names), "far"));
+    zlist_destroy (&names);
+    rk_config_destroy (&self);
+
+    s_expect_error ("#  comment\n\nworker\n    cuont = 3\n", NULL, ":4: unknown key worker/cuont");
+    s_expect_error ("worker\n    count = many\n", NULL, ":2: worker/count = many: must be a whole");
+    s_expect_error ("chat\n    durability = maybe\n", NULL, "must be one of stored|relayed");
+    s_expect_error ("gateway\n    listen = nowhere\n", NULL, "must be HOST:PORT");
+    s_expect_error ("gateway\n    listen = 0.0.0.0:80\n", NULL, "only a loopback");
+    s_expect_error ("", (char *[]) {"nonsense", NULL}, "-s nonsense: must be KEY=VALUE");
+    s_expect_error ("", (char *[]) {"a/b=c", NULL}, "-s a/b=c: unknown key");
+    s_expect_error ("", (char *[]) {"auth/mode=token", NULL}, "at least 32 bytes");
+}

@@ -1,0 +1,41 @@
+//  config.h - the configuration: every key, its default and its limits; see config.c
+
+#ifndef CONFIG_H
+#define CONFIG_H
+
+#include "rk.h"
+
+typedef struct rk_config rk_config_t;
+
+//  One row for each key, ended by a NULL path. A '*' in the path stands for any name.
+typedef struct {
+    const char *path;
+    char kind;              //  s text, i integer, b 0 or 1, a HOST:PORT, e endpoint or none, c one of help's words
+    const char *initial;    //  Default as text
+    int64_t least;          //  Limits of an integer
+    int64_t most;
+    const char *help;       //  One line; for kind c the words allowed, separated by '|', then a colon
+} rk_config_key_t;
+
+extern const rk_config_key_t rk_config_keys[];
+
+//  Read the file (NULL: only the defaults) and the KEY=VALUE settings, which win; settings
+//  is a NULL-ended array or NULL. Returns NULL when anything is wrong, with one line that
+//  names the file, the line and what to do in *error (the caller frees it).
+rk_config_t *rk_config_new (const char *file, char **settings, char **error);
+void rk_config_destroy (rk_config_t **self_p);
+
+//  The value of a key, or its default. Asking for a key that isn't in the table is our own
+//  mistake and asserted. The text belongs to the configuration.
+const char *rk_config_str (rk_config_t *self, const char *path);
+int64_t rk_config_int (rk_config_t *self, const char *path);
+
+//  Names below a path, such as "gateway/app"; the caller destroys the list.
+zlist_t *rk_config_names (rk_config_t *self, const char *path);
+
+//  A value for Lua's config.get, which may ask for anything: NULL when there is no such key.
+const char *rk_config_peek (rk_config_t *self, const char *path);
+
+void config_test (bool verbose);
+
+#endif

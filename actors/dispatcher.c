@@ -1,0 +1,294 @@
+//  dispatcher.c - keeps each connection on one worker, and each worker within its credit
+//
+//  In     inbox    upstream CID content [attachment...]
+//                  status connected|closed CID [UID [GID,GID...]]
+//         credits  CREDIT worker count     the worker is done with so many
+//         pipe     see rk_life_t
+//  Out    workers  the same frames as in the inbox
+//  Owns   the credit of each worker, and one message in hand whose worker has none. While
+//         it waits we don't read the inbox, so the receiver fills and then its gateways.
+//  Drops  nothing.
+//
+//  The worker is chosen by a hash of the CID: all messages of a connection go to the same
+//  one, also after a restart of this actor, and there is no table to keep.
+
+#include "dispatcher.h"
+
+#define BATCH 200    //  Messages between two looks at credits and pipe
+
+enum { MESSAGES, WAITS, COUNTERS };
+
+typedef struct {
+    rk_life_t life;
+    dispatcher_args_t *args;
+    int64_t *credit;       //  One for each worker
+    rk_frames_t frames;    //  The message in hand
+    size_t worker;         //  Whom it is for
+    rk_counter_t counters[COUNTERS + 1];
+} s_self_t;
+
+
+//  --------------------------------------------------------------------------
+//  Handlers
+
+static void
+s_handle_upstream (s_self_t *self)
+{
+    self->worker = rk_slice_hash (rk_frames_at (&self->frames, 1)) % self->args->count;
+}
+
+
+static void
+s_handle_status (s_self_t *self)
+{
+    self->worker = rk_slice_hash (rk_frames_at (&self->frames, 2)) % self->args->count;
+}
+
+
+static const struct {
+    const char *name;
+    void (*handle) (s_self_t *self);
+} s_inbox_routes[] = {
+    {"upstream", s_handle_upstream},
+    {"status", s_handle_status},
+    {NULL, NULL},
+};
+
+
+static void
+s_handle_credit (s_self_t *self, rk_frames_t *frames)
+{
+    uint32_t note[2];    //  Which worker, how many
+    rk_slice_t frame = rk_frames_at (frames, 1);
+    assert (frame.size == sizeof (note));
+    memcpy (note, frame.data, sizeof (note));
+    assert (note[0] < self->args->count);
+    self->credit[note[0]] += note[1];
+}
+
+
+static const struct {
+    const char *name;
+    void (*handle) (s_self_t *self, rk_frames_t *frames);
+} s_credits_routes[] = {
+    {"CREDIT", s_handle_credit},
+    {NULL, NULL},
+};
+
+
+//  --------------------------------------------------------------------------
+//  Moving messages
+
+static void
+s_read_credits (s_self_t *self)
+{
+    rk_frames_t frames = {0};
+    while (rk_frames_recv (&frames, self->args->credits)) {
+        for (size_t nbr = 0; s_credits_routes[nbr].name; nbr++)
+            if (rk_slice_is (rk_frames_at (&frames, 0), s_credits_routes[nbr].name))
+                s_credits_routes[nbr].handle (self, &frames);
+        rk_frames_clear (&frames);
+    }
+}
+
+
+static void
+s_route (s_self_t *self)
+{
+    rk_slice_t name = rk_frames_at (&self->frames, 0);
+    size_t nbr = 0;
+    while (s_inbox_routes[nbr].name && !rk_slice_is (name, s_inbox_routes[nbr].name))
+        nbr++;
+    assert (s_inbox_routes[nbr].name);    //  The receiver lets nothing else pass
+    s_inbox_routes[nbr].handle (self);
+    self->counters[MESSAGES].value++;
+}
+
+
+//  Moves messages on until there are none, or the worker of the next one has no credit.
+
+static void
+s_pump (s_self_t *self)
+{
+    for (int nbr = 0; nbr < BATCH; nbr++) {
+        if (self->frames.count == 0) {
+            if (!rk_frames_recv (&self->frames, self->args->inbox))
+                return;
+            s_route (self);
+        }
+        if (self->credit[self->worker] <= 0) {
+            s_read_credits (self);
+            if (self->credit[self->worker] <= 0) {
+                self->counters[WAITS].value++;
+                return;
+            }
+        }
+        //  Credit is less than the socket holds, so there is always room
+        int rc = rk_frames_send (&self->frames, self->args->workers[self->worker]);
+        assert (rc == 0);
+        self->credit[self->worker]--;
+    }
+}
+
+
+//  --------------------------------------------------------------------------
+//  The actor
+
+static s_self_t *
+s_self_new (dispatcher_args_t *args)
+{
+    s_self_t *self = (s_self_t *) zmalloc (sizeof (s_self_t));
+    self->args = args;
+    self->credit = (int64_t *) zmalloc (args->count * sizeof (int64_t));
+    for (size_t nbr = 0; nbr < args->count; nbr++)
+        self->credit[nbr] = (int64_t) args->credit;
+    self->counters[MESSAGES].name = "messages";
+    self->counters[WAITS].name = "waits_for_credit";
+    return self;
+}
+
+
+static void
+s_self_destroy (s_self_t **self_p)
+{
+    rk_frames_clear (&(*self_p)->frames);
+    free ((*self_p)->credit);
+    free (*self_p);
+    *self_p = NULL;
+}
+
+
+void
+dispatcher_actor (zsock_t *pipe, void *args_p)
+{
+    dispatcher_args_t *args = (dispatcher_args_t *) args_p;
+    s_self_t *self = args->kept ? (s_self_t *) args->kept : s_self_new (args);
+    args->kept = NULL;
+    self->life = (rk_life_t) {.pipe = pipe, .name = "dispatcher", .counters = self->counters};
+    rk_life_begin (&self->life, NULL);
+
+    while (!self->life.terminated) {
+        bool stuck = self->frames.count > 0;
+        zmq_pollitem_t items[3] = {{zsock_resolve (pipe), 0, ZMQ_POLLIN, 0},
+                                   {zsock_resolve (args->credits), 0, ZMQ_POLLIN, 0},
+                                   {zsock_resolve (args->inbox), 0, ZMQ_POLLIN, 0}};
+        if (zmq_poll (items, stuck ? 2 : 3, self->life.draining ? 0 : -1) == -1)
+            break;    //  The context is going away
+        if (items[0].revents)
+            rk_life_handle (&self->life);
+        if (items[1].revents)
+            s_read_credits (self);
+        if (items[2].revents || stuck)
+            s_pump (self);
+        else if (self->life.draining)
+            rk_life_drained (&self->life);
+    }
+    if (rk_life_end (&self->life))
+        args->kept = self;    //  Credit and the message in hand are for its next life
+    else
+        s_self_destroy (&self);
+}
+
+
+//  --------------------------------------------------------------------------
+//  Selftest
+
+static void
+s_test_send (zsock_t *to, int connection, int nbr)
+{
+    rk_frames_t frames = {0};
+    char cid[32], content[32];
+    snprintf (cid, sizeof (cid), "gw.%d", connection);
+    snprintf (content, sizeof (content), "%d", nbr);
+    rk_frames_addstr (&frames, "upstream");
+    rk_frames_addstr (&frames, cid);
+    rk_frames_addstr (&frames, content);
+    rk_check (rk_frames_send_wait (&frames, to, NULL, 5000) == 0);
+}
+
+
+//  Reads one message of each worker's as they come and gives credit back; checks that a
+//  connection stays on its worker and in order.
+
+static void
+s_test_read (zsock_t **outs, zsock_t *credits, int *owner, int *last)
+{
+    zmq_pollitem_t items[2] = {{zsock_resolve (outs[0]), 0, ZMQ_POLLIN, 0},
+                               {zsock_resolve (outs[1]), 0, ZMQ_POLLIN, 0}};
+    rk_check (zmq_poll (items, 2, 5000) > 0);
+    int worker = items[0].revents ? 0 : 1;
+    rk_frames_t frames = {0};
+    rk_check (rk_frames_recv (&frames, outs[worker]));
+    char *cid = rk_slice_dup (rk_frames_at (&frames, 1));
+    char *text = rk_slice_dup (rk_frames_at (&frames, 2));
+    int connection = atoi (cid + 3), nbr = atoi (text);
+    rk_check (owner[connection] == -1 || owner[connection] == worker);
+    rk_check (nbr == last[connection] + 1);
+    owner[connection] = worker;
+    last[connection] = nbr;
+    free (cid);
+    free (text);
+    rk_frames_clear (&frames);
+
+    uint32_t note[2] = {(uint32_t) worker, 1};
+    rk_frames_addstr (&frames, "CREDIT");
+    rk_frames_add (&frames, note, sizeof (note));
+    rk_check (rk_frames_send_wait (&frames, credits, NULL, 5000) == 0);
+}
+
+
+void
+dispatcher_test (bool verbose)
+{
+    (void) verbose;
+    zsock_t *to_workers[2] = {rk_sock_new (ZMQ_PUSH, ">inproc://dispatcher-test-0", 10),
+                              rk_sock_new (ZMQ_PUSH, ">inproc://dispatcher-test-1", 10)};
+    zsock_t *outs[2] = {rk_sock_new (ZMQ_PULL, "@inproc://dispatcher-test-0", 10),
+                        rk_sock_new (ZMQ_PULL, "@inproc://dispatcher-test-1", 10)};
+    dispatcher_args_t args = {rk_sock_new (ZMQ_PULL, "@inproc://dispatcher-test", 1000),
+                              rk_sock_new (ZMQ_PULL, "@inproc://dispatcher-test-credits", 100),
+                              to_workers, 2, 5, NULL};
+    zsock_t *in = rk_sock_new (ZMQ_PUSH, ">inproc://dispatcher-test", 1000);
+    zsock_t *credits = rk_sock_new (ZMQ_PUSH, ">inproc://dispatcher-test-credits", 100);
+    zactor_t *actor = rk_actor_start (dispatcher_actor, &args, NULL);
+    rk_check (actor);
+
+    //  20 connections, 20 messages each; in the middle it fails and lives again
+    int owner[20], last[20];
+    for (int connection = 0; connection < 20; connection++)
+        owner[connection] = last[connection] = -1;
+    for (int nbr = 0; nbr < 20; nbr++)
+        for (int connection = 0; connection < 20; connection++)
+            s_test_send (in, connection, nbr);
+    for (int count = 0; count < 200; count++)
+        s_test_read (outs, credits, owner, last);
+    zstr_sendx (actor, "FAIL", "the test says so", NULL);
+    char *word = NULL, *reason = NULL;
+    zstr_recvx (actor, &word, &reason, NULL);
+    rk_check (word && streq (word, "DOWN") && streq (reason, "the test says so"));
+    zstr_free (&word);
+    zstr_free (&reason);
+    rk_actor_stop (&actor);
+    actor = rk_actor_start (dispatcher_actor, &args, NULL);
+    rk_check (actor && !args.kept);
+    for (int count = 0; count < 200; count++)
+        s_test_read (outs, credits, owner, last);
+    rk_check (rk_actor_count (actor, "waits_for_credit") > 0);
+
+    bool used[2] = {false, false};
+    for (int connection = 0; connection < 20; connection++) {
+        rk_check (last[connection] == 19);
+        used[owner[connection]] = true;
+    }
+    rk_check (used[0] && used[1]);
+
+    rk_actor_stop (&actor);
+    zsock_destroy (&in);
+    zsock_destroy (&credits);
+    zsock_destroy (&args.inbox);
+    zsock_destroy (&args.credits);
+    for (size_t nbr = 0; nbr < 2; nbr++) {
+        zsock_destroy (&outs[nbr]);
+        zsock_destroy (&to_workers[nbr]);
+    }
+}

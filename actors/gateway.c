@@ -1,0 +1,841 @@
+//  gateway.c - holds the clients' WebSocket connections
+//
+//  In     clients     messages on /ws: text is JSON, binary is length, JSON, attachment
+//         downstream  downstream cid|uid|gid ID content [attachment...]
+//                     setting status CID closed, setting uidmap CID UID
+//                     setting gidmap|gidunmap CID GID[,GID...]
+//                     welcome VERSION, refused REASON, ping, pong
+//         pipe        see rk_life_t; PAUSE: take no connections and read no client,
+//                     answered with PAUSED when all that was read has gone up
+//  Out    upstream    upstream CID content [attachment]
+//                     status connected CID [UID [GID,GID...]], status closed CID [UID]
+//         downstream  hello VERSION, ping, pong
+//         clients     messages, pings, a close with a reason
+//  Owns   the connections, their queues, which user and groups each has.
+//  Drops  frames for a connection that is gone; counted. A client whose queue is full is
+//         closed with a reason; what it missed it gets at its next bind.
+//
+//  One thread and one libuv loop, in which libwebsockets lives as a guest. ZeroMQ's sockets
+//  signal by a descriptor that is edge-triggered in meaning, so each turn of the loop reads
+//  them until they are empty, before it sleeps. When an app server is full its frames stay
+//  here, and the clients they came from are not read (TCP holds them back).
+
+#include "gateway.h"
+#include "client.h"
+#include "routes.h"
+#include <netdb.h>
+#include <netinet/tcp.h>
+#include <uv.h>
+
+#define VERSION "1"
+#define BATCH 1000         //  Frames from app servers in one turn
+#define TICK 1000          //  msec between pings of app servers
+#define MISSED_MOST 5      //  Pings without an answer until we say hello again
+#define GOODBYE 1000       //  msec for clients to take their last message
+#define SLOW_CLOSE 10      //  seconds for a slow client to take its close
+
+enum {
+    CONNECTED, CLOSED, CLIENTS, UP, DOWN, WRITTEN, BYTES_IN, BYTES_OUT, SLOW, TOO_LARGE, BAD_FRAME,
+    REFUSED, NOBODY, MALFORMED, STALLS, COUNTERS
+};
+
+//  An app server we work for.
+typedef struct {
+    gateway_app_t *args;
+    bool welcome;
+    int missed;            //  Pings without an answer
+    rk_queue_t backlog;    //  Frames it has no room for
+    uv_poll_t watch[2];
+} s_app_t;
+
+typedef struct {
+    rk_life_t life;
+    gateway_args_t *args;
+    uv_loop_t loop;
+    uv_prepare_t turn;
+    uv_idle_t busy;    //  Runs while there is more to read, so that the loop doesn't sleep
+    uv_timer_t tick;
+    uv_poll_t pipe_watch;
+    uv_poll_t listen_watch;
+    int listener;
+    struct lws_context *lws;
+    struct lws_vhost *vhost;
+    s_app_t *apps;
+    zhashx_t *clients;
+    rk_routes_t *routes;
+    rk_client_t *dirty, *stalled;
+    rk_client_buffer_t buffer;
+    rk_frames_t frames;    //  The message in hand
+    uint64_t epoch;        //  Random; makes CIDs unique over restarts
+    uint64_t serial;
+    const char *id;
+    size_t limit_message;
+    size_t limit_queue;
+    size_t limit_clients;
+    bool told_paused;
+    int64_t goodbye;    //  msec, monotonic: when draining ends at the latest
+    char error[200];    //  Why it could not start
+    rk_counter_t counters[COUNTERS + 1];
+} s_self_t;
+
+
+//  --------------------------------------------------------------------------
+//  Up: to the app servers
+
+static void
+s_up (s_self_t *self, s_app_t *app, rk_client_t *client)
+{
+    self->counters[UP].value++;
+    if (!app->backlog.count && rk_frames_send (&self->frames, app->args->upstream) == 0)
+        return;
+    //  One message of each client at the most: the next we don't read
+    rk_queue_push (&app->backlog, rk_parcel_new (&self->frames));
+    if (!client || client->stalled)
+        return;
+    self->counters[STALLS].value++;
+    client->stalled = true;
+    client->next_stalled = self->stalled;
+    self->stalled = client;
+    lws_rx_flow_control (client->wsi, 0);
+}
+
+
+static void
+s_up_backlog (s_self_t *self)
+{
+    size_t left = 0;
+    for (size_t nbr = 0; nbr < self->args->count; nbr++) {
+        s_app_t *app = &self->apps[nbr];
+        while (app->backlog.head) {
+            rk_parcel_t *parcel = rk_queue_pop (&app->backlog);
+            rk_parcel_unpack (&parcel, &self->frames);
+            if (rk_frames_send (&self->frames, app->args->upstream) == 0)
+                continue;
+            rk_queue_unshift (&app->backlog, rk_parcel_new (&self->frames));
+            break;
+        }
+        left += app->backlog.count;
+    }
+    while (!left && self->stalled && !self->life.paused) {
+        rk_client_t *client = self->stalled;
+        self->stalled = client->next_stalled;
+        client->stalled = false;
+        lws_rx_flow_control (client->wsi, 1);
+    }
+}
+
+
+static void
+s_up_status (s_self_t *self, rk_client_t *client, const char *what)
+{
+    bool connected = streq (what, "connected");
+    rk_slice_t uid = rk_routes_user (self->routes, client->key);
+    rk_frames_addstr (&self->frames, "status");
+    rk_frames_addstr (&self->frames, what);
+    rk_frames_add (&self->frames, client->key.data, client->key.size);
+    if (uid.size) {
+        rk_frames_add (&self->frames, uid.data, uid.size);
+        char *gids = connected ? rk_routes_groups (self->routes, client->key) : NULL;
+        if (gids && *gids)
+            rk_frames_addstr (&self->frames, gids);
+        free (gids);
+    }
+    s_up (self, &self->apps[client->app], NULL);
+}
+
+
+//  --------------------------------------------------------------------------
+//  Down: to the clients
+
+static void
+s_make_dirty (s_self_t *self, rk_client_t *client)
+{
+    if (client->dirty)
+        return;
+    client->dirty = true;
+    client->next_dirty = self->dirty;
+    self->dirty = client;
+}
+
+
+//  What waits is thrown away when the client is too slow: it will never read it.
+
+static void
+s_close_client (s_self_t *self, rk_client_t *client, uint16_t code, const char *why)
+{
+    if (client->close_code)
+        return;
+    client->close_code = code;
+    client->close_why = why;
+    s_make_dirty (self, client);
+}
+
+
+static void
+s_push (s_self_t *self, rk_client_t *client, rk_frames_t *frames, size_t first)
+{
+    if (client->close_code)
+        return;
+    if (rk_client_push (client, frames, first, self->limit_queue) == -1) {
+        rk_life_complain (&self->life, "client %s is too slow: %zu bytes wait for it, it is closed",
+                          client->key.data, client->queue.bytes);
+        self->counters[SLOW].value++;
+        rk_queue_clear (&client->queue);
+        lws_set_timeout (client->wsi, PENDING_TIMEOUT_CLOSE_SEND, SLOW_CLOSE);
+        s_close_client (self, client, 1013, "too slow: messages waited for too long");
+    }
+    s_make_dirty (self, client);
+}
+
+
+static void
+s_push_to_cid (void *arg, rk_slice_t cid)
+{
+    s_self_t *self = (s_self_t *) arg;
+    rk_client_t *client = (rk_client_t *) rk_index_lookup (self->clients, cid);
+    if (client)
+        s_push (self, client, &self->frames, 3);
+    else
+        self->counters[NOBODY].value++;
+}
+
+
+//  An answer of our own to what we can't pass on.
+
+static void
+s_push_error (s_self_t *self, rk_client_t *client, const char *code, const char *message)
+{
+    char *text = zsys_sprintf ("{\"action\":\"error\",\"code\":\"%s\",\"message\":\"%s\"}", code, message);
+    rk_frames_t out;
+    out.count = 0;
+    rk_frames_addstr (&out, text);
+    s_push (self, client, &out, 0);
+    rk_frames_clear (&out);
+    zstr_free (&text);
+}
+
+
+static void
+s_flush_dirty (s_self_t *self)
+{
+    while (self->dirty) {
+        rk_client_t *client = self->dirty;
+        self->dirty = client->next_dirty;
+        client->dirty = false;
+        size_t bytes = client->queue.bytes;
+        int count = rk_client_flush (client, &self->buffer);
+        if (count == -1)
+            lws_set_timeout (client->wsi, PENDING_TIMEOUT_CLOSE_SEND, LWS_TO_KILL_ASYNC);
+        else
+            self->counters[WRITTEN].value += (uint64_t) count;
+        self->counters[BYTES_OUT].value += bytes - client->queue.bytes;
+    }
+}
+
+
+//  --------------------------------------------------------------------------
+//  Handlers of what app servers send. Each answers 0, or -1 when it has not its form.
+
+static int
+s_handle_downstream (s_self_t *self, s_app_t *app)
+{
+    (void) app;
+    rk_slice_t kind = rk_frames_at (&self->frames, 1), id = rk_frames_at (&self->frames, 2);
+    size_t reached = 1;
+    if (self->frames.count < 4)
+        return -1;
+    self->counters[DOWN].value++;
+    if (rk_slice_is (kind, "cid"))
+        s_push_to_cid (self, id);
+    else if (rk_slice_is (kind, "uid"))
+        reached = rk_routes_connections (self->routes, false, id, s_push_to_cid, self);
+    else if (rk_slice_is (kind, "gid"))
+        reached = rk_routes_connections (self->routes, true, id, s_push_to_cid, self);
+    else
+        return -1;
+    if (!reached)
+        self->counters[NOBODY].value++;
+    return 0;
+}
+
+
+static int
+s_handle_setting (s_self_t *self, s_app_t *app)
+{
+    (void) app;
+    rk_slice_t kind = rk_frames_at (&self->frames, 1), cid = rk_frames_at (&self->frames, 2);
+    rk_slice_t what = rk_frames_at (&self->frames, 3);
+    if (self->frames.count != 4)
+        return -1;
+    rk_client_t *client = (rk_client_t *) rk_index_lookup (self->clients, cid);
+    if (!client)
+        self->counters[NOBODY].value++;
+    else if (rk_slice_is (kind, "uidmap"))
+        rk_routes_bind (self->routes, cid, what);
+    else if (rk_slice_is (kind, "gidmap"))
+        rk_routes_join (self->routes, cid, what);
+    else if (rk_slice_is (kind, "gidunmap"))
+        rk_routes_leave (self->routes, cid, what);
+    else if (rk_slice_is (kind, "status") && rk_slice_is (what, "closed"))
+        s_close_client (self, client, 1000, "closed by the server");
+    else
+        return -1;
+    return 0;
+}
+
+
+static void
+s_say (s_app_t *app, const char *word, const char *more)
+{
+    rk_frames_t out;
+    out.count = 0;
+    rk_frames_addstr (&out, word);
+    if (more)
+        rk_frames_addstr (&out, more);
+    rk_frames_send (&out, app->args->downstream);    //  When it is full the next tick says it again
+    rk_frames_clear (&out);
+}
+
+
+//  We join: the app server hears of every connection we hold.
+
+static int
+s_handle_welcome (s_self_t *self, s_app_t *app)
+{
+    app->welcome = true;
+    app->missed = 0;
+    rk_client_t *client = (rk_client_t *) zhashx_first (self->clients);
+    for (; client; client = (rk_client_t *) zhashx_next (self->clients))
+        if (&self->apps[client->app] == app) {
+            rk_frames_t in_hand = {0};
+            rk_frames_move (&in_hand, &self->frames);
+            s_up_status (self, client, "connected");
+            rk_frames_clear (&self->frames);
+            rk_frames_move (&self->frames, &in_hand);
+        }
+    return 0;
+}
+
+
+static int
+s_handle_refused (s_self_t *self, s_app_t *app)
+{
+    rk_slice_t reason = rk_frames_at (&self->frames, 1);
+    rk_life_complain (&self->life, "app server %s refuses us: %.*s", app->args->name,
+                      (int) reason.size, reason.data);
+    app->welcome = false;    //  Hello at the next tick
+    return 0;
+}
+
+
+static int
+s_handle_ping (s_self_t *self, s_app_t *app)
+{
+    (void) self;
+    s_say (app, "pong", NULL);
+    return 0;
+}
+
+
+static int
+s_handle_pong (s_self_t *self, s_app_t *app)
+{
+    (void) self;
+    app->missed = 0;
+    return 0;
+}
+
+
+static const struct {
+    const char *name;
+    int (*handle) (s_self_t *self, s_app_t *app);
+} s_inbox_routes[] = {
+    {"downstream", s_handle_downstream},
+    {"setting", s_handle_setting},
+    {"ping", s_handle_ping},
+    {"pong", s_handle_pong},
+    {"welcome", s_handle_welcome},
+    {"refused", s_handle_refused},
+    {NULL, NULL},
+};
+
+
+//  Reads one app server's frames; returns how many there were.
+
+static int
+s_read_app (s_self_t *self, s_app_t *app)
+{
+    int nbr = 0;
+    for (; nbr < BATCH && rk_frames_recv (&self->frames, app->args->downstream); nbr++) {
+        rk_slice_t name = rk_frames_at (&self->frames, 0);
+        size_t row = 0;
+        while (s_inbox_routes[row].name && !rk_slice_is (name, s_inbox_routes[row].name))
+            row++;
+        if (!s_inbox_routes[row].name || s_inbox_routes[row].handle (self, app) == -1) {
+            self->counters[MALFORMED].value++;
+            rk_life_complain (&self->life, "dropped %.*s of app server %s: unknown, or not its form",
+                              (int) (name.size < 32 ? name.size : 32), name.data, app->args->name);
+        }
+        rk_frames_clear (&self->frames);
+    }
+    return nbr;
+}
+
+
+//  --------------------------------------------------------------------------
+//  Callbacks of libwebsockets. Each answers 0, or -1 to close the connection.
+
+static int
+s_on_filter (s_self_t *self, rk_client_t *client, struct lws *wsi, rk_slice_t in)
+{
+    (void) client;
+    (void) in;
+    char path[8] = "";
+    lws_hdr_copy (wsi, path, sizeof (path), WSI_TOKEN_GET_URI);
+    if (strneq (path, "/ws"))
+        return -1;
+    if (zhashx_size (self->clients) < self->limit_clients && !self->life.paused)
+        return 0;
+    self->counters[REFUSED].value++;
+    rk_life_complain (&self->life, "a connection is refused: %zu is gateway/connections",
+                      self->limit_clients);
+    return -1;
+}
+
+
+static int
+s_on_established (s_self_t *self, rk_client_t *client, struct lws *wsi, rk_slice_t in)
+{
+    (void) in;
+    memset (client, 0, sizeof (*client));
+    client->wsi = wsi;
+    client->app = self->serial % self->args->count;
+    client->key.data = zsys_sprintf ("%s.%" PRIx64 "-%" PRIx64, self->id, self->epoch, ++self->serial);
+    client->key.size = strlen (client->key.data);
+    rk_index_insert (self->clients, &client->key, client);
+    self->counters[CONNECTED].value++;
+    self->counters[CLIENTS].value = zhashx_size (self->clients);
+    s_up_status (self, client, "connected");
+    return 0;
+}
+
+
+static int
+s_on_receive (s_self_t *self, rk_client_t *client, struct lws *wsi, rk_slice_t in)
+{
+    (void) wsi;
+    if (client->close_code)
+        return 0;
+    self->counters[BYTES_IN].value += in.size;
+    rk_frames_addstr (&self->frames, "upstream");
+    rk_frames_add (&self->frames, client->key.data, client->key.size);
+    rk_client_input_t input = rk_client_input (client, in, self->limit_message, &self->frames);
+    if (input == RK_CLIENT_WHOLE)
+        s_up (self, &self->apps[client->app], client);
+    rk_frames_clear (&self->frames);
+    if (input == RK_CLIENT_WHOLE || input == RK_CLIENT_PART)
+        return 0;
+
+    if (input == RK_CLIENT_TOO_LARGE) {
+        self->counters[TOO_LARGE].value++;
+        char *why = zsys_sprintf ("a message may have %zu bytes", self->limit_message);
+        s_push_error (self, client, "too-large", why);
+        zstr_free (&why);
+        return 0;
+    }
+    self->counters[BAD_FRAME].value++;
+    s_push_error (self, client, "bad-frame",
+                  input == RK_CLIENT_EMPTY ? "the message is empty"
+                                           : "a binary message is 4 bytes length of the JSON, "
+                                             "big-endian, the JSON, the attachment");
+    return 0;
+}
+
+
+static int
+s_on_writeable (s_self_t *self, rk_client_t *client, struct lws *wsi, rk_slice_t in)
+{
+    (void) in;
+    if (client->close_code && !client->queue.head) {
+        lws_close_reason (wsi, client->close_code, (unsigned char *) client->close_why,
+                          strlen (client->close_why));
+        return -1;
+    }
+    s_make_dirty (self, client);
+    return 0;
+}
+
+
+static void
+s_unlink (rk_client_t **list, rk_client_t *client, bool dirty)
+{
+    while (*list && *list != client)
+        list = dirty ? &(*list)->next_dirty : &(*list)->next_stalled;
+    if (*list)
+        *list = dirty ? client->next_dirty : client->next_stalled;
+}
+
+
+static int
+s_on_closed (s_self_t *self, rk_client_t *client, struct lws *wsi, rk_slice_t in)
+{
+    (void) wsi;
+    (void) in;
+    if (!client->key.size)
+        return 0;
+    s_up_status (self, client, "closed");
+    rk_frames_clear (&self->frames);
+    if (client->dirty)
+        s_unlink (&self->dirty, client, true);
+    if (client->stalled)
+        s_unlink (&self->stalled, client, false);
+    rk_routes_close (self->routes, client->key);
+    rk_index_delete (self->clients, client->key);
+    rk_client_clear (client);
+    self->counters[CLOSED].value++;
+    self->counters[CLIENTS].value = zhashx_size (self->clients);
+    return 0;
+}
+
+
+static const struct {
+    enum lws_callback_reasons reason;
+    int (*handle) (s_self_t *self, rk_client_t *client, struct lws *wsi, rk_slice_t in);
+} s_lws_routes[] = {
+    {LWS_CALLBACK_RECEIVE, s_on_receive},
+    {LWS_CALLBACK_SERVER_WRITEABLE, s_on_writeable},
+    {LWS_CALLBACK_FILTER_PROTOCOL_CONNECTION, s_on_filter},
+    {LWS_CALLBACK_ESTABLISHED, s_on_established},
+    {LWS_CALLBACK_CLOSED, s_on_closed},
+};
+
+static int
+s_lws_callback (struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t size)
+{
+    for (size_t nbr = 0; nbr < sizeof (s_lws_routes) / sizeof (*s_lws_routes); nbr++) {
+        if (s_lws_routes[nbr].reason != reason)
+            continue;
+        s_self_t *self = (s_self_t *) lws_context_user (lws_get_context (wsi));
+        return s_lws_routes[nbr].handle (self, (rk_client_t *) user, wsi,
+                                         (rk_slice_t) {(const char *) in, size});
+    }
+    return lws_callback_http_dummy (wsi, reason, user, in, size);
+}
+
+
+//  --------------------------------------------------------------------------
+//  Draining: what is in the queues goes out, then clients are told to come again elsewhere
+
+static bool
+s_drained (s_self_t *self)
+{
+    int64_t now = zclock_mono ();
+    rk_client_t *client = (rk_client_t *) zhashx_first (self->clients);
+    if (!client)
+        return true;
+    if (!self->goodbye)
+        self->goodbye = now + GOODBYE;
+    for (; client; client = (rk_client_t *) zhashx_next (self->clients))
+        s_close_client (self, client, 1001, "the server is going down; connect again");
+    return now >= self->goodbye;
+}
+
+
+//  PAUSE: no connections any more, and no client is read.
+
+static void
+s_pause (s_self_t *self)
+{
+    if (self->listener != -1 && !uv_is_closing ((uv_handle_t *) &self->listen_watch)) {
+        uv_close ((uv_handle_t *) &self->listen_watch, NULL);
+        close (self->listener);
+        self->listener = -1;
+    }
+    rk_client_t *client = (rk_client_t *) zhashx_first (self->clients);
+    for (; client; client = (rk_client_t *) zhashx_next (self->clients))
+        lws_rx_flow_control (client->wsi, 0);
+}
+
+
+//  --------------------------------------------------------------------------
+//  The loop
+
+static void
+s_on_idle (uv_idle_t *handle)
+{
+    (void) handle;    //  Its being there keeps the loop from sleeping
+}
+
+
+//  One turn, before the loop sleeps.
+
+static void
+s_on_turn (uv_prepare_t *handle)
+{
+    s_self_t *self = (s_self_t *) handle->data;
+    while (!self->life.terminated && rk_sock_ready (self->life.pipe, ZMQ_POLLIN)) {
+        bool paused = self->life.paused;
+        rk_life_handle (&self->life);
+        if (self->life.paused && !paused)
+            s_pause (self);
+    }
+    int count = 0;
+    for (size_t nbr = 0; nbr < self->args->count; nbr++)
+        count += s_read_app (self, &self->apps[nbr]);
+    s_up_backlog (self);
+    s_flush_dirty (self);
+
+    bool waits = false;
+    for (size_t nbr = 0; nbr < self->args->count; nbr++)
+        waits |= self->apps[nbr].backlog.count > 0;
+    if (self->life.paused && !waits && self->life.draining && count == 0 && s_drained (self))
+        rk_life_drained (&self->life);
+    if (self->life.paused && !waits && !self->told_paused) {
+        self->told_paused = true;
+        zstr_send (self->life.pipe, "PAUSED");
+    }
+    if (self->life.terminated)
+        uv_stop (&self->loop);
+    if (count)
+        uv_idle_start (&self->busy, s_on_idle);
+    else
+        uv_idle_stop (&self->busy);
+}
+
+
+static void
+s_on_tick (uv_timer_t *handle)
+{
+    s_self_t *self = (s_self_t *) handle->data;
+    for (size_t nbr = 0; nbr < self->args->count; nbr++) {
+        s_app_t *app = &self->apps[nbr];
+        if (app->welcome && ++app->missed > MISSED_MOST) {
+            rk_log ('W', "gateway: app server %s does not answer", app->args->name);
+            app->welcome = false;
+        }
+        if (app->welcome)
+            s_say (app, "ping", NULL);
+        else
+            s_say (app, "hello", VERSION);
+    }
+}
+
+
+static void
+s_on_wake (uv_poll_t *handle, int status, int events)
+{
+    (void) handle;    //  The turn that follows does the work
+    (void) status;
+    (void) events;
+}
+
+
+static void
+s_on_accept (uv_poll_t *handle, int status, int events)
+{
+    (void) status;
+    (void) events;
+    s_self_t *self = (s_self_t *) handle->data;
+    int one = 1, socket;
+    while ((socket = accept4 (self->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) != -1) {
+        setsockopt (socket, IPPROTO_TCP, TCP_NODELAY, &one, sizeof (one));
+        if (!lws_adopt_socket_vhost (self->vhost, socket))
+            self->counters[REFUSED].value++;    //  libwebsockets has closed it
+    }
+    if (errno == EMFILE || errno == ENFILE)
+        rk_life_complain (&self->life, "no descriptor for another connection; raise LimitNOFILE");
+}
+
+
+//  --------------------------------------------------------------------------
+//  Birth and death
+
+//  Opens the listening socket; -1 with a reason in self->error.
+
+static int
+s_listen (s_self_t *self)
+{
+    const char *address = rk_config_str (self->args->config, "gateway/listen");
+    const char *colon = strrchr (address, ':');
+    char *host = rk_slice_dup ((rk_slice_t) {address, (size_t) (colon - address)});
+    char *bare = *host == '[' ? rk_slice_dup ((rk_slice_t) {host + 1, strlen (host) - 2}) : strdup (host);
+    struct addrinfo hints = {.ai_flags = AI_PASSIVE, .ai_socktype = SOCK_STREAM}, *found = NULL;
+    int rc = getaddrinfo (bare, colon + 1, &hints, &found), one = 1;
+    free (host);
+    free (bare);
+    if (rc != 0) {
+        snprintf (self->error, sizeof (self->error), "gateway/listen = %s: %s", address, gai_strerror (rc));
+        return -1;
+    }
+    self->listener = socket (found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    setsockopt (self->listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof (one));
+    rc = bind (self->listener, found->ai_addr, found->ai_addrlen);
+    rc = rc == 0 ? listen (self->listener, 1024) : rc;
+    freeaddrinfo (found);
+    if (rc == -1) {
+        snprintf (self->error, sizeof (self->error), "gateway/listen = %s: %s; choose another with "
+                  "-s gateway/listen=127.0.0.1:0", address, strerror (errno));
+        return -1;
+    }
+    struct sockaddr_storage bound;
+    socklen_t size = sizeof (bound);
+    getsockname (self->listener, (struct sockaddr *) &bound, &size);
+    self->args->port = ntohs (bound.ss_family == AF_INET6 ? ((struct sockaddr_in6 *) &bound)->sin6_port
+                                                          : ((struct sockaddr_in *) &bound)->sin_port);
+    return 0;
+}
+
+
+static int
+s_open_lws (s_self_t *self)
+{
+    static const struct lws_protocols protocols[] = {
+        {.name = "rookery", .callback = s_lws_callback,
+         .per_session_data_size = sizeof (rk_client_t), .rx_buffer_size = 4096},
+        {0}};
+    //  libwebsockets has its own static files, but none of its texts may be a temporary
+    static __thread struct lws_http_mount mount;
+    static __thread lws_retry_bo_t liveness;
+    rk_config_t *config = self->args->config;
+    char *web = rk_path_find (rk_config_str (config, "gateway/web"));
+    mount = (struct lws_http_mount) {.mountpoint = "/", .mountpoint_len = 1, .origin = web,
+                                     .def = "index.html", .origin_protocol = LWSMPRO_FILE};
+    liveness = (lws_retry_bo_t) {
+        .secs_since_valid_ping = (uint16_t) rk_config_int (config, "gateway/ping"),
+        .secs_since_valid_hangup = (uint16_t) (rk_config_int (config, "gateway/ping") +
+                                               rk_config_int (config, "gateway/pong"))};
+    void *loops[] = {&self->loop};
+    struct lws_context_creation_info info = {
+        .port = CONTEXT_PORT_NO_LISTEN, .protocols = protocols, .mounts = &mount, .user = self,
+        .foreign_loops = loops, .retry_and_idle_policy = &liveness, .gid = -1, .uid = -1,
+        .fd_limit_per_thread = (unsigned int) self->limit_clients + 200, .pt_serv_buf_size = 16384,
+        .options = LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS};
+    self->lws = lws_create_context (&info);
+    self->vhost = self->lws ? lws_create_vhost (self->lws, &info) : NULL;
+    free (web);
+    if (self->vhost)
+        return 0;
+    snprintf (self->error, sizeof (self->error), "libwebsockets can't start; is the package "
+              "libwebsockets-evlib-uv installed?");
+    return -1;
+}
+
+
+static void
+s_watch (s_self_t *self, uv_poll_t *watch, zsock_t *socket)
+{
+    uv_poll_init (&self->loop, watch, zsock_fd (socket));
+    uv_poll_start (watch, UV_READABLE, s_on_wake);
+}
+
+
+static void
+s_open_loop (s_self_t *self)
+{
+    uv_prepare_init (&self->loop, &self->turn);
+    uv_idle_init (&self->loop, &self->busy);
+    uv_timer_init (&self->loop, &self->tick);
+    self->turn.data = self->busy.data = self->tick.data = self->listen_watch.data = self;
+    uv_prepare_start (&self->turn, s_on_turn);
+    uv_timer_start (&self->tick, s_on_tick, 0, TICK);
+    s_watch (self, &self->pipe_watch, self->life.pipe);
+    for (size_t nbr = 0; nbr < self->args->count; nbr++) {
+        s_watch (self, &self->apps[nbr].watch[0], self->apps[nbr].args->upstream);
+        s_watch (self, &self->apps[nbr].watch[1], self->apps[nbr].args->downstream);
+    }
+    uv_poll_init (&self->loop, &self->listen_watch, self->listener);
+    self->listen_watch.data = self;
+    uv_poll_start (&self->listen_watch, UV_READABLE, s_on_accept);
+}
+
+
+static s_self_t *
+s_self_new (zsock_t *pipe, gateway_args_t *args)
+{
+    s_self_t *self = (s_self_t *) zmalloc (sizeof (s_self_t));
+    self->args = args;
+    self->listener = -1;
+    self->clients = rk_index_new ();
+    self->routes = rk_routes_new ();
+    self->apps = (s_app_t *) zmalloc (args->count * sizeof (s_app_t));
+    for (size_t nbr = 0; nbr < args->count; nbr++)
+        self->apps[nbr].args = &args->apps[nbr];
+    self->id = rk_config_str (args->config, "gateway/id");
+    self->limit_message = (size_t) rk_config_int (args->config, "gateway/message");
+    self->limit_queue = (size_t) rk_config_int (args->config, "gateway/queue");
+    self->limit_clients = (size_t) rk_config_int (args->config, "gateway/connections");
+    int rc = getentropy (&self->epoch, 6);    //  A CID must never come twice, also after a restart
+    assert (rc == 0);
+    static const char *names[] = {"connected", "closed", "clients", "up", "down", "written", "bytes_in",
+                                  "bytes_out", "slow", "too_large", "bad_frame", "refused", "nobody",
+                                  "malformed", "stalls"};
+    for (size_t nbr = 0; nbr < COUNTERS; nbr++)
+        self->counters[nbr].name = names[nbr];
+    self->life = (rk_life_t) {.pipe = pipe, .name = "gateway", .counters = self->counters};
+    uv_loop_init (&self->loop);
+    return self;
+}
+
+
+static void
+s_close_loop (s_self_t *self)
+{
+    uv_close ((uv_handle_t *) &self->turn, NULL);
+    uv_close ((uv_handle_t *) &self->busy, NULL);
+    uv_close ((uv_handle_t *) &self->tick, NULL);
+    uv_close ((uv_handle_t *) &self->pipe_watch, NULL);
+    if (!uv_is_closing ((uv_handle_t *) &self->listen_watch))
+        uv_close ((uv_handle_t *) &self->listen_watch, NULL);
+    for (size_t nbr = 0; nbr < self->args->count * 2; nbr++)
+        uv_close ((uv_handle_t *) &self->apps[nbr / 2].watch[nbr % 2], NULL);
+}
+
+
+static void
+s_self_destroy (s_self_t **self_p)
+{
+    s_self_t *self = *self_p;
+    if (self->turn.data)
+        s_close_loop (self);
+    if (self->lws)
+        lws_context_destroy (self->lws);
+    uv_run (&self->loop, UV_RUN_DEFAULT);    //  Until all handles are closed, also its own
+    if (uv_loop_close (&self->loop) != 0)
+        rk_log ('W', "gateway: libwebsockets left something in the loop");
+    if (self->listener != -1)
+        close (self->listener);
+    for (size_t nbr = 0; nbr < self->args->count; nbr++)
+        rk_queue_clear (&self->apps[nbr].backlog);
+    rk_frames_clear (&self->frames);
+    zhashx_destroy (&self->clients);
+    rk_routes_destroy (&self->routes);
+    free (self->buffer.data);
+    free (self->apps);
+    free (self);
+    *self_p = NULL;
+}
+
+
+void
+gateway_actor (zsock_t *pipe, void *args)
+{
+    s_self_t *self = s_self_new (pipe, (gateway_args_t *) args);
+    bool good = s_listen (self) == 0 && s_open_lws (self) == 0;
+    rk_life_begin (&self->life, good ? NULL : self->error);
+    if (good) {
+        s_open_loop (self);
+        uv_run (&self->loop, UV_RUN_DEFAULT);
+    }
+    rk_life_end (&self->life);
+    s_self_destroy (&self);
+}
+
+
+//  --------------------------------------------------------------------------
+//  Selftest
+
+void
+gateway_test (bool verbose)
+{
+    (void) verbose;
+}

@@ -1,0 +1,26 @@
+//  gateway.h - holds the clients' WebSocket connections; see gateway.c
+
+#ifndef GATEWAY_H
+#define GATEWAY_H
+
+#include "rk.h"
+#include "config.h"
+
+//  An app server that the gateway works for. The sockets are lent; they outlive the actor.
+typedef struct {
+    const char *name;
+    zsock_t *upstream;      //  PUSH
+    zsock_t *downstream;    //  DEALER with the gateway's id
+} gateway_app_t;
+
+typedef struct {
+    gateway_app_t *apps;
+    size_t count;
+    rk_config_t *config;    //  Borrowed for as long as the actor lives
+    int port;               //  The actor tells here which port it listens to
+} gateway_args_t;
+
+void gateway_actor (zsock_t *pipe, void *args);
+void gateway_test (bool verbose);
+
+#endif

@@ -1,0 +1,578 @@
+//  luaapi.c - the functions that C gives to Lua, and the libraries a handler may use
+//
+//  lua/core builds the documented calls (downstream, setting, store, json, log …) on the
+//  table "worker" that is registered here. Handlers don't see it: they run in an environment
+//  that lua/core/init.lua makes of the libraries below.
+
+#include "luahost.h"
+#include <dirent.h>
+#include <jwt.h>
+#include <math.h>
+
+#define MATCH_MOST 1e10    //  Steps that a pattern may cost at the worst
+
+
+static rk_slice_t
+s_check_slice (lua_State *L, int index)
+{
+    rk_slice_t slice;
+    slice.data = luaL_checklstring (L, index, &slice.size);
+    return slice;
+}
+
+
+//  --------------------------------------------------------------------------
+//  Messages
+
+//  worker.send (frame, ...)   queue a message to the sender
+
+static int
+s_send (lua_State *L)
+{
+    int count = lua_gettop (L);
+    luaL_argcheck (L, count >= 1 && count <= RK_FRAMES_MAX, count, "1 to 16 frames expected");
+    for (int nbr = 1; nbr <= count; nbr++)
+        luaL_checkstring (L, nbr);
+    rk_frames_t frames = {0};
+    for (int nbr = 1; nbr <= count; nbr++) {
+        rk_slice_t frame = s_check_slice (L, nbr);
+        rk_frames_add (&frames, frame.data, frame.size);
+    }
+    rk_lua_host_t *host = rk_lua_host (L);
+    host->send (host->worker, &frames);
+    return 0;
+}
+
+
+//  worker.connection (cid)    returns {cid, uid, device, mark}, or nil
+
+static int
+s_connection (lua_State *L)
+{
+    rk_lua_host_t *host = rk_lua_host (L);
+    rk_identity_t *identity = host->identity (host->worker, s_check_slice (L, 1));
+    if (!identity)
+        return 0;
+    lua_createtable (L, 0, 4);
+    lua_pushvalue (L, 1);
+    lua_setfield (L, -2, "cid");
+    lua_pushstring (L, identity->uid);
+    lua_setfield (L, -2, "uid");
+    lua_pushstring (L, identity->device);
+    lua_setfield (L, -2, "device");
+    lua_pushstring (L, identity->mark);
+    lua_setfield (L, -2, "mark");
+    return 1;
+}
+
+
+static void
+s_replace (char **text, const char *fresh)
+{
+    zstr_free (text);
+    *text = fresh ? strdup (fresh) : NULL;
+}
+
+
+//  worker.bind (cid, uid, device)    the connection belongs to this user from now on
+
+static int
+s_bind (lua_State *L)
+{
+    rk_lua_host_t *host = rk_lua_host (L);
+    const char *uid = luaL_checkstring (L, 2);
+    const char *device = luaL_optstring (L, 3, "");
+    rk_identity_t *identity = host->identity (host->worker, s_check_slice (L, 1));
+    if (identity) {
+        s_replace (&identity->uid, uid);
+        s_replace (&identity->device, device);
+    }
+    lua_pushboolean (L, identity != NULL);
+    return 1;
+}
+
+
+//  worker.mark (cid, text or nil)    a note that is handed to later messages as ctx.mark
+
+static int
+s_mark (lua_State *L)
+{
+    rk_lua_host_t *host = rk_lua_host (L);
+    const char *text = luaL_optstring (L, 2, NULL);
+    rk_identity_t *identity = host->identity (host->worker, s_check_slice (L, 1));
+    if (identity)
+        s_replace (&identity->mark, text);
+    return 0;
+}
+
+
+//  --------------------------------------------------------------------------
+//  Calls to a store: they pack their arguments, yield, and go on with the reply
+
+static void
+s_pack_value (lua_State *L, rk_pack_t *pack, int index)
+{
+    rk_slice_t text;
+    switch (lua_type (L, index)) {
+    case LUA_TNIL:
+        rk_pack_null (pack);
+        break;
+    case LUA_TBOOLEAN:
+        rk_pack_bool (pack, lua_toboolean (L, index));
+        break;
+    case LUA_TNUMBER:
+        if (lua_isinteger (L, index))
+            rk_pack_int (pack, lua_tointeger (L, index));
+        else
+            rk_pack_float (pack, lua_tonumber (L, index));
+        break;
+    case LUA_TSTRING:
+        text.data = lua_tolstring (L, index, &text.size);
+        rk_pack_text (pack, text.data, text.size);
+        break;
+    case LUA_TLIGHTUSERDATA:
+        rk_pack_null (pack);    //  json.null; there is no other
+        break;
+    default:
+        luaL_error (L, "parameter %d: a %s can't be bound to a statement", index,
+                    luaL_typename (L, index));
+    }
+}
+
+
+static int
+s_call_done (lua_State *L, int status, lua_KContext single)
+{
+    (void) status;
+    rk_reply_t reply = *rk_lua_task (L)->reply;
+    reply.single = single != 0;
+    return rk_luaapi_push_reply (L, &reply);
+}
+
+
+static int
+s_call (lua_State *L, bool single)
+{
+    rk_task_t *task = rk_lua_task (L);
+    if (!task || L != task->thread)
+        return luaL_error (L, "a call that waits works only in the handler's own coroutine");
+    rk_lua_host_t *host = rk_lua_host (L);
+    rk_pack_t *pack = rk_lua_pack (L);
+    task->call = host->call (host->worker, task, (rk_slice_t) {pack->data, pack->size});
+    if (task->call == 0) {
+        lua_pushboolean (L, false);
+        lua_pushliteral (L, "the store is overloaded: its queue is full");
+        return 2;
+    }
+    return lua_yieldk (L, 0, single, s_call_done);
+}
+
+
+//  worker.sql (statement, param...)    returns true, rows; or false, reason. Rows are tables
+//  by column name; rows.changes is the number of rows that were written.
+
+static int
+s_sql (lua_State *L)
+{
+    rk_slice_t statement = s_check_slice (L, 1);
+    rk_pack_t *pack = rk_lua_pack (L);
+    pack->size = 0;
+    rk_pack_open (pack);
+    rk_pack_text (pack, statement.data, statement.size);
+    for (int nbr = 2; nbr <= lua_gettop (L); nbr++)
+        s_pack_value (L, pack, nbr);
+    rk_pack_close (pack);
+    return s_call (L, true);
+}
+
+
+//  worker.transaction ({{statement, param...}, ...})    all or nothing; returns true and a
+//  list of rows as above, or false, reason. A list may say n = its length when it ends in nil.
+
+static int
+s_transaction (lua_State *L)
+{
+    luaL_checktype (L, 1, LUA_TTABLE);
+    rk_pack_t *pack = rk_lua_pack (L);
+    pack->size = 0;
+    for (lua_Integer nbr = 1; nbr <= luaL_len (L, 1); nbr++) {
+        if (lua_geti (L, 1, nbr) != LUA_TTABLE)
+            return luaL_error (L, "statement %d: a list {sql, param...} expected", (int) nbr);
+        if (lua_getfield (L, -1, "n") == LUA_TNIL)
+            lua_pushinteger (L, luaL_len (L, -2));
+        lua_Integer count = lua_tointeger (L, -1);
+        lua_settop (L, 2);
+        if (lua_geti (L, 2, 1) != LUA_TSTRING)
+            return luaL_error (L, "statement %d: its first item must be SQL", (int) nbr);
+        rk_pack_open (pack);
+        for (lua_Integer item = 1; item <= count; item++) {
+            lua_settop (L, 2);
+            lua_geti (L, 2, item);
+            s_pack_value (L, pack, 3);
+        }
+        rk_pack_close (pack);
+        lua_settop (L, 1);
+    }
+    return s_call (L, false);
+}
+
+
+static void
+s_push_value (lua_State *L, const rk_value_t *value)
+{
+    switch (value->kind) {
+    case 'i':
+        lua_pushinteger (L, value->number);
+        break;
+    case 'd':
+        lua_pushnumber (L, value->real);
+        break;
+    case 's':
+        lua_pushlstring (L, value->text.data, value->text.size);
+        break;
+    case 't':
+    case 'f':
+        lua_pushboolean (L, value->kind == 't');
+        break;
+    default:
+        lua_pushnil (L);
+    }
+}
+
+
+//  Pushes the result of one statement, [ changes [ column... ] [ value... ]... ], whose
+//  opening mark is taken. Columns lie on the stack below the rows while they are read.
+
+static void
+s_push_rows (lua_State *L, rk_slice_t *rest)
+{
+    rk_value_t value;
+    lua_newtable (L);
+    int rows = lua_gettop (L), count = 0, columns = 0;
+    if (rk_unpack (rest, &value) && value.kind == 'i') {
+        lua_pushinteger (L, value.number);
+        lua_setfield (L, rows, "changes");
+    }
+    rk_unpack (rest, &value);    //  [
+    while (rk_unpack (rest, &value) && value.kind == 's') {
+        luaL_checkstack (L, 4, "too many columns");
+        s_push_value (L, &value);
+        columns++;
+    }
+    while (rk_unpack (rest, &value) && value.kind == '[') {
+        lua_createtable (L, 0, columns);
+        for (int nbr = 1; rk_unpack (rest, &value) && value.kind != ']'; nbr++) {
+            lua_pushvalue (L, rows + nbr);
+            s_push_value (L, &value);
+            lua_rawset (L, -3);
+        }
+        lua_rawseti (L, rows, ++count);
+    }
+    lua_settop (L, rows);
+}
+
+
+int
+rk_luaapi_push_reply (lua_State *L, const rk_reply_t *reply)
+{
+    lua_pushboolean (L, reply->done);
+    if (!reply->done) {
+        lua_pushlstring (L, reply->text.data, reply->text.size);
+        return 2;
+    }
+    rk_slice_t rest = reply->text;
+    rk_value_t value;
+    if (reply->single) {
+        rk_unpack (&rest, &value);    //  [
+        s_push_rows (L, &rest);
+        return 2;
+    }
+    lua_newtable (L);
+    for (int nbr = 1; rk_unpack (&rest, &value) && value.kind == '['; nbr++) {
+        s_push_rows (L, &rest);
+        lua_rawseti (L, -2, nbr);
+    }
+    return 2;
+}
+
+
+//  --------------------------------------------------------------------------
+//  JSON
+
+//  json.decode (text)    returns the value, or nil, reason, offset of the byte (from 0)
+
+static int
+s_json_decode (lua_State *L)
+{
+    const char *why;
+    size_t offset;
+    if (rk_json_decode (rk_lua_json (L), L, s_check_slice (L, 1), &why, &offset))
+        return 1;
+    lua_pushnil (L);
+    lua_pushstring (L, why);
+    lua_pushinteger (L, (lua_Integer) offset);
+    return 3;
+}
+
+
+//  json.encode (value)    returns the text; an error says what has no JSON
+
+static int
+s_json_encode (lua_State *L)
+{
+    const char *why;
+    luaL_checkany (L, 1);
+    char *text = rk_json_encode (rk_lua_json (L), L, 1, &why);
+    if (!text)
+        return luaL_error (L, "json.encode: %s", why);
+    //  Pushing may fail for lack of memory: the pack buffer keeps the text meanwhile
+    rk_pack_t *pack = rk_lua_pack (L);
+    pack->size = 0;
+    rk_pack_text (pack, text, strlen (text));
+    cJSON_free (text);
+    rk_slice_t rest = {pack->data, pack->size};
+    rk_value_t value;
+    rk_unpack (&rest, &value);
+    lua_pushlstring (L, value.text.data, value.text.size);
+    return 1;
+}
+
+
+//  json.array (table)    marks it as an array and returns it, so that it stays [] when empty
+
+static int
+s_json_array (lua_State *L)
+{
+    if (lua_isnoneornil (L, 1)) {
+        lua_settop (L, 0);
+        lua_newtable (L);
+    }
+    luaL_checktype (L, 1, LUA_TTABLE);
+    lua_settop (L, 1);
+    rk_json_push_array_mark (L);
+    lua_setmetatable (L, 1);
+    return 1;
+}
+
+
+//  --------------------------------------------------------------------------
+//  The world around
+
+//  worker.config (path)    returns the value as text, or nil
+
+static int
+s_config (lua_State *L)
+{
+    const char *path = luaL_checkstring (L, 1);
+    bool secret = strncmp (path, "auth/", 5) == 0;
+    lua_pushstring (L, secret ? NULL : rk_config_peek (rk_lua_host (L)->config, path));
+    return 1;
+}
+
+
+//  worker.log (level, text)
+
+static int
+s_log (lua_State *L)
+{
+    const char *level = luaL_checkstring (L, 1);
+    rk_log (*level, "lua: %s", luaL_checkstring (L, 2));
+    return 0;
+}
+
+
+//  worker.count (name)
+
+static int
+s_count (lua_State *L)
+{
+    rk_lua_host_t *host = rk_lua_host (L);
+    host->count (host->worker, luaL_checkstring (L, 1));
+    return 0;
+}
+
+
+//  worker.now ()    msec since 1970
+
+static int
+s_now (lua_State *L)
+{
+    lua_pushinteger (L, zclock_time ());
+    return 1;
+}
+
+
+//  worker.path (path)    where a relative data folder really is
+
+static int
+s_path (lua_State *L)
+{
+    char *path = rk_path_find (luaL_checkstring (L, 1));
+    lua_pushfstring (L, "%s", path);
+    zstr_free (&path);
+    return 1;
+}
+
+
+//  worker.files (folder)    returns the names of its *.lua files, sorted; or nil, reason
+
+static int
+s_files (lua_State *L)
+{
+    struct dirent **entries;
+    const char *folder = luaL_checkstring (L, 1);
+    int count = scandir (folder, &entries, NULL, alphasort);
+    if (count < 0) {
+        lua_pushnil (L);
+        lua_pushfstring (L, "%s: %s", folder, strerror (errno));
+        return 2;
+    }
+    lua_newtable (L);
+    int found = 0;
+    for (int nbr = 0; nbr < count; nbr++) {
+        size_t size = strlen (entries[nbr]->d_name);
+        if (size > 4 && streq (entries[nbr]->d_name + size - 4, ".lua")) {
+            lua_pushstring (L, entries[nbr]->d_name);
+            lua_rawseti (L, -2, ++found);
+        }
+        free (entries[nbr]);
+    }
+    free (entries);
+    return 1;
+}
+
+
+//  worker.verify (token)    returns the UID a token was made for; or nil, reason. The token
+//  is a JWT (RFC 7519), HS256, with sub = UID; exp and nbf are honoured.
+
+static int
+s_verify (lua_State *L)
+{
+    const char *token = luaL_checkstring (L, 1);
+    const char *secret = rk_config_str (rk_lua_host (L)->config, "auth/secret");
+    jwt_t *jwt = NULL;
+    const char *why = NULL;
+    if (jwt_decode (&jwt, token, (const unsigned char *) secret, (int) strlen (secret)) != 0)
+        why = "the token's signature is wrong";
+    else if (jwt_get_alg (jwt) != JWT_ALG_HS256)
+        why = "the token isn't signed with HS256";
+    else if (jwt_get_grant_int (jwt, "exp") > 0 && jwt_get_grant_int (jwt, "exp") <= time (NULL))
+        why = "the token has expired";
+    else if (jwt_get_grant_int (jwt, "nbf") > time (NULL))
+        why = "the token isn't valid yet";
+    else if (!jwt_get_grant (jwt, "sub"))
+        why = "the token names no user";
+    char *uid = why ? NULL : strdup (jwt_get_grant (jwt, "sub"));
+    jwt_free (jwt);
+    lua_pushfstring (L, "%s", uid ? uid : why);
+    free (uid);
+    if (!why)
+        return 1;
+    lua_pushnil (L);
+    lua_insert (L, -2);
+    return 2;
+}
+
+
+//  --------------------------------------------------------------------------
+//  The sandbox: library functions that could hurt the server, made harmless
+
+//  A pattern match can't be stopped by a hook, so what it may cost at the worst is limited
+//  beforehand: subject size to the power of repetitions plus one.
+
+static int
+s_match (lua_State *L)
+{
+    size_t size, length;
+    luaL_checklstring (L, 1, &size);
+    const char *pattern = luaL_checklstring (L, 2, &length);
+    int repeats = 1;
+    bool plain = lua_toboolean (L, lua_upvalueindex (2)) && lua_toboolean (L, 4);
+    for (size_t nbr = 1; nbr < length && !plain; nbr++)
+        if (strchr ("*+-", pattern[nbr]) && pattern[nbr - 1] != '%' && pattern[nbr])
+            repeats++;
+    if (repeats > 1 && pow ((double) size, repeats) > MATCH_MOST)
+        return luaL_error (L, "the pattern may take too long on %d bytes; use a plain find or "
+                              "fewer repetitions", (int) size);
+    lua_pushvalue (L, lua_upvalueindex (1));
+    lua_insert (L, 1);
+    lua_call (L, lua_gettop (L) - 1, LUA_MULTRET);
+    return lua_gettop (L);
+}
+
+
+//  A finalizer runs without hooks and so without a budget: it is refused.
+
+static int
+s_setmetatable (lua_State *L)
+{
+    if (lua_istable (L, 2)) {
+        lua_pushliteral (L, "__gc");
+        if (lua_rawget (L, 2) != LUA_TNIL)
+            return luaL_error (L, "setmetatable: __gc is not allowed in a handler");
+        lua_settop (L, 2);
+    }
+    lua_pushvalue (L, lua_upvalueindex (1));
+    lua_insert (L, 1);
+    lua_call (L, lua_gettop (L) - 1, LUA_MULTRET);
+    return lua_gettop (L);
+}
+
+
+//  Replaces table[name] by function with the old one as its upvalue, and as a second one
+//  whether it is string.find, the only one that can search plainly. The table is on top.
+
+static void
+s_guard (lua_State *L, const char *name, lua_CFunction function)
+{
+    lua_getfield (L, -1, name);
+    lua_pushboolean (L, streq (name, "find"));
+    lua_pushcclosure (L, function, 2);
+    lua_setfield (L, -2, name);
+}
+
+
+static void
+s_open_sandbox (lua_State *L)
+{
+    lua_getglobal (L, "string");
+    const char *names[] = {"find", "match", "gmatch", "gsub"};
+    for (size_t nbr = 0; nbr < sizeof (names) / sizeof (*names); nbr++)
+        s_guard (L, names[nbr], s_match);
+    lua_pushnil (L);
+    lua_setfield (L, -2, "dump");
+    lua_pop (L, 1);
+
+    lua_pushliteral (L, "");
+    lua_getmetatable (L, -1);
+    lua_pushboolean (L, false);
+    lua_setfield (L, -2, "__metatable");    //  getmetatable ("") gives false
+    lua_pop (L, 2);
+
+    lua_pushglobaltable (L);
+    s_guard (L, "setmetatable", s_setmetatable);
+    lua_pop (L, 1);
+}
+
+
+void
+rk_luaapi_open (lua_State *L)
+{
+    static const luaL_Reg worker[] = {
+        {"send", s_send},     {"connection", s_connection},   {"bind", s_bind},
+        {"mark", s_mark},     {"sql", s_sql},                 {"transaction", s_transaction},
+        {"config", s_config}, {"log", s_log},                 {"count", s_count},
+        {"now", s_now},       {"path", s_path},               {"files", s_files},
+        {"verify", s_verify}, {NULL, NULL},
+    };
+    static const luaL_Reg json[] = {
+        {"decode", s_json_decode}, {"encode", s_json_encode}, {"array", s_json_array}, {NULL, NULL}};
+    luaL_openlibs (L);
+    luaL_newlib (L, worker);
+    lua_setglobal (L, "worker");
+    luaL_newlib (L, json);
+    lua_pushlightuserdata (L, NULL);
+    lua_setfield (L, -2, "null");
+    lua_setglobal (L, "json");
+    s_open_sandbox (L);
+}

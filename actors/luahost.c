@@ -1,0 +1,405 @@
+//  luahost.c - one Lua state and the coroutines in it, each within its budget
+//
+//  Budget: a count hook on every coroutine adds up instructions and looks at the clock; the
+//  state's allocator has a ceiling that is set anew for each slice a task runs. When a
+//  budget is spent the hook raises an error, and it is then called at every instruction, so
+//  that a pcall in the script doesn't swallow it: each level fails in turn at its next
+//  instruction until the whole coroutine is unwound (PIL, 4th ed., ch. 25, on hooks).
+//
+//  Everything that may fail for lack of memory runs inside lua_resume or lua_pcall, so an
+//  error never reaches the panic function.
+
+#include "luahost.h"
+
+#define STEP 1000    //  Instructions between two looks at the budget
+
+struct rk_lua {
+    lua_State *L;
+    rk_lua_host_t host;
+    rk_json_t json;
+    rk_pack_t pack;
+    rk_task_t *task;    //  The one that runs, or NULL
+    size_t memory;      //  Bytes in use
+    size_t ceiling;     //  Bytes it may use now
+    int64_t started;    //  nsec, when the running slice began
+    bool expired;       //  The running task has spent its budget
+    uint64_t limit_instructions;
+    int64_t limit_nsec;
+    size_t limit_memory;
+    size_t limit_message;
+};
+
+
+//  --------------------------------------------------------------------------
+//  Whose state is it
+
+static rk_lua_t *
+s_self (lua_State *L)
+{
+    return *(rk_lua_t **) lua_getextraspace (L);
+}
+
+
+rk_lua_host_t *
+rk_lua_host (lua_State *L)
+{
+    return &s_self (L)->host;
+}
+
+
+rk_json_t *
+rk_lua_json (lua_State *L)
+{
+    return &s_self (L)->json;
+}
+
+
+rk_pack_t *
+rk_lua_pack (lua_State *L)
+{
+    return &s_self (L)->pack;
+}
+
+
+rk_task_t *
+rk_lua_task (lua_State *L)
+{
+    return s_self (L)->task;
+}
+
+
+size_t
+rk_lua_memory (rk_lua_t *self)
+{
+    return self->memory;
+}
+
+
+//  --------------------------------------------------------------------------
+//  Budget
+
+static int64_t
+s_now (void)
+{
+    struct timespec now;
+    clock_gettime (CLOCK_MONOTONIC, &now);
+    return (int64_t) now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+
+static void *
+s_alloc (void *arg, void *data, size_t before, size_t after)
+{
+    rk_lua_t *self = (rk_lua_t *) arg;
+    if (!data)
+        before = 0;    //  It then holds the kind of object, not a size
+    if (after == 0) {
+        free (data);
+        self->memory -= before;
+        return NULL;
+    }
+    if (after > before && self->memory + (after - before) > self->ceiling)
+        return NULL;
+    void *fresh = realloc (data, after);
+    if (fresh)
+        self->memory += after - before;
+    return fresh;
+}
+
+
+static void
+s_hook (lua_State *L, lua_Debug *debug)
+{
+    (void) debug;
+    rk_lua_t *self = s_self (L);
+    rk_task_t *task = self->task;
+    if (!task)
+        return;
+    const char *what = "instructions";
+    if (!self->expired) {
+        task->instructions += STEP;
+        if (task->instructions > self->limit_instructions)
+            self->expired = true;
+        else if (task->nsec + s_now () - self->started > self->limit_nsec) {
+            self->expired = true;
+            what = "time";
+        }
+        if (!self->expired)
+            return;
+    }
+    //  From here on at every instruction: see the head of this file
+    lua_sethook (L, s_hook, LUA_MASKCOUNT, 1);
+    luaL_error (L, "the message has spent its budget of %s", what);
+}
+
+
+//  --------------------------------------------------------------------------
+//  Running
+
+//  Runs in the coroutine, protected by lua_resume.
+
+static int
+s_entry_done (lua_State *L, int status, lua_KContext context)
+{
+    (void) L;
+    (void) status;
+    (void) context;
+    return 0;
+}
+
+
+static void
+s_push_frames (lua_State *L, rk_frames_t *frames)
+{
+    lua_createtable (L, (int) frames->count, 0);
+    for (size_t nbr = 0; nbr < frames->count; nbr++) {
+        rk_slice_t frame = rk_frames_at (frames, nbr);
+        lua_pushlstring (L, frame.data, frame.size);
+        lua_rawseti (L, -2, (lua_Integer) nbr + 1);
+    }
+}
+
+
+static int
+s_entry (lua_State *L)
+{
+    lua_getglobal (L, "app_call_by_msg");
+    s_push_frames (L, &s_self (L)->task->frames);
+    lua_callk (L, 1, 0, 0, s_entry_done);
+    return 0;
+}
+
+
+static int
+s_new_thread (lua_State *L)
+{
+    lua_newthread (L);
+    lua_pushinteger (L, luaL_ref (L, LUA_REGISTRYINDEX));
+    return 1;
+}
+
+
+static bool
+s_give_thread (rk_lua_t *self, rk_task_t *task)
+{
+    lua_pushcfunction (self->L, s_new_thread);
+    bool good = lua_pcall (self->L, 0, 1, 0) == LUA_OK;
+    if (good) {
+        task->ref = (int) lua_tointeger (self->L, -1);
+        lua_rawgeti (self->L, LUA_REGISTRYINDEX, task->ref);
+        task->thread = lua_tothread (self->L, -1);
+        lua_pop (self->L, 1);
+    }
+    lua_pop (self->L, 1);
+    return good;
+}
+
+
+void
+rk_lua_forget (rk_lua_t *self, rk_task_t *task)
+{
+    if (task->thread)
+        luaL_unref (self->L, LUA_REGISTRYINDEX, task->ref);
+    task->thread = NULL;
+}
+
+
+//  A slice of a task's life begins and ends: its budget counts, the others' doesn't.
+
+static void
+s_slice_begin (rk_lua_t *self, rk_task_t *task)
+{
+    size_t room = self->limit_message > task->memory ? self->limit_message - task->memory : 0;
+    size_t ceiling = self->memory + room;
+    self->ceiling = ceiling < self->limit_memory ? ceiling : self->limit_memory;
+    self->expired = false;
+    self->started = s_now ();
+    self->task = task;
+}
+
+
+static void
+s_slice_end (rk_lua_t *self, rk_task_t *task, size_t before)
+{
+    if (self->memory > before)
+        task->memory += self->memory - before;
+    task->nsec += s_now () - self->started;
+    self->task = NULL;
+    self->ceiling = self->limit_memory;
+}
+
+
+//  Runs in lua_pcall: leaves the traceback of the thread given as light userdata.
+
+static int
+s_trace (lua_State *L)
+{
+    lua_State *thread = (lua_State *) lua_touserdata (L, 1);
+    const char *text = lua_tostring (thread, -1);
+    luaL_traceback (L, thread, text ? text : "(the error is not a text)", 0);
+    return 1;
+}
+
+
+static char *
+s_error_text (rk_lua_t *self, lua_State *thread, int status)
+{
+    lua_gc (self->L, LUA_GCCOLLECT, 0);
+    if (status == LUA_ERRMEM)
+        return zsys_sprintf ("the message has spent its budget of memory");
+    lua_pushcfunction (self->L, s_trace);
+    lua_pushlightuserdata (self->L, thread);
+    lua_pcall (self->L, 1, 1, 0);
+    const char *text = lua_tostring (self->L, -1);
+    char *copy = strdup (text ? text : "no reason given");
+    lua_pop (self->L, 1);
+    return copy;
+}
+
+
+rk_lua_result_t
+rk_lua_run (rk_lua_t *self, rk_task_t *task, const rk_reply_t *reply, char **error)
+{
+    if (!reply) {
+        task->instructions = 0;
+        task->nsec = 0;
+        task->memory = 0;
+        if (!task->thread && !s_give_thread (self, task)) {
+            *error = strdup ("no memory for a coroutine");
+            return RK_LUA_FAILED;
+        }
+        lua_pushcfunction (task->thread, s_entry);
+    }
+    task->reply = reply;
+    task->call = 0;
+    size_t before = self->memory;
+    s_slice_begin (self, task);
+    int status = lua_resume (task->thread, self->L, 0);
+    bool expired = self->expired;
+    s_slice_end (self, task, before);
+    task->reply = NULL;
+
+    if (status == LUA_YIELD && task->call)
+        return RK_LUA_WAITS;
+    if (status == LUA_OK && !expired) {
+        lua_settop (task->thread, 0);
+        return RK_LUA_DONE;
+    }
+    if (status == LUA_YIELD)
+        *error = strdup ("the handler yields by itself; only calls that wait may");
+    else
+        *error = s_error_text (self, task->thread, status);
+    rk_lua_forget (self, task);
+    return RK_LUA_FAILED;
+}
+
+
+static int
+s_answer_failure (lua_State *L)
+{
+    lua_getglobal (L, "app_failed_by_msg");
+    s_push_frames (L, &s_self (L)->task->frames);
+    lua_pushvalue (L, 1);
+    lua_pushvalue (L, 2);
+    lua_call (L, 3, 0);
+    return 0;
+}
+
+
+bool
+rk_lua_answer_failure (rk_lua_t *self, rk_task_t *task, const char *code, const char *reason)
+{
+    task->instructions = 0;
+    task->nsec = 0;
+    task->memory = 0;
+    size_t before = self->memory;
+    s_slice_begin (self, task);
+    lua_pushcfunction (self->L, s_answer_failure);
+    lua_pushstring (self->L, code);
+    lua_pushstring (self->L, reason);
+    bool good = lua_pcall (self->L, 2, 0, 0) == LUA_OK;
+    if (!good) {
+        const char *text = lua_tostring (self->L, -1);
+        rk_log ('E', "lua: app_failed_by_msg failed itself: %s", text ? text : "?");
+        lua_pop (self->L, 1);
+        lua_sethook (self->L, s_hook, LUA_MASKCOUNT, STEP);
+    }
+    s_slice_end (self, task, before);
+    return good;
+}
+
+
+//  --------------------------------------------------------------------------
+//  Birth and death
+
+//  Runs in lua_pcall: opens the libraries and loads lua/core.
+
+static int
+s_load (lua_State *L)
+{
+    rk_luaapi_open (L);
+    const char *names[] = {"init.lua", "start.lua"};
+    for (size_t nbr = 0; nbr < 2; nbr++) {
+        char *folder = rk_path_find (rk_config_str (rk_lua_host (L)->config, "lua/core"));
+        lua_pushfstring (L, "%s/%s", folder, names[nbr]);
+        zstr_free (&folder);
+        if (luaL_loadfilex (L, lua_tostring (L, -1), "t") != LUA_OK)
+            return lua_error (L);
+        lua_call (L, 0, 0);
+    }
+    if (lua_getglobal (L, "app_call_by_msg") != LUA_TFUNCTION)
+        return luaL_error (L, "start.lua doesn't define app_call_by_msg (frames)");
+    return 0;
+}
+
+
+static int
+s_traceback (lua_State *L)
+{
+    luaL_traceback (L, L, lua_tostring (L, 1), 1);
+    return 1;
+}
+
+
+rk_lua_t *
+rk_lua_new (const rk_lua_host_t *host, char **error)
+{
+    rk_lua_t *self = (rk_lua_t *) zmalloc (sizeof (rk_lua_t));
+    self->host = *host;
+    self->limit_instructions = (uint64_t) rk_config_int (host->config, "lua/instructions");
+    self->limit_nsec = rk_config_int (host->config, "lua/time") * 1000000;
+    self->limit_memory = (size_t) rk_config_int (host->config, "lua/memory");
+    self->limit_message = (size_t) rk_config_int (host->config, "lua/message");
+    self->json.depth = (int) rk_config_int (host->config, "lua/depth");
+    self->ceiling = self->limit_memory;
+    self->L = lua_newstate (s_alloc, self);
+    assert (self->L);
+    *(rk_lua_t **) lua_getextraspace (self->L) = self;
+    lua_sethook (self->L, s_hook, LUA_MASKCOUNT, STEP);
+
+    lua_pushcfunction (self->L, s_traceback);
+    lua_pushcfunction (self->L, s_load);
+    if (lua_pcall (self->L, 0, 0, -2) != LUA_OK) {
+        const char *text = lua_tostring (self->L, -1);
+        *error = strdup (text ? text : "no reason given");
+        rk_lua_destroy (&self);
+        return NULL;
+    }
+    lua_settop (self->L, 0);
+    return self;
+}
+
+
+void
+rk_lua_destroy (rk_lua_t **self_p)
+{
+    assert (self_p);
+    rk_lua_t *self = *self_p;
+    if (!self)
+        return;
+    lua_close (self->L);
+    rk_json_clear (&self->json);
+    rk_pack_clear (&self->pack);
+    free (self);
+    *self_p = NULL;
+}

@@ -1,0 +1,97 @@
+//  luahost.h - one Lua state and the coroutines in it, each within its budget
+//
+//  The worker gives a message to rk_lua_run, which calls app_call_by_msg (frames) in a
+//  coroutine. The coroutine ends, fails, or waits for a reply; then rk_lua_run goes on with
+//  it when the reply is there. Nothing in here knows sockets: what Lua code may do outside
+//  of its state it does through rk_lua_host_t.
+
+#ifndef LUAHOST_H
+#define LUAHOST_H
+
+#include "rk.h"
+#include "config.h"
+#include "../proto/json.h"
+#include "../proto/pack.h"
+#include <lualib.h>
+
+typedef struct rk_lua rk_lua_t;
+typedef struct rk_task rk_task_t;
+
+//  One connection, as the worker keeps it outside of Lua. The texts are owned by it.
+typedef struct {
+    char *cid;
+    char *uid;       //  NULL while not bound
+    char *device;    //  "" when the client named none
+    char *mark;      //  What the application notes about it, or NULL
+} rk_identity_t;
+
+//  What Lua code may do outside of its state; the worker fills it in.
+typedef struct {
+    void *worker;
+    rk_config_t *config;
+    //  Queue a message to the sender; takes the frames.
+    void (*send) (void *worker, rk_frames_t *frames);
+    //  Pass a task's packed call to the store; returns its number, or 0 when there is no room.
+    uint64_t (*call) (void *worker, rk_task_t *task, rk_slice_t packed);
+    //  The connection of a CID, or NULL.
+    rk_identity_t *(*identity) (void *worker, rk_slice_t cid);
+    //  Count something under a name of Lua's choice.
+    void (*count) (void *worker, const char *name);
+} rk_lua_host_t;
+
+//  The reply to a call: done says whether it succeeded; else text is the reason.
+typedef struct {
+    bool done;
+    bool single;    //  One statement: its rows alone, not a list
+    rk_slice_t text;
+} rk_reply_t;
+
+//  One message on its way through a coroutine. The worker owns it; zeros are a new one.
+struct rk_task {
+    rk_frames_t frames;       //  The message; stays here until the task is over
+    lua_State *thread;        //  Kept after a good end and used again
+    int ref;                  //  Where the state holds the thread
+    uint64_t call;            //  Number of the call it waits for, else 0
+    int64_t deadline;         //  msec, monotonic: when that call has failed
+    uint64_t instructions;    //  Used so far
+    int64_t nsec;             //  Run so far
+    size_t memory;            //  Bytes added to the state so far
+    const rk_reply_t *reply;
+};
+
+typedef enum { RK_LUA_DONE, RK_LUA_WAITS, RK_LUA_FAILED } rk_lua_result_t;
+
+//  A state with lua/core loaded, which loads the handlers. Returns NULL with the reason in
+//  *error (the caller frees it) when a file can't be loaded.
+rk_lua_t *rk_lua_new (const rk_lua_host_t *host, char **error);
+void rk_lua_destroy (rk_lua_t **self_p);
+
+//  Start the task's message, or go on with it when a reply is given. On RK_LUA_FAILED the
+//  traceback is in *error (the caller frees it) and the task's coroutine is gone.
+rk_lua_result_t rk_lua_run (rk_lua_t *self, rk_task_t *task, const rk_reply_t *reply,
+                            char **error);
+
+//  Let the application answer a message whose handler failed: app_failed_by_msg (frames,
+//  code, reason) in lua/core/start.lua. Returns false when that fails as well.
+bool rk_lua_answer_failure (rk_lua_t *self, rk_task_t *task, const char *code,
+                            const char *reason);
+
+//  Give a task's coroutine back to the state.
+void rk_lua_forget (rk_lua_t *self, rk_task_t *task);
+
+//  Bytes in use by the state.
+size_t rk_lua_memory (rk_lua_t *self);
+
+//  For the functions that C gives to Lua (luaapi.c): whose state this is, what runs in it.
+rk_lua_host_t *rk_lua_host (lua_State *L);
+rk_json_t *rk_lua_json (lua_State *L);
+rk_pack_t *rk_lua_pack (lua_State *L);
+rk_task_t *rk_lua_task (lua_State *L);
+
+//  Registers those functions as the global table "worker" and opens the sandboxed libraries.
+void rk_luaapi_open (lua_State *L);
+
+//  Pushes what a call returns to Lua: true and rows, or false and the reason.
+int rk_luaapi_push_reply (lua_State *L, const rk_reply_t *reply);
+
+#endif

@@ -1,0 +1,266 @@
+//  receiver.c - takes frames from gateways and lets only well-formed ones pass
+//
+//  In     inbox       upstream CID content [attachment...]
+//                     upstream CID bind content       older form; the word is taken out
+//                     status connected CID [UID [GID,GID...]]
+//                     status closed CID [UID]
+//         pipe        see rk_life_t
+//  Out    dispatcher  the same frames, checked; when it is full we stop reading
+//  Owns   nothing but its counters.
+//  Drops  what doesn't have one of these forms; it is counted by its reason and logged.
+
+#include "receiver.h"
+
+#define BATCH 200       //  Messages between two looks at the pipe
+#define ID_MOST 128     //  bytes of a UID or GID
+#define CID_MOST 255    //  bytes
+
+enum { UPSTREAM, STATUS, BYTES, TOO_FEW, TOO_MANY, BAD_NAME, BAD_ID, EMPTY, COUNTERS };
+
+typedef struct {
+    rk_life_t life;
+    zsock_t *inbox;
+    zsock_t *dispatcher;
+    rk_frames_t frames;    //  The message in hand; it stays here while the dispatcher is full
+    rk_counter_t counters[COUNTERS + 1];
+} s_self_t;
+
+
+//  --------------------------------------------------------------------------
+//  Handlers. Each checks its form and answers NULL, or what is wrong, having counted it.
+
+static const char *
+s_refuse (s_self_t *self, int counter, const char *why)
+{
+    self->counters[counter].value++;
+    return why;
+}
+
+
+static bool
+s_cid_good (rk_slice_t cid)
+{
+    const char *dot = cid.size ? memchr (cid.data, '.', cid.size) : NULL;
+    return cid.size <= CID_MOST && dot && dot > cid.data && dot + 1 < cid.data + cid.size &&
+           !memchr (cid.data, 0, cid.size);
+}
+
+
+static const char *
+s_handle_upstream (s_self_t *self)
+{
+    rk_frames_t *frames = &self->frames;
+    if (frames->count < 3)
+        return s_refuse (self, TOO_FEW, "fewer than 3 frames");
+    if (frames->dropped)
+        return s_refuse (self, TOO_MANY, "more frames than are carried");
+    if (!s_cid_good (rk_frames_at (frames, 1)))
+        return s_refuse (self, BAD_ID, "the CID isn't GATEWAY.REST");
+    if (frames->count == 4 && rk_slice_is (rk_frames_at (frames, 2), "bind"))
+        rk_frames_remove (frames, 2);
+    if (rk_frames_at (frames, 2).size == 0)
+        return s_refuse (self, EMPTY, "the content is empty");
+    self->counters[UPSTREAM].value++;
+    return NULL;
+}
+
+
+static const char *
+s_handle_status (s_self_t *self)
+{
+    rk_frames_t *frames = &self->frames;
+    if (frames->count < 3)
+        return s_refuse (self, TOO_FEW, "fewer than 3 frames");
+    bool connected = rk_slice_is (rk_frames_at (frames, 1), "connected");
+    if (!connected && !rk_slice_is (rk_frames_at (frames, 1), "closed"))
+        return s_refuse (self, BAD_NAME, "neither connected nor closed");
+    if (frames->dropped || frames->count > (connected ? 5 : 4))
+        return s_refuse (self, TOO_MANY, "more frames than a status has");
+    if (!s_cid_good (rk_frames_at (frames, 2)))
+        return s_refuse (self, BAD_ID, "the CID isn't GATEWAY.REST");
+    if (rk_frames_at (frames, 3).size > ID_MOST)
+        return s_refuse (self, BAD_ID, "the UID is longer than 128 bytes");
+    self->counters[STATUS].value++;
+    return NULL;
+}
+
+
+//  --------------------------------------------------------------------------
+//  Where each message goes
+
+static const struct {
+    const char *name;
+    const char *(*handle) (s_self_t *self);
+} s_inbox_routes[] = {
+    {"upstream", s_handle_upstream},
+    {"status", s_handle_status},
+    {NULL, NULL},
+};
+
+//  True when the message in hand may pass; else it is gone.
+
+static bool
+s_check (s_self_t *self)
+{
+    rk_slice_t name = rk_frames_at (&self->frames, 0);
+    size_t nbr = 0;
+    while (s_inbox_routes[nbr].name && !rk_slice_is (name, s_inbox_routes[nbr].name))
+        nbr++;
+    self->counters[BYTES].value += rk_frames_bytes (&self->frames);
+    const char *why = s_inbox_routes[nbr].name
+                          ? s_inbox_routes[nbr].handle (self)
+                          : s_refuse (self, BAD_NAME, "unknown first frame");
+    if (!why)
+        return true;
+
+    rk_slice_t cid = rk_frames_at (&self->frames, 1);
+    rk_life_complain (&self->life, "dropped %.*s of %.*s: %s",
+                      (int) (name.size < 32 ? name.size : 32), name.data,
+                      (int) (cid.size < 64 ? cid.size : 64), cid.data, why);
+    rk_frames_clear (&self->frames);
+    return false;
+}
+
+
+//  Moves messages on until there are none, or the dispatcher is full.
+
+static void
+s_pump (s_self_t *self)
+{
+    for (int nbr = 0; nbr < BATCH; nbr++) {
+        if (self->frames.count == 0 &&
+            (!rk_frames_recv (&self->frames, self->inbox) || !s_check (self)))
+            if (!rk_sock_ready (self->inbox, ZMQ_POLLIN))
+                return;
+        if (self->frames.count && rk_frames_send (&self->frames, self->dispatcher) == -1)
+            return;
+    }
+}
+
+
+//  --------------------------------------------------------------------------
+//  The actor
+
+static s_self_t *
+s_self_new (zsock_t *pipe, receiver_args_t *args)
+{
+    s_self_t *self = (s_self_t *) zmalloc (sizeof (s_self_t));
+    self->inbox = args->inbox;
+    self->dispatcher = args->dispatcher;
+    static const char *names[] = {"upstream", "status", "bytes", "too_few_frames",
+                                  "too_many_frames", "unknown_name", "bad_id", "empty"};
+    for (size_t nbr = 0; nbr < COUNTERS; nbr++)
+        self->counters[nbr].name = names[nbr];
+    self->life = (rk_life_t) {.pipe = pipe, .name = "receiver", .counters = self->counters};
+    return self;
+}
+
+
+static void
+s_self_destroy (s_self_t **self_p)
+{
+    rk_frames_clear (&(*self_p)->frames);
+    free (*self_p);
+    *self_p = NULL;
+}
+
+
+void
+receiver_actor (zsock_t *pipe, void *args)
+{
+    s_self_t *self = s_self_new (pipe, (receiver_args_t *) args);
+    rk_life_begin (&self->life, NULL);
+    while (!self->life.terminated) {
+        //  With a message in hand we wait for room, not for more
+        bool stuck = self->frames.count > 0;
+        zmq_pollitem_t items[2] = {
+            {zsock_resolve (pipe), 0, ZMQ_POLLIN, 0},
+            {zsock_resolve (stuck ? self->dispatcher : self->inbox), 0,
+             stuck ? ZMQ_POLLOUT : ZMQ_POLLIN, 0}};
+        if (zmq_poll (items, 2, self->life.draining ? 0 : -1) == -1)
+            break;    //  The context is going away
+        if (items[0].revents)
+            rk_life_handle (&self->life);
+        if (items[1].revents)
+            s_pump (self);
+        else if (self->life.draining && !stuck)
+            rk_life_drained (&self->life);
+    }
+    rk_life_end (&self->life);
+    s_self_destroy (&self);
+}
+
+
+//  --------------------------------------------------------------------------
+//  Selftest
+
+static void
+s_test_send (zsock_t *to, const char *words)
+{
+    zmsg_t *msg = zmsg_new ();
+    char *copy = strdup (words), *save = NULL;
+    for (char *word = strtok_r (copy, " ", &save); word; word = strtok_r (NULL, " ", &save))
+        zmsg_addstr (msg, streq (word, "-") ? "" : word);
+    rk_check (zmsg_send (&msg, to) == 0);
+    free (copy);
+}
+
+
+void
+receiver_test (bool verbose)
+{
+    (void) verbose;
+    receiver_args_t args = {rk_sock_new (ZMQ_PULL, "@inproc://receiver-test", 100),
+                            rk_sock_new (ZMQ_PUSH, "@inproc://receiver-test-out", 1)};
+    zsock_t *out = rk_sock_new (ZMQ_PULL, ">inproc://receiver-test-out", 1);
+    zsock_t *in = rk_sock_new (ZMQ_PUSH, ">inproc://receiver-test", 100);
+    zsock_set_rcvtimeo (out, 5000);
+    zactor_t *actor = rk_actor_start (receiver_actor, &args, NULL);
+    rk_check (actor);
+
+    //  Bad ones first, each with its own counter
+    s_test_send (in, "nonsense g.1 {}");
+    s_test_send (in, "upstream g.1");
+    s_test_send (in, "upstream nodot {}");
+    s_test_send (in, "upstream g. {}");
+    s_test_send (in, "upstream g.1 -");
+    s_test_send (in, "status away g.1");
+    s_test_send (in, "status connected g.1 u g,h more");
+    s_test_send (in, "upstream g.1 {} 1 2 3 4 5 6 7 8 9 10 11 12 13 14");
+    s_test_send (in, "- - -");
+
+    //  Good ones, the older bind among them
+    s_test_send (in, "upstream g.1 bind {\"uid\":\"1\"}");
+    s_test_send (in, "status connected g.2 u g,h");
+    zmsg_t *msg = zmsg_recv (out);
+    rk_check (msg && zmsg_size (msg) == 3);
+    rk_check (zframe_streq (zmsg_last (msg), "{\"uid\":\"1\"}"));
+    zmsg_destroy (&msg);
+    msg = zmsg_recv (out);
+    rk_check (msg && zmsg_size (msg) == 5);
+    zmsg_destroy (&msg);
+    rk_check (rk_actor_count (actor, "unknown_name") == 3);
+    rk_check (rk_actor_count (actor, "too_few_frames") == 1);
+    rk_check (rk_actor_count (actor, "too_many_frames") == 2);
+    rk_check (rk_actor_count (actor, "bad_id") == 2);
+    rk_check (rk_actor_count (actor, "empty") == 1);
+
+    //  With nobody reading it holds back instead of dropping, and drains when asked
+    for (int nbr = 0; nbr < 50; nbr++)
+        s_test_send (in, "upstream g.1 {}");
+    zstr_send (actor, "DRAIN");
+    for (int nbr = 0; nbr < 50; nbr++) {
+        msg = zmsg_recv (out);
+        rk_check (msg);
+        zmsg_destroy (&msg);
+    }
+    char *word = zstr_recv (actor);
+    rk_check (word && streq (word, "DRAINED"));
+    zstr_free (&word);
+
+    rk_actor_stop (&actor);
+    zsock_destroy (&in);
+    zsock_destroy (&out);
+    zsock_destroy (&args.inbox);
+    zsock_destroy (&args.dispatcher);
+}

@@ -1,0 +1,206 @@
+//  rk.h - what every file of the project may use: frames, sockets, the life of an actor, log
+
+#ifndef RK_H
+#define RK_H
+
+#include <czmq.h>
+#if CZMQ_VERSION < 40200
+#error "CZMQ 4.2 or newer is needed"
+#endif
+
+#define RK_VERSION "0.1.0"
+
+//  A check for tests. Unlike assert () it says so in one line and it also works in a Release build.
+#define rk_check(expr)                                                                   \
+    do {                                                                                 \
+        if (!(expr)) {                                                                   \
+            fprintf (stderr, "%s:%d: failed: %s\n", __FILE__, __LINE__, #expr);          \
+            abort ();                                                                    \
+        }                                                                                \
+    } while (0)
+
+
+//  --------------------------------------------------------------------------
+//  A slice is a piece of somebody else's memory: not NUL-terminated, never owned.
+
+typedef struct {
+    const char *data;
+    size_t size;    //  bytes
+} rk_slice_t;
+
+rk_slice_t rk_slice (const char *string);
+
+//  True when the slice holds exactly the bytes of string.
+bool rk_slice_is (rk_slice_t self, const char *string);
+
+//  A fresh NUL-terminated copy; the caller frees it.
+char *rk_slice_dup (rk_slice_t self);
+
+//  FNV-1a, 64 bit (Fowler, Noll, Vo), folded by a multiply-shift so that all bits count.
+uint64_t rk_slice_hash (rk_slice_t self);
+
+//  A hash table from slices to items. Neither keys nor items are owned: a key must live as
+//  long as its item stays in the table, so it usually points into the item.
+zhashx_t *rk_index_new (void);
+void *rk_index_lookup (zhashx_t *self, rk_slice_t key);
+void rk_index_insert (zhashx_t *self, const rk_slice_t *key, void *item);
+void rk_index_delete (zhashx_t *self, rk_slice_t key);
+
+
+//  --------------------------------------------------------------------------
+//  Frames: one multipart message, held where it arrived. Nothing is copied on its way
+//  through an actor; sending hands the parts on and leaves the object empty.
+
+#define RK_FRAMES_MAX 16
+
+typedef struct {
+    size_t count;      //  Parts held, at most RK_FRAMES_MAX
+    size_t dropped;    //  Parts that came beyond RK_FRAMES_MAX and were thrown away
+    zmq_msg_t part[RK_FRAMES_MAX];
+} rk_frames_t;
+
+//  Take the next message from a socket without waiting. Returns true and fills self,
+//  which must be empty; returns false when nothing is there.
+bool rk_frames_recv (rk_frames_t *self, zsock_t *from);
+
+//  Send all parts without waiting. Returns 0 and leaves self empty; returns -1, with self
+//  as it was, when the socket has no room (EAGAIN) or no such peer (EHOSTUNREACH); see errno.
+int rk_frames_send (rk_frames_t *self, zsock_t *to);
+
+//  Send as above, but wait for room. Gives up with -1 when the pipe has a command for us
+//  first, or after wait msecs; pipe may be NULL.
+int rk_frames_send_wait (rk_frames_t *self, zsock_t *to, zsock_t *pipe, int64_t wait);
+
+//  Throw all parts away. Harmless on an empty object; memory must be zero or once used.
+void rk_frames_clear (rk_frames_t *self);
+
+//  Move all parts to another object, which must be empty.
+void rk_frames_move (rk_frames_t *self, rk_frames_t *from);
+
+//  Append a part with a copy of the bytes. The object must have room.
+void rk_frames_add (rk_frames_t *self, const void *data, size_t size);
+void rk_frames_addstr (rk_frames_t *self, const char *string);
+
+//  Append an own part of another message, sharing its bytes.
+void rk_frames_share (rk_frames_t *self, zmq_msg_t *part);
+
+//  The bytes of a part where they lie; an empty slice when there is no such part.
+rk_slice_t rk_frames_at (rk_frames_t *self, size_t index);
+
+//  Remove a part from the middle.
+void rk_frames_remove (rk_frames_t *self, size_t index);
+
+//  Bytes of all parts.
+size_t rk_frames_bytes (rk_frames_t *self);
+
+//  Move the parts to a block of their own, for a queue; rk_parcel_unpack moves them back
+//  and frees the block. Nothing is copied.
+typedef struct rk_parcel {
+    struct rk_parcel *next;    //  For the queue that holds it
+    size_t bytes;
+    size_t count;
+    zmq_msg_t part[];
+} rk_parcel_t;
+
+rk_parcel_t *rk_parcel_new (rk_frames_t *frames);
+void rk_parcel_unpack (rk_parcel_t **self_p, rk_frames_t *frames);
+void rk_parcel_destroy (rk_parcel_t **self_p);
+
+//  First in, first out; counts what it holds.
+typedef struct {
+    rk_parcel_t *head;
+    rk_parcel_t *tail;
+    size_t count;
+    size_t bytes;
+} rk_queue_t;
+
+void rk_queue_push (rk_queue_t *self, rk_parcel_t *parcel);
+//  Put it back in front.
+void rk_queue_unshift (rk_queue_t *self, rk_parcel_t *parcel);
+rk_parcel_t *rk_queue_pop (rk_queue_t *self);
+void rk_queue_clear (rk_queue_t *self);
+
+
+//  --------------------------------------------------------------------------
+//  Sockets. They are made by whoever starts the actors and lent to them, so that an actor
+//  that is started again finds its peers and what waited for it: inproc doesn't reconnect.
+
+//  A socket with both limits set before it is attached: "@" binds, ">" connects, several
+//  endpoints are separated by commas. hwm is the limit of messages on this side, the
+//  inproc limit is the sum of both sides. Returns NULL with errno set when an endpoint
+//  can't be used.
+zsock_t *rk_sock_new (int type, const char *endpoints, int hwm);
+
+//  True when a message can be read (ZMQ_POLLIN) or sent (ZMQ_POLLOUT) right now.
+bool rk_sock_ready (zsock_t *self, int events);
+
+
+//  --------------------------------------------------------------------------
+//  The life of an actor, as its supervisor sees it. First word READY, or FAILED reason.
+//  Commands on the pipe, the same for all: $TERM, DRAIN (answered with DRAINED once nothing
+//  is left to do), PAUSE (the gateway's, answered with PAUSED), STATS (answered with STATS name value...), and
+//  FAIL reason, a debug command that makes the actor go DOWN as if it had failed.
+
+typedef struct {
+    const char *name;
+    uint64_t value;
+} rk_counter_t;
+
+typedef struct {
+    zsock_t *pipe;             //  Owned by the zactor
+    const char *name;          //  "worker-1"; for the log
+    rk_counter_t *counters;    //  The actor's own array, ended by a NULL name
+    char *down;                //  Why it must end; owned
+    bool paused;
+    bool draining;
+    bool terminated;
+    uint32_t quiet;    //  Complaints in this second
+    int64_t second;
+} rk_life_t;
+
+//  Says READY, or FAILED reason when reason isn't NULL. Call it once, first.
+void rk_life_begin (rk_life_t *self, const char *reason);
+
+//  Handles one command from the pipe.
+void rk_life_handle (rk_life_t *self);
+
+//  Something broke beyond repair: the actor's loop ends, rk_life_end says DOWN reason.
+void rk_life_fail (rk_life_t *self, const char *format, ...) CHECK_PRINTF (2);
+
+//  Says DRAINED, once, when a drain was asked for.
+void rk_life_drained (rk_life_t *self);
+
+//  Last words. Returns true when the actor failed and may be started again; it then leaves
+//  its sockets and what it holds for others where its next life finds them.
+bool rk_life_end (rk_life_t *self);
+
+//  Log a complaint about outside bytes: ten lines a second at the most, the rest is counted.
+void rk_life_complain (rk_life_t *self, const char *format, ...) CHECK_PRINTF (2);
+
+//  Start an actor and wait until it says READY. Returns NULL, with the reason in *reason
+//  (the caller frees it), when it says FAILED or nothing within 10 seconds.
+zactor_t *rk_actor_start (zactor_fn *fn, void *args, char **reason);
+
+//  Stop an actor and set the reference to NULL. A dead or stuck actor costs at most two
+//  seconds; it can't hang the shutdown.
+void rk_actor_stop (zactor_t **actor_p);
+
+//  Ask a running actor for one of its counters; for tests. -1 when it has no such counter.
+int64_t rk_actor_count (zactor_t *actor, const char *name);
+
+
+//  --------------------------------------------------------------------------
+//  Log and time
+
+//  One line to stderr: time, level (E, W, I, D), text. Control bytes are shown as '?', line
+//  ends are followed by an indent, so no text can pretend to be another line.
+void rk_log (char level, const char *format, ...) CHECK_PRINTF (2);
+
+//  Debug lines are off until this is called with true.
+void rk_log_verbose (bool on);
+
+//  Opens relative data files (lua/, web/) from wherever the binary is started: as given, else
+//  beside the build folder, else in the installed share folder. Returns a fresh string.
+char *rk_path_find (const char *path);
+
+#endif

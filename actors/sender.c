@@ -1,0 +1,614 @@
+//  sender.c - brings frames to the gateways that hold their users, groups and connections
+//
+//  In     inbox     downstream cid|uid|gid ID content [attachment...]
+//                   downstream others CID content [attachment...]    the user's other connections
+//                   setting status CID closed
+//                   setting uidmap CID UID
+//                   setting gidmap|gidunmap CID GID[,GID...]
+//                   setting gidmap-user|gidunmap-user UID GID[,GID...]    for all connections
+//                   status connected CID [UID [GID,GID...]], status closed CID [UID]
+//         gateways  hello VERSION, ping, pong
+//         pipe      see rk_life_t
+//  Out    gateways  welcome VERSION, refused REASON, ping, pong
+//                   downstream cid|uid|gid ..., setting status|uidmap|gidmap|gidunmap ...
+//  Owns   the routes, and for each gateway a bounded queue of what it has not taken yet.
+//  Drops  frames for a gateway whose queue is full, or that was away too long, or for an ID
+//         that no gateway holds: all are counted as undelivered. A stored message comes again
+//         at the user's next bind.
+
+#include "sender.h"
+#include "routes.h"
+
+#define VERSION "1"
+#define BATCH 200       //  Messages between two looks at the other sockets
+#define MISSED_MOST 3   //  Pings without an answer until a gateway is away
+
+enum {
+    DOWNSTREAM, SETTINGS, SENT, BYTES, UNDELIVERED_FULL, UNDELIVERED_AWAY, UNDELIVERED_NOBODY,
+    MALFORMED, GATEWAYS, QUEUED, CONNECTIONS, COUNTERS
+};
+
+typedef struct {
+    rk_slice_t key;    //  Its id; owned
+    bool here;         //  It said hello and answers pings
+    int missed;        //  Pings without an answer
+    int64_t away;      //  msec, monotonic: since when it isn't here
+    uint64_t stamp;    //  Connections older than this it no longer has, and from
+    int64_t sweep;     //  this time on we forget them; msec, monotonic, or 0
+    rk_queue_t queue;
+} s_gateway_t;
+
+typedef struct {
+    rk_life_t life;
+    sender_args_t *args;
+    rk_routes_t *routes;
+    zhashx_t *gateways;
+    rk_frames_t frames;    //  The message in hand
+    int64_t next_ping;     //  msec, monotonic
+    bool stuck;            //  Some gateway's queue isn't empty
+    rk_counter_t counters[COUNTERS + 1];
+} s_self_t;
+
+
+//  --------------------------------------------------------------------------
+//  Gateways and their queues
+
+static void
+s_gateway_free (void **self_p)
+{
+    s_gateway_t *self = (s_gateway_t *) *self_p;
+    rk_queue_clear (&self->queue);
+    free ((char *) self->key.data);
+    free (self);
+    *self_p = NULL;
+}
+
+
+static s_gateway_t *
+s_gateway_get (s_self_t *self, rk_slice_t id)
+{
+    s_gateway_t *gateway = (s_gateway_t *) rk_index_lookup (self->gateways, id);
+    if (gateway)
+        return gateway;
+    gateway = (s_gateway_t *) zmalloc (sizeof (s_gateway_t));
+    gateway->key = (rk_slice_t) {rk_slice_dup (id), id.size};
+    gateway->away = zclock_mono ();
+    rk_index_insert (self->gateways, &gateway->key, gateway);
+    return gateway;
+}
+
+
+//  Hands one message with its address to the socket. On failure frames are as before.
+
+static int
+s_post (s_self_t *self, rk_frames_t *frames)
+{
+    size_t bytes = rk_frames_bytes (frames);
+    if (rk_frames_send (frames, self->args->gateways) == -1)
+        return -1;
+    self->counters[SENT].value++;
+    self->counters[BYTES].value += bytes;
+    return 0;
+}
+
+
+static void
+s_keep (s_self_t *self, s_gateway_t *gateway, rk_frames_t *frames)
+{
+    if (gateway->queue.count >= self->args->backlog) {
+        if (self->counters[UNDELIVERED_FULL].value++ % 1000 == 0)
+            rk_life_complain (&self->life, "gateway %s takes nothing, its queue of %zu is full: "
+                              "frames are undelivered", gateway->key.data, gateway->queue.count);
+        rk_frames_clear (frames);
+        return;
+    }
+    rk_queue_push (&gateway->queue, rk_parcel_new (frames));
+    self->counters[QUEUED].value++;
+    self->stuck = true;
+}
+
+
+//  Sends the message in hand to one gateway; it is shared, for there may be more of them.
+
+static void
+s_send_to (void *arg, rk_slice_t id)
+{
+    s_self_t *self = (s_self_t *) arg;
+    s_gateway_t *gateway = s_gateway_get (self, id);
+    rk_frames_t out;
+    out.count = 0;
+    rk_frames_add (&out, id.data, id.size);
+    for (size_t nbr = 0; nbr < self->frames.count && nbr + 1 < RK_FRAMES_MAX; nbr++)
+        rk_frames_share (&out, &self->frames.part[nbr]);
+    if (!gateway->here || gateway->queue.count || s_post (self, &out) == -1)
+        s_keep (self, gateway, &out);
+}
+
+
+//  Sends what waits, as far as it is taken; what waited too long is undelivered.
+
+static void
+s_flush (s_self_t *self, s_gateway_t *gateway)
+{
+    rk_frames_t frames;
+    frames.count = 0;
+    while (gateway->queue.head && gateway->here) {
+        rk_parcel_t *parcel = rk_queue_pop (&gateway->queue);
+        rk_parcel_unpack (&parcel, &frames);
+        if (s_post (self, &frames) == 0)
+            continue;
+        parcel = rk_parcel_new (&frames);
+        rk_queue_unshift (&gateway->queue, parcel);
+        break;
+    }
+    if (!gateway->here && zclock_mono () - gateway->away > self->args->keep) {
+        self->counters[UNDELIVERED_AWAY].value += gateway->queue.count;
+        rk_queue_clear (&gateway->queue);
+    }
+}
+
+
+static void
+s_flush_all (s_self_t *self)
+{
+    size_t queued = 0;
+    self->stuck = false;
+    s_gateway_t *gateway = (s_gateway_t *) zhashx_first (self->gateways);
+    for (; gateway; gateway = (s_gateway_t *) zhashx_next (self->gateways)) {
+        s_flush (self, gateway);
+        queued += gateway->queue.count;
+        if (gateway->here && gateway->queue.count)
+            self->stuck = true;
+    }
+    self->counters[QUEUED].value = queued;
+}
+
+
+//  --------------------------------------------------------------------------
+//  Handlers of the inbox. Each answers 0, or -1 when the message has not its form.
+
+static void
+s_visit_cid (void *arg, rk_slice_t cid)
+{
+    s_self_t *self = (s_self_t *) arg;
+    //  In hand is "downstream cid ? content" with the user in place of the connection
+    zmq_msg_close (&self->frames.part[2]);
+    zmq_msg_init_size (&self->frames.part[2], cid.size);
+    memcpy (zmq_msg_data (&self->frames.part[2]), cid.data, cid.size);
+    s_send_to (self, rk_routes_gateway_of (cid));
+}
+
+
+typedef struct {
+    s_self_t *self;
+    rk_slice_t but;
+} s_others_t;
+
+static void
+s_visit_other (void *arg, rk_slice_t cid)
+{
+    s_others_t *others = (s_others_t *) arg;
+    if (cid.size != others->but.size || memcmp (cid.data, others->but.data, cid.size) != 0)
+        s_visit_cid (others->self, cid);
+}
+
+
+static void
+s_downstream_others (s_self_t *self)
+{
+    char but[256];
+    rk_slice_t cid = rk_frames_at (&self->frames, 2);
+    if (cid.size > sizeof (but))
+        return;
+    memcpy (but, cid.data, cid.size);    //  The frame it lies in is about to change
+    s_others_t others = {self, {but, cid.size}};
+    rk_slice_t uid = rk_routes_user (self->routes, cid);
+    zmq_msg_close (&self->frames.part[1]);
+    zmq_msg_init_size (&self->frames.part[1], 3);
+    memcpy (zmq_msg_data (&self->frames.part[1]), "cid", 3);
+    rk_routes_connections (self->routes, false, uid, s_visit_other, &others);
+}
+
+
+static int
+s_handle_downstream (s_self_t *self)
+{
+    rk_frames_t *frames = &self->frames;
+    if (frames->count < 4)
+        return -1;
+    self->counters[DOWNSTREAM].value++;
+    rk_slice_t kind = rk_frames_at (frames, 1), id = rk_frames_at (frames, 2);
+    size_t reached = 1;
+    if (rk_slice_is (kind, "uid"))
+        reached = rk_routes_gateways (self->routes, false, id, s_send_to, self);
+    else if (rk_slice_is (kind, "cid"))
+        s_send_to (self, rk_routes_gateway_of (id));
+    else if (rk_slice_is (kind, "gid"))
+        reached = rk_routes_gateways (self->routes, true, id, s_send_to, self);
+    else if (rk_slice_is (kind, "others"))
+        s_downstream_others (self);
+    else
+        return -1;
+    if (!reached)
+        self->counters[UNDELIVERED_NOBODY].value++;
+    return 0;
+}
+
+
+static void
+s_set_status (s_self_t *self, rk_slice_t cid, rk_slice_t what)
+{
+    (void) what;
+    s_send_to (self, rk_routes_gateway_of (cid));
+}
+
+
+static void
+s_set_uidmap (s_self_t *self, rk_slice_t cid, rk_slice_t uid)
+{
+    rk_routes_bind (self->routes, cid, uid);
+    s_send_to (self, rk_routes_gateway_of (cid));
+}
+
+
+static void
+s_set_gidmap (s_self_t *self, rk_slice_t cid, rk_slice_t gids)
+{
+    rk_routes_join (self->routes, cid, gids);
+    s_send_to (self, rk_routes_gateway_of (cid));
+}
+
+
+static void
+s_set_gidunmap (s_self_t *self, rk_slice_t cid, rk_slice_t gids)
+{
+    rk_routes_leave (self->routes, cid, gids);
+    s_send_to (self, rk_routes_gateway_of (cid));
+}
+
+
+static int s_handle_setting (s_self_t *self);
+
+//  The two forms for all connections of a user become one of the above for each.
+
+static void
+s_visit_setting (void *arg, rk_slice_t cid)
+{
+    s_self_t *self = (s_self_t *) arg;
+    zmq_msg_close (&self->frames.part[2]);
+    zmq_msg_init_size (&self->frames.part[2], cid.size);
+    memcpy (zmq_msg_data (&self->frames.part[2]), cid.data, cid.size);
+    s_handle_setting (self);
+}
+
+
+static void
+s_set_for_user (s_self_t *self, rk_slice_t uid, const char *name)
+{
+    char *user = rk_slice_dup (uid);
+    zmq_msg_close (&self->frames.part[1]);
+    zmq_msg_init_size (&self->frames.part[1], strlen (name));
+    memcpy (zmq_msg_data (&self->frames.part[1]), name, strlen (name));
+    rk_routes_connections (self->routes, false, rk_slice (user), s_visit_setting, self);
+    free (user);
+}
+
+
+static void
+s_set_gidmap_user (s_self_t *self, rk_slice_t uid, rk_slice_t gids)
+{
+    (void) gids;
+    s_set_for_user (self, uid, "gidmap");
+}
+
+
+static void
+s_set_gidunmap_user (s_self_t *self, rk_slice_t uid, rk_slice_t gids)
+{
+    (void) gids;
+    s_set_for_user (self, uid, "gidunmap");
+}
+
+
+static const struct {
+    const char *name;
+    void (*handle) (s_self_t *self, rk_slice_t id, rk_slice_t what);
+} s_setting_routes[] = {
+    {"uidmap", s_set_uidmap},
+    {"gidmap", s_set_gidmap},
+    {"gidunmap", s_set_gidunmap},
+    {"status", s_set_status},
+    {"gidmap-user", s_set_gidmap_user},
+    {"gidunmap-user", s_set_gidunmap_user},
+    {NULL, NULL},
+};
+
+
+static int
+s_handle_setting (s_self_t *self)
+{
+    if (self->frames.count != 4)
+        return -1;
+    rk_slice_t kind = rk_frames_at (&self->frames, 1);
+    for (size_t nbr = 0; s_setting_routes[nbr].name; nbr++) {
+        if (!rk_slice_is (kind, s_setting_routes[nbr].name))
+            continue;
+        self->counters[SETTINGS].value++;
+        s_setting_routes[nbr].handle (self, rk_frames_at (&self->frames, 2),
+                                      rk_frames_at (&self->frames, 3));
+        return 0;
+    }
+    return -1;
+}
+
+
+static int
+s_handle_status (s_self_t *self)
+{
+    rk_frames_t *frames = &self->frames;
+    rk_slice_t cid = rk_frames_at (frames, 2);
+    if (rk_slice_is (rk_frames_at (frames, 1), "closed"))
+        rk_routes_close (self->routes, cid);
+    else {
+        if (rk_frames_at (frames, 3).size)
+            rk_routes_bind (self->routes, cid, rk_frames_at (frames, 3));
+        if (rk_frames_at (frames, 4).size)
+            rk_routes_join (self->routes, cid, rk_frames_at (frames, 4));
+    }
+    self->counters[CONNECTIONS].value = rk_routes_size (self->routes);
+    return 0;
+}
+
+
+//  --------------------------------------------------------------------------
+//  Handlers of what gateways say about themselves
+
+static void
+s_answer (s_self_t *self, s_gateway_t *gateway, const char *word, const char *more)
+{
+    rk_frames_t out;
+    out.count = 0;
+    rk_frames_add (&out, gateway->key.data, gateway->key.size);
+    rk_frames_addstr (&out, word);
+    if (more)
+        rk_frames_addstr (&out, more);
+    rk_frames_send (&out, self->args->gateways);    //  If it is full, the next ping will do
+    rk_frames_clear (&out);
+}
+
+
+static void
+s_gateway_here (s_self_t *self, s_gateway_t *gateway)
+{
+    gateway->missed = 0;
+    if (gateway->here)
+        return;
+    gateway->here = true;
+    self->stuck = true;
+}
+
+
+static void
+s_handle_hello (s_self_t *self, s_gateway_t *gateway, rk_slice_t version)
+{
+    if (!rk_slice_is (version, VERSION)) {
+        s_answer (self, gateway, "refused", "this app server speaks version " VERSION);
+        return;
+    }
+    rk_log ('I', "sender: gateway %s is here", gateway->key.data);
+    //  It tells all its connections again; those that it doesn't are swept away later
+    gateway->stamp = rk_routes_stamp (self->routes);
+    gateway->sweep = zclock_mono () + self->args->keep;
+    s_answer (self, gateway, "welcome", VERSION);
+    s_gateway_here (self, gateway);
+}
+
+
+static void
+s_handle_ping (s_self_t *self, s_gateway_t *gateway, rk_slice_t nothing)
+{
+    (void) nothing;
+    if (!gateway->here) {
+        s_answer (self, gateway, "refused", "say hello first");
+        return;
+    }
+    gateway->missed = 0;
+    s_answer (self, gateway, "pong", NULL);
+}
+
+
+static void
+s_handle_pong (s_self_t *self, s_gateway_t *gateway, rk_slice_t nothing)
+{
+    (void) self;
+    (void) nothing;
+    gateway->missed = 0;
+}
+
+
+static const struct {
+    const char *name;
+    void (*handle) (s_self_t *self, s_gateway_t *gateway, rk_slice_t more);
+} s_gateways_routes[] = {
+    {"ping", s_handle_ping},
+    {"pong", s_handle_pong},
+    {"hello", s_handle_hello},
+    {NULL, NULL},
+};
+
+
+//  --------------------------------------------------------------------------
+//  Where each message goes
+
+static const struct {
+    const char *name;
+    int (*handle) (s_self_t *self);
+} s_inbox_routes[] = {
+    {"downstream", s_handle_downstream},
+    {"setting", s_handle_setting},
+    {"status", s_handle_status},
+    {NULL, NULL},
+};
+
+static void
+s_malformed (s_self_t *self, const char *whose, rk_slice_t name)
+{
+    self->counters[MALFORMED].value++;
+    rk_life_complain (&self->life, "dropped %.*s of %s: unknown, or not its form",
+                      (int) (name.size < 32 ? name.size : 32), name.data, whose);
+}
+
+
+static void
+s_read_inbox (s_self_t *self)
+{
+    for (int nbr = 0; nbr < BATCH && rk_frames_recv (&self->frames, self->args->inbox); nbr++) {
+        rk_slice_t name = rk_frames_at (&self->frames, 0);
+        size_t row = 0;
+        while (s_inbox_routes[row].name && !rk_slice_is (name, s_inbox_routes[row].name))
+            row++;
+        if (!s_inbox_routes[row].name || s_inbox_routes[row].handle (self) == -1)
+            s_malformed (self, "a worker", name);
+        rk_frames_clear (&self->frames);
+    }
+}
+
+
+static void
+s_read_gateways (s_self_t *self)
+{
+    for (int nbr = 0; nbr < BATCH && rk_frames_recv (&self->frames, self->args->gateways); nbr++) {
+        rk_slice_t name = rk_frames_at (&self->frames, 1);
+        s_gateway_t *gateway = s_gateway_get (self, rk_frames_at (&self->frames, 0));
+        size_t row = 0;
+        while (s_gateways_routes[row].name && !rk_slice_is (name, s_gateways_routes[row].name))
+            row++;
+        if (s_gateways_routes[row].name)
+            s_gateways_routes[row].handle (self, gateway, rk_frames_at (&self->frames, 2));
+        else {
+            s_malformed (self, gateway->key.data, name);
+            s_answer (self, gateway, "refused", "unknown frame; hello, ping and pong are known");
+        }
+        rk_frames_clear (&self->frames);
+    }
+}
+
+
+//  Forgets connections that a gateway that joined again didn't tell again.
+
+static void
+s_sweep (s_self_t *self, s_gateway_t *gateway, int64_t now)
+{
+    if (!gateway->sweep || now < gateway->sweep)
+        return;
+    size_t count = rk_routes_purge (self->routes, gateway->key, gateway->stamp, NULL, NULL);
+    gateway->sweep = 0;
+    if (count)
+        rk_log ('I', "sender: %zu connections of gateway %s are gone", count, gateway->key.data);
+    self->counters[CONNECTIONS].value = rk_routes_size (self->routes);
+}
+
+
+static void
+s_ping_all (s_self_t *self)
+{
+    int64_t now = zclock_mono ();
+    if (now < self->next_ping)
+        return;
+    self->next_ping = now + self->args->ping;
+    self->stuck = true;    //  Look once at what waits for those that are away
+    size_t here = 0;
+    s_gateway_t *gateway = (s_gateway_t *) zhashx_first (self->gateways);
+    for (; gateway; gateway = (s_gateway_t *) zhashx_next (self->gateways)) {
+        s_sweep (self, gateway, now);
+        if (!gateway->here)
+            continue;
+        if (++gateway->missed > MISSED_MOST) {
+            rk_log ('W', "sender: gateway %s is away: no answer to %d pings",
+                    gateway->key.data, MISSED_MOST);
+            gateway->here = false;
+            gateway->away = now;
+            continue;
+        }
+        here++;
+        s_answer (self, gateway, "ping", NULL);
+    }
+    self->counters[GATEWAYS].value = here;
+}
+
+
+//  --------------------------------------------------------------------------
+//  The actor
+
+static s_self_t *
+s_self_new (sender_args_t *args)
+{
+    s_self_t *self = (s_self_t *) zmalloc (sizeof (s_self_t));
+    self->args = args;
+    self->routes = rk_routes_new ();
+    self->gateways = rk_index_new ();
+    zhashx_set_destructor (self->gateways, s_gateway_free);
+    static const char *names[] = {"downstream", "settings", "sent", "bytes", "undelivered_full",
+                                  "undelivered_away", "undelivered_nobody", "malformed",
+                                  "gateways", "queued", "connections"};
+    for (size_t nbr = 0; nbr < COUNTERS; nbr++)
+        self->counters[nbr].name = names[nbr];
+    return self;
+}
+
+
+static void
+s_self_destroy (s_self_t **self_p)
+{
+    s_self_t *self = *self_p;
+    rk_frames_clear (&self->frames);
+    zhashx_destroy (&self->gateways);
+    rk_routes_destroy (&self->routes);
+    free (self);
+    *self_p = NULL;
+}
+
+
+void
+sender_actor (zsock_t *pipe, void *args_p)
+{
+    sender_args_t *args = (sender_args_t *) args_p;
+    s_self_t *self = args->kept ? (s_self_t *) args->kept : s_self_new (args);
+    args->kept = NULL;
+    self->life = (rk_life_t) {.pipe = pipe, .name = "sender", .counters = self->counters};
+    rk_life_begin (&self->life, NULL);
+
+    while (!self->life.terminated) {
+        zmq_pollitem_t items[3] = {{zsock_resolve (pipe), 0, ZMQ_POLLIN, 0},
+                                   {zsock_resolve (args->gateways), 0, ZMQ_POLLIN, 0},
+                                   {zsock_resolve (args->inbox), 0, ZMQ_POLLIN, 0}};
+        long wait = self->life.draining || self->stuck ? 1 : args->ping;
+        if (zmq_poll (items, 3, wait) == -1)
+            break;    //  The context is going away
+        if (items[0].revents)
+            rk_life_handle (&self->life);
+        if (items[1].revents)
+            s_read_gateways (self);
+        if (items[2].revents)
+            s_read_inbox (self);
+        if (self->stuck)
+            s_flush_all (self);
+        s_ping_all (self);
+        if (self->life.draining && !items[2].revents && !self->stuck)
+            rk_life_drained (&self->life);
+    }
+    if (rk_life_end (&self->life))
+        args->kept = self;    //  Routes and queues are for its next life
+    else
+        s_self_destroy (&self);
+}
+
+
+//  --------------------------------------------------------------------------
+//  Selftest
+
+void
+sender_test (bool verbose)
+{
+    (void) verbose;
+}

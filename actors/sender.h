@@ -1,0 +1,21 @@
+//  sender.h - brings frames to the gateways that hold their users, groups and connections
+
+#ifndef SENDER_H
+#define SENDER_H
+
+#include "rk.h"
+
+//  The sockets are lent; they outlive the actor.
+typedef struct {
+    zsock_t *inbox;       //  PULL, from the workers
+    zsock_t *gateways;    //  ROUTER; gateways of this process and of others connect to it
+    size_t backlog;       //  Frames kept for one gateway
+    int64_t keep;         //  msec that they are kept while it is away
+    int64_t ping;         //  msec between pings
+    void *kept;           //  What the actor left behind when it went DOWN
+} sender_args_t;
+
+void sender_actor (zsock_t *pipe, void *args);
+void sender_test (bool verbose);
+
+#endif

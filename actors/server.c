@@ -1,0 +1,514 @@
+//  server.c - a whole server: its sockets, its actors, their restarts and their end
+//
+//  inproc doesn't reconnect: when an actor that owns an endpoint ends, its peers' pipes are
+//  gone with all that was in them. So no actor owns a socket. They are all made here, lent to
+//  the actors, and found again by an actor's next life, with the messages that came meanwhile.
+
+#include "server.h"
+#include "dispatcher.h"
+#include "gateway.h"
+#include "receiver.h"
+#include "sender.h"
+#include "sqlite.h"
+#include "worker.h"
+
+#define BACKOFF_MOST 10000    //  msec
+#define WINDOW 60000          //  msec in which restarts count
+#define SOCKETS_MOST 2000
+
+//  One actor, in each of its lives.
+typedef struct {
+    char name[32];
+    zactor_fn *fn;
+    void *args;
+    zactor_t *actor;       //  NULL while it is down
+    int restarts;          //  In this window
+    int64_t window;        //  msec, monotonic: when it began
+    int64_t restart_at;    //  msec, monotonic
+    int64_t backoff;       //  msec
+} s_actor_t;
+
+struct rk_server {
+    rk_config_t *config;
+    size_t workers;
+    zlistx_t *sockets;    //  All of them, in the order they were made
+    char *error;          //  The first one
+    s_actor_t *actors;    //  In the order they are started
+    size_t count;
+    bool app, gateway;
+    receiver_args_t receiver;
+    dispatcher_args_t dispatcher;
+    worker_args_t *worker;
+    sqlite_args_t sqlite;
+    sender_args_t sender;
+    gateway_args_t gateways;
+    char *schema;
+};
+
+
+//  --------------------------------------------------------------------------
+//  Sockets
+
+static int
+s_int (rk_server_t *self, const char *key)
+{
+    return (int) rk_config_int (self->config, key);
+}
+
+
+//  Makes a socket that is closed with the server. The limit of an inproc pipe is the sum of
+//  both sides' limits, so each gets half of what the configuration says.
+
+static zsock_t *
+s_socket (rk_server_t *self, int type, const char *endpoint, int limit)
+{
+    zsock_t *socket = rk_sock_new (type, endpoint, limit / 2 + 1);
+    if (!socket && !self->error)
+        self->error = zsys_sprintf ("%s can't be opened: %s", endpoint, zmq_strerror (errno));
+    if (socket)
+        zlistx_add_end (self->sockets, socket);
+    return socket;
+}
+
+
+//  Binds a socket also for other processes, unless the key says none.
+
+static void
+s_bind_public (rk_server_t *self, zsock_t *socket, const char *key)
+{
+    const char *endpoint = rk_config_str (self->config, key);
+    if (!socket || streq (endpoint, "none") || self->error)
+        return;
+    zsock_set_maxmsgsize (socket, s_int (self, "receiver/message"));
+    if (zsock_bind (socket, "%s", endpoint) != -1)
+        return;
+    self->error = zsys_sprintf ("%s = %s: %s; choose another with -s %s=tcp://127.0.0.1:PORT, or none",
+                                key, endpoint, zmq_strerror (errno), key);
+}
+
+
+static zsock_t *
+s_worker_socket (rk_server_t *self, int type, const char *format, size_t index, int limit)
+{
+    char *endpoint = zsys_sprintf (format, index + 1);
+    zsock_t *socket = s_socket (self, type, endpoint, limit);
+    zstr_free (&endpoint);
+    return socket;
+}
+
+
+//  The sockets of one worker and of those who send to it
+
+static void
+s_wire_worker (rk_server_t *self, size_t nbr)
+{
+    int queue = s_int (self, "worker/queue"), waiting = s_int (self, "worker/waiting");
+    self->worker[nbr] = (worker_args_t) {
+        .index = nbr,
+        .config = self->config,
+        .inbox = s_worker_socket (self, ZMQ_PULL, "@inproc://worker-%zu", nbr, queue * 2),
+        .replies = s_worker_socket (self, ZMQ_PULL, "@inproc://worker-%zu-replies", nbr, waiting * 4),
+        .credits = s_socket (self, ZMQ_PUSH, ">inproc://dispatcher-credits", queue * 2),
+        .sender = s_socket (self, ZMQ_PUSH, ">inproc://sender", s_int (self, "sender/queue")),
+        .store = s_socket (self, ZMQ_PUSH, ">inproc://store", s_int (self, "store/queue"))};
+    self->dispatcher.workers[nbr] =
+        s_worker_socket (self, ZMQ_PUSH, ">inproc://worker-%zu", nbr, queue * 2);
+    self->sqlite.workers[nbr] =
+        s_worker_socket (self, ZMQ_PUSH, ">inproc://worker-%zu-replies", nbr, waiting * 4);
+}
+
+
+static void
+s_wire_app (rk_server_t *self)
+{
+    int queue = s_int (self, "dispatcher/queue");
+    zsock_t **workers = (zsock_t **) zmalloc (self->workers * 2 * sizeof (zsock_t *));
+    self->worker = (worker_args_t *) zmalloc (self->workers * sizeof (worker_args_t));
+    self->schema = rk_path_find ("config/sqlite.sql");
+
+    self->receiver.inbox = s_socket (self, ZMQ_PULL, "@inproc://upstream", s_int (self, "receiver/queue"));
+    self->dispatcher = (dispatcher_args_t) {
+        .inbox = s_socket (self, ZMQ_PULL, "@inproc://dispatcher", queue),
+        .credits = s_socket (self, ZMQ_PULL, "@inproc://dispatcher-credits", 1000),
+        .workers = workers,
+        .count = self->workers,
+        .credit = (size_t) s_int (self, "worker/queue")};
+    self->receiver.dispatcher = s_socket (self, ZMQ_PUSH, ">inproc://dispatcher", queue);
+    self->sender = (sender_args_t) {
+        .inbox = s_socket (self, ZMQ_PULL, "@inproc://sender", s_int (self, "sender/queue")),
+        .gateways = s_socket (self, ZMQ_ROUTER, "@inproc://downstream", s_int (self, "sender/backlog")),
+        .backlog = (size_t) s_int (self, "sender/backlog"),
+        .keep = s_int (self, "sender/keep"),
+        .ping = s_int (self, "sender/ping")};
+    self->sqlite = (sqlite_args_t) {
+        .inbox = s_socket (self, ZMQ_PULL, "@inproc://store", s_int (self, "store/queue")),
+        .workers = workers + self->workers,
+        .count = self->workers,
+        .path = rk_config_str (self->config, "store/path"),
+        .schema = self->schema,
+        .batch = (size_t) s_int (self, "store/batch")};
+    for (size_t nbr = 0; nbr < self->workers; nbr++)
+        s_wire_worker (self, nbr);
+    s_bind_public (self, self->receiver.inbox, "receiver/upstream");
+    s_bind_public (self, self->sender.gateways, "sender/downstream");
+}
+
+
+//  The gateway's two sockets to an app server, in this process or in another.
+
+static void
+s_wire_gateway_app (rk_server_t *self, const char *name, const char *up, const char *down)
+{
+    self->gateways.apps = (gateway_app_t *) realloc (
+        self->gateways.apps, (self->gateways.count + 1) * sizeof (gateway_app_t));
+    assert (self->gateways.apps);
+    zsock_t *downstream = s_socket (self, ZMQ_DEALER, NULL, s_int (self, "sender/backlog"));
+    zsock_set_identity (downstream, rk_config_str (self->config, "gateway/id"));
+    if (zsock_connect (downstream, "%s", down) == -1 && !self->error)
+        self->error = zsys_sprintf ("gateway/app/%s/downstream = %s: %s", name, down, zmq_strerror (errno));
+    zsock_t *upstream = s_socket (self, ZMQ_PUSH, NULL, s_int (self, "receiver/queue"));
+    if (zsock_connect (upstream, "%s", up) == -1 && !self->error)
+        self->error = zsys_sprintf ("gateway/app/%s/upstream = %s: %s", name, up, zmq_strerror (errno));
+    self->gateways.apps[self->gateways.count++] = (gateway_app_t) {name, upstream, downstream};
+}
+
+
+static void
+s_wire_gateway (rk_server_t *self)
+{
+    self->gateways.config = self->config;
+    zlist_t *names = rk_config_names (self->config, "gateway/app");
+    if (zlist_size (names) == 0 && self->app)
+        s_wire_gateway_app (self, "local", "inproc://upstream", "inproc://downstream");
+    else if (zlist_size (names) == 0)
+        self->error = strdup ("gateway/app: a gateway without an app server in its process needs "
+                              "gateway/app/NAME/upstream and downstream");
+    for (char *name = (char *) zlist_first (names); name; name = (char *) zlist_next (names)) {
+        char *up = zsys_sprintf ("gateway/app/%s/upstream", name);
+        char *down = zsys_sprintf ("gateway/app/%s/downstream", name);
+        s_wire_gateway_app (self, name, rk_config_str (self->config, up),
+                            rk_config_str (self->config, down));
+        zstr_free (&up);
+        zstr_free (&down);
+    }
+    zlist_destroy (&names);
+}
+
+
+//  --------------------------------------------------------------------------
+//  Actors
+
+static void
+s_add_actor (rk_server_t *self, const char *name, zactor_fn *fn, void *args)
+{
+    self->actors = (s_actor_t *) realloc (self->actors, (self->count + 1) * sizeof (s_actor_t));
+    assert (self->actors);
+    s_actor_t *actor = &self->actors[self->count++];
+    memset (actor, 0, sizeof (*actor));
+    snprintf (actor->name, sizeof (actor->name), "%s", name);
+    actor->fn = fn;
+    actor->args = args;
+    actor->backoff = rk_config_int (self->config, "server/backoff");
+}
+
+
+//  Whoever gets messages is started before whoever sends them.
+
+static void
+s_list_actors (rk_server_t *self)
+{
+    char name[32];
+    if (self->app) {
+        if (streq (rk_config_str (self->config, "chat/durability"), "stored"))
+            s_add_actor (self, "sqlite", sqlite_actor, &self->sqlite);
+        s_add_actor (self, "sender", sender_actor, &self->sender);
+        for (size_t nbr = 0; nbr < self->workers; nbr++) {
+            snprintf (name, sizeof (name), "worker-%zu", nbr + 1);
+            s_add_actor (self, name, worker_actor, &self->worker[nbr]);
+        }
+        s_add_actor (self, "dispatcher", dispatcher_actor, &self->dispatcher);
+        s_add_actor (self, "receiver", receiver_actor, &self->receiver);
+    }
+    if (self->gateway)
+        s_add_actor (self, "gateway", gateway_actor, &self->gateways);
+}
+
+
+static bool
+s_restart (rk_server_t *self, s_actor_t *actor)
+{
+    char *reason = NULL;
+    actor->restart_at = 0;
+    actor->actor = rk_actor_start (actor->fn, actor->args, &reason);
+    if (actor->actor) {
+        rk_log ('I', "supervisor: %s is up again", actor->name);
+        return true;
+    }
+    rk_log ('E', "supervisor: %s can't start again: %s", actor->name, reason);
+    zstr_free (&reason);
+    (void) self;
+    return false;
+}
+
+
+//  Plans the next life of an actor; false when it had too many.
+
+static bool
+s_plan_restart (rk_server_t *self, s_actor_t *actor)
+{
+    int64_t now = zclock_mono ();
+    if (now - actor->window > WINDOW) {
+        actor->window = now;
+        actor->restarts = 0;
+        actor->backoff = rk_config_int (self->config, "server/backoff");
+    }
+    if (++actor->restarts > s_int (self, "server/restarts")) {
+        rk_log ('E', "supervisor: %s went down %d times within a minute: giving up; the reasons are "
+                "above, server/restarts is the limit", actor->name, actor->restarts);
+        return false;
+    }
+    rk_log ('W', "supervisor: %s starts again in %d ms", actor->name, (int) actor->backoff);
+    actor->restart_at = now + actor->backoff;
+    actor->backoff = actor->backoff * 2 < BACKOFF_MOST ? actor->backoff * 2 : BACKOFF_MOST;
+    return true;
+}
+
+
+static bool
+s_handle_pipe (rk_server_t *self, s_actor_t *actor)
+{
+    char *word = NULL, *reason = NULL;
+    zstr_recvx (actor->actor, &word, &reason, NULL);
+    bool good = true;
+    if (word && streq (word, "DOWN")) {
+        rk_log ('E', "supervisor: %s is down: %s", actor->name, reason ? reason : "no reason given");
+        rk_actor_stop (&actor->actor);
+        good = s_plan_restart (self, actor);
+    }
+    zstr_free (&word);
+    zstr_free (&reason);
+    return good;
+}
+
+
+bool
+rk_server_step (rk_server_t *self, int fd, int64_t timeout)
+{
+    zmq_pollitem_t *items = (zmq_pollitem_t *) zmalloc ((self->count + 1) * sizeof (zmq_pollitem_t));
+    size_t *whose = (size_t *) zmalloc ((self->count + 1) * sizeof (size_t));
+    int64_t now = zclock_mono ();
+    int used = 0;
+    for (size_t nbr = 0; nbr < self->count; nbr++) {
+        s_actor_t *actor = &self->actors[nbr];
+        if (actor->actor) {
+            whose[used] = nbr;
+            items[used++] = (zmq_pollitem_t) {zsock_resolve (actor->actor), 0, ZMQ_POLLIN, 0};
+        }
+        else if (actor->restart_at && (timeout < 0 || actor->restart_at - now < timeout))
+            timeout = actor->restart_at > now ? actor->restart_at - now : 0;
+    }
+    if (fd != -1)
+        items[used] = (zmq_pollitem_t) {NULL, fd, ZMQ_POLLIN, 0};
+    bool good = true;
+    zmq_poll (items, used + (fd != -1), (long) timeout);
+    for (int nbr = 0; nbr < used && good; nbr++)
+        if (items[nbr].revents)
+            good = s_handle_pipe (self, &self->actors[whose[nbr]]);
+    now = zclock_mono ();
+    for (size_t nbr = 0; nbr < self->count && good; nbr++) {
+        s_actor_t *actor = &self->actors[nbr];
+        if (!actor->actor && actor->restart_at && actor->restart_at <= now)
+            good = s_restart (self, actor) || s_plan_restart (self, actor);
+    }
+    free (items);
+    free (whose);
+    return good;
+}
+
+
+//  --------------------------------------------------------------------------
+//  The end
+
+//  Sends a command to each actor whose name begins with prefix, and waits for the answers.
+
+static void
+s_tell (rk_server_t *self, const char *prefix, const char *command, const char *answer, int64_t until)
+{
+    for (size_t nbr = 0; nbr < self->count; nbr++) {
+        s_actor_t *actor = &self->actors[nbr];
+        if (!actor->actor || strncmp (actor->name, prefix, strlen (prefix)) != 0)
+            continue;
+        zstr_send (actor->actor, command);
+        char *word = NULL;
+        while (!word || strneq (word, answer)) {
+            zstr_free (&word);
+            int64_t left = until - zclock_mono ();
+            zsock_set_rcvtimeo (zactor_sock (actor->actor), left > 0 ? (int) left : 1);
+            word = zstr_recv (actor->actor);
+            if (!word) {
+                rk_log ('W', "supervisor: %s did not finish in time", actor->name);
+                break;
+            }
+        }
+        zstr_free (&word);
+    }
+}
+
+
+void
+rk_server_drain (rk_server_t *self)
+{
+    int64_t until = zclock_mono () + rk_config_int (self->config, "server/drain");
+    s_tell (self, "gateway", "PAUSE", "PAUSED", until);
+    s_tell (self, "receiver", "DRAIN", "DRAINED", until);
+    s_tell (self, "dispatcher", "DRAIN", "DRAINED", until);
+    s_tell (self, "worker", "DRAIN", "DRAINED", until);
+    s_tell (self, "sqlite", "DRAIN", "DRAINED", until);
+    s_tell (self, "sender", "DRAIN", "DRAINED", until);
+    s_tell (self, "gateway", "DRAIN", "DRAINED", until);
+}
+
+
+void
+rk_server_destroy (rk_server_t **self_p)
+{
+    assert (self_p);
+    rk_server_t *self = *self_p;
+    if (!self)
+        return;
+    while (self->count) {
+        s_actor_t *actor = &self->actors[--self->count];
+        rk_actor_stop (&actor->actor);
+    }
+    zsock_t *socket;
+    while ((socket = (zsock_t *) zlistx_detach (self->sockets, NULL)))
+        zsock_destroy (&socket);
+    zlistx_destroy (&self->sockets);
+    free (self->dispatcher.workers);
+    free (self->worker);
+    free (self->gateways.apps);
+    free (self->actors);
+    zstr_free (&self->schema);
+    zstr_free (&self->error);
+    free (self);
+    *self_p = NULL;
+}
+
+
+//  --------------------------------------------------------------------------
+//  Birth
+
+rk_server_t *
+rk_server_new (rk_config_t *config, char **error)
+{
+    rk_server_t *self = (rk_server_t *) zmalloc (sizeof (rk_server_t));
+    self->config = config;
+    self->sockets = zlistx_new ();
+    self->app = rk_config_int (config, "app/enabled");
+    self->gateway = rk_config_int (config, "gateway/enabled");
+    self->workers = (size_t) rk_config_int (config, "worker/count");
+    if (!self->workers)
+        self->workers = (size_t) sysconf (_SC_NPROCESSORS_ONLN);
+    if (self->app)
+        s_wire_app (self);
+    if (self->gateway && !self->error)
+        s_wire_gateway (self);
+    if (!self->error)
+        s_list_actors (self);
+    for (size_t nbr = 0; nbr < self->count && !self->error; nbr++) {
+        s_actor_t *actor = &self->actors[nbr];
+        actor->actor = rk_actor_start (actor->fn, actor->args, &self->error);
+    }
+    if (!self->error)
+        return self;
+    *error = self->error;
+    self->error = NULL;
+    rk_server_destroy (&self);
+    return NULL;
+}
+
+
+//  --------------------------------------------------------------------------
+//  Asking
+
+zactor_t *
+rk_server_actor (rk_server_t *self, const char *name)
+{
+    for (size_t nbr = 0; nbr < self->count; nbr++)
+        if (streq (self->actors[nbr].name, name))
+            return self->actors[nbr].actor;
+    return NULL;
+}
+
+
+int
+rk_server_port (rk_server_t *self)
+{
+    return self->gateways.port;
+}
+
+
+static char *
+s_append (char *line, char *more)
+{
+    char *longer = zsys_sprintf ("%s %s", line, more);
+    zstr_free (&line);
+    zstr_free (&more);
+    return longer;
+}
+
+
+char *
+rk_server_ready_line (rk_server_t *self)
+{
+    char *line = strdup ("ready");
+    if (self->gateway) {
+        const char *listen = rk_config_str (self->config, "gateway/listen");
+        int host = (int) (strrchr (listen, ':') - listen);
+        line = s_append (line, zsys_sprintf ("http://%.*s:%d/ ws://%.*s:%d/ws", host, listen,
+                                             self->gateways.port, host, listen, self->gateways.port));
+    }
+    if (self->app && strneq (rk_config_str (self->config, "receiver/upstream"), "none"))
+        line = s_append (line, zsys_sprintf ("upstream %s", zsock_endpoint (self->receiver.inbox)));
+    if (self->app && strneq (rk_config_str (self->config, "sender/downstream"), "none"))
+        line = s_append (line, zsys_sprintf ("downstream %s", zsock_endpoint (self->sender.gateways)));
+    return line;
+}
+
+
+void
+rk_server_log_counters (rk_server_t *self)
+{
+    for (size_t nbr = 0; nbr < self->count; nbr++) {
+        s_actor_t *actor = &self->actors[nbr];
+        if (!actor->actor)
+            continue;
+        zsock_set_rcvtimeo (zactor_sock (actor->actor), 1000);
+        zstr_send (actor->actor, "STATS");
+        zmsg_t *msg = zmsg_recv (actor->actor);
+        char *line = strdup (actor->name);
+        char *name = msg ? zmsg_popstr (msg) : NULL;    //  "STATS"
+        while (name) {
+            zstr_free (&name);
+            name = zmsg_popstr (msg);
+            char *value = name ? zmsg_popstr (msg) : NULL;
+            if (value)
+                line = s_append (line, zsys_sprintf ("%s=%s", name, value));
+            zstr_free (&value);
+        }
+        rk_log ('I', "counters: %s", line);
+        zstr_free (&line);
+        zmsg_destroy (&msg);
+        zsock_set_rcvtimeo (zactor_sock (actor->actor), -1);
+    }
+}
+
+
+//  --------------------------------------------------------------------------
+//  Selftest
+
+void
+server_test (bool verbose)
+{
+    (void) verbose;
+}

@@ -1,0 +1,231 @@
+//  supervisor.c - the rookery command: run, selftest, chat, token, bench
+//
+//  run reads the configuration, starts the server (server.c) and then does nothing but wait
+//  for signals and for actors that went DOWN. Signals come through a descriptor (signalfd), so
+//  no other thread is ever interrupted.
+
+#include "commands.h"
+#include "config.h"
+#include "server.h"
+#include <argp.h>
+#include <libwebsockets.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+
+#define SOCKETS_MOST 8192
+#define SETTINGS_MOST 200
+
+const char *argp_program_version = "rookery " RK_VERSION;
+
+typedef struct {
+    const char *file;
+    char *settings[SETTINGS_MOST + 1];
+    size_t count;
+    bool check;
+} s_run_t;
+
+
+//  --------------------------------------------------------------------------
+//  rookery run
+
+static const struct argp_option s_run_options[] = {
+    {"config", 'c', "FILE", 0, "read this configuration (ZPL); config/rookery.cfg lists all keys", 0},
+    {"set", 's', "KEY=VALUE", 0, "set one key, over the file; may be given many times", 0},
+    {"check", 'k', NULL, 0, "only check the configuration", 0},
+    {0},
+};
+
+static error_t
+s_run_parse (int key, char *arg, struct argp_state *state)
+{
+    s_run_t *run = (s_run_t *) state->input;
+    switch (key) {
+    case 'c':
+        run->file = arg;
+        return 0;
+    case 's':
+        if (run->count == SETTINGS_MOST)
+            argp_error (state, "more than %d settings", SETTINGS_MOST);
+        run->settings[run->count++] = arg;
+        return 0;
+    case 'k':
+        run->check = true;
+        return 0;
+    case ARGP_KEY_ARG:
+        argp_error (state, "%s: no such word; settings are given as -s KEY=VALUE", arg);
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+
+//  libwebsockets' own lines, without their end
+
+static void
+s_lws_log (int level, const char *line)
+{
+    size_t size = strcspn (line, "\n");
+    rk_log (level == LLL_ERR ? 'E' : 'W', "websockets: %.*s", (int) size, line);
+}
+
+
+static int
+s_open_signals (void)
+{
+    sigset_t set;
+    sigemptyset (&set);
+    sigaddset (&set, SIGTERM);
+    sigaddset (&set, SIGINT);
+    sigaddset (&set, SIGHUP);
+    sigaddset (&set, SIGUSR1);
+    pthread_sigmask (SIG_BLOCK, &set, NULL);    //  Before there is any other thread
+    signal (SIGPIPE, SIG_IGN);
+    return signalfd (-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+}
+
+
+static void
+s_raise_limits (void)
+{
+    struct rlimit files;
+    if (getrlimit (RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max;
+        setrlimit (RLIMIT_NOFILE, &files);
+    }
+    zsys_set_max_sockets (SOCKETS_MOST);    //  Before the first socket
+}
+
+
+//  Runs until a signal says stop; false when an actor had to be given up.
+
+static bool
+s_wait (rk_server_t *server, int signals)
+{
+    while (true) {
+        if (!rk_server_step (server, signals, -1))
+            return false;
+        struct signalfd_siginfo info;
+        while (read (signals, &info, sizeof (info)) == sizeof (info)) {
+            if (info.ssi_signo == SIGUSR1)
+                rk_server_log_counters (server);
+            else if (info.ssi_signo == SIGHUP)
+                rk_log ('W', "supervisor: SIGHUP: nothing can be reloaded yet; restart to change");
+            else {
+                rk_log ('I', "supervisor: %s: finishing what is in flight",
+                        info.ssi_signo == SIGTERM ? "SIGTERM" : "SIGINT");
+                return true;
+            }
+        }
+    }
+}
+
+
+static int
+s_run_server (rk_config_t *config)
+{
+    rk_log_verbose (rk_config_int (config, "server/debug"));
+    int signals = s_open_signals ();
+    s_raise_limits ();
+    zsys_init ();
+    zsys_handler_set (NULL);
+    lws_set_log_level (LLL_ERR | LLL_WARN, s_lws_log);
+    char *error = NULL;
+    rk_server_t *server = rk_server_new (config, &error);
+    bool good = server != NULL;
+    if (!server)
+        fprintf (stderr, "rookery: %s\n", error);
+    else {
+        char *line = rk_server_ready_line (server);
+        printf ("%s\n", line);
+        fflush (stdout);
+        zstr_free (&line);
+        good = s_wait (server, signals);
+        rk_server_drain (server);
+    }
+    zstr_free (&error);
+    rk_server_destroy (&server);
+    zsys_shutdown ();
+    close (signals);
+    return good ? 0 : 1;
+}
+
+
+static int
+s_run (int argc, char *argv[])
+{
+    s_run_t run = {0};
+    static const struct argp argp = {s_run_options, s_run_parse, NULL,
+                                     "Start a server: a gateway, an app server, or both in one process.\v"
+                                     "SIGTERM finishes what is in flight and exits; SIGUSR1 logs all "
+                                     "counters. Without a file the defaults hold.", NULL, NULL, NULL};
+    argp_parse (&argp, argc, argv, 0, NULL, &run);
+    char *error = NULL;
+    rk_config_t *config = rk_config_new (run.file, run.settings, &error);
+    if (!config) {
+        fprintf (stderr, "rookery: %s\n", error);
+        zstr_free (&error);
+        return 1;
+    }
+    int rc = 0;
+    if (run.check)
+        puts ("the configuration is good");
+    else
+        rc = s_run_server (config);
+    rk_config_destroy (&config);
+    return rc;
+}
+
+
+//  --------------------------------------------------------------------------
+//  The command line
+
+static const struct {
+    const char *name;
+    int (*run) (int argc, char *argv[]);
+    const char *help;
+} s_commands[] = {
+    {"run", s_run, "start a server"},
+    {"selftest", rk_command_selftest, "test every actor and codec"},
+    {"chat", rk_command_chat, "chat from the terminal"},
+    {"token", rk_command_token, "mint a token for a user"},
+    {"bench", rk_command_bench, "put load on a server"},
+    {NULL, NULL, NULL},
+};
+
+static void
+s_usage (FILE *file)
+{
+    fprintf (file, "Usage: rookery COMMAND [OPTION...]\n\n");
+    for (size_t nbr = 0; s_commands[nbr].name; nbr++)
+        fprintf (file, "  %-10s %s\n", s_commands[nbr].name, s_commands[nbr].help);
+    fprintf (file, "\nrookery COMMAND --help tells more; rookery --version the version.\n");
+}
+
+
+int
+main (int argc, char *argv[])
+{
+    const char *word = argc > 1 ? argv[1] : "";
+    if (streq (word, "--help") || streq (word, "help")) {
+        s_usage (stdout);
+        return 0;
+    }
+    if (streq (word, "--version")) {
+        puts (argp_program_version);
+        return 0;
+    }
+    for (size_t nbr = 0; s_commands[nbr].name; nbr++) {
+        if (strneq (word, s_commands[nbr].name))
+            continue;
+        char *name = zsys_sprintf ("rookery %s", word);
+        argv[1] = name;
+        int rc = s_commands[nbr].run (argc - 1, argv + 1);
+        zstr_free (&name);
+        return rc;
+    }
+    if (*word)
+        fprintf (stderr, "rookery: %s is no command\n", word);
+    s_usage (stderr);
+    return 1;
+}

@@ -1,0 +1,31 @@
+--  ack - this device has everything of a conversation up to seq: {"action", "conversation", "seq"}
+
+local chat, store = require "common", require "store"
+
+local function handle (ctx, msg)
+    if not ctx.uid then
+        return chat.not_bound
+    elseif type (msg.conversation) ~= "string" or #msg.conversation > 257 then
+        return chat.refuse ("bad-request", "conversation must be a string")
+    elseif math.type (msg.seq) ~= "integer" or msg.seq < 0 then
+        return chat.refuse ("bad-request", "seq must be a whole number")
+    elseif not chat.stored then
+        return chat.refuse ("not-stored", "this server keeps nothing to ack: chat/durability is relayed")
+    end
+    local ok, rows = store.ack (ctx.uid, ctx.device, msg.conversation, msg.seq)
+    if not ok then
+        return chat.store_failed (rows)
+    elseif not rows[1] then
+        return chat.refuse ("not-member", "you are not in the conversation " .. msg.conversation)
+    end
+
+    local conversation, seq = (ctx.mark or ""):match ("^(.*) (%d+)$")
+    if conversation == msg.conversation and rows[1].seq >= tonumber (seq) then
+        ctx.after = function ()
+            chat.redeliver (ctx, conversation, tonumber (seq))
+        end
+    end
+    return {conversation = msg.conversation, seq = rows[1].seq}
+end
+
+return {action = "ack", handle = handle}

@@ -1,0 +1,50 @@
+--  bind - the connection belongs to a user from now on: {"uid": "...", "token": "...", "device": "..."}
+
+local chat, store = require "common", require "store"
+
+local function check (msg)
+    if not chat.good_id (msg.uid) then
+        return chat.refuse ("bad-request", "uid must be a string of 1 to 128 bytes without "
+                            .. "spaces, commas and control bytes")
+    elseif msg.device ~= nil and (type (msg.device) ~= "string" or #msg.device > 128) then
+        return chat.refuse ("bad-request", "device must be a string of at most 128 bytes")
+    end
+    if chat.token then
+        if type (msg.token) ~= "string" then
+            return chat.refuse ("not-allowed", "a token is needed; rookery token mints one")
+        end
+        local uid, reason = auth.verify (msg.token)
+        if uid ~= msg.uid then
+            return chat.refuse ("not-allowed", reason or "the token was made for another user")
+        end
+    end
+end
+
+local function handle (ctx, msg)
+    local refusal = check (msg)
+    if refusal then
+        return refusal
+    end
+    local groups = json.array {}
+    if chat.stored then
+        local ok, rows = store.bind (msg.uid, msg.device or "")
+        if not ok then
+            return chat.store_failed (rows)
+        end
+        for nbr, row in ipairs (rows) do
+            groups[nbr] = row.conversation
+        end
+    end
+    session.bind (ctx.cid, msg.uid, msg.device or "")
+    ctx.uid, ctx.device = msg.uid, msg.device or ""
+    setting.uidmap (ctx.cid, msg.uid)
+    setting.gidmap (ctx.cid, groups)
+    if chat.stored then
+        ctx.after = function ()
+            chat.redeliver (ctx, "", 0)
+        end
+    end
+    return {uid = msg.uid, groups = groups, at = clock.now ()}
+end
+
+return {action = "bind", handle = handle}

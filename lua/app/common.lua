@@ -1,0 +1,109 @@
+--  common.lua - what the handlers of the chat application share
+
+local store = require "store"
+local encode = json.encode
+local chat = {page = math.tointeger (tonumber (config.get ("chat/page"))),
+              stored = config.get ("chat/durability") == "stored",
+              token = config.get ("auth/mode") == "token"}
+
+--  A reply that refuses
+function chat.refuse (code, message)
+    return {code = code, message = message}
+end
+
+chat.not_bound = {code = "not-bound", message = "bind this connection to a user first"}
+
+function chat.store_failed (reason)
+    log.warn ("chat: the store failed: %s", reason)
+    return {code = "store-unavailable", message = "the store can't answer now; try again"}
+end
+
+--  A UID or GID: 1 to 128 bytes of UTF-8 without control bytes, spaces and commas
+function chat.good_id (id)
+    return type (id) == "string" and #id > 0 and #id <= 128
+           and not id:find ("[%c%s,]") and utf8.len (id) ~= nil
+end
+
+--  A chatID: likewise, but any printable byte
+function chat.good_chat_id (id)
+    return type (id) == "string" and #id > 0 and #id <= 255 and not id:find ("%c")
+end
+
+--  Two users talk in "alice,bob", in byte order
+function chat.conversation (a, b)
+    return a <= b and a .. "," .. b or b .. "," .. a
+end
+
+--  The sender's object with seq and at at its top level: spliced into the text as it came,
+--  so that no number or unknown field changes on the way
+function chat.stamp (text, msg, seq, at)
+    if msg.seq ~= nil or msg.at ~= nil then
+        msg.seq, msg.at = seq, at
+        return encode (msg)
+    end
+    local head = seq and '{"seq":' .. seq .. ',"at":' .. at or '{"at":' .. at
+    local brace = text:find ("{", 1, true)
+    return head .. (next (msg) ~= nil and "," or "") .. text:sub (brace + 1)
+end
+
+--  All attachment frames as one
+function chat.attachment (frames)
+    if #frames <= 4 then
+        return frames[4]
+    end
+    return table.concat (frames, "", 4)
+end
+
+--  Checks the parts of a chat that both kinds share. Returns content, or nil and the refusal.
+function chat.check (ctx, msg)
+    local content = msg.content
+    if not ctx.uid then
+        return nil, chat.not_bound
+    elseif type (content) ~= "table" then
+        return nil, chat.refuse ("bad-request", "the field content must be an object")
+    elseif not chat.good_chat_id (content.chatID) then
+        return nil, chat.refuse ("bad-request", "content.chatID must be a string of 1 to 255 bytes")
+    elseif content.fromAccountID ~= ctx.uid then
+        return nil, chat.refuse ("not-you", "content.fromAccountID must be the bound user, " .. ctx.uid)
+    end
+    return content
+end
+
+--  The answer to a chat whose chatID its sender has used before: the one it got then
+function chat.answer_again (uid, chat_id, conversation)
+    local ok, rows = store.find_chat (uid, chat_id)
+    if not ok then
+        return chat.store_failed (rows)
+    end
+    local row = rows[1]
+    if not row then
+        return nil
+    elseif row.conversation ~= conversation then
+        return chat.refuse ("duplicate-chat-id", "you have used this chatID in another conversation")
+    end
+    return {chatID = chat_id, conversation = conversation, seq = row.seq, at = row.at}
+end
+
+--  Without a store groups live as long as the connection that joined them: in its mark
+function chat.joined (ctx, gid)
+    return ctx.mark ~= nil and ctx.mark:find ("," .. gid .. ",", 1, true) ~= nil
+end
+
+--  Redelivery goes page by page, so that a client that missed much isn't drowned: a page is
+--  sent at bind, the next one when the client has acked the last message of the one before.
+--  The connection's mark holds where the page ended: "conversation seq".
+function chat.redeliver (ctx, conversation, seq)
+    local ok, rows = store.missed (ctx.uid, ctx.device, conversation, seq, chat.page)
+    if not ok then
+        log.warn ("chat: redelivery to %s failed: %s", ctx.uid, rows)
+        return
+    end
+    for _, row in ipairs (rows) do
+        local text = chat.stamp (row.body, json.decode (row.body), row.seq, row.at)
+        downstream.cid (ctx.cid, text, row.attachment)
+    end
+    local last = rows[chat.page]
+    session.mark (ctx.cid, last and last.conversation .. " " .. last.seq or nil)
+end
+
+return chat

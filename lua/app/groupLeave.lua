@@ -1,0 +1,26 @@
+--  groupLeave - the user is no member any more: {"action", "groupID"}
+
+local chat, store = require "common", require "store"
+
+local function handle (ctx, msg)
+    local gid = msg.groupID
+    if not ctx.uid then
+        return chat.not_bound
+    elseif not chat.good_id (gid) then
+        return chat.refuse ("bad-request", "groupID must be a group id")
+    elseif not chat.stored then
+        session.mark (ctx.cid, ((ctx.mark or ","):gsub ("," .. gid:gsub ("%p", "%%%0") .. ",", ",")))
+        setting.gidunmap (ctx.cid, gid)
+        return {groupID = gid}
+    end
+    local ok, rows = store.leave (ctx.uid, gid)
+    if not ok then
+        return chat.store_failed (rows)
+    elseif rows.changes == 0 then
+        return chat.refuse ("not-member", "you are not in the group " .. gid)
+    end
+    setting.leave (ctx.uid, gid)
+    return {groupID = gid}
+end
+
+return {action = "groupLeave", handle = handle}

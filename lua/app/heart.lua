@@ -1,0 +1,7 @@
+--  heart - is anybody there: {"action"}
+
+local function handle ()
+    return {at = clock.now ()}
+end
+
+return {action = "heart", handle = handle}

@@ -1,0 +1,47 @@
+--  history - messages of a conversation: {"action", "conversation", "after" or "before", "limit"}
+--
+--  With "before" (or neither) the newest ones below it, with "after" the oldest ones above it;
+--  always in order of seq. A message with an attachment is marked "bytes": true.
+
+local chat, store = require "common", require "store"
+
+local function whole (number, least)
+    return number == nil or math.type (number) == "integer" and number >= least
+end
+
+local function check (ctx, msg)
+    if not ctx.uid then
+        return chat.not_bound
+    elseif type (msg.conversation) ~= "string" or #msg.conversation > 257 then
+        return chat.refuse ("bad-request", "conversation must be a string")
+    elseif not (whole (msg.after, 0) and whole (msg.before, 0) and whole (msg.limit, 1)) then
+        return chat.refuse ("bad-request", "after, before and limit must be whole numbers")
+    elseif not chat.stored then
+        return chat.refuse ("not-stored", "this server keeps no history: chat/durability is relayed")
+    end
+end
+
+local function handle (ctx, msg)
+    local refusal = check (ctx, msg)
+    if refusal then
+        return refusal
+    end
+    local before = msg.before or (not msg.after and math.maxinteger) or nil
+    local limit = math.min (msg.limit or chat.page, chat.page)
+    local ok, results = store.history (ctx.uid, msg.conversation, msg.after, before, limit)
+    if not ok then
+        return chat.store_failed (results)
+    elseif not results[1][1] then
+        return chat.refuse ("not-member", "you are not in the conversation " .. msg.conversation)
+    end
+    local messages, rows = json.array {}, results[2]
+    for nbr, row in ipairs (rows) do
+        local message = json.decode (row.body)
+        message.seq, message.at = row.seq, row.at
+        message.bytes = row.bytes == 1 or nil
+        messages[before and #rows + 1 - nbr or nbr] = message
+    end
+    return {conversation = msg.conversation, last = results[1][1].last, messages = messages}
+end
+
+return {action = "history", handle = handle}

@@ -1,0 +1,172 @@
+--  init.lua - the first file a worker loads: the calls for handlers, and what they may see
+--
+--  Handlers run in an environment of their own, with the libraries below and nothing that
+--  reaches outside of the state: no os, io, debug, package, no bytecode.
+
+local worker, json = worker, json
+local app = worker.path (worker.config ("lua/app"))
+
+--------------------------------------------------------------------------------
+--  The calls
+
+local function text_of (content, call)
+    if type (content) == "string" then
+        return content
+    elseif type (content) == "table" then
+        return json.encode (content)
+    end
+    error (call .. ": content must be a string or a table, not " .. type (content), 3)
+end
+
+local function check_id (id, call)
+    if type (id) ~= "string" or id == "" then
+        error (call .. ": an id must be a string that isn't empty, not " .. type (id), 3)
+    end
+    return id
+end
+
+--  downstream.cid / uid / gid / others (id, content [, attachment])
+downstream = {}
+for _, kind in ipairs {"cid", "uid", "gid", "others"} do
+    local call = "downstream." .. kind
+    downstream[kind] = function (id, content, attachment)
+        local text = text_of (content, call)
+        if attachment then
+            worker.send ("downstream", kind, check_id (id, call), text, attachment)
+        else
+            worker.send ("downstream", kind, check_id (id, call), text)
+        end
+    end
+end
+
+--  setting.uidmap (cid, uid), .gidmap (cid, gids), .gidunmap (cid, gids), .close (cid);
+--  .join (uid, gids) and .leave (uid, gids) do it for all connections of a user
+setting = {}
+
+local function group_list (gids)
+    return type (gids) == "table" and table.concat (gids, ",") or gids
+end
+
+function setting.uidmap (cid, uid)
+    worker.send ("setting", "uidmap", check_id (cid, "setting.uidmap"), uid)
+end
+
+function setting.close (cid)
+    worker.send ("setting", "status", check_id (cid, "setting.close"), "closed")
+end
+
+for call, kind in pairs {gidmap = "gidmap", gidunmap = "gidunmap",
+                         join = "gidmap-user", leave = "gidunmap-user"} do
+    setting[call] = function (id, gids)
+        gids = group_list (gids)
+        if gids ~= "" then
+            worker.send ("setting", kind, check_id (id, "setting." .. call), gids)
+        end
+    end
+end
+
+--  log.debug / info / warn / error (format, ...)
+log = {}
+for level, letter in pairs {debug = "D", info = "I", warn = "W", error = "E"} do
+    log[level] = function (format, ...)
+        worker.log (letter, string.format (format, ...))
+    end
+end
+
+config = {get = worker.config}
+
+--  session.bind (cid, uid, device): whose connection it is, from now on in ctx.uid and
+--  ctx.device; session.mark (cid, text): a note for later messages, in ctx.mark
+session = {bind = worker.bind, mark = worker.mark}
+
+--  auth.verify (token): the UID it was made for, or nil and a reason
+auth = {verify = worker.verify}
+metric = {count = worker.count}
+clock = {now = worker.now}
+
+--  sql.run (statement, param...) and sql.transaction {{statement, param...}, ...}: true and
+--  rows, or false and a reason; see docs/lua.md
+sql = {run = worker.sql, transaction = worker.transaction}
+
+--------------------------------------------------------------------------------
+--  What a handler sees
+
+local function copy (from, names)
+    local to = {}
+    for name in names:gmatch ("%S+") do
+        to[name] = from[name]
+    end
+    return to
+end
+
+local sandbox = copy (_G, [[assert error getmetatable ipairs next pairs pcall rawequal rawget
+    rawlen rawset select setmetatable tonumber tostring type xpcall _VERSION
+    downstream setting log config metric clock sql json session auth]])
+for _, name in ipairs {"string", "table", "math", "utf8", "coroutine"} do
+    sandbox[name] = {}
+    for key, value in pairs (_G[name]) do
+        sandbox[name][key] = value
+    end
+end
+sandbox.os = copy (os, "time date difftime clock")
+
+function sandbox.print (...)
+    local words = table.pack (...)
+    for nbr = 1, words.n do
+        words[nbr] = tostring (words[nbr])
+    end
+    log.info ("%s", table.concat (words, "\t"))
+end
+
+--  A fresh environment on top of the sandbox: what a file defines stays with that file
+local function environment ()
+    local env = setmetatable ({}, {__index = sandbox, __metatable = false})
+    env._G = env
+    function env.load (chunk, name, _, given)
+        return load (chunk, name, "t", given or env)
+    end
+    return env
+end
+
+--  require in a handler: one of the libraries above, else a file of the application
+local required = {}
+
+function sandbox.require (name)
+    if sandbox[name] ~= nil then
+        return sandbox[name]
+    elseif type (name) ~= "string" or not name:find ("^[%w_]+$") then
+        error ("require: a name of letters, digits and _ expected", 2)
+    end
+    if required[name] == nil then
+        required[name] = app_load (app .. "/" .. name .. ".lua")
+    end
+    return required[name]
+end
+
+--  Runs a file of the application in its own environment and returns what it returns
+function app_load (file)
+    local chunk, reason = loadfile (file, "t", environment ())
+    if not chunk then
+        error (reason, 0)
+    end
+    local result = chunk ()
+    return result == nil and true or result
+end
+
+--  All handlers: for each file of the application that returns a table with "handle"
+function app_load_all ()
+    local handlers = {upstream = {}, status = nil}
+    for _, name in ipairs (assert (worker.files (app))) do
+        local handler = sandbox.require (name:sub (1, -5))
+        if type (handler) == "table" and type (handler.handle) == "function" then
+            if handler.frame == "status" then
+                handlers.status = handler
+            elseif type (handler.action) == "string" then
+                handlers.upstream[handler.action] = handler
+            else
+                error (name .. ": a handler needs action = \"name\"", 0)
+            end
+        end
+    end
+    return handlers
+end

@@ -1,0 +1,92 @@
+--  start.lua - what a worker calls: app_call_by_msg (frames), for each message in a coroutine
+
+local handlers = app_load_all ()
+local connection, send, decode, encode = worker.connection, worker.send, json.decode, json.encode
+
+local function answer (cid, reply)
+    send ("downstream", "cid", cid, encode (reply))
+end
+
+--  A request's action, checked: a message without one is a bind
+local function action_of (msg)
+    local action = msg.action
+    if action == nil and msg.uid ~= nil then
+        return "bind"
+    end
+    return action
+end
+
+--  Fills in what every answer has; content.chatID tells the client which chat it is about
+local function complete (reply, action, msg)
+    reply.action = action .. "Rsp"
+    reply.code = reply.code or "ok"
+    reply.message = reply.message or reply.code
+    local content = msg.content
+    if reply.chatID == nil and type (content) == "table" then
+        reply.chatID = content.chatID
+    end
+    if reply.requestID == nil then
+        reply.requestID = msg.requestID
+    end
+    return reply
+end
+
+local function refuse (cid, code, message, offset)
+    worker.count ("refused_" .. code:gsub ("%-", "_"))
+    answer (cid, {action = "error", code = code, message = message, offset = offset})
+end
+
+local function handle_upstream (frames)
+    local cid, text = frames[2], frames[3]
+    local msg, why, offset = decode (text)
+    if msg == nil and why then
+        return refuse (cid, "bad-json", why .. " at byte " .. offset, offset)
+    elseif type (msg) ~= "table" then
+        return refuse (cid, "bad-request", "a message must be a JSON object")
+    end
+    local action = action_of (msg)
+    local handler = handlers.upstream[action]
+    if not handler then
+        return refuse (cid, "unknown-action", type (action) == "string"
+                       and "there is no action " .. action:sub (1, 100)
+                       or "the field action is missing or not a string")
+    end
+    local ctx = connection (cid)
+    ctx.frames = frames
+    ctx.text = text
+    local reply = handler.handle (ctx, msg)
+    if reply then
+        answer (cid, complete (reply, action, msg))
+    end
+    if ctx.after then
+        ctx.after ()    --  What must come behind the answer
+    end
+end
+
+local function handle_status (frames)
+    if handlers.status then
+        local ctx = connection (frames[3]) or {cid = frames[3]}
+        ctx.frames = frames
+        handlers.status.handle (ctx, frames[2])
+    end
+end
+
+local routes = {upstream = handle_upstream, status = handle_status}
+
+function app_call_by_msg (frames)
+    return routes[frames[1]] (frames)
+end
+
+--  The handler failed; its client gets an answer nonetheless
+function app_failed_by_msg (frames, code, reason)
+    if frames[1] ~= "upstream" then
+        return
+    end
+    local msg = decode (frames[3])
+    local action = type (msg) == "table" and action_of (msg)
+    if type (action) == "string" then
+        answer (frames[2], complete ({code = code, message = reason}, action, msg))
+    else
+        refuse (frames[2], code, reason)
+    end
+end

@@ -1,0 +1,481 @@
+//  json.c - the bridge between JSON and Lua, over cJSON
+
+#include "json.h"
+#include <math.h>
+
+#define ARRAY_MARK "rookery.json.array"
+#define INTEGER_MOST 9007199254740992.0    //  2^53; above it not every integer is a double
+#define INTEGER_DIGITS "9007199254740992"
+
+
+//  --------------------------------------------------------------------------
+//  Checking, before cJSON sees the text
+
+typedef struct {
+    const unsigned char *start;
+    const unsigned char *at;
+    const unsigned char *end;
+    const unsigned char *token;    //  Where the string or number in hand begins
+    int depth;
+    const char *why;
+} s_scan_t;
+
+//  Length of the UTF-8 sequence at the front, or 0; the ranges are those of RFC 3629.
+
+static size_t
+s_utf8_length (const unsigned char *at, size_t left)
+{
+    static const struct {
+        unsigned char first, last, low, high, size;
+    } rows[] = {
+        {0x00, 0x7f, 0, 0, 1},       {0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3},
+        {0xe1, 0xec, 0x80, 0xbf, 3}, {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3},
+        {0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4},
+    };
+    for (size_t nbr = 0; nbr < sizeof (rows) / sizeof (*rows); nbr++) {
+        if (*at < rows[nbr].first || *at > rows[nbr].last)
+            continue;
+        size_t size = rows[nbr].size;
+        if (left < size || (size > 1 && (at[1] < rows[nbr].low || at[1] > rows[nbr].high)))
+            return 0;
+        for (size_t more = 2; more < size; more++)
+            if ((at[more] & 0xc0) != 0x80)
+                return 0;
+        return size;
+    }
+    return 0;
+}
+
+
+//  Reads a string whose opening quote is at the front, to behind its closing quote.
+
+static void
+s_scan_string (s_scan_t *self)
+{
+    const unsigned char *at = self->at + 1;
+    while (at < self->end && *at != '"' && !self->why) {
+        size_t size = 1;
+        if (*at < 0x20)
+            self->why = "control byte in a string";
+        else if (*at == '\\') {
+            size = 2;
+            if (self->end - at >= 6 && memcmp (at, "\\u0000", 6) == 0)
+                self->why = "\\u0000 is not supported";
+        }
+        else if (*at >= 0x80) {
+            size = s_utf8_length (at, (size_t) (self->end - at));
+            if (size == 0)
+                self->why = "invalid UTF-8";
+        }
+        if (!self->why)
+            at += size;
+    }
+    if (!self->why && at >= self->end) {
+        self->why = "string without an end";
+        at = self->end;
+    }
+    self->at = self->why ? at : at + 1;
+}
+
+
+//  A number: an integer of more digits than a double keeps is refused.
+
+static void
+s_scan_number (s_scan_t *self)
+{
+    const unsigned char *at = self->at;
+    if (*at == '-')
+        at++;
+    if (at + 1 < self->end && *at == '0' && isdigit (at[1])) {
+        self->why = "number with a leading zero";
+        return;
+    }
+    const unsigned char *digits = at;
+    while (at < self->end && isdigit (*at))
+        at++;
+    size_t count = (size_t) (at - digits);
+    bool whole = at == self->end || !strchr (".eE", *at);
+    if (whole && (count > 16 || (count == 16 && memcmp (digits, INTEGER_DIGITS, 16) > 0))) {
+        self->why = "integer beyond 2^53; send it as a string";
+        return;
+    }
+    while (at < self->end && *at && strchr ("0123456789+-.eE", *at))
+        at++;
+    self->at = at;
+}
+
+
+static const char *
+s_scan (s_scan_t *self, int limit)
+{
+    while (self->at < self->end && !self->why) {
+        unsigned char byte = *self->at;
+        self->token = self->at;
+        if (byte == '"')
+            s_scan_string (self);
+        else if (byte == '-' || isdigit (byte))
+            s_scan_number (self);
+        else if (byte >= 0x80 || (byte < 0x20 && !strchr ("\t\n\r", byte)) || !byte)
+            self->why = "unexpected byte outside of a string";
+        else if ((byte == '{' || byte == '[') && ++self->depth > limit)
+            self->why = "nested too deeply";
+        else {
+            if (byte == '}' || byte == ']')
+                self->depth--;
+            self->at++;
+        }
+    }
+    return self->why;
+}
+
+
+//  Checks and parses; returns the tree, or NULL with *why and *offset.
+
+static cJSON *
+s_parse (rk_slice_t text, int depth, const char **why, size_t *offset)
+{
+    const unsigned char *start = (const unsigned char *) text.data;
+    s_scan_t scan = {start, start, start + text.size, start, 0, NULL};
+    *why = s_scan (&scan, depth);
+    size_t scanned = (size_t) (scan.at - scan.start);
+
+    //  The scan knows bytes, cJSON knows the grammar: whoever stops first is right
+    const char *end = text.data;
+    cJSON *tree = cJSON_ParseWithLengthOpts (text.data, *why ? scanned : text.size, &end, false);
+    size_t parsed = (size_t) (end - text.data);
+    if (!tree && (!*why || parsed + 1 < (size_t) (scan.token - start))) {
+        *why = text.size ? "not valid JSON" : "empty";
+        *offset = parsed;
+        return NULL;
+    }
+    while (tree && !*why && parsed < text.size && strchr (" \t\r\n", text.data[parsed]))
+        parsed++;
+    if (tree && !*why && parsed < text.size) {
+        *why = "more than one JSON value";
+        scanned = parsed;
+    }
+    if (*why) {
+        cJSON_Delete (tree);
+        *offset = scanned;
+        return NULL;
+    }
+    return tree;
+}
+
+
+const char *
+rk_json_check (rk_slice_t text, int depth, size_t *offset)
+{
+    const char *why = NULL;
+    cJSON *tree = s_parse (text, depth, &why, offset);
+    cJSON_Delete (tree);
+    return why;
+}
+
+
+//  --------------------------------------------------------------------------
+//  To Lua
+
+void
+rk_json_push_array_mark (lua_State *L)
+{
+    luaL_newmetatable (L, ARRAY_MARK);
+}
+
+
+static void
+s_push_number (lua_State *L, double number)
+{
+    if (number == floor (number) && fabs (number) <= INTEGER_MOST)
+        lua_pushinteger (L, (lua_Integer) number);
+    else
+        lua_pushnumber (L, number);
+}
+
+
+static void s_push (lua_State *L, const cJSON *item);
+
+static void
+s_push_array (lua_State *L, const cJSON *array)
+{
+    int nbr = 0;
+    lua_createtable (L, 0, 0);
+    rk_json_push_array_mark (L);
+    lua_setmetatable (L, -2);
+    const cJSON *item;
+    cJSON_ArrayForEach (item, array) {
+        s_push (L, item);
+        lua_rawseti (L, -2, ++nbr);
+    }
+}
+
+
+static void
+s_push_object (lua_State *L, const cJSON *object)
+{
+    int count = 0;
+    const cJSON *item;
+    cJSON_ArrayForEach (item, object)
+        count++;
+    lua_createtable (L, 0, count);
+    cJSON_ArrayForEach (item, object) {
+        lua_pushstring (L, item->string);
+        s_push (L, item);
+        lua_rawset (L, -3);
+    }
+}
+
+
+static void
+s_push (lua_State *L, const cJSON *item)
+{
+    luaL_checkstack (L, 4, "JSON is nested too deeply");
+    if (cJSON_IsString (item))
+        lua_pushstring (L, item->valuestring);
+    else if (cJSON_IsNumber (item))
+        s_push_number (L, item->valuedouble);
+    else if (cJSON_IsObject (item))
+        s_push_object (L, item);
+    else if (cJSON_IsArray (item))
+        s_push_array (L, item);
+    else if (cJSON_IsBool (item))
+        lua_pushboolean (L, cJSON_IsTrue (item));
+    else
+        lua_pushlightuserdata (L, NULL);    //  json.null
+}
+
+
+int
+rk_json_decode (rk_json_t *self, lua_State *L, rk_slice_t text, const char **why,
+                size_t *offset)
+{
+    rk_json_clear (self);
+    self->scratch = s_parse (text, self->depth, why, offset);
+    if (!self->scratch)
+        return 0;
+    s_push (L, self->scratch);
+    rk_json_clear (self);
+    return 1;
+}
+
+
+//  --------------------------------------------------------------------------
+//  From Lua
+
+static cJSON *s_build (lua_State *L, int index, int room, const char **why);
+
+static cJSON *
+s_build_number (lua_State *L, int index, const char **why)
+{
+    char text[32];
+    double number = lua_tonumber (L, index);
+    if (!isfinite (number))
+        *why = "a number that is not finite has no JSON";
+    else if (lua_isinteger (L, index) && fabs (number) > INTEGER_MOST)
+        *why = "integer beyond 2^53; send it as a string";
+    if (*why)
+        return NULL;
+    if (number != floor (number) || fabs (number) > INTEGER_MOST)
+        return cJSON_CreateNumber (number);
+    snprintf (text, sizeof (text), "%.0f", number == 0 ? 0.0 : number);
+    return cJSON_CreateRaw (text);
+}
+
+
+static cJSON *
+s_build_string (lua_State *L, int index, const char **why)
+{
+    size_t size;
+    const char *text = lua_tolstring (L, index, &size);
+    const unsigned char *at = (const unsigned char *) text, *end = at + size;
+    while (at < end) {
+        size_t length = *at ? s_utf8_length (at, (size_t) (end - at)) : 0;
+        if (length == 0) {
+            *why = *at ? "a string is not valid UTF-8" : "a string holds a zero byte";
+            return NULL;
+        }
+        at += length;
+    }
+    return cJSON_CreateString (text);
+}
+
+
+static cJSON *
+s_build_array (lua_State *L, int index, size_t count, int room, const char **why)
+{
+    size_t keys = 0;
+    for (lua_pushnil (L); lua_next (L, index); lua_pop (L, 1))
+        keys++;
+    if (keys != count) {
+        *why = "a table has both numbered and named values, or gaps in its numbers";
+        return NULL;
+    }
+    cJSON *array = cJSON_CreateArray ();
+    for (size_t nbr = 1; nbr <= count && !*why; nbr++) {
+        lua_rawgeti (L, index, (lua_Integer) nbr);
+        cJSON *item = s_build (L, lua_gettop (L), room, why);
+        if (item)
+            cJSON_AddItemToArray (array, item);
+        lua_pop (L, 1);
+    }
+    return array;
+}
+
+
+static cJSON *
+s_build_object (lua_State *L, int index, int room, const char **why)
+{
+    cJSON *object = cJSON_CreateObject ();
+    lua_pushnil (L);
+    while (lua_next (L, index)) {
+        if (lua_type (L, -2) != LUA_TSTRING)
+            *why = "a table has keys other than strings";
+        cJSON *item = *why ? NULL : s_build (L, lua_gettop (L), room, why);
+        if (item)
+            cJSON_AddItemToObject (object, lua_tostring (L, -2), item);
+        lua_pop (L, *why ? 2 : 1);
+        if (*why)
+            break;
+    }
+    return object;
+}
+
+
+static cJSON *
+s_build_table (lua_State *L, int index, int room, const char **why)
+{
+    if (room == 0 || !lua_checkstack (L, 6)) {
+        *why = "nested too deeply";
+        return NULL;
+    }
+    size_t count = lua_rawlen (L, index);
+    bool array = count > 0;
+    if (!array && lua_getmetatable (L, index)) {
+        lua_getfield (L, LUA_REGISTRYINDEX, ARRAY_MARK);
+        array = lua_rawequal (L, -1, -2);
+        lua_pop (L, 2);
+    }
+    return array ? s_build_array (L, index, count, room - 1, why)
+                 : s_build_object (L, index, room - 1, why);
+}
+
+
+//  Builds the tree of the value at index, an absolute one. With *why set the tree may be
+//  NULL or incomplete.
+
+static cJSON *
+s_build (lua_State *L, int index, int room, const char **why)
+{
+    switch (lua_type (L, index)) {
+    case LUA_TSTRING:
+        return s_build_string (L, index, why);
+    case LUA_TNUMBER:
+        return s_build_number (L, index, why);
+    case LUA_TTABLE:
+        return s_build_table (L, index, room, why);
+    case LUA_TBOOLEAN:
+        return cJSON_CreateBool (lua_toboolean (L, index));
+    case LUA_TLIGHTUSERDATA:
+    case LUA_TNIL:
+        return cJSON_CreateNull ();
+    default:
+        *why = "a function, thread or userdata has no JSON";
+        return NULL;
+    }
+}
+
+
+char *
+rk_json_encode (rk_json_t *self, lua_State *L, int index, const char **why)
+{
+    *why = NULL;
+    rk_json_clear (self);
+    self->scratch = s_build (L, lua_absindex (L, index), self->depth, why);
+    char *text = *why ? NULL : cJSON_PrintBuffered (self->scratch, 256, false);
+    rk_json_clear (self);
+    return text;
+}
+
+
+void
+rk_json_clear (rk_json_t *self)
+{
+    cJSON_Delete (self->scratch);
+    self->scratch = NULL;
+}
+
+
+//  --------------------------------------------------------------------------
+//  Selftest
+
+static void
+s_expect_same (rk_json_t *json, lua_State *L, const char *text)
+{
+    const char *why = NULL;
+    size_t offset = 0;
+    rk_check (rk_json_decode (json, L, rk_slice (text), &why, &offset) == 1);
+    char *again = rk_json_encode (json, L, -1, &why);
+    if (!again || strneq (again, text))
+        fprintf (stderr, "expected %s\ngot %s\n", text, again ? again : why);
+    rk_check (again && streq (again, text));
+    cJSON_free (again);
+    lua_pop (L, 1);
+}
+
+
+static void
+s_expect_bad (const char *text, const char *words, size_t at)
+{
+    size_t offset = 0;
+    const char *why = rk_json_check (rk_slice (text), 8, &offset);
+    if (!why || !strstr (why, words) || offset != at)
+        fprintf (stderr, "%s: %s at %zu\n", text, why ? why : "no error", offset);
+    rk_check (why && strstr (why, words) && offset == at);
+}
+
+
+void
+json_test (bool verbose)
+{
+    (void) verbose;
+    lua_State *L = luaL_newstate ();
+    rk_json_t json = {8, NULL};
+    s_expect_same (&json, L, "{\"a\":[1,2,{\"b\":null}]}");
+    s_expect_same (&json, L, "[]");
+    s_expect_same (&json, L, "{}");
+    s_expect_same (&json, L, "9007199254740992");
+    s_expect_same (&json, L, "-9007199254740991");
+    s_expect_same (&json, L, "1700000000000000");
+    s_expect_same (&json, L, "35.12345");
+    s_expect_same (&json, L, "\"\xe4\xbd\xa0\xe5\xa5\xbd\"");
+    s_expect_same (&json, L, "[true,false,\"\",0.1]");
+
+    s_expect_bad ("9007199254740993", "beyond 2^53", 0);
+    s_expect_bad ("{\"a\":12345678901234567}", "beyond 2^53", 5);
+    s_expect_bad ("{\"a\"\xef\xbc\x9a\"b\"}", "outside of a string", 4);    //  Full-width colon
+    s_expect_bad ("{\"a\":\"\xff\"}", "invalid UTF-8", 6);
+    s_expect_bad ("{\"a\":\"\xed\xa0\x80\"}", "invalid UTF-8", 6);    //  A lone surrogate
+    s_expect_bad ("{\"a\":\"x\ny\"}", "control byte", 7);
+    s_expect_bad ("{\"a\":\"\\u0000\"}", "u0000", 6);
+    s_expect_bad ("{\"a\":1", "not valid", 5);
+    s_expect_bad ("{\"a\" 1}", "not valid", 5);
+    s_expect_bad ("{} {}", "more than one", 3);
+    s_expect_bad ("[[[[[[[[[1]]]]]]]]]", "nested too deeply", 8);
+    s_expect_bad ("\"abc", "without an end", 4);
+    s_expect_bad ("[01]", "leading zero", 1);
+    s_expect_bad ("", "empty", 0);
+
+    const char *why = NULL;
+    rk_check (luaL_dostring (L, "t = {} t.t = t return t") == 0);
+    rk_check (!rk_json_encode (&json, L, -1, &why) && strstr (why, "deeply"));
+    rk_check (luaL_dostring (L, "return 0/0") == 0);
+    rk_check (!rk_json_encode (&json, L, -1, &why) && strstr (why, "finite"));
+    rk_check (luaL_dostring (L, "return '\\xff'") == 0);
+    rk_check (!rk_json_encode (&json, L, -1, &why) && strstr (why, "UTF-8"));
+    rk_check (luaL_dostring (L, "return {x = 3, [true] = 1}") == 0);
+    rk_check (!rk_json_encode (&json, L, -1, &why) && strstr (why, "keys"));
+    rk_check (luaL_dostring (L, "return {1, 2, x = 3}") == 0);
+    rk_check (!rk_json_encode (&json, L, -1, &why) && strstr (why, "both"));
+    rk_json_clear (&json);
+    lua_close (L);
+}

@@ -1,0 +1,91 @@
+//  selftest.c - runs the tests of actors and codecs: all of them, or one
+
+#include "../actors/commands.h"
+#include "../actors/config.h"
+#include "../actors/dispatcher.h"
+#include "../actors/gateway.h"
+#include "../actors/receiver.h"
+#include "../actors/routes.h"
+#include "../actors/sender.h"
+#include "../actors/server.h"
+#include "../actors/sqlite.h"
+#include "../actors/worker.h"
+#include "../proto/json.h"
+#include "../proto/pack.h"
+#include <argp.h>
+
+static const struct {
+    const char *name;
+    void (*test) (bool verbose);
+} s_tests[] = {
+    {"config", config_test},         {"json", json_test},       {"pack", pack_test},
+    {"routes", routes_test},         {"receiver", receiver_test}, {"dispatcher", dispatcher_test},
+    {"sender", sender_test},         {"sqlite", sqlite_test},   {"worker", worker_test},
+    {"gateway", gateway_test},       {"server", server_test},   {NULL, NULL},
+};
+
+typedef struct {
+    bool verbose;
+    bool list;
+    const char *only;
+} s_choice_t;
+
+static const struct argp_option s_options[] = {
+    {"verbose", 'v', NULL, 0, "say more", 0},
+    {"list", 'l', NULL, 0, "list the tests", 0},
+    {"test", 't', "NAME", 0, "run only this one", 0},
+    {0},
+};
+
+static error_t
+s_parse (int key, char *arg, struct argp_state *state)
+{
+    s_choice_t *choice = (s_choice_t *) state->input;
+    switch (key) {
+    case 'v':
+        choice->verbose = true;
+        return 0;
+    case 'l':
+        choice->list = true;
+        return 0;
+    case 't':
+        choice->only = arg;
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+
+int
+rk_command_selftest (int argc, char *argv[])
+{
+    s_choice_t choice = {0};
+    static const struct argp argp = {s_options, s_parse, NULL,
+                                     "Test every actor and codec of this binary. A failed check is "
+                                     "named and ends the run with a status that isn't 0.",
+                                     NULL, NULL, NULL};
+    argp_parse (&argp, argc, argv, 0, NULL, &choice);
+    size_t count = 0;
+    signal (SIGPIPE, SIG_IGN);
+    zsys_set_max_sockets (8192);
+    zsys_init ();
+    zsys_handler_set (NULL);
+    for (size_t nbr = 0; s_tests[nbr].name; nbr++) {
+        if (choice.only && strneq (choice.only, s_tests[nbr].name))
+            continue;
+        count++;
+        printf (" * %s\n", s_tests[nbr].name);
+        fflush (stdout);
+        if (!choice.list)
+            s_tests[nbr].test (choice.verbose);
+    }
+    zsys_shutdown ();
+    if (!count) {
+        fprintf (stderr, "rookery: there is no test %s; -l lists them\n", choice.only);
+        return 1;
+    }
+    if (!choice.list)
+        printf ("%zu passed, 0 failed\n", count);
+    return 0;
+}
