@@ -60,6 +60,9 @@ typedef struct {
     int listener;
     struct lws_context *lws;
     struct lws_vhost *vhost;
+    struct lws_http_mount mount;
+    lws_retry_bo_t liveness;
+    char *web;
     s_app_t *apps;
     zhashx_t *clients;
     rk_routes_t *routes;
@@ -693,26 +696,23 @@ s_open_lws (s_self_t *self)
         {.name = "rookery", .callback = s_lws_callback,
          .per_session_data_size = sizeof (rk_client_t), .rx_buffer_size = 4096},
         {0}};
-    //  libwebsockets has its own static files, but none of its texts may be a temporary
-    static __thread struct lws_http_mount mount;
-    static __thread lws_retry_bo_t liveness;
+    //  libwebsockets keeps pointers to all of these
     rk_config_t *config = self->args->config;
-    char *web = rk_path_find (rk_config_str (config, "gateway/web"));
-    mount = (struct lws_http_mount) {.mountpoint = "/", .mountpoint_len = 1, .origin = web,
-                                     .def = "index.html", .origin_protocol = LWSMPRO_FILE};
-    liveness = (lws_retry_bo_t) {
+    self->web = rk_path_find (rk_config_str (config, "gateway/web"));
+    self->mount = (struct lws_http_mount) {.mountpoint = "/", .mountpoint_len = 1, .origin = self->web,
+                                           .def = "index.html", .origin_protocol = LWSMPRO_FILE};
+    self->liveness = (lws_retry_bo_t) {
         .secs_since_valid_ping = (uint16_t) rk_config_int (config, "gateway/ping"),
         .secs_since_valid_hangup = (uint16_t) (rk_config_int (config, "gateway/ping") +
                                                rk_config_int (config, "gateway/pong"))};
     void *loops[] = {&self->loop};
     struct lws_context_creation_info info = {
-        .port = CONTEXT_PORT_NO_LISTEN, .protocols = protocols, .mounts = &mount, .user = self,
-        .foreign_loops = loops, .retry_and_idle_policy = &liveness, .gid = -1, .uid = -1,
+        .port = CONTEXT_PORT_NO_LISTEN, .protocols = protocols, .mounts = &self->mount, .user = self,
+        .foreign_loops = loops, .retry_and_idle_policy = &self->liveness, .gid = -1, .uid = -1,
         .fd_limit_per_thread = (unsigned int) self->limit_clients + 200, .pt_serv_buf_size = 16384,
         .options = LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS};
     self->lws = lws_create_context (&info);
     self->vhost = self->lws ? lws_create_vhost (self->lws, &info) : NULL;
-    free (web);
     if (self->vhost)
         return 0;
     snprintf (self->error, sizeof (self->error), "libwebsockets can't start; is the package "
@@ -810,6 +810,7 @@ s_self_destroy (s_self_t **self_p)
     zhashx_destroy (&self->clients);
     rk_routes_destroy (&self->routes);
     free (self->buffer.data);
+    zstr_free (&self->web);
     free (self->apps);
     free (self);
     *self_p = NULL;

@@ -235,8 +235,7 @@ s_free_connection_if_closed (s_self_t *self, s_connection_t *connection)
 {
     if (!connection->closed || connection->busy || connection->queue.count)
         return;
-    rk_index_delete (self->connections, connection->key);
-    s_connection_free ((void **) &connection);
+    rk_index_delete (self->connections, connection->key);    //  Frees it
     self->counters[CONNECTIONS].value--;
 }
 

@@ -1,8 +1,380 @@
+//  bench.c - rookery bench: puts load on a server and says what it cost
+//
+//  Pairs of users chat over WebSocket; each chat is delivered and answered. A user has at most
+//  "window" chats without an answer under way; or, with a rate, chats go out on time whatever
+//  the server does. The server's CPU time is read from its process clock.
+
 #include "../actors/commands.h"
+#include "../tools/ws.h"
+#include <argp.h>
+#include <time.h>
+
+typedef struct {
+    const char *url;
+    long pairs, window, chats, rate, idle, pid, seconds;
+} s_plan_t;
+
+typedef struct {
+    long nbr;
+    long sent, answered, delivered, refused;
+    bool bound;
+    rk_ws_connection_t *connection;
+} s_user_t;
+
+typedef struct {
+    s_plan_t plan;
+    uv_loop_t loop;
+    uv_timer_t timer;
+    rk_ws_t *ws;
+    s_user_t *users;
+    long count;          //  of users
+    long bound, open, lost;
+    long sent, answered, delivered, refused;
+    int64_t started;     //  nsec
+    int64_t deadline;    //  nsec
+    int64_t *sent_at;    //  nsec, by number of the chat
+    uint32_t *answer_us, *deliver_us;
+    uint64_t run;        //  Makes user ids of each run its own
+    char *error;
+} s_bench_t;
+
+
+static int64_t
+s_now (void)
+{
+    struct timespec now;
+    clock_gettime (CLOCK_MONOTONIC, &now);
+    return (int64_t) now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+
+//  CPU time of the server so far in nsec, of all its threads; 0 without a pid.
+
+static int64_t
+s_server_cpu (s_bench_t *self)
+{
+    clockid_t clock;
+    struct timespec used;
+    if (!self->plan.pid || clock_getcpuclockid ((pid_t) self->plan.pid, &clock) != 0 ||
+        clock_gettime (clock, &used) != 0)
+        return 0;
+    return (int64_t) used.tv_sec * 1000000000 + used.tv_nsec;
+}
+
+
+//  Resident memory of the server in KB.
+
+static long
+s_server_rss (s_bench_t *self)
+{
+    char *path = zsys_sprintf ("/proc/%ld/statm", self->plan.pid);
+    FILE *file = fopen (path, "r");
+    long pages = 0;
+    if (file) {
+        if (fscanf (file, "%*d %ld", &pages) != 1)
+            pages = 0;
+        fclose (file);
+    }
+    zstr_free (&path);
+    return pages * (sysconf (_SC_PAGESIZE) / 1024);
+}
+
+
+//  --------------------------------------------------------------------------
+//  Chatting
+
+static void
+s_stop (s_bench_t *self, const char *error)
+{
+    if (error && !self->error)
+        self->error = strdup (error);
+    uv_stop (&self->loop);
+}
+
+
+static void
+s_send_chat (s_bench_t *self, s_user_t *user)
+{
+    char text[512];
+    long nbr = self->sent++;
+    int size = snprintf (text, sizeof (text),
+        "{\"action\":\"chat\",\"chatToken\":\"abcdefghij\",\"timestamp\":\"1458266656\",\"content\":{"
+        "\"chatID\":\"%ld\",\"fromAccountID\":\"b%" PRIx64 "-%ld\",\"fromTimestamp\":\"1458266656\","
+        "\"fromLat\":35.12345,\"fromLon\":121.12345,\"toAccountID\":\"b%" PRIx64 "-%ld\","
+        "\"fileType\":0,\"duration\":5,\"isBytes\":1,\"fileServer\":0,\"fileUrl\":\"\"}}",
+        nbr, self->run, user->nbr, self->run, user->nbr ^ 1);
+    self->sent_at[nbr] = s_now ();
+    user->sent++;
+    rk_ws_send (user->connection, text, (size_t) size);
+}
+
+
+static void
+s_fill_window (s_bench_t *self, s_user_t *user)
+{
+    while (self->sent < self->plan.chats && user->sent - user->answered < self->plan.window)
+        s_send_chat (self, user);
+    rk_ws_flush (self->ws, user->connection);
+}
+
+
+//  Chats that are due by now, spread over all users; at most a second's worth at once.
+
+static void
+s_on_rate (uv_timer_t *timer)
+{
+    s_bench_t *self = (s_bench_t *) timer->data;
+    long due = (long) ((s_now () - self->started) * self->plan.rate / 1000000000);
+    due = due < self->plan.chats ? due : self->plan.chats;
+    while (self->sent < due) {
+        s_user_t *user = &self->users[self->sent % self->count];
+        s_send_chat (self, user);
+        rk_ws_flush (self->ws, user->connection);
+    }
+}
+
+
+static void
+s_start (s_bench_t *self)
+{
+    self->started = s_now ();
+    if (self->plan.rate) {
+        self->timer.data = self;
+        uv_timer_start (&self->timer, s_on_rate, 1, 1);
+        return;
+    }
+    for (long nbr = 0; nbr < self->count; nbr++)
+        s_fill_window (self, &self->users[nbr]);
+}
+
+
+//  The number behind "chatID":" in an answer or a chat; -1 when there is none.
+
+static long
+s_chat_number (s_bench_t *self, rk_slice_t text)
+{
+    const char *found = memmem (text.data, text.size, "\"chatID\":\"", 10);
+    long nbr = found ? strtol (found + 10, NULL, 10) : -1;
+    return nbr < self->plan.chats ? nbr : -1;
+}
+
+
+static void
+s_note (s_bench_t *self, uint32_t *times, rk_slice_t text)
+{
+    long nbr = s_chat_number (self, text);
+    if (nbr >= 0)
+        times[nbr] = (uint32_t) ((s_now () - self->sent_at[nbr]) / 1000);
+}
+
+
+static void
+s_on_bound (s_bench_t *self, s_user_t *user)
+{
+    user->bound = true;
+    if (++self->bound < self->count)
+        return;
+    if (self->plan.idle)
+        s_stop (self, NULL);
+    else
+        s_start (self);
+}
+
+
+static void
+s_on_message (void *arg, rk_ws_connection_t *connection, rk_slice_t text)
+{
+    s_bench_t *self = (s_bench_t *) arg;
+    s_user_t *user = (s_user_t *) connection->user;
+    if (memmem (text.data, text.size, "\"action\":\"chat\"", 15)) {
+        self->delivered++;
+        user->delivered++;
+        s_note (self, self->deliver_us, text);
+    }
+    else if (memmem (text.data, text.size, "\"action\":\"chatRsp\"", 18)) {
+        self->answered++;
+        user->answered++;
+        s_note (self, self->answer_us, text);
+        if (!memmem (text.data, text.size, "\"code\":\"ok\"", 11))
+            self->refused++;
+        if (!self->plan.rate)
+            s_fill_window (self, user);
+    }
+    else if (memmem (text.data, text.size, "\"action\":\"bindRsp\"", 18))
+        s_on_bound (self, user);
+    if (self->answered == self->plan.chats && self->delivered + self->refused >= self->plan.chats)
+        s_stop (self, NULL);
+}
+
+
+static void
+s_on_open (void *arg, rk_ws_connection_t *connection)
+{
+    s_bench_t *self = (s_bench_t *) arg;
+    s_user_t *user = (s_user_t *) connection->user;
+    char text[100];
+    int size = snprintf (text, sizeof (text), "{\"uid\":\"b%" PRIx64 "-%ld\"}", self->run, user->nbr);
+    rk_ws_send (connection, text, (size_t) size);
+    rk_ws_flush (self->ws, connection);
+    //  The next ones begin when these are open, so that the listen queue isn't flooded
+    if (++self->open < self->count && self->open % 100 == 0)
+        for (long nbr = self->open; nbr < self->count && nbr < self->open + 100; nbr++)
+            self->users[nbr].connection = rk_ws_connect (self->ws, &self->users[nbr]);
+}
+
+
+static void
+s_on_closed (void *arg, rk_ws_connection_t *connection, const char *reason)
+{
+    (void) connection;
+    s_bench_t *self = (s_bench_t *) arg;
+    self->lost++;
+    s_stop (self, reason);
+}
+
+
+static void
+s_on_deadline (uv_timer_t *timer)
+{
+    s_stop ((s_bench_t *) timer->data, "the server did not finish in time");
+}
+
+
+//  --------------------------------------------------------------------------
+//  The report
+
+static int
+s_compare (const void *a, const void *b)
+{
+    uint32_t one = *(const uint32_t *) a, two = *(const uint32_t *) b;
+    return one < two ? -1 : one > two;
+}
+
+
+static double
+s_percentile (uint32_t *times, long count, double share)
+{
+    qsort (times, (size_t) count, sizeof (*times), s_compare);
+    return times[(long) ((double) (count - 1) * share)] / 1000.0;
+}
+
+
+static void
+s_report (s_bench_t *self, int64_t cpu, int64_t elapsed)
+{
+    double seconds = (double) elapsed / 1e9;
+    printf ("%ld chats answered, %ld delivered, %ld refused in %.2f s: %.0f chats/s\n", self->answered,
+            self->delivered, self->refused, seconds, (double) self->answered / seconds);
+    if (cpu)
+        printf ("server CPU: %.1f us per chat\n", (double) cpu / 1000.0 / (double) self->answered);
+    printf ("answer: p50 %.2f ms, p99 %.2f ms, most %.2f ms\n",
+            s_percentile (self->answer_us, self->plan.chats, 0.5),
+            s_percentile (self->answer_us, self->plan.chats, 0.99),
+            s_percentile (self->answer_us, self->plan.chats, 1));
+    printf ("delivery: p50 %.2f ms, p99 %.2f ms, most %.2f ms\n",
+            s_percentile (self->deliver_us, self->plan.chats, 0.5),
+            s_percentile (self->deliver_us, self->plan.chats, 0.99),
+            s_percentile (self->deliver_us, self->plan.chats, 1));
+}
+
+
+//  --------------------------------------------------------------------------
+//  The run
+
+static int
+s_bench (s_bench_t *self)
+{
+    static const rk_ws_handlers_t handlers = {s_on_open, s_on_message, s_on_closed};
+    uv_timer_t deadline;
+    uv_loop_init (&self->loop);
+    uv_timer_init (&self->loop, &self->timer);
+    uv_timer_init (&self->loop, &deadline);
+    deadline.data = self;
+    uv_timer_start (&deadline, s_on_deadline, (uint64_t) self->plan.seconds * 1000, 0);
+    long before = s_server_rss (self);
+    self->ws = rk_ws_new (&self->loop, self->plan.url, &handlers, self, &self->error);
+    if (self->ws) {
+        for (long nbr = 0; nbr < self->count && nbr < 100; nbr++)
+            self->users[nbr].connection = rk_ws_connect (self->ws, &self->users[nbr]);
+        int64_t cpu = s_server_cpu (self);
+        uv_run (&self->loop, UV_RUN_DEFAULT);
+        if (!self->error && self->plan.idle)
+            printf ("%ld idle connections: %.1f KB each\n", self->count,
+                    (double) (s_server_rss (self) - before) / (double) self->count);
+        else if (!self->error)
+            s_report (self, self->plan.pid ? s_server_cpu (self) - cpu : 0, s_now () - self->started);
+    }
+    uv_close ((uv_handle_t *) &self->timer, NULL);
+    uv_close ((uv_handle_t *) &deadline, NULL);
+    rk_ws_destroy (&self->ws);
+    uv_run (&self->loop, UV_RUN_DEFAULT);
+    uv_loop_close (&self->loop);
+    if (self->error)
+        fprintf (stderr, "rookery: bench: %s (%ld of %ld answered, %ld delivered, %ld bound)\n", self->error,
+                 self->answered, self->plan.chats, self->delivered, self->bound);
+    return self->error || self->refused ? 1 : 0;
+}
+
+
+static const struct argp_option s_options[] = {
+    {"url", 'u', "URL", 0, "the server; ws://127.0.0.1:8080/ws when not given", 0},
+    {"pid", 'p', "PID", 0, "the server's process, to tell its CPU time and memory", 0},
+    {"pairs", 'n', "N", 0, "pairs of users; 50", 0},
+    {"window", 'w', "N", 0, "chats of a user without an answer; 16", 0},
+    {"chats", 'c', "N", 0, "chats in all; 200000", 0},
+    {"rate", 'r', "N", 0, "chats a second in all, instead of a window", 0},
+    {"idle", 'i', "N", 0, "only bind so many connections and tell the memory of each", 0},
+    {"seconds", 's', "N", 0, "give up after so long; 120", 0},
+    {0},
+};
+
+static error_t
+s_parse (int key, char *arg, struct argp_state *state)
+{
+    s_plan_t *plan = (s_plan_t *) state->input;
+    static const char keys[] = "pnwcris";
+    long *numbers[] = {&plan->pid, &plan->pairs, &plan->window, &plan->chats, &plan->rate, &plan->idle,
+                       &plan->seconds};
+    if (key == 'u') {
+        plan->url = arg;
+        return 0;
+    }
+    const char *found = key > 0 && key < 128 ? strchr (keys, key) : NULL;
+    if (!found)
+        return ARGP_ERR_UNKNOWN;
+    char *end;
+    long number = strtol (arg, &end, 10);
+    if (*end || number < 1)
+        argp_error (state, "-%c %s: must be a number above 0", key, arg);
+    *numbers[found - keys] = number;
+    return 0;
+}
+
+
 int
 rk_command_bench (int argc, char *argv[])
 {
-    (void) argc;
-    (void) argv;
-    return 1;
+    s_bench_t self = {.plan = {.url = "ws://127.0.0.1:8080/ws", .pairs = 50, .window = 16,
+                               .chats = 200000, .seconds = 120}};
+    static const struct argp argp = {s_options, s_parse, NULL,
+                                     "Let pairs of users chat and say what it cost. Each chat is "
+                                     "delivered and answered before it counts.", NULL, NULL, NULL};
+    argp_parse (&argp, argc, argv, 0, NULL, &self.plan);
+    lws_set_log_level (LLL_ERR, NULL);
+    signal (SIGPIPE, SIG_IGN);
+    self.count = self.plan.idle ? self.plan.idle : self.plan.pairs * 2;
+    self.users = (s_user_t *) zmalloc ((size_t) self.count * sizeof (s_user_t));
+    self.sent_at = (int64_t *) zmalloc ((size_t) self.plan.chats * sizeof (int64_t));
+    self.answer_us = (uint32_t *) zmalloc ((size_t) self.plan.chats * sizeof (uint32_t));
+    self.deliver_us = (uint32_t *) zmalloc ((size_t) self.plan.chats * sizeof (uint32_t));
+    self.run = (uint64_t) s_now ();
+    for (long nbr = 0; nbr < self.count; nbr++)
+        self.users[nbr].nbr = nbr;
+    int rc = s_bench (&self);
+    free (self.users);
+    free (self.sent_at);
+    free (self.answer_us);
+    free (self.deliver_us);
+    zstr_free (&self.error);
+    return rc;
 }
