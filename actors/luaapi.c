@@ -53,7 +53,7 @@ s_connection (lua_State *L)
     rk_identity_t *identity = host->identity (host->worker, s_check_slice (L, 1));
     if (!identity)
         return 0;
-    lua_createtable (L, 0, 4);
+    lua_createtable (L, 0, 8);    //  Room for what start.lua adds
     lua_pushvalue (L, 1);
     lua_setfield (L, -2, "cid");
     lua_pushstring (L, identity->uid);
@@ -103,6 +103,34 @@ s_mark (lua_State *L)
     if (identity)
         s_replace (&identity->mark, text);
     return 0;
+}
+
+
+//  worker.in_turn (pipelined)    returns when the message may take effect: at once for a
+//  pipelined one, else when all earlier messages of its connection are done
+
+static int
+s_turn_came (lua_State *L, int status, lua_KContext context)
+{
+    (void) L;
+    (void) status;
+    (void) context;
+    return 0;
+}
+
+
+static int
+s_in_turn (lua_State *L)
+{
+    rk_lua_host_t *host = rk_lua_host (L);
+    rk_task_t *task = rk_lua_task (L);
+    if (!task || L != task->thread)
+        return 0;
+    task->pipelined = lua_toboolean (L, 1);
+    if (host->in_turn (host->worker, task))
+        return 0;
+    task->waits_turn = true;
+    return lua_yieldk (L, 0, 0, s_turn_came);
 }
 
 
@@ -306,7 +334,7 @@ s_json_decode (lua_State *L)
 {
     const char *why;
     size_t offset;
-    if (rk_json_decode (rk_lua_json (L), L, s_check_slice (L, 1), &why, &offset))
+    if (rk_json_decode (L, s_check_slice (L, 1), rk_lua_depth (L), &why, &offset))
         return 1;
     lua_pushnil (L);
     lua_pushstring (L, why);
@@ -322,18 +350,38 @@ s_json_encode (lua_State *L)
 {
     const char *why;
     luaL_checkany (L, 1);
-    char *text = rk_json_encode (rk_lua_json (L), L, 1, &why);
+    const char *text = rk_json_encode (L, 1, rk_lua_depth (L), &why);
     if (!text)
         return luaL_error (L, "json.encode: %s", why);
-    //  Pushing may fail for lack of memory: the pack buffer keeps the text meanwhile
-    rk_pack_t *pack = rk_lua_pack (L);
-    pack->size = 0;
-    rk_pack_text (pack, text, strlen (text));
-    cJSON_free (text);
-    rk_slice_t rest = {pack->data, pack->size};
-    rk_value_t value;
-    rk_unpack (&rest, &value);
-    lua_pushlstring (L, value.text.data, value.text.size);
+    lua_pushstring (L, text);
+    return 1;
+}
+
+
+//  json.stamp (text, seq or nil, at)    the object in text with "seq" and "at" put in front of
+//  its other fields, which stay as they came to the last digit
+
+static int
+s_json_stamp (lua_State *L)
+{
+    rk_slice_t text = s_check_slice (L, 1);
+    const char *brace = memchr (text.data, '{', text.size);
+    luaL_argcheck (L, brace, 1, "must be a JSON object");
+    const char *rest = brace + 1, *end = text.data + text.size, *next = rest;
+    char head[80];
+    int size = lua_isnoneornil (L, 2)
+                   ? snprintf (head, sizeof (head), "{\"at\":%lld", (long long) luaL_checkinteger (L, 3))
+                   : snprintf (head, sizeof (head), "{\"seq\":%lld,\"at\":%lld",
+                               (long long) luaL_checkinteger (L, 2), (long long) luaL_checkinteger (L, 3));
+    while (next < end && strchr (" \t\r\n", *next))
+        next++;
+    if (next < end && *next != '}')
+        head[size++] = ',';
+    luaL_Buffer buffer;
+    char *at = luaL_buffinitsize (L, &buffer, (size_t) size + (size_t) (end - rest));
+    memcpy (at, head, (size_t) size);
+    memcpy (at + size, rest, (size_t) (end - rest));
+    luaL_pushresultsize (&buffer, (size_t) size + (size_t) (end - rest));
     return 1;
 }
 
@@ -389,6 +437,22 @@ s_count (lua_State *L)
     rk_lua_host_t *host = rk_lua_host (L);
     host->count (host->worker, luaL_checkstring (L, 1));
     return 0;
+}
+
+
+//  worker.good_id (value)    whether it can be a UID or GID: a string of 1 to 128 bytes
+//  without control bytes, spaces and commas
+
+static int
+s_good_id (lua_State *L)
+{
+    size_t size = 0;
+    const char *id = lua_type (L, 1) == LUA_TSTRING ? lua_tolstring (L, 1, &size) : "";
+    bool good = size > 0 && size <= 128;
+    for (size_t nbr = 0; nbr < size && good; nbr++)
+        good = (unsigned char) id[nbr] > 0x20 && id[nbr] != ',' && id[nbr] != 0x7f;
+    lua_pushboolean (L, good);
+    return 1;
 }
 
 
@@ -563,10 +627,12 @@ rk_luaapi_open (lua_State *L)
         {"mark", s_mark},     {"sql", s_sql},                 {"transaction", s_transaction},
         {"config", s_config}, {"log", s_log},                 {"count", s_count},
         {"now", s_now},       {"path", s_path},               {"files", s_files},
-        {"verify", s_verify}, {NULL, NULL},
+        {"verify", s_verify}, {"good_id", s_good_id},         {"in_turn", s_in_turn},
+        {NULL, NULL},
     };
     static const luaL_Reg json[] = {
-        {"decode", s_json_decode}, {"encode", s_json_encode}, {"array", s_json_array}, {NULL, NULL}};
+        {"decode", s_json_decode}, {"encode", s_json_encode}, {"array", s_json_array},
+        {"stamp", s_json_stamp},   {NULL, NULL}};
     luaL_openlibs (L);
     luaL_newlib (L, worker);
     lua_setglobal (L, "worker");

@@ -11,12 +11,13 @@
 
 #include "luahost.h"
 
+#define GC_PAUSE 400 //  %; the state may grow to 4 times what lives before it is collected
 #define STEP 1000    //  Instructions between two looks at the budget
 
 struct rk_lua {
     lua_State *L;
     rk_lua_host_t host;
-    rk_json_t json;
+    int depth;          //  Of JSON
     rk_pack_t pack;
     rk_task_t *task;    //  The one that runs, or NULL
     size_t memory;      //  Bytes in use
@@ -47,10 +48,10 @@ rk_lua_host (lua_State *L)
 }
 
 
-rk_json_t *
-rk_lua_json (lua_State *L)
+int
+rk_lua_depth (lua_State *L)
 {
-    return &s_self (L)->json;
+    return s_self (L)->depth;
 }
 
 
@@ -260,7 +261,8 @@ s_error_text (rk_lua_t *self, lua_State *thread, int status)
 rk_lua_result_t
 rk_lua_run (rk_lua_t *self, rk_task_t *task, const rk_reply_t *reply, char **error)
 {
-    if (!reply) {
+    if (!reply && !task->waits_turn) {
+        task->pipelined = false;
         task->instructions = 0;
         task->nsec = 0;
         task->memory = 0;
@@ -271,6 +273,7 @@ rk_lua_run (rk_lua_t *self, rk_task_t *task, const rk_reply_t *reply, char **err
         lua_pushcfunction (task->thread, s_entry);
     }
     task->reply = reply;
+    task->waits_turn = false;
     task->call = 0;
     size_t before = self->memory;
     s_slice_begin (self, task);
@@ -279,7 +282,7 @@ rk_lua_run (rk_lua_t *self, rk_task_t *task, const rk_reply_t *reply, char **err
     s_slice_end (self, task, before);
     task->reply = NULL;
 
-    if (status == LUA_YIELD && task->call)
+    if (status == LUA_YIELD && (task->call || task->waits_turn))
         return RK_LUA_WAITS;
     if (status == LUA_OK && !expired) {
         lua_settop (task->thread, 0);
@@ -370,12 +373,13 @@ rk_lua_new (const rk_lua_host_t *host, char **error)
     self->limit_nsec = rk_config_int (host->config, "lua/time") * 1000000;
     self->limit_memory = (size_t) rk_config_int (host->config, "lua/memory");
     self->limit_message = (size_t) rk_config_int (host->config, "lua/message");
-    self->json.depth = (int) rk_config_int (host->config, "lua/depth");
+    self->depth = (int) rk_config_int (host->config, "lua/depth");
     self->ceiling = self->limit_memory;
     self->L = lua_newstate (s_alloc, self);
     assert (self->L);
     *(rk_lua_t **) lua_getextraspace (self->L) = self;
     lua_sethook (self->L, s_hook, LUA_MASKCOUNT, STEP);
+    lua_gc (self->L, LUA_GCSETPAUSE, GC_PAUSE);
 
     lua_pushcfunction (self->L, s_traceback);
     lua_pushcfunction (self->L, s_load);
@@ -398,7 +402,6 @@ rk_lua_destroy (rk_lua_t **self_p)
     if (!self)
         return;
     lua_close (self->L);
-    rk_json_clear (&self->json);
     rk_pack_clear (&self->pack);
     free (self);
     *self_p = NULL;

@@ -35,6 +35,9 @@ typedef struct {
     uint64_t (*call) (void *worker, rk_task_t *task, rk_slice_t packed);
     //  The connection of a CID, or NULL.
     rk_identity_t *(*identity) (void *worker, rk_slice_t cid);
+    //  Whether all earlier messages of the task's connection are done. If not, the task must
+    //  yield, and is run again without a reply when they are.
+    bool (*in_turn) (void *worker, rk_task_t *task);
     //  Count something under a name of Lua's choice.
     void (*count) (void *worker, const char *name);
 } rk_lua_host_t;
@@ -52,6 +55,8 @@ struct rk_task {
     lua_State *thread;        //  Kept after a good end and used again
     int ref;                  //  Where the state holds the thread
     uint64_t call;            //  Number of the call it waits for, else 0
+    bool pipelined;           //  The connection's next message may start while this one waits
+    bool waits_turn;          //  It waits until earlier messages of its connection are done
     int64_t deadline;         //  msec, monotonic: when that call has failed
     uint64_t instructions;    //  Used so far
     int64_t nsec;             //  Run so far
@@ -66,7 +71,7 @@ typedef enum { RK_LUA_DONE, RK_LUA_WAITS, RK_LUA_FAILED } rk_lua_result_t;
 rk_lua_t *rk_lua_new (const rk_lua_host_t *host, char **error);
 void rk_lua_destroy (rk_lua_t **self_p);
 
-//  Start the task's message, or go on with it when a reply is given. On RK_LUA_FAILED the
+//  Start the task's message, or go on with it: with a reply, or in its turn. On RK_LUA_FAILED the
 //  traceback is in *error (the caller frees it) and the task's coroutine is gone.
 rk_lua_result_t rk_lua_run (rk_lua_t *self, rk_task_t *task, const rk_reply_t *reply,
                             char **error);
@@ -84,7 +89,7 @@ size_t rk_lua_memory (rk_lua_t *self);
 
 //  For the functions that C gives to Lua (luaapi.c): whose state this is, what runs in it.
 rk_lua_host_t *rk_lua_host (lua_State *L);
-rk_json_t *rk_lua_json (lua_State *L);
+int rk_lua_depth (lua_State *L);
 rk_pack_t *rk_lua_pack (lua_State *L);
 rk_task_t *rk_lua_task (lua_State *L);
 

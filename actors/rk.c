@@ -411,7 +411,8 @@ void
 rk_life_begin (rk_life_t *self, const char *reason)
 {
     HANDOVER_RECEIVED ();
-    zsock_signal (self->pipe, 0);    //  Lets zactor_new () return
+    pthread_setname_np (pthread_self (), self->name);    //  For top -H and perf
+    zsock_signal (self->pipe, 0);                        //  Lets zactor_new () return
     s_life_say (self, reason ? "FAILED" : "READY", reason);
 }
 

@@ -326,6 +326,14 @@ rk_routes_user (rk_routes_t *self, rk_slice_t cid)
 }
 
 
+size_t
+rk_routes_count (rk_routes_t *self, rk_slice_t uid)
+{
+    s_set_t *set = (s_set_t *) rk_index_lookup (self->sets[0], uid);
+    return set ? zlistx_size (set->members) : 0;
+}
+
+
 char *
 rk_routes_groups (rk_routes_t *self, rk_slice_t cid)
 {

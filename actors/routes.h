@@ -42,6 +42,9 @@ size_t rk_routes_gateways (rk_routes_t *self, bool group, rk_slice_t id,
 size_t rk_routes_connections (rk_routes_t *self, bool group, rk_slice_t id,
                               rk_routes_visit_fn *visit, void *arg);
 
+//  How many connections a user has.
+size_t rk_routes_count (rk_routes_t *self, rk_slice_t uid);
+
 //  The groups of a connection as GID[,GID...]; the caller frees it.
 char *rk_routes_groups (rk_routes_t *self, rk_slice_t cid);
 

@@ -1,7 +1,8 @@
 //  sender.c - brings frames to the gateways that hold their users, groups and connections
 //
 //  In     inbox     downstream cid|uid|gid ID content [attachment...]
-//                   downstream others CID content [attachment...]    the user's other connections
+//                   downstream talk UID CID content [attachment...]    to the user UID, and to
+//                       the other connections of the user that CID belongs to
 //                   setting status CID closed
 //                   setting uidmap CID UID
 //                   setting gidmap|gidunmap CID GID[,GID...]
@@ -167,14 +168,23 @@ s_flush_all (s_self_t *self)
 //  --------------------------------------------------------------------------
 //  Handlers of the inbox. Each answers 0, or -1 when the message has not its form.
 
+//  Puts other bytes in the place of one part of the message in hand.
+
+static void
+s_replace (s_self_t *self, size_t index, rk_slice_t bytes)
+{
+    zmq_msg_close (&self->frames.part[index]);
+    int rc = zmq_msg_init_size (&self->frames.part[index], bytes.size);
+    assert (rc == 0);
+    memcpy (zmq_msg_data (&self->frames.part[index]), bytes.data, bytes.size);
+}
+
+
 static void
 s_visit_cid (void *arg, rk_slice_t cid)
 {
     s_self_t *self = (s_self_t *) arg;
-    //  In hand is "downstream cid ? content" with the user in place of the connection
-    zmq_msg_close (&self->frames.part[2]);
-    zmq_msg_init_size (&self->frames.part[2], cid.size);
-    memcpy (zmq_msg_data (&self->frames.part[2]), cid.data, cid.size);
+    s_replace (self, 2, cid);
     s_send_to (self, rk_routes_gateway_of (cid));
 }
 
@@ -193,20 +203,32 @@ s_visit_other (void *arg, rk_slice_t cid)
 }
 
 
-static void
-s_downstream_others (s_self_t *self)
+//  In hand is "downstream talk UID CID content": becomes "downstream uid UID content", and
+//  "downstream cid" for each other connection of the user that CID belongs to.
+
+static size_t
+s_downstream_talk (s_self_t *self)
 {
-    char but[256];
-    rk_slice_t cid = rk_frames_at (&self->frames, 2);
-    if (cid.size > sizeof (but))
-        return;
-    memcpy (but, cid.data, cid.size);    //  The frame it lies in is about to change
-    s_others_t others = {self, {but, cid.size}};
+    if (self->frames.count < 5)
+        return 0;
+    zmq_msg_t from;
+    zmq_msg_init (&from);
+    zmq_msg_move (&from, &self->frames.part[3]);
+    rk_frames_remove (&self->frames, 3);
+    s_replace (self, 1, rk_slice ("uid"));
+    rk_slice_t to = rk_frames_at (&self->frames, 2);
+    size_t reached = rk_routes_gateways (self->routes, false, to, s_send_to, self);
+
+    rk_slice_t cid = {(const char *) zmq_msg_data (&from), zmq_msg_size (&from)};
     rk_slice_t uid = rk_routes_user (self->routes, cid);
-    zmq_msg_close (&self->frames.part[1]);
-    zmq_msg_init_size (&self->frames.part[1], 3);
-    memcpy (zmq_msg_data (&self->frames.part[1]), "cid", 3);
-    rk_routes_connections (self->routes, false, uid, s_visit_other, &others);
+    if (rk_routes_count (self->routes, uid) > 1 &&
+        (uid.size != to.size || memcmp (uid.data, to.data, uid.size) != 0)) {
+        s_others_t others = {self, cid};
+        s_replace (self, 1, rk_slice ("cid"));
+        rk_routes_connections (self->routes, false, uid, s_visit_other, &others);
+    }
+    zmq_msg_close (&from);
+    return reached;
 }
 
 
@@ -225,8 +247,8 @@ s_handle_downstream (s_self_t *self)
         s_send_to (self, rk_routes_gateway_of (id));
     else if (rk_slice_is (kind, "gid"))
         reached = rk_routes_gateways (self->routes, true, id, s_send_to, self);
-    else if (rk_slice_is (kind, "others"))
-        s_downstream_others (self);
+    else if (rk_slice_is (kind, "talk"))
+        reached = s_downstream_talk (self);
     else
         return -1;
     if (!reached)
@@ -275,9 +297,7 @@ static void
 s_visit_setting (void *arg, rk_slice_t cid)
 {
     s_self_t *self = (s_self_t *) arg;
-    zmq_msg_close (&self->frames.part[2]);
-    zmq_msg_init_size (&self->frames.part[2], cid.size);
-    memcpy (zmq_msg_data (&self->frames.part[2]), cid.data, cid.size);
+    s_replace (self, 2, cid);
     s_handle_setting (self);
 }
 
@@ -286,9 +306,7 @@ static void
 s_set_for_user (s_self_t *self, rk_slice_t uid, const char *name)
 {
     char *user = rk_slice_dup (uid);
-    zmq_msg_close (&self->frames.part[1]);
-    zmq_msg_init_size (&self->frames.part[1], strlen (name));
-    memcpy (zmq_msg_data (&self->frames.part[1]), name, strlen (name));
+    s_replace (self, 1, rk_slice (name));
     rk_routes_connections (self->routes, false, rk_slice (user), s_visit_setting, self);
     free (user);
 }

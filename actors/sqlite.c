@@ -11,13 +11,22 @@
 //  COMMIT, which with WAL and synchronous=FULL returns when the disk has it. A call of several
 //  statements runs in a savepoint of its own, so it is all or nothing. When the actor goes
 //  DOWN, calls that aren't answered stay for its next life.
+//
+//  Under load a batch waits a moment for more: with fewer commits fewer pages are written, and
+//  nobody waits longer, since calls then queue anyway. The write-ahead log goes back into the
+//  database in a thread of its own with a connection of its own, beside the writer
+//  (https://www.sqlite.org/wal.html, "Checkpointing"), so that no chat waits for it.
 
 #include "sqlite.h"
 #include "../proto/pack.h"
 #include <sqlite3.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
 #define STATEMENTS_MOST 200             //  Prepared ones kept
+#define BUSY_BATCH 8                    //  A batch of more than this says there is load
+#define LINGER 4                        //  msec that the next one then waits for more
+#define LOG_MOST 2000                   //  Pages in the log until they go into the database
 #define RESULT_MOST (16 * 1024 * 1024)  //  bytes of one answer
 
 enum { CALLS, COMMITS, ERRORS, BATCH_MOST, BYTES, COUNTERS };
@@ -42,6 +51,11 @@ typedef struct {
     zhashx_t *statements;
     s_call_t *calls;    //  The batch in work
     size_t count;
+    size_t before;      //  Calls in the batch before
+    int lock;           //  Descriptor; held on the file as long as we use it
+    zactor_t *checkpointer;
+    bool checkpointing;
+    int log_pages;
     rk_counter_t counters[COUNTERS + 1];
 } s_self_t;
 
@@ -200,6 +214,62 @@ s_run_statement (s_self_t *self, rk_slice_t *rest, rk_pack_t *result)
 
 
 //  --------------------------------------------------------------------------
+//  The log
+
+//  The thread beside the writer: moves what is in the log into the database when it is told.
+
+static void
+s_checkpointer (zsock_t *pipe, void *path)
+{
+    sqlite3 *db = NULL;
+    sqlite3_open_v2 ((const char *) path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+    pthread_setname_np (pthread_self (), "checkpointer");
+    zsock_signal (pipe, 0);
+    char *word;
+    while ((word = zstr_recv (pipe)) && strneq (word, "$TERM")) {
+        sqlite3_wal_checkpoint_v2 (db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+        zstr_send (pipe, "DONE");
+        zstr_free (&word);
+    }
+    zstr_free (&word);
+    sqlite3_close (db);
+}
+
+
+static int
+s_on_log (void *arg, sqlite3 *db, const char *name, int pages)
+{
+    (void) db;
+    (void) name;
+    ((s_self_t *) arg)->log_pages = pages;
+    return SQLITE_OK;
+}
+
+
+//  When the thread is done only the pages of the last moment are left: those we move ourselves,
+//  for the log begins anew only when it has none left.
+
+static void
+s_checkpoint_done (s_self_t *self)
+{
+    free (zstr_recv (self->checkpointer));
+    self->checkpointing = false;
+    sqlite3_wal_checkpoint_v2 (self->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+}
+
+
+static void
+s_checkpoint_if_due (s_self_t *self)
+{
+    if (self->checkpointing || self->log_pages < LOG_MOST)
+        return;
+    self->checkpointing = true;
+    self->log_pages = 0;
+    zstr_send (self->checkpointer, "CHECKPOINT");
+}
+
+
+//  --------------------------------------------------------------------------
 //  Calls
 
 static int
@@ -303,7 +373,9 @@ s_run_batch (s_self_t *self)
         rk_frames_clear (&self->calls[nbr].frames);
     }
     s_forget_results (self);
+    self->before = self->count;
     self->count = 0;
+    s_checkpoint_if_due (self);
 }
 
 
@@ -351,6 +423,25 @@ s_read_inbox (s_self_t *self)
 //  --------------------------------------------------------------------------
 //  Birth and death
 
+//  A second server on the same file gets an error instead of a share. The lock is on a file of
+//  its own, because SQLite has locks on the database file that closing any descriptor drops.
+
+static char *
+s_lock (s_self_t *self)
+{
+    char *path = zsys_sprintf ("%s-lock", self->args->path);
+    self->lock = open (path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    char *error = NULL;
+    if (self->lock == -1)
+        error = zsys_sprintf ("store/path = %s: can't be written: %s", self->args->path, strerror (errno));
+    else if (flock (self->lock, LOCK_EX | LOCK_NB) == -1)
+        error = zsys_sprintf ("store/path = %s: another server uses it; give this one a store of its own",
+                              self->args->path);
+    zstr_free (&path);
+    return error;
+}
+
+
 //  Returns NULL, or a fresh reason why the database can't be used.
 
 static char *
@@ -363,16 +454,17 @@ s_open (s_self_t *self)
         mkdir (folder, 0700);    //  When it can't be made, opening the file says why
     }
     free (folder);
+    char *error = s_lock (self);
+    if (error)
+        return error;
     zchunk_t *schema = zchunk_slurp (self->args->schema, 1024 * 1024);
     if (!schema)
         return zsys_sprintf ("%s: can't be read: %s", self->args->schema, strerror (errno));
     char *sql = zchunk_strdup (schema);
     zchunk_destroy (&schema);
 
-    //  Exclusive: a second server on the same file gets an error instead of a share
-    const char *pragmas = "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; "
-                          "PRAGMA synchronous=FULL; PRAGMA cache_size=-65536; "
-                          "BEGIN IMMEDIATE; COMMIT;";
+    const char *pragmas = "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; "
+                          "PRAGMA cache_size=-65536; PRAGMA wal_autocheckpoint=0;";
     int rc = sqlite3_open_v2 (self->args->path, &self->db,
                               SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
     if (rc == SQLITE_OK)
@@ -380,21 +472,27 @@ s_open (s_self_t *self)
     if (rc == SQLITE_OK)
         rc = s_exec (self, sql);
     free (sql);
-    if (rc == SQLITE_OK)
-        return NULL;
-    const char *hint = rc == SQLITE_BUSY ? "; another server uses it" : "";
-    return zsys_sprintf ("store/path = %s: %s%s", self->args->path, sqlite3_errmsg (self->db), hint);
+    if (rc != SQLITE_OK)
+        return zsys_sprintf ("store/path = %s: %s", self->args->path, sqlite3_errmsg (self->db));
+    sqlite3_wal_hook (self->db, s_on_log, self);
+    self->checkpointer = zactor_new (s_checkpointer, (void *) self->args->path);
+    return NULL;
 }
 
 
 static void
 s_close (s_self_t *self)
 {
+    zactor_destroy (&self->checkpointer);
+    self->checkpointing = false;
     zhashx_purge (self->statements);
     if (self->db && !sqlite3_get_autocommit (self->db))
         s_exec (self, "ROLLBACK");
     sqlite3_close (self->db);
     self->db = NULL;
+    if (self->lock != -1)
+        close (self->lock);
+    self->lock = -1;
     s_forget_results (self);
 }
 
@@ -443,14 +541,19 @@ sqlite_actor (zsock_t *pipe, void *args_p)
     zstr_free (&error);
 
     while (!self->life.terminated && !failed) {
-        zmq_pollitem_t items[2] = {{zsock_resolve (pipe), 0, ZMQ_POLLIN, 0},
+        zmq_pollitem_t items[3] = {{zsock_resolve (pipe), 0, ZMQ_POLLIN, 0},
+                                   {zsock_resolve (self->checkpointer), 0, ZMQ_POLLIN, 0},
                                    {zsock_resolve (args->inbox), 0, ZMQ_POLLIN, 0}};
         bool more = self->count > 0;    //  From a former life
-        if (zmq_poll (items, 2, self->life.draining || more ? 0 : -1) == -1)
+        if (zmq_poll (items, 3, self->life.draining || more ? 0 : -1) == -1)
             break;                      //  The context is going away
         if (items[0].revents)
             rk_life_handle (&self->life);
         if (items[1].revents)
+            s_checkpoint_done (self);
+        if (items[2].revents && self->before > BUSY_BATCH && !self->life.draining)
+            zclock_sleep (LINGER);
+        if (items[2].revents)
             s_read_inbox (self);
         if (self->count && !self->life.terminated)
             s_run_batch (self);

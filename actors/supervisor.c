@@ -7,6 +7,7 @@
 #include "commands.h"
 #include "config.h"
 #include "server.h"
+#include "../proto/json.h"
 #include <argp.h>
 #include <libwebsockets.h>
 #include <sys/resource.h>
@@ -129,6 +130,7 @@ s_run_server (rk_config_t *config)
     s_raise_limits ();
     zsys_init ();
     zsys_handler_set (NULL);
+    rk_json_begin ();
     lws_set_log_level (LLL_ERR | LLL_WARN, s_lws_log);
     char *error = NULL;
     rk_server_t *server = rk_server_new (config, &error);

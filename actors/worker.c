@@ -10,8 +10,13 @@
 //  Owns   the connections (UID, device, queue of messages), the Lua state, the coroutines.
 //  Drops  a reply that comes after its call has timed out; it is counted.
 //
-//  A connection's messages run one after another, other connections' meanwhile. The Lua
-//  state is made at the first message and kept. When the actor goes DOWN, connections and
+//  A connection's messages run one after another, other connections' meanwhile. A handler
+//  may say that it is pipelined: it makes one call and then only sends. Since a store answers
+//  in the order it was asked, the connection's next message can then start while this one
+//  waits, and if that is pipelined as well everything still takes effect in order; if not, it
+//  waits for its turn.
+//
+//  The Lua state is made at the first message and kept. When the actor goes DOWN, connections and
 //  queues stay for its next life; messages whose handler was running are answered with
 //  code "internal".
 
@@ -20,15 +25,18 @@
 
 #define BATCH 100            //  Messages between two looks at the pipe
 #define INDEX_BITS 20        //  of a call's number; the rest counts up
+#define PIPELINE 64          //  Messages of one connection under way at once
 #define SWEEP 100            //  msec between two looks for calls that timed out
 #define SENDER_WAIT 20000    //  msec until a sender that takes nothing is given up
 
-//  One connection. It is in the ready list when it has messages and no handler at work.
+//  One connection. It is in the ready list when it has messages and the next one may start.
 typedef struct s_connection {
     rk_slice_t key;
     rk_identity_t identity;
     rk_queue_t queue;
-    bool busy;
+    uint32_t running;        //  Messages under way
+    bool pipelined;          //  All of them are: the next may start
+    struct s_job *turn;      //  The last one, which waits until it is alone
     bool ready;
     bool closed;    //  Forget it after the message that runs
     struct s_connection *next;
@@ -38,7 +46,7 @@ typedef struct s_connection {
 typedef struct s_job {
     rk_task_t task;
     s_connection_t *connection;
-    struct s_job *next;    //  In the list of free ones
+    struct s_job *next;    //  In the list of free ones, or of those whose turn has come
     uint32_t index;
 } s_job_t;
 
@@ -56,6 +64,7 @@ typedef struct {
     s_connection_t *ready_head, *ready_tail;
     s_job_t **jobs;    //  All there are; a call's number holds the index
     s_job_t *free_jobs;
+    s_job_t *turns;        //  Those whose turn has come
     uint32_t job_count;
     uint32_t waiting;
     uint32_t waiting_most;
@@ -99,10 +108,17 @@ s_connection_free (void **self_p)
 }
 
 
+static bool
+s_may_start (s_connection_t *connection)
+{
+    return connection->running == 0 || (connection->pipelined && connection->running < PIPELINE);
+}
+
+
 static void
 s_make_ready (s_self_t *self, s_connection_t *connection)
 {
-    if (connection->ready || connection->busy || !connection->queue.count)
+    if (connection->ready || !connection->queue.count || !s_may_start (connection))
         return;
     connection->ready = true;
     connection->next = NULL;
@@ -177,6 +193,14 @@ s_host_identity (void *worker, rk_slice_t cid)
 }
 
 
+static bool
+s_host_in_turn (void *worker, rk_task_t *task)
+{
+    (void) worker;
+    return task->pipelined || ((s_job_t *) task)->connection->running == 1;
+}
+
+
 static void
 s_host_count (void *worker, const char *name)
 {
@@ -214,6 +238,17 @@ s_job_new (s_self_t *self)
 
 static void s_free_connection_if_closed (s_self_t *self, s_connection_t *connection);
 
+//  The message that waited for its turn goes on in the next round, not inside of another's end.
+
+static void
+s_make_turn (s_self_t *self, s_connection_t *connection)
+{
+    connection->turn->next = self->turns;
+    self->turns = connection->turn;
+    connection->turn = NULL;
+}
+
+
 static void
 s_job_done (s_self_t *self, s_job_t *job)
 {
@@ -224,7 +259,8 @@ s_job_done (s_self_t *self, s_job_t *job)
     job->next = self->free_jobs;
     self->free_jobs = job;
     self->owed++;
-    connection->busy = false;
+    if (--connection->running == 1 && connection->turn)
+        s_make_turn (self, connection);
     s_make_ready (self, connection);
     s_free_connection_if_closed (self, connection);
 }
@@ -233,7 +269,7 @@ s_job_done (s_self_t *self, s_job_t *job)
 static void
 s_free_connection_if_closed (s_self_t *self, s_connection_t *connection)
 {
-    if (!connection->closed || connection->busy || connection->queue.count)
+    if (!connection->closed || connection->running || connection->queue.count)
         return;
     rk_index_delete (self->connections, connection->key);    //  Frees it
     self->counters[CONNECTIONS].value--;
@@ -276,9 +312,14 @@ static void
 s_job_run (s_self_t *self, s_job_t *job, const rk_reply_t *reply)
 {
     char *error = NULL;
+    s_connection_t *connection = job->connection;
     switch (rk_lua_run (self->lua, &job->task, reply, &error)) {
     case RK_LUA_WAITS:
         self->waiting++;
+        connection->pipelined = job->task.pipelined;
+        if (job->task.waits_turn)
+            connection->turn = job;
+        s_make_ready (self, connection);
         return;
     case RK_LUA_FAILED:
         s_job_failed (self, job, error);
@@ -309,7 +350,7 @@ s_make_lua (s_self_t *self)
 {
     char *error = NULL;
     rk_lua_host_t host = {self, self->args->config, s_host_send, s_host_call,
-                          s_host_identity, s_host_count};
+                          s_host_identity, s_host_in_turn, s_host_count};
     self->lua = rk_lua_new (&host, &error);
     if (!self->lua)
         rk_life_fail (&self->life, "the Lua state can't be made: %s", error);
@@ -322,7 +363,8 @@ s_start_message (s_self_t *self, s_connection_t *connection, rk_frames_t *frames
 {
     s_job_t *job = s_job_new (self);
     job->connection = connection;
-    connection->busy = true;
+    connection->running++;
+    connection->pipelined = false;    //  Until it says so
     rk_frames_move (&job->task.frames, frames);
     self->counters[MESSAGES].value++;
     if (rk_slice_is (rk_frames_at (&job->task.frames, 0), "status"))
@@ -376,7 +418,7 @@ s_handle_message (s_self_t *self, rk_frames_t *frames)
         nbr++;
     assert (s_inbox_routes[nbr].name);    //  The receiver lets nothing else pass
     s_connection_t *connection = s_inbox_routes[nbr].handle (self, frames);
-    if (connection->busy || connection->queue.count || self->waiting >= self->waiting_most) {
+    if (!s_may_start (connection) || connection->queue.count || self->waiting >= self->waiting_most) {
         rk_queue_push (&connection->queue, rk_parcel_new (frames));
         s_make_ready (self, connection);
     }
@@ -386,8 +428,21 @@ s_handle_message (s_self_t *self, rk_frames_t *frames)
 
 
 static void
+s_run_turns (s_self_t *self)
+{
+    while (self->turns) {
+        s_job_t *job = self->turns;
+        self->turns = job->next;
+        self->waiting--;
+        s_job_run (self, job, NULL);
+    }
+}
+
+
+static void
 s_start_ready (s_self_t *self)
 {
+    s_run_turns (self);
     rk_frames_t frames = {0};
     s_connection_t *connection;
     for (int nbr = 0; nbr < BATCH && self->waiting < self->waiting_most; nbr++) {
@@ -510,7 +565,6 @@ s_self_new (worker_args_t *args)
 static void
 s_drop_lua (s_self_t *self, bool answer)
 {
-    self->free_jobs = NULL;
     for (uint32_t nbr = 0; nbr < self->job_count; nbr++) {
         s_job_t *job = self->jobs[nbr];
         if (job->connection && answer)
@@ -521,9 +575,10 @@ s_drop_lua (s_self_t *self, bool answer)
     }
     zstr_free ((char **) &self->jobs);
     self->job_count = 0;
-    self->free_jobs = NULL;
+    self->free_jobs = self->turns = NULL;
     self->waiting = 0;
     rk_lua_destroy (&self->lua);
+    rk_json_end ();
 }
 
 
@@ -552,7 +607,7 @@ s_idle (s_self_t *self)
 static void
 s_round (s_self_t *self)
 {
-    bool more = self->ready_head && self->waiting < self->waiting_most;
+    bool more = self->turns || (self->ready_head && self->waiting < self->waiting_most);
     zmq_pollitem_t items[3] = {{zsock_resolve (self->life.pipe), 0, ZMQ_POLLIN, 0},
                                {zsock_resolve (self->args->replies), 0, ZMQ_POLLIN, 0},
                                {zsock_resolve (self->args->inbox), 0, ZMQ_POLLIN, 0}};

@@ -9,6 +9,75 @@
 
 
 //  --------------------------------------------------------------------------
+//  The arena: blocks of one thread, used from front to back and begun anew by each conversion
+
+#define BLOCK_SIZE 16384    //  bytes; a larger request gets a block of its own
+
+typedef struct s_block {
+    struct s_block *next;
+    size_t used;
+    size_t room;
+    char data[];
+} s_block_t;
+
+static __thread s_block_t *s_blocks;    //  The first is kept, the others come and go
+
+
+static void *
+s_arena_alloc (size_t size)
+{
+    size = (size + 15) & ~(size_t) 15;
+    if (!s_blocks || s_blocks->room - s_blocks->used < size) {
+        size_t room = size > BLOCK_SIZE ? size : BLOCK_SIZE;
+        s_block_t *block = (s_block_t *) malloc (sizeof (s_block_t) + room);
+        assert (block);
+        *block = (s_block_t) {s_blocks, 0, room};
+        s_blocks = block;
+    }
+    void *data = s_blocks->data + s_blocks->used;
+    s_blocks->used += size;
+    return data;
+}
+
+
+static void
+s_arena_free (void *data)
+{
+    (void) data;    //  All at once, in s_arena_reset
+}
+
+
+static void
+s_arena_reset (void)
+{
+    while (s_blocks && s_blocks->next) {
+        s_block_t *block = s_blocks;
+        s_blocks = block->next;
+        free (block);
+    }
+    if (s_blocks)
+        s_blocks->used = 0;
+}
+
+
+void
+rk_json_begin (void)
+{
+    cJSON_Hooks hooks = {s_arena_alloc, s_arena_free};
+    cJSON_InitHooks (&hooks);
+}
+
+
+void
+rk_json_end (void)
+{
+    s_arena_reset ();
+    free (s_blocks);
+    s_blocks = NULL;
+}
+
+
+//  --------------------------------------------------------------------------
 //  Checking, before cJSON sees the text
 
 typedef struct {
@@ -47,6 +116,12 @@ s_utf8_length (const unsigned char *at, size_t left)
 }
 
 
+//  Bytes that need no look inside of a string: ASCII but control bytes, quote, backslash
+
+static const bool s_plain[256] = {
+    [0x20] = true, [0x21] = true, [0x23 ... 0x5b] = true, [0x5d ... 0x7f] = true,
+};
+
 //  Reads a string whose opening quote is at the front, to behind its closing quote.
 
 static void
@@ -55,6 +130,10 @@ s_scan_string (s_scan_t *self)
     const unsigned char *at = self->at + 1;
     while (at < self->end && *at != '"' && !self->why) {
         size_t size = 1;
+        if (s_plain[*at]) {
+            at++;
+            continue;
+        }
         if (*at < 0x20)
             self->why = "control byte in a string";
         else if (*at == '\\') {
@@ -134,6 +213,7 @@ s_scan (s_scan_t *self, int limit)
 static cJSON *
 s_parse (rk_slice_t text, int depth, const char **why, size_t *offset)
 {
+    s_arena_reset ();
     const unsigned char *start = (const unsigned char *) text.data;
     s_scan_t scan = {start, start, start + text.size, start, 0, NULL};
     *why = s_scan (&scan, depth);
@@ -155,7 +235,6 @@ s_parse (rk_slice_t text, int depth, const char **why, size_t *offset)
         scanned = parsed;
     }
     if (*why) {
-        cJSON_Delete (tree);
         *offset = scanned;
         return NULL;
     }
@@ -167,8 +246,7 @@ const char *
 rk_json_check (rk_slice_t text, int depth, size_t *offset)
 {
     const char *why = NULL;
-    cJSON *tree = s_parse (text, depth, &why, offset);
-    cJSON_Delete (tree);
+    s_parse (text, depth, &why, offset);
     return why;
 }
 
@@ -246,15 +324,12 @@ s_push (lua_State *L, const cJSON *item)
 
 
 int
-rk_json_decode (rk_json_t *self, lua_State *L, rk_slice_t text, const char **why,
-                size_t *offset)
+rk_json_decode (lua_State *L, rk_slice_t text, int depth, const char **why, size_t *offset)
 {
-    rk_json_clear (self);
-    self->scratch = s_parse (text, self->depth, why, offset);
-    if (!self->scratch)
+    cJSON *tree = s_parse (text, depth, why, offset);
+    if (!tree)
         return 0;
-    s_push (L, self->scratch);
-    rk_json_clear (self);
+    s_push (L, tree);
     return 1;
 }
 
@@ -385,23 +460,13 @@ s_build (lua_State *L, int index, int room, const char **why)
 }
 
 
-char *
-rk_json_encode (rk_json_t *self, lua_State *L, int index, const char **why)
+const char *
+rk_json_encode (lua_State *L, int index, int depth, const char **why)
 {
     *why = NULL;
-    rk_json_clear (self);
-    self->scratch = s_build (L, lua_absindex (L, index), self->depth, why);
-    char *text = *why ? NULL : cJSON_PrintBuffered (self->scratch, 256, false);
-    rk_json_clear (self);
-    return text;
-}
-
-
-void
-rk_json_clear (rk_json_t *self)
-{
-    cJSON_Delete (self->scratch);
-    self->scratch = NULL;
+    s_arena_reset ();
+    cJSON *tree = s_build (L, lua_absindex (L, index), depth, why);
+    return *why ? NULL : cJSON_PrintBuffered (tree, 256, false);
 }
 
 
@@ -409,16 +474,15 @@ rk_json_clear (rk_json_t *self)
 //  Selftest
 
 static void
-s_expect_same (rk_json_t *json, lua_State *L, const char *text)
+s_expect_same (lua_State *L, const char *text)
 {
     const char *why = NULL;
     size_t offset = 0;
-    rk_check (rk_json_decode (json, L, rk_slice (text), &why, &offset) == 1);
-    char *again = rk_json_encode (json, L, -1, &why);
+    rk_check (rk_json_decode (L, rk_slice (text), 8, &why, &offset) == 1);
+    const char *again = rk_json_encode (L, -1, 8, &why);
     if (!again || strneq (again, text))
         fprintf (stderr, "expected %s\ngot %s\n", text, again ? again : why);
     rk_check (again && streq (again, text));
-    cJSON_free (again);
     lua_pop (L, 1);
 }
 
@@ -439,16 +503,16 @@ json_test (bool verbose)
 {
     (void) verbose;
     lua_State *L = luaL_newstate ();
-    rk_json_t json = {8, NULL};
-    s_expect_same (&json, L, "{\"a\":[1,2,{\"b\":null}]}");
-    s_expect_same (&json, L, "[]");
-    s_expect_same (&json, L, "{}");
-    s_expect_same (&json, L, "9007199254740992");
-    s_expect_same (&json, L, "-9007199254740991");
-    s_expect_same (&json, L, "1700000000000000");
-    s_expect_same (&json, L, "35.12345");
-    s_expect_same (&json, L, "\"\xe4\xbd\xa0\xe5\xa5\xbd\"");
-    s_expect_same (&json, L, "[true,false,\"\",0.1]");
+    rk_json_begin ();
+    s_expect_same (L, "{\"a\":[1,2,{\"b\":null}]}");
+    s_expect_same (L, "[]");
+    s_expect_same (L, "{}");
+    s_expect_same (L, "9007199254740992");
+    s_expect_same (L, "-9007199254740991");
+    s_expect_same (L, "1700000000000000");
+    s_expect_same (L, "35.12345");
+    s_expect_same (L, "\"\xe4\xbd\xa0\xe5\xa5\xbd\"");
+    s_expect_same (L, "[true,false,\"\",0.1]");
 
     s_expect_bad ("9007199254740993", "beyond 2^53", 0);
     s_expect_bad ("{\"a\":12345678901234567}", "beyond 2^53", 5);
@@ -467,15 +531,15 @@ json_test (bool verbose)
 
     const char *why = NULL;
     rk_check (luaL_dostring (L, "t = {} t.t = t return t") == 0);
-    rk_check (!rk_json_encode (&json, L, -1, &why) && strstr (why, "deeply"));
+    rk_check (!rk_json_encode (L, -1, 8, &why) && strstr (why, "deeply"));
     rk_check (luaL_dostring (L, "return 0/0") == 0);
-    rk_check (!rk_json_encode (&json, L, -1, &why) && strstr (why, "finite"));
+    rk_check (!rk_json_encode (L, -1, 8, &why) && strstr (why, "finite"));
     rk_check (luaL_dostring (L, "return '\\xff'") == 0);
-    rk_check (!rk_json_encode (&json, L, -1, &why) && strstr (why, "UTF-8"));
+    rk_check (!rk_json_encode (L, -1, 8, &why) && strstr (why, "UTF-8"));
     rk_check (luaL_dostring (L, "return {x = 3, [true] = 1}") == 0);
-    rk_check (!rk_json_encode (&json, L, -1, &why) && strstr (why, "keys"));
+    rk_check (!rk_json_encode (L, -1, 8, &why) && strstr (why, "keys"));
     rk_check (luaL_dostring (L, "return {1, 2, x = 3}") == 0);
-    rk_check (!rk_json_encode (&json, L, -1, &why) && strstr (why, "both"));
-    rk_json_clear (&json);
+    rk_check (!rk_json_encode (L, -1, 8, &why) && strstr (why, "both"));
+    rk_json_end ();
     lua_close (L);
 }

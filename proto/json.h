@@ -16,12 +16,14 @@
 #include <lua.h>
 #include <lauxlib.h>
 
-//  The limits and what must be freed later, one for each Lua state. A Lua error can jump
-//  out of a conversion; scratch then still holds the tree, and the next call frees it.
-typedef struct {
-    int depth;
-    cJSON *scratch;
-} rk_json_t;
+//  cJSON's trees live in an arena of the thread, which each conversion begins anew: a tree
+//  of 30 nodes costs no malloc and no free, and when a Lua error jumps out of a conversion
+//  nothing leaks. rk_json_begin must run once in the process before anything else here.
+
+void rk_json_begin (void);
+
+//  Frees the arena of this thread, at its end.
+void rk_json_end (void);
 
 //  Checks text without building anything. Returns NULL when it is well-formed, else what is
 //  wrong, a constant, and in *offset the byte (from 0) where.
@@ -29,15 +31,11 @@ const char *rk_json_check (rk_slice_t text, int depth, size_t *offset);
 
 //  Pushes the value of text and returns 1, or pushes nothing and returns 0 with the reason
 //  in *why (a constant) and the byte in *offset.
-int rk_json_decode (rk_json_t *self, lua_State *L, rk_slice_t text, const char **why,
-                    size_t *offset);
+int rk_json_decode (lua_State *L, rk_slice_t text, int depth, const char **why, size_t *offset);
 
-//  Returns the value at index as a fresh text that the caller frees with cJSON_free, or
+//  Returns the value at index as text that is good until the thread's next conversion, or
 //  NULL with the reason in *why (a constant). Raises no Lua error.
-char *rk_json_encode (rk_json_t *self, lua_State *L, int index, const char **why);
-
-//  Frees what a jump left behind.
-void rk_json_clear (rk_json_t *self);
+const char *rk_json_encode (lua_State *L, int index, int depth, const char **why);
 
 //  Pushes the metatable that marks an array.
 void rk_json_push_array_mark (lua_State *L);

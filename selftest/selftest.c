@@ -71,6 +71,7 @@ rk_command_selftest (int argc, char *argv[])
     zsys_set_max_sockets (8192);
     zsys_init ();
     zsys_handler_set (NULL);
+    rk_json_begin ();
     for (size_t nbr = 0; s_tests[nbr].name; nbr++) {
         if (choice.only && strneq (choice.only, s_tests[nbr].name))
             continue;

@@ -2,14 +2,6 @@
 
 local chat, store = require "common", require "store"
 
-local function deliver (ctx, text, to)
-    local attachment = chat.attachment (ctx.frames)
-    downstream.uid (to, text, attachment)
-    if to ~= ctx.uid then
-        downstream.others (ctx.cid, text, attachment)
-    end
-end
-
 local function handle (ctx, msg)
     local content, refusal = chat.check (ctx, msg)
     if not content then
@@ -19,23 +11,24 @@ local function handle (ctx, msg)
     if not chat.good_id (to) then
         return chat.refuse ("bad-request", "content.toAccountID must be a user id")
     end
+    local attachment = chat.attachment (ctx.frames)
     local conversation = chat.conversation (ctx.uid, to)
     if not chat.stored then
-        deliver (ctx, chat.stamp (ctx.text, msg, nil, at), to)
+        downstream.talk (to, ctx.cid, chat.stamp (ctx.text, msg, nil, at), attachment)
         return {chatID = content.chatID, conversation = conversation, at = at}
     end
 
     local ok, rows = store.add_direct {
         conversation = conversation, sender = ctx.uid, id = content.chatID, recipient = to,
-        device = ctx.device, at = at, body = ctx.text, attachment = chat.attachment (ctx.frames)}
+        device = ctx.device, at = at, body = ctx.text, attachment = attachment}
     if not ok then
         return chat.store_failed (rows)
     elseif not rows[1] then
         return chat.answer_again (ctx.uid, content.chatID, conversation)
     end
     local seq = rows[1].seq
-    deliver (ctx, chat.stamp (ctx.text, msg, seq, at), to)
+    downstream.talk (to, ctx.cid, chat.stamp (ctx.text, msg, seq, at), attachment)
     return {chatID = content.chatID, conversation = conversation, seq = seq, at = at}
 end
 
-return {action = "chat", handle = handle}
+return {action = "chat", pipelined = true, handle = handle}

@@ -34,4 +34,4 @@ local function handle (ctx, msg)
     return {chatID = content.chatID, conversation = gid, seq = seq, at = at}
 end
 
-return {action = "chatGroup", handle = handle}
+return {action = "chatGroup", pipelined = true, handle = handle}

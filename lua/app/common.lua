@@ -1,7 +1,7 @@
 --  common.lua - what the handlers of the chat application share
 
 local store = require "store"
-local encode = json.encode
+local encode, stamp = json.encode, json.stamp
 local chat = {page = math.tointeger (tonumber (config.get ("chat/page"))),
               stored = config.get ("chat/durability") == "stored",
               token = config.get ("auth/mode") == "token"}
@@ -18,13 +18,9 @@ function chat.store_failed (reason)
     return {code = "store-unavailable", message = "the store can't answer now; try again"}
 end
 
---  A UID or GID: 1 to 128 bytes of UTF-8 without control bytes, spaces and commas
-function chat.good_id (id)
-    return type (id) == "string" and #id > 0 and #id <= 128
-           and not id:find ("[%c%s,]") and utf8.len (id) ~= nil
-end
+chat.good_id = session.good_id
 
---  A chatID: likewise, but any printable byte
+--  A chatID: 1 to 255 bytes without control bytes
 function chat.good_chat_id (id)
     return type (id) == "string" and #id > 0 and #id <= 255 and not id:find ("%c")
 end
@@ -41,9 +37,7 @@ function chat.stamp (text, msg, seq, at)
         msg.seq, msg.at = seq, at
         return encode (msg)
     end
-    local head = seq and '{"seq":' .. seq .. ',"at":' .. at or '{"at":' .. at
-    local brace = text:find ("{", 1, true)
-    return head .. (next (msg) ~= nil and "," or "") .. text:sub (brace + 1)
+    return stamp (text, seq, at)
 end
 
 --  All attachment frames as one

@@ -25,9 +25,9 @@ local function check_id (id, call)
     return id
 end
 
---  downstream.cid / uid / gid / others (id, content [, attachment])
+--  downstream.cid / uid / gid (id, content [, attachment])
 downstream = {}
-for _, kind in ipairs {"cid", "uid", "gid", "others"} do
+for _, kind in ipairs {"cid", "uid", "gid"} do
     local call = "downstream." .. kind
     downstream[kind] = function (id, content, attachment)
         local text = text_of (content, call)
@@ -36,6 +36,17 @@ for _, kind in ipairs {"cid", "uid", "gid", "others"} do
         else
             worker.send ("downstream", kind, check_id (id, call), text)
         end
+    end
+end
+
+--  downstream.talk (uid, cid, content [, attachment]): to all connections of a user, and to
+--  all others of the user whose connection cid is
+function downstream.talk (uid, cid, content, attachment)
+    local text = text_of (content, "downstream.talk")
+    if attachment then
+        worker.send ("downstream", "talk", uid, cid, text, attachment)
+    else
+        worker.send ("downstream", "talk", uid, cid, text)
     end
 end
 
@@ -76,8 +87,9 @@ end
 config = {get = worker.config}
 
 --  session.bind (cid, uid, device): whose connection it is, from now on in ctx.uid and
---  ctx.device; session.mark (cid, text): a note for later messages, in ctx.mark
-session = {bind = worker.bind, mark = worker.mark}
+--  ctx.device; session.mark (cid, text): a note for later messages, in ctx.mark;
+--  session.good_id (value): whether it can be a UID or GID
+session = {bind = worker.bind, mark = worker.mark, good_id = worker.good_id}
 
 --  auth.verify (token): the UID it was made for, or nil and a reason
 auth = {verify = worker.verify}

@@ -1,7 +1,8 @@
 --  start.lua - what a worker calls: app_call_by_msg (frames), for each message in a coroutine
 
 local handlers = app_load_all ()
-local connection, send, decode, encode = worker.connection, worker.send, json.decode, json.encode
+local connection, send, in_turn = worker.connection, worker.send, worker.in_turn
+local decode, encode = json.decode, json.encode
 
 local function answer (cid, reply)
     send ("downstream", "cid", cid, encode (reply))
@@ -51,6 +52,7 @@ local function handle_upstream (frames)
                        and "there is no action " .. action:sub (1, 100)
                        or "the field action is missing or not a string")
     end
+    in_turn (handler.pipelined)
     local ctx = connection (cid)
     ctx.frames = frames
     ctx.text = text
@@ -64,6 +66,7 @@ local function handle_upstream (frames)
 end
 
 local function handle_status (frames)
+    in_turn (false)
     if handlers.status then
         local ctx = connection (frames[3]) or {cid = frames[3]}
         ctx.frames = frames
