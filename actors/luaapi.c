@@ -196,8 +196,8 @@ s_call (lua_State *L, bool single)
 }
 
 
-//  worker.sql (statement, param...)    returns true, rows; or false, reason. Rows are tables
-//  by column name; rows.changes is the number of rows that were written.
+//  worker.sql (statement, param...)    returns true, rows, changes; or false, reason. Rows are
+//  tables by column name, changes is the number of rows that were written.
 
 static int
 s_sql (lua_State *L)
@@ -214,8 +214,9 @@ s_sql (lua_State *L)
 }
 
 
-//  worker.transaction ({{statement, param...}, ...})    all or nothing; returns true and a
-//  list of rows as above, or false, reason. A list may say n = its length when it ends in nil.
+//  worker.transaction ({{statement, param...}, ...})    all or nothing; returns true
+//  and lists of rows and of changes, or false, reason. A list that ends in nil says n = its
+//  length.
 
 static int
 s_transaction (lua_State *L)
@@ -268,19 +269,18 @@ s_push_value (lua_State *L, const rk_value_t *value)
 }
 
 
-//  Pushes the result of one statement, [ changes [ column... ] [ value... ]... ], whose
-//  opening mark is taken. Columns lie on the stack below the rows while they are read.
+//  Pushes the rows of one statement, [ changes [ column... ] [ value... ]... ], whose opening
+//  mark is taken, and returns its changes. Columns lie on the stack above while it reads.
 
-static void
+static lua_Integer
 s_push_rows (lua_State *L, rk_slice_t *rest)
 {
     rk_value_t value;
     lua_newtable (L);
+    rk_json_push_array_mark (L);    //  No rows are [] in JSON
+    lua_setmetatable (L, -2);
     int rows = lua_gettop (L), count = 0, columns = 0;
-    if (rk_unpack (rest, &value) && value.kind == 'i') {
-        lua_pushinteger (L, value.number);
-        lua_setfield (L, rows, "changes");
-    }
+    lua_Integer changes = rk_unpack (rest, &value) && value.kind == 'i' ? value.number : 0;
     rk_unpack (rest, &value);    //  [
     while (rk_unpack (rest, &value) && value.kind == 's') {
         luaL_checkstack (L, 4, "too many columns");
@@ -297,6 +297,7 @@ s_push_rows (lua_State *L, rk_slice_t *rest)
         lua_rawseti (L, rows, ++count);
     }
     lua_settop (L, rows);
+    return changes;
 }
 
 
@@ -312,15 +313,17 @@ rk_luaapi_push_reply (lua_State *L, const rk_reply_t *reply)
     rk_value_t value;
     if (reply->single) {
         rk_unpack (&rest, &value);    //  [
-        s_push_rows (L, &rest);
-        return 2;
+        lua_pushinteger (L, s_push_rows (L, &rest));
+        return 3;
     }
     lua_newtable (L);
+    lua_newtable (L);
     for (int nbr = 1; rk_unpack (&rest, &value) && value.kind == '['; nbr++) {
-        s_push_rows (L, &rest);
-        lua_rawseti (L, -2, nbr);
+        lua_pushinteger (L, s_push_rows (L, &rest));
+        lua_rawseti (L, -3, nbr);
+        lua_rawseti (L, -3, nbr);
     }
-    return 2;
+    return 3;
 }
 
 

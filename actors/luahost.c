@@ -130,7 +130,9 @@ s_hook (lua_State *L, lua_Debug *debug)
     }
     //  From here on at every instruction: see the head of this file
     lua_sethook (L, s_hook, LUA_MASKCOUNT, 1);
-    luaL_error (L, "the message has spent its budget of %s", what);
+    luaL_where (L, 0);
+    lua_pushfstring (L, "%sthe message has spent its budget of %s", lua_tostring (L, -1), what);
+    lua_error (L);
 }
 
 
@@ -252,7 +254,9 @@ s_error_text (rk_lua_t *self, lua_State *thread, int status)
     lua_pushlightuserdata (self->L, thread);
     lua_pcall (self->L, 1, 1, 0);
     const char *text = lua_tostring (self->L, -1);
-    char *copy = strdup (text ? text : "no reason given");
+    bool memory = text && strstr (text, "not enough memory");
+    char *copy = zsys_sprintf ("%s%s", memory ? "the message has spent its budget of memory: " : "",
+                               text ? text : "no reason given");
     lua_pop (self->L, 1);
     return copy;
 }

@@ -24,7 +24,7 @@
 #include <sys/stat.h>
 
 #define STATEMENTS_MOST 200             //  Prepared ones kept
-#define BUSY_BATCH 8                    //  A batch of more than this says there is load
+#define BUSY_BATCH 50                   //  A batch of more than this says there is load
 #define LINGER 4                        //  msec that the next one then waits for more
 #define LOG_MOST 2000                   //  Pages in the log until they go into the database
 #define RESULT_MOST (16 * 1024 * 1024)  //  bytes of one answer
@@ -571,8 +571,156 @@ sqlite_actor (zsock_t *pipe, void *args_p)
 //  --------------------------------------------------------------------------
 //  Selftest
 
+
+//  Sends one call; a NULL ends the statements. Each is SQL and one text parameter or NULL.
+
+static void
+s_test_call (zsock_t *to, uint64_t number, const char *statements[][2])
+{
+    uint64_t token[2] = {0, number};
+    rk_pack_t pack = {0};
+    for (size_t nbr = 0; statements[nbr][0]; nbr++) {
+        rk_pack_open (&pack);
+        rk_pack_text (&pack, statements[nbr][0], strlen (statements[nbr][0]));
+        if (statements[nbr][1])
+            rk_pack_text (&pack, statements[nbr][1], strlen (statements[nbr][1]));
+        rk_pack_close (&pack);
+    }
+    rk_frames_t frames = {0};
+    rk_frames_addstr (&frames, "SQL");
+    rk_frames_add (&frames, token, sizeof (token));
+    rk_frames_add (&frames, pack.data, pack.size);
+    rk_check (rk_frames_send_wait (&frames, to, NULL, 5000) == 0);
+    rk_pack_clear (&pack);
+}
+
+
+//  Reads the reply to a call; returns the first integer of the first row, or the error.
+
+static int64_t
+s_test_reply (zsock_t *from, uint64_t number, char *error, size_t room)
+{
+    zmq_pollitem_t item = {zsock_resolve (from), 0, ZMQ_POLLIN, 0};
+    rk_frames_t frames = {0};
+    rk_check (zmq_poll (&item, 1, 10000) == 1 && rk_frames_recv (&frames, from));
+    uint64_t token[2];
+    memcpy (token, rk_frames_at (&frames, 1).data, sizeof (token));
+    rk_check (token[1] == number);
+    bool good = rk_slice_is (rk_frames_at (&frames, 2), "ok");
+    rk_slice_t rest = rk_frames_at (&frames, 3);
+    int64_t result = -1;
+    *error = 0;
+    if (!good)
+        snprintf (error, room, "%.*s", (int) rest.size, rest.data);
+    rk_value_t value;
+    size_t opened = 0;
+    while (good && rk_unpack (&rest, &value)) {
+        opened += value.kind == '[';
+        if (value.kind == 'i' && opened >= 3 && result == -1)
+            result = value.number;
+    }
+    rk_frames_clear (&frames);
+    return result;
+}
+
+
+static int64_t
+s_test_ask (zsock_t *to, zsock_t *from, const char *sql, const char *parameter, char *error)
+{
+    static uint64_t number = 1000;
+    s_test_call (to, ++number, (const char *[][2]) {{sql, parameter}, {NULL, NULL}});
+    return s_test_reply (from, number, error, 200);
+}
+
+
 void
 sqlite_test (bool verbose)
 {
     (void) verbose;
+    char folder[] = "/tmp/rookery-sqlite-XXXXXX", error[200];
+    rk_check (mkdtemp (folder));
+    char *path = zsys_sprintf ("%s/sub/test.db", folder), *schema = rk_path_find ("config/sqlite.sql");
+    zsock_t *to_workers[1] = {rk_sock_new (ZMQ_PUSH, "@inproc://sqlite-test-replies", 1000)};
+    zsock_t *replies = rk_sock_new (ZMQ_PULL, ">inproc://sqlite-test-replies", 1000);
+    sqlite_args_t args = {rk_sock_new (ZMQ_PULL, "@inproc://sqlite-test", 1000), to_workers, 1, path,
+                          schema, 100, NULL};
+    zsock_t *in = rk_sock_new (ZMQ_PUSH, ">inproc://sqlite-test", 1000);
+    zactor_t *actor = rk_actor_start (sqlite_actor, &args, NULL);
+    rk_check (actor);
+
+    //  A second one on the same file is told why it can't
+    sqlite_args_t twin_args = args;
+    char *reason = NULL;
+    rk_check (!rk_actor_start (sqlite_actor, &twin_args, &reason));
+    rk_check (strstr (reason, "another server uses it"));
+    zstr_free (&reason);
+
+    s_test_ask (in, replies, "CREATE TABLE t (id INTEGER PRIMARY KEY, word TEXT UNIQUE)", NULL, error);
+    rk_check (!*error);
+    s_test_ask (in, replies, "INSERT INTO t (word) VALUES (?)", "it's \"quoted\"; DROP TABLE t", error);
+    rk_check (!*error);
+    rk_check (s_test_ask (in, replies, "SELECT count (*) FROM t WHERE word = ?",
+                          "it's \"quoted\"; DROP TABLE t", error) == 1);
+
+    //  What is wrong is said
+    s_test_ask (in, replies, "SELEC 1", NULL, error);
+    rk_check (strstr (error, "syntax error"));
+    s_test_ask (in, replies, "SELECT 1; SELECT 2", NULL, error);
+    rk_check (strstr (error, "one statement at a time"));
+    s_test_ask (in, replies, "SELECT ?", NULL, error);
+    rk_check (strstr (error, "number of parameters"));
+    s_test_ask (in, replies, "", NULL, error);
+    rk_check (strstr (error, "empty"));
+
+    //  A list is all or nothing, and its neighbours in the batch don't notice
+    s_test_call (in, 1, (const char *[][2]) {{"INSERT INTO t (word) VALUES (?)", "a"}, {NULL, NULL}});
+    s_test_call (in, 2, (const char *[][2]) {{"INSERT INTO t (word) VALUES (?)", "b"},
+                                             {"INSERT INTO t (word) VALUES (?)", "a"}, {NULL, NULL}});
+    s_test_call (in, 3, (const char *[][2]) {{"INSERT INTO t (word) VALUES (?)", "c"},
+                                             {"SELECT count (*) FROM t", NULL}, {NULL, NULL}});
+    s_test_reply (replies, 1, error, sizeof (error));
+    rk_check (!*error);
+    s_test_reply (replies, 2, error, sizeof (error));
+    rk_check (strstr (error, "UNIQUE"));
+    s_test_reply (replies, 3, error, sizeof (error));
+    rk_check (!*error);
+    rk_check (s_test_ask (in, replies, "SELECT count (*) FROM t", NULL, error) == 3);
+
+    //  Calls that came while it was down are answered in its next life, in order
+    zstr_sendx (actor, "FAIL", "the test says so", NULL);
+    char *word = zstr_recv (actor);
+    rk_check (word && streq (word, "DOWN"));
+    zstr_free (&word);
+    rk_actor_stop (&actor);
+    for (uint64_t nbr = 0; nbr < 300; nbr++)
+        s_test_call (in, nbr, (const char *[][2]) {{"INSERT INTO t (word) VALUES (hex (randomblob (9)))",
+                                                    NULL}, {NULL, NULL}});
+    actor = rk_actor_start (sqlite_actor, &args, NULL);
+    rk_check (actor);
+    for (uint64_t nbr = 0; nbr < 300; nbr++) {
+        s_test_reply (replies, nbr, error, sizeof (error));
+        rk_check (!*error);
+    }
+    rk_check (rk_actor_count (actor, "commits") < 50);    //  They shared commits
+    rk_check (s_test_ask (in, replies, "SELECT count (*) FROM t", NULL, error) == 303);
+    rk_actor_stop (&actor);
+
+    //  A file that isn't a database is an error, not an end
+    FILE *file = fopen (path, "w");
+    for (int nbr = 0; nbr < 1000; nbr++)
+        fputs ("this is no database ", file);
+    fclose (file);
+    rk_check (!rk_actor_start (sqlite_actor, &args, &reason));
+    rk_check (strstr (reason, "not a database"));
+    zstr_free (&reason);
+
+    zsock_destroy (&in);
+    zsock_destroy (&replies);
+    zsock_destroy (&args.inbox);
+    zsock_destroy (&to_workers[0]);
+    zdir_t *dir = zdir_new (folder, NULL);
+    zdir_remove (dir, true);
+    zdir_destroy (&dir);
+    zstr_free (&path);
+    zstr_free (&schema);
 }

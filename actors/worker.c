@@ -663,8 +663,242 @@ worker_actor (zsock_t *pipe, void *args_p)
 //  --------------------------------------------------------------------------
 //  Selftest
 
+
+typedef struct {
+    worker_args_t args;
+    zsock_t *in, *calls, *sent, *credits, *answers;
+    zactor_t *actor;
+} s_bench_t;
+
+
+static void
+s_test_say (s_bench_t *bench, const char *cid, const char *text)
+{
+    rk_frames_t frames = {0};
+    rk_frames_addstr (&frames, "upstream");
+    rk_frames_addstr (&frames, cid);
+    rk_frames_addstr (&frames, text);
+    rk_check (rk_frames_send_wait (&frames, bench->in, NULL, 5000) == 0);
+}
+
+
+//  The next answer must be for cid and hold these words.
+
+static void
+s_test_expect (s_bench_t *bench, const char *cid, const char *words)
+{
+    zmsg_t *msg = zmsg_recv (bench->sent);
+    rk_check (msg);
+    zframe_t *whose = zmsg_first (msg) ? zmsg_next (msg) : NULL;
+    whose = whose ? zmsg_next (msg) : NULL;
+    char *text = zframe_strdup (zmsg_last (msg));
+    if (!whose || !zframe_streq (whose, cid) || !strstr (text, words))
+        fprintf (stderr, "expected for %s: %s\ngot: %s\n", cid, words, text);
+    rk_check (whose && zframe_streq (whose, cid) && strstr (text, words));
+    free (text);
+    zmsg_destroy (&msg);
+}
+
+
+//  Takes the next call to the store; answers it with the value it asked about, or not at all.
+
+static void
+s_test_store (s_bench_t *bench, bool answer)
+{
+    zmsg_t *call = zmsg_recv (bench->calls);
+    rk_check (call && zmsg_size (call) == 3);
+    zframe_t *name = zmsg_pop (call), *token = zmsg_pop (call);
+    rk_pack_t pack = {0};
+    rk_pack_open (&pack);
+    rk_pack_int (&pack, 0);
+    rk_pack_open (&pack);
+    rk_pack_text (&pack, "v", 1);
+    rk_pack_close (&pack);
+    rk_pack_open (&pack);
+    rk_pack_int (&pack, 42);
+    rk_pack_close (&pack);
+    rk_pack_close (&pack);
+    rk_frames_t frames = {0};
+    rk_frames_addstr (&frames, "REPLY");
+    rk_frames_add (&frames, zframe_data (token), zframe_size (token));
+    rk_frames_addstr (&frames, "ok");
+    rk_frames_add (&frames, pack.data, pack.size);
+    if (answer)
+        rk_check (rk_frames_send_wait (&frames, bench->answers, NULL, 5000) == 0);
+    rk_frames_clear (&frames);
+    rk_pack_clear (&pack);
+    zframe_destroy (&name);
+    zframe_destroy (&token);
+    zmsg_destroy (&call);
+}
+
+
+static void
+s_bench_open (s_bench_t *bench, rk_config_t *config)
+{
+    *bench = (s_bench_t) {
+        .args = {0, rk_sock_new (ZMQ_PULL, "@inproc://worker-test", 1000),
+                 rk_sock_new (ZMQ_PULL, "@inproc://worker-test-replies", 1000),
+                 rk_sock_new (ZMQ_PUSH, "@inproc://worker-test-credits", 1000),
+                 rk_sock_new (ZMQ_PUSH, "@inproc://worker-test-sender", 1000),
+                 rk_sock_new (ZMQ_PUSH, "@inproc://worker-test-store", 1000), config, NULL},
+        .in = rk_sock_new (ZMQ_PUSH, ">inproc://worker-test", 1000),
+        .answers = rk_sock_new (ZMQ_PUSH, ">inproc://worker-test-replies", 1000),
+        .credits = rk_sock_new (ZMQ_PULL, ">inproc://worker-test-credits", 1000),
+        .sent = rk_sock_new (ZMQ_PULL, ">inproc://worker-test-sender", 1000),
+        .calls = rk_sock_new (ZMQ_PULL, ">inproc://worker-test-store", 1000)};
+    zsock_set_rcvtimeo (bench->sent, 20000);
+    zsock_set_rcvtimeo (bench->calls, 20000);
+    zsock_set_rcvtimeo (bench->credits, 20000);
+    bench->actor = rk_actor_start (worker_actor, &bench->args, NULL);
+    rk_check (bench->actor);
+}
+
+
+static void
+s_bench_close (s_bench_t *bench)
+{
+    rk_actor_stop (&bench->actor);
+    zsock_t *sockets[] = {bench->args.inbox, bench->args.replies, bench->args.credits, bench->args.sender,
+                          bench->args.store, bench->in, bench->calls, bench->sent, bench->credits,
+                          bench->answers};
+    for (size_t nbr = 0; nbr < sizeof (sockets) / sizeof (*sockets); nbr++)
+        zsock_destroy (&sockets[nbr]);
+}
+
+
+//  Handlers that go wrong cost their own message only.
+
+static void
+s_test_faults (s_bench_t *bench)
+{
+    static const char *names[] = {"loop", "pcall", "memory", "hidden_memory", "error", "coroutine", "yield",
+                                  "pattern", "finalizer", "bytecode"};
+    size_t count = sizeof (names) / sizeof (*names);
+    for (size_t nbr = 0; nbr < count; nbr++) {
+        char text[100];
+        snprintf (text, sizeof (text), "{\"action\":\"fault\",\"how\":\"%s\"}", names[nbr]);
+        s_test_say (bench, "g.fault", text);
+        s_test_say (bench, "g.other", "{\"action\":\"echo\",\"value\":1}");
+        s_test_expect (bench, "g.fault", "\"code\":\"internal\"");
+        s_test_expect (bench, "g.other", "\"code\":\"ok\"");
+    }
+    rk_check (rk_actor_count (bench->actor, "errors") == (int64_t) count);
+    rk_check (rk_actor_count (bench->actor, "budget_spent") == 5);
+    rk_check (rk_actor_count (bench->actor, "lua_bytes") < 40000000);
+    s_test_say (bench, "g.fault", "{\"action\":\"fault\",\"how\":\"globals\"}");
+    s_test_expect (bench, "g.fault", "\"seen\":\"1\"");
+}
+
+
+//  Pipelined messages wait together and are answered in order; others wait for their turn.
+
+static void
+s_test_order (s_bench_t *bench)
+{
+    s_test_say (bench, "g.1", "{\"action\":\"ask\",\"value\":1}");
+    s_test_say (bench, "g.1", "{\"action\":\"ask\",\"value\":2}");
+    s_test_say (bench, "g.1", "{\"action\":\"echo\",\"value\":3}");
+    s_test_say (bench, "g.1", "{\"action\":\"ask\",\"value\":4}");
+    s_test_say (bench, "g.2", "{\"action\":\"echo\",\"value\":5}");
+    s_test_expect (bench, "g.2", "\"value\":5");    //  Others don't wait
+    s_test_store (bench, true);
+    s_test_expect (bench, "g.1", "\"value\":1");
+    s_test_store (bench, true);
+    s_test_expect (bench, "g.1", "\"value\":2");
+    s_test_expect (bench, "g.1", "\"value\":3");
+    s_test_store (bench, true);
+    s_test_expect (bench, "g.1", "\"value\":4");
+}
+
+
 void
 worker_test (bool verbose)
 {
     (void) verbose;
+    char *error = NULL;
+    char *settings[] = {"lua/app=lua/test/app", "worker/timeout=300", "lua/time=200",
+                        "lua/instructions=5000000", "lua/message=16000000", NULL};
+    rk_config_t *config = rk_config_new (NULL, settings, &error);
+    rk_check (config);
+    s_bench_t bench;
+    s_bench_open (&bench, config);
+
+    s_test_say (&bench, "g.1", "{\"action\":\"echo\",\"value\":[1,null,{}]}");
+    s_test_expect (&bench, "g.1", "\"value\":[1,null,{}]");
+    s_test_say (&bench, "g.1", "{\"action\":");
+    s_test_expect (&bench, "g.1", "\"code\":\"bad-json\"");
+    s_test_say (&bench, "g.1", "[]");
+    s_test_expect (&bench, "g.1", "\"code\":\"unknown-action\"");
+    s_test_say (&bench, "g.1", "{\"action\":{}}");
+    s_test_expect (&bench, "g.1", "\"code\":\"unknown-action\"");
+    s_test_faults (&bench);
+    s_test_order (&bench);
+
+    //  A store that doesn't answer is a time-out, and its late answer harms nobody
+    s_test_say (&bench, "g.1", "{\"action\":\"ask\",\"value\":6}");
+    s_test_store (&bench, false);
+    s_test_expect (&bench, "g.1", "did not answer in time");
+
+    //  Credit comes back for every message
+    uint32_t credit = 0;
+    while (credit < 31) {
+        zmsg_t *msg = zmsg_recv (bench.credits);
+        rk_check (msg);
+        uint32_t note[2];
+        memcpy (note, zframe_data (zmsg_last (msg)), sizeof (note));
+        credit += note[1];
+        zmsg_destroy (&msg);
+    }
+
+    //  It fails with one message at the store and one queued behind: the first is answered
+    //  with code internal, the second in the next life, which knows the user still
+    s_test_say (&bench, "g.1", "{\"action\":\"echo\",\"bind\":\"alice\"}");
+    s_test_expect (&bench, "g.1", "\"code\":\"ok\"");
+    s_test_say (&bench, "g.1", "{\"action\":\"ask\",\"value\":7}");
+    zmsg_t *call = zmsg_recv (bench.calls);
+    zmsg_destroy (&call);
+    s_test_say (&bench, "g.1", "{\"action\":\"echo\",\"value\":8}");
+    zstr_sendx (bench.actor, "FAIL", "the test says so", NULL);
+    char *word = zstr_recv (bench.actor);
+    rk_check (word && streq (word, "DOWN"));
+    zstr_free (&word);
+    rk_actor_stop (&bench.actor);
+    s_test_expect (&bench, "g.1", "\"code\":\"internal\"");
+    bench.actor = rk_actor_start (worker_actor, &bench.args, NULL);
+    rk_check (bench.actor);
+    s_test_say (&bench, "g.1", "{\"action\":\"echo\",\"value\":9}");
+    zmsg_t *next = zmsg_recv (bench.sent);
+    char *text = next ? zframe_strdup (zmsg_last (next)) : NULL;
+    if (text && strstr (text, "\"value\":8")) {    //  It was queued, or in work and failed
+        zmsg_destroy (&next);
+        free (text);
+        next = zmsg_recv (bench.sent);
+        text = next ? zframe_strdup (zmsg_last (next)) : NULL;
+    }
+    else if (text && strstr (text, "internal")) {
+        zmsg_destroy (&next);
+        free (text);
+        next = zmsg_recv (bench.sent);
+        text = next ? zframe_strdup (zmsg_last (next)) : NULL;
+    }
+    rk_check (text && strstr (text, "\"uid\":\"alice\"") && strstr (text, "\"value\":9"));
+    free (text);
+    zmsg_destroy (&next);
+    s_bench_close (&bench);
+
+    //  A handler folder that can't be loaded is said with file and line, at the first message
+    rk_config_destroy (&config);
+    config = rk_config_new (NULL, (char *[]) {"lua/app=/nonexistent", NULL}, &error);
+    s_bench_open (&bench, config);
+    s_test_say (&bench, "g.1", "{}");
+    char *reason = NULL;
+    zstr_recvx (bench.actor, &word, &reason, NULL);
+    rk_check (word && streq (word, "DOWN") && strstr (reason, "/nonexistent"));
+    zstr_free (&word);
+    zstr_free (&reason);
+    rk_actor_stop (&bench.actor);
+    bench.actor = rk_actor_start (worker_actor, &bench.args, NULL);    //  To free what it kept
+    s_bench_close (&bench);
+    rk_config_destroy (&config);
 }

@@ -13,10 +13,10 @@ local function handle (ctx, msg)
         setting.gidunmap (ctx.cid, gid)
         return {groupID = gid}
     end
-    local ok, rows = store.leave (ctx.uid, gid)
+    local ok, reason, changes = store.leave (ctx.uid, gid)
     if not ok then
-        return chat.store_failed (rows)
-    elseif rows.changes == 0 then
+        return chat.store_failed (reason)
+    elseif changes == 0 then
         return chat.refuse ("not-member", "you are not in the group " .. gid)
     end
     setting.leave (ctx.uid, gid)

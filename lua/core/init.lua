@@ -96,8 +96,8 @@ auth = {verify = worker.verify}
 metric = {count = worker.count}
 clock = {now = worker.now}
 
---  sql.run (statement, param...) and sql.transaction {{statement, param...}, ...}: true and
---  rows, or false and a reason; see docs/lua.md
+--  sql.run (statement, param...) and sql.transaction {{statement, param...}, ...}: true,
+--  rows and the number of rows changed (of a transaction: lists of both), or false and a reason
 sql = {run = worker.sql, transaction = worker.transaction}
 
 --------------------------------------------------------------------------------

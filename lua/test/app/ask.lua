@@ -1,0 +1,8 @@
+--  Asks the store and answers with its rows; pipelined, as the chat's handlers are
+
+local function handle (ctx, msg)
+    local ok, rows = sql.run ("SELECT ?", msg.value)
+    return {code = ok and "ok" or "failed", rows = rows, value = msg.value}
+end
+
+return {action = "ask", pipelined = true, handle = handle}
