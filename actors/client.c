@@ -4,6 +4,9 @@
 #include <netinet/tcp.h>
 
 
+//  libwebsockets keeps this value of its enumeration to itself: lib/roles/ws/private-lib-roles-ws.h
+#define WRITE_CLOSE ((enum lws_write_protocol) 4)
+
 //  --------------------------------------------------------------------------
 //  In
 
@@ -150,6 +153,18 @@ rk_client_flush (rk_client_t *self, rk_client_buffer_t *buffer)
     if (self->queue.head || self->close_code)
         lws_callback_on_writable (self->wsi);
     return count;
+}
+
+
+void
+rk_client_write_close (rk_client_t *self, rk_client_buffer_t *buffer)
+{
+    size_t size = strlen (self->close_why);
+    unsigned char *data = s_reserve (buffer, size + 2);
+    data[0] = (unsigned char) (self->close_code >> 8);
+    data[1] = (unsigned char) self->close_code;
+    memcpy (data + 2, self->close_why, size);
+    lws_write (self->wsi, data, size + 2, WRITE_CLOSE);
 }
 
 

@@ -51,6 +51,10 @@ int rk_client_push (rk_client_t *self, rk_frames_t *frames, size_t first, size_t
 //  call back when something is left. The buffer is a place to put the header in front.
 int rk_client_flush (rk_client_t *self, rk_client_buffer_t *buffer);
 
+//  Write the close frame with the client's close_code and close_why. We do it, because version
+//  4.1 of libwebsockets forgets the one of lws_close_reason when it runs in a libuv loop.
+void rk_client_write_close (rk_client_t *self, rk_client_buffer_t *buffer);
+
 //  Free what it holds, not the object, which is libwebsockets' own memory.
 void rk_client_clear (rk_client_t *self);
 
