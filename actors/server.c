@@ -507,8 +507,246 @@ rk_server_log_counters (rk_server_t *self)
 //  --------------------------------------------------------------------------
 //  Selftest
 
+
+//  Ten pairs chat through a gateway that is the test itself, while actors fail under them.
+
+#define TEST_USERS 20
+#define TEST_CHATS 4000
+#define TEST_WINDOW 100
+
+typedef struct {
+    rk_server_t *server;
+    zsock_t *up, *down;
+    int64_t seq[TEST_CHATS];          //  That the sender was told; 0 not yet
+    int64_t delivered[TEST_CHATS];    //  That the receiver saw; 0 not yet
+    int answered, repeated, sent;
+} s_bench_t;
+
+
+static void
+s_test_say (s_bench_t *bench, int user, const char *text)
+{
+    char cid[32];
+    snprintf (cid, sizeof (cid), "test.%d", user);
+    rk_frames_t frames = {0};
+    rk_frames_addstr (&frames, "upstream");
+    rk_frames_addstr (&frames, cid);
+    rk_frames_addstr (&frames, text);
+    while (rk_frames_send_wait (&frames, bench->up, NULL, 10) == -1)
+        rk_check (rk_server_step (bench->server, -1, 0));
+}
+
+
+static void
+s_test_chat (s_bench_t *bench, int nbr)
+{
+    char text[300];
+    int user = nbr % TEST_USERS;
+    snprintf (text, sizeof (text), "{\"action\":\"chat\",\"content\":{\"fromAccountID\":\"u%d\","
+              "\"toAccountID\":\"u%d\",\"chatID\":\"%d\"}}", user, user ^ 1, nbr);
+    s_test_say (bench, user, text);
+}
+
+
+static int64_t
+s_test_number (const char *text, const char *key)
+{
+    const char *found = strstr (text, key);
+    return found ? atoll (found + strlen (key)) : -1;
+}
+
+
+static void
+s_test_answer (s_bench_t *bench, const char *text)
+{
+    int64_t nbr = s_test_number (text, "\"chatID\":\"");
+    if (strstr (text, "\"action\":\"chat\"")) {
+        int64_t seq = s_test_number (text, "\"seq\":");
+        rk_check (nbr >= 0 && nbr < TEST_CHATS && seq > 0);
+        rk_check (!bench->delivered[nbr] || bench->delivered[nbr] == seq);
+        bench->delivered[nbr] = seq;
+    }
+    else if (strstr (text, "\"action\":\"chatRsp\"") && strstr (text, "\"code\":\"ok\"")) {
+        int64_t seq = s_test_number (text, "\"seq\":");
+        rk_check (!bench->seq[nbr] || bench->seq[nbr] == seq);
+        bench->answered += !bench->seq[nbr];
+        bench->seq[nbr] = seq;
+    }
+    else if (!strstr (text, "bindRsp") && !strstr (text, "ackRsp"))
+        bench->repeated++;    //  The one in the worker's hands when it failed
+}
+
+
+//  Reads what came down for at most wait msecs; answers pings.
+
+static void
+s_test_read (s_bench_t *bench, int wait)
+{
+    zmq_pollitem_t item = {zsock_resolve (bench->down), 0, ZMQ_POLLIN, 0};
+    rk_check (rk_server_step (bench->server, -1, 0));
+    if (zmq_poll (&item, 1, wait) <= 0)
+        return;
+    rk_frames_t frames = {0};
+    while (rk_frames_recv (&frames, bench->down)) {
+        char *text = rk_slice_dup (rk_frames_at (&frames, frames.count - 1));
+        if (rk_slice_is (rk_frames_at (&frames, 0), "downstream"))
+            s_test_answer (bench, text);
+        else if (streq (text, "ping"))
+            zstr_send (bench->down, "pong");
+        free (text);
+        rk_frames_clear (&frames);
+    }
+}
+
+
+//  Sends chats with a window; in the middle the actor fails. What is not answered within a
+//  second of silence is sent again, as a client would.
+
+static void
+s_test_chat_while_failing (s_bench_t *bench, const char *name, int from, int to)
+{
+    bool failed = false;
+    int64_t quiet = zclock_mono ();
+    int64_t until = zclock_mono () + 60000;
+    while (bench->answered < to) {
+        rk_check (zclock_mono () < until);
+        int before = bench->answered;
+        while (bench->sent < to && bench->sent - bench->answered < TEST_WINDOW)
+            s_test_chat (bench, bench->sent++);
+        s_test_read (bench, 10);
+        if (!failed && bench->answered > (from + to) / 2) {
+            failed = true;
+            zstr_sendx (rk_server_actor (bench->server, name), "FAIL", "the test says so", NULL);
+        }
+        if (bench->answered > before)
+            quiet = zclock_mono ();
+        if (zclock_mono () - quiet > 1000) {
+            for (int nbr = from; nbr < bench->sent; nbr++)
+                if (!bench->seq[nbr])
+                    s_test_chat (bench, nbr);
+            quiet = zclock_mono ();
+        }
+    }
+    rk_check (failed);
+}
+
+
+//  A chat whose worker failed between its commit and its delivery comes at the next bind: each
+//  user acks what it has without a gap, and binds again, until nothing is missing.
+
+static void
+s_test_redeliver (s_bench_t *bench, int user)
+{
+    char text[200];
+    int64_t got = 0;
+    for (int nbr = 0; nbr < TEST_CHATS; nbr++) {
+        //  The first one that is missing ends what can be acked
+        if (nbr % TEST_USERS / 2 == user / 2 && bench->delivered[nbr] && bench->seq[nbr] > got)
+            got = bench->seq[nbr];
+    }
+    for (int nbr = 0; nbr < TEST_CHATS; nbr++)
+        if (nbr % TEST_USERS == (user ^ 1) && !bench->delivered[nbr] && bench->seq[nbr] <= got)
+            got = bench->seq[nbr] - 1;
+    snprintf (text, sizeof (text), "{\"action\":\"ack\",\"conversation\":\"u%d,u%d\",\"seq\":%" PRId64 "}",
+              user & ~1, user | 1, got);
+    s_test_say (bench, user, text);
+    snprintf (text, sizeof (text), "{\"uid\":\"u%d\"}", user);
+    s_test_say (bench, user, text);
+}
+
+
+static int
+s_test_missing (s_bench_t *bench)
+{
+    int count = 0;
+    for (int nbr = 0; nbr < TEST_CHATS; nbr++)
+        count += !bench->delivered[nbr];
+    return count;
+}
+
+
+//  Each pair's conversation has the seqs 1, 2, 3 ... once each, and what was answered was
+//  delivered under the same.
+
+static void
+s_test_check (s_bench_t *bench)
+{
+    bool used[TEST_USERS / 2][TEST_CHATS / TEST_USERS * 2 + 1];
+    memset (used, 0, sizeof (used));
+    for (int nbr = 0; nbr < TEST_CHATS; nbr++) {
+        int pair = nbr % TEST_USERS / 2;
+        rk_check (bench->delivered[nbr] == bench->seq[nbr]);
+        rk_check (bench->seq[nbr] >= 1 && bench->seq[nbr] <= TEST_CHATS / TEST_USERS * 2);
+        rk_check (!used[pair][bench->seq[nbr]]);
+        used[pair][bench->seq[nbr]] = true;
+    }
+}
+
+
 void
 server_test (bool verbose)
 {
     (void) verbose;
+    char folder[] = "/tmp/rookery-server-XXXXXX", *error = NULL;
+    rk_check (mkdtemp (folder));
+    char *path = zsys_sprintf ("store/path=%s/test.db", folder);
+    rk_config_t *config = rk_config_new (NULL, (char *[]) {
+        path, "gateway/enabled=0", "receiver/upstream=none", "sender/downstream=none", "worker/count=2",
+        "server/backoff=10", NULL}, &error);
+    rk_check (config);
+    s_bench_t *bench = (s_bench_t *) zmalloc (sizeof (s_bench_t));
+    bench->server = rk_server_new (config, &error);
+    rk_check (bench->server);
+    bench->up = rk_sock_new (ZMQ_PUSH, ">inproc://upstream", 100);
+    bench->down = rk_sock_new (ZMQ_DEALER, NULL, 10000);
+    zsock_set_identity (bench->down, "test");
+    rk_check (zsock_connect (bench->down, "inproc://downstream") == 0);
+    zstr_sendx (bench->down, "hello", "1", NULL);
+    for (int user = 0; user < TEST_USERS; user++) {
+        char text[60];
+        snprintf (text, sizeof (text), "{\"uid\":\"u%d\"}", user);
+        s_test_say (bench, user, text);
+    }
+    static const char *names[] = {"worker-1", "sender", "sqlite", "dispatcher"};
+    for (int nbr = 0; nbr < 4; nbr++)
+        s_test_chat_while_failing (bench, names[nbr], nbr * TEST_CHATS / 4, (nbr + 1) * TEST_CHATS / 4);
+    for (int round = 0; round < 20; round++) {
+        for (int nbr = 0; nbr < 20; nbr++)
+            s_test_read (bench, 10);
+        if (!s_test_missing (bench))
+            break;
+        for (int user = 0; user < TEST_USERS; user++)
+            s_test_redeliver (bench, user);
+    }
+    s_test_check (bench);
+    rk_server_drain (bench->server);
+    rk_server_destroy (&bench->server);
+
+    //  An actor that fails again and again is given up
+    char *twice[] = {path, "gateway/enabled=0", "receiver/upstream=none", "sender/downstream=none",
+                     "server/restarts=1", "server/backoff=1", "worker/count=1", NULL};
+    rk_config_t *strict = rk_config_new (NULL, twice, &error);
+    bench->server = rk_server_new (strict, &error);
+    rk_check (bench->server);
+    int64_t until = zclock_mono () + 10000;
+    bool alive = true;
+    for (zactor_t *before = NULL; alive && zclock_mono () < until;) {
+        zactor_t *worker = rk_server_actor (bench->server, "worker-1");
+        if (worker && worker != before)
+            zstr_sendx (worker, "FAIL", "the test says so", NULL);
+        before = worker;
+        alive = rk_server_step (bench->server, -1, 10);
+    }
+    rk_check (!alive);
+    rk_server_destroy (&bench->server);
+    rk_config_destroy (&strict);
+
+    zsock_destroy (&bench->up);
+    zsock_destroy (&bench->down);
+    rk_config_destroy (&config);
+    zdir_t *dir = zdir_new (folder, NULL);
+    zdir_remove (dir, true);
+    zdir_destroy (&dir);
+    zstr_free (&path);
+    free (bench);
 }
