@@ -42,6 +42,8 @@ CREATE TABLE IF NOT EXISTS cursor (
     PRIMARY KEY (uid, device, conversation)
 ) WITHOUT ROWID;
 
+CREATE INDEX IF NOT EXISTS cursor_conversation ON cursor (conversation, seq);
+
 CREATE TRIGGER IF NOT EXISTS message_first AFTER INSERT ON message
 WHEN new.seq = 1 AND new.recipient IS NOT NULL
 BEGIN

@@ -19,6 +19,13 @@ local function handle (ctx, msg)
         return chat.refuse ("not-member", "you are not in the conversation " .. msg.conversation)
     end
 
+    --  The other one of two learns that it was delivered
+    local one, two = msg.conversation:match ("^(.*),(.*)$")
+    if one and one ~= two then
+        downstream.uid (one == ctx.uid and two or one, {action = "acked", uid = ctx.uid,
+                        conversation = msg.conversation, seq = rows[1].seq})
+    end
+
     local conversation, seq = (ctx.mark or ""):match ("^(.*) (%d+)$")
     if conversation == msg.conversation and rows[1].seq >= tonumber (seq) then
         ctx.after = function ()

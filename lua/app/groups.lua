@@ -22,7 +22,8 @@ local function handle (ctx)
             groups[#groups + 1] = row.conversation
         end
         talks[#talks + 1] = {conversation = row.conversation, last = row.last or 0,
-                             acked = row.acked or 0}
+                             acked = row.acked or 0,
+                             delivered = row.direct == 1 and row.delivered or nil}
     end
     return {groups = groups, talks = talks}
 end

@@ -115,12 +115,14 @@ function store.history (uid, conversation, after, before, limit)
     return ok, results
 end
 
---  Conversations of two that uid is in, with the last seq of each and the device's cursor
+--  Conversations that uid is in: the last seq, up to where the device has acked, and up to
+--  where anybody else has
 function store.talks (uid, device)
     return run ([[SELECT me.conversation, me.direct,
         (SELECT max (seq) FROM message WHERE conversation = me.conversation) AS last,
         (SELECT seq FROM cursor WHERE uid = ?1 AND device = ?2
-            AND conversation = me.conversation) AS acked
+            AND conversation = me.conversation) AS acked,
+        (SELECT max (seq) FROM cursor WHERE conversation = me.conversation AND uid <> ?1) AS delivered
         FROM member AS me WHERE me.uid = ?1]], uid, device)
 end
 

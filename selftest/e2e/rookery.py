@@ -1,0 +1,127 @@
+"""rookery.py - what the end-to-end tests share: a server of their own, WebSocket clients, checks"""
+
+import asyncio
+import json
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+
+import websockets
+
+PATIENCE = 20    # seconds that anything may take
+
+
+def check(good, what):
+    if not good:
+        raise AssertionError(what)
+
+
+class Server:
+    """A server on free ports with a store in a temporary folder."""
+
+    def __init__(self, *settings, folder=None):
+        self.binary = sys.argv[1] if len(sys.argv) > 1 else "build/rookery"
+        self.own = folder is None
+        self.folder = folder or tempfile.mkdtemp(prefix="rookery-e2e-")
+        self.settings = settings
+        self.start()
+
+    def start(self):
+        words = [self.binary, "run"]
+        for setting in ("gateway/listen=127.0.0.1:0", "receiver/upstream=tcp://127.0.0.1:*",
+                        "sender/downstream=tcp://127.0.0.1:*", f"store/path={self.folder}/chat.db", *self.settings):
+            words += ["-s", setting]
+        self.log = open(f"{self.folder}/log", "ab")
+        self.process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=self.log, text=True)
+        line = self.process.stdout.readline()
+        check(line.startswith("ready"), f"the server is not ready: {line!r}\n{self.logged()}")
+        self.url = (re.search(r"ws://\S+", line) or [""])[0]
+        self.upstream = (re.search(r"upstream (\S+)", line) or [None, ""])[1]
+        self.downstream = (re.search(r"downstream (\S+)", line) or [None, ""])[1]
+
+    def logged(self):
+        with open(f"{self.folder}/log", errors="replace") as file:
+            return file.read()
+
+    def counters(self):
+        """All counters, as {"worker-1": {"messages": 5}}."""
+        before = self.logged().count("counters: ")
+        self.process.send_signal(signal.SIGUSR1)
+        found = {}
+        for _ in range(PATIENCE * 50):
+            lines = re.findall(r"counters: (\S+) (.*)", self.logged())[before:]
+            found = {name: {key: int(value) for key, value in re.findall(r"(\S+)=(\d+)", rest)} for name, rest in lines}
+            if "gateway" in found or ("receiver" in found and "gateway/enabled=0" in self.settings):
+                return found
+            time.sleep(0.02)
+        raise AssertionError("no counters in the log")
+
+    def stop(self, how=signal.SIGTERM):
+        """Ends the server; returns its exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(how)
+        status = self.process.wait(PATIENCE)
+        self.process.stdout.close()
+        self.log.close()
+        return status
+
+    def remove(self):
+        if self.process.poll() is None:
+            self.stop(signal.SIGKILL)
+        if self.own:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Client:
+    """A WebSocket client; answers and messages come in order from receive."""
+
+    @classmethod
+    async def open(cls, server, uid=None, device=None):
+        self = cls()
+        self.socket = await asyncio.wait_for(websockets.connect(server.url, max_size=None), PATIENCE)
+        if uid:
+            answer = await self.ask({"uid": uid, **({"device": device} if device else {})})
+            check(answer["code"] == "ok", f"bind: {answer}")
+        return self
+
+    async def send(self, message):
+        await self.socket.send(message if isinstance(message, (str, bytes)) else json.dumps(message, ensure_ascii=False))
+
+    async def receive(self):
+        data = await asyncio.wait_for(self.socket.recv(), PATIENCE)
+        if isinstance(data, str):
+            return json.loads(data)
+        size = int.from_bytes(data[:4], "big")
+        return {**json.loads(data[4:4 + size]), "attachment": data[4 + size:]}
+
+    async def ask(self, message):
+        await self.send(message)
+        return await self.receive()
+
+    async def close(self):
+        await self.socket.close()
+
+
+def chat(sender, to, chat_id, **more):
+    return {"action": "chat", "content": {"fromAccountID": sender, "toAccountID": to, "chatID": chat_id, **more}}
+
+
+def run(*tests):
+    """Runs the tests, each with a server of its own that it starts; exits with a closing line."""
+    failed = 0
+    for test in tests:
+        print(f" * {test.__name__}", flush=True)
+        try:
+            result = test()
+            if asyncio.iscoroutine(result):
+                asyncio.run(asyncio.wait_for(result, 240))
+        except Exception:    # noqa: the report is all we want
+            failed += 1
+            traceback.print_exc()
+    print(f"{len(tests) - failed} passed, {failed} failed")
+    sys.exit(1 if failed else 0)

@@ -1,0 +1,169 @@
+// web.js - two tabs chat in a real Chromium: node selftest/e2e/web.js build/rookery [FOLDER]
+//
+// Screenshots go to FOLDER when one is named.
+
+const {spawn} = require("node:child_process");
+const fs = require("node:fs");
+const os = require("node:os");
+const path = require("node:path");
+const {chromium} = require(path.resolve("build/node/node_modules/playwright-core"));
+
+const [binary, shots] = process.argv.slice(2);
+const folder = fs.mkdtempSync(path.join(os.tmpdir(), "rookery-web-"));
+let server, browser, checks = 0;
+
+function startServer(listen) {
+  return new Promise((resolve, reject) => {
+    server = spawn(binary, ["run", "-s", `gateway/listen=${listen}`, "-s", "receiver/upstream=none",
+                            "-s", "sender/downstream=none", "-s", `store/path=${folder}/chat.db`],
+                   {stdio: ["ignore", "pipe", "inherit"]});
+    server.stdout.on("data", data => {
+      const url = /^ready (\S+)/.exec(data)?.[1];
+      if (url)
+        resolve(url);
+    });
+    server.on("exit", code => reject(new Error(`the server ended with ${code}`)));
+  });
+}
+
+function stopServer() {
+  return new Promise(resolve => {
+    server.removeAllListeners("exit");
+    server.on("exit", resolve);
+    server.kill("SIGTERM");
+  });
+}
+
+function check(good, what) {
+  checks++;
+  if (!good)
+    throw new Error(what);
+}
+
+async function signIn(context, url, name) {
+  const page = await context.newPage();
+  page.on("pageerror", error => { throw error; });
+  await page.goto(url);
+  await page.fill("#name", name);
+  await page.click("#sign-in-form button");
+  await page.waitForSelector("#chat:not([hidden])");
+  return page;
+}
+
+async function openTalk(page, name) {
+  await page.fill("#new-name", name);
+  await page.click("#new-talk button");
+  await page.waitForFunction(title => document.getElementById("title").textContent === title, name);
+}
+
+async function say(page, text) {
+  await page.fill("#text", text);
+  await page.press("#text", "Enter");
+}
+
+const waitFor = (page, text) => page.waitForSelector(`#messages li:has-text("${text}")`);
+const waitState = (page, text, state) => page.waitForSelector(`#messages li[data-state=${state}]:has-text("${text}")`);
+const shot = (page, name) => shots && page.screenshot({path: path.join(shots, name + ".png")});
+
+async function talkOfTwo(alice, bob) {
+  await openTalk(alice, "bob");
+  await say(alice, "Hello Bob");
+  await bob.click("#talks button:has-text('alice')");
+  await waitFor(bob, "Hello Bob");
+  await waitState(alice, "Hello Bob", "delivered");
+  await say(bob, "Hello Alice, 你好 <b>not bold</b>");
+  await waitFor(alice, "你好 <b>not bold</b>");
+  await waitState(bob, "Hello Alice", "delivered");
+  await shot(alice, "talk");
+}
+
+async function groupTalk(alice, bob) {
+  await openTalk(alice, "#rooks");
+  await openTalk(bob, "#rooks");
+  await say(alice, "To all rooks");
+  await waitFor(bob, "To all rooks");
+  await bob.waitForSelector("#members:has-text('alice')");
+  await shot(bob, "group");
+}
+
+// Bob is away while Alice writes; he gets everything when he is back, once and in order
+async function whileAway(alice, bob, url) {
+  await bob.goto("about:blank");
+  await alice.click("#talks button:has-text('bob')");
+  for (let nbr = 1; nbr <= 120; nbr++)
+    await say(alice, `missed ${nbr}.`);
+  await waitState(alice, "missed 120.", "stored");
+  await bob.goto(url);
+  await bob.click("#talks button:has-text('alice')");
+  await waitFor(bob, "missed 120.");
+  const texts = await bob.$$eval("#messages li", nodes => nodes.map(node => /missed (\d+)\./.exec(node.textContent)?.[1])
+    .filter(Boolean).map(Number));
+  check(texts.length === 120 && texts.every((nbr, index) => nbr === index + 1), `missed: ${texts}`);
+  await waitState(alice, "missed 120.", "delivered");
+}
+
+// Scrolling up loads what came before
+async function scrollUp(alice, url) {
+  await alice.reload();
+  await alice.click("#talks button:has-text('bob')");
+  await waitFor(alice, "missed 120.");
+  check(await alice.$("#messages li:has-text('Hello Bob')") === null, "all history at once");
+  for (let nbr = 0; nbr < 20 && !await alice.$("#messages li:has-text('Hello Bob')"); nbr++) {
+    await alice.evaluate(() => { document.getElementById("messages").scrollTop = 0; });
+    await alice.waitForTimeout(100);
+  }
+  await waitFor(alice, "Hello Bob");
+}
+
+// The server goes away and comes back: the page says so, waits, and sends what it kept
+async function serverRestart(alice, bob, url) {
+  const address = new URL(url).host;
+  await stopServer();
+  await alice.waitForSelector("#banner:not([hidden])");
+  await say(alice, "written without a server");
+  await waitState(alice, "written without a server", "sent");
+  await shot(alice, "offline");
+  await startServer(address);
+  await waitState(alice, "written without a server", "delivered");
+  await waitFor(bob, "written without a server");
+}
+
+async function picture(alice, bob) {
+  const png = Buffer.from("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==",
+                          "base64");
+  await alice.setInputFiles("#file", {name: "dot.png", mimeType: "image/png", buffer: png});
+  await bob.waitForSelector("#messages img[alt='dot.png']");
+}
+
+async function main() {
+  const url = await startServer("127.0.0.1:0");
+  browser = await chromium.launch({executablePath: "/usr/bin/chromium", args: ["--no-sandbox", "--disable-gpu",
+    "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]});
+  const context = await browser.newContext({viewport: {width: 1000, height: 640}});
+  context.setDefaultTimeout(20000);
+  const alice = await signIn(context, url, "alice"), bob = await signIn(context, url, "bob");
+  await talkOfTwo(alice, bob);
+  await groupTalk(alice, bob);
+  await whileAway(alice, bob, url);
+  await picture(alice, bob);
+  await scrollUp(alice, url);
+  await serverRestart(alice, bob, url);
+  const phone = await browser.newContext({viewport: {width: 390, height: 700}, colorScheme: "dark"});
+  const carol = await signIn(phone, url, "carol");
+  await shot(carol, "phone-list");
+  await openTalk(carol, "#rooks");
+  await say(carol, "Hello from a phone");
+  await waitState(carol, "Hello from a phone", "stored");
+  await shot(carol, "phone");
+}
+
+main().then(() => 0, error => {
+  console.error(error);
+  return 1;
+}).then(async code => {
+  await browser?.close();
+  await stopServer();
+  fs.rmSync(folder, {recursive: true, force: true});
+  console.log(`${code ? 0 : 1} passed, ${code} failed`);
+  process.exit(code);
+});
