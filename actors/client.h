@@ -17,6 +17,7 @@ typedef struct rk_client {
     rk_queue_t queue;       //  Messages to the client
     bool dirty;             //  It is in the gateway's list of those to flush
     bool stalled;           //  We don't read from it until there is room upstream
+    bool held;              //  We don't read from it until it has read more
     uint16_t close_code;    //  RFC 6455, 7.4; not 0: close it when the queue is out
     const char *close_why;
     struct rk_client *next_dirty;

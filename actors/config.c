@@ -31,7 +31,7 @@ const rk_config_key_t rk_config_keys[] = {
 
     {"app/enabled", 'b', "1", 0, 1, "run an app server in this process"},
     {"receiver/upstream", 'e', "tcp://127.0.0.1:7001", 0, 0, "gateways of other processes push frames here"},
-    {"receiver/queue", 'i', "10000", 16, 10000000, "frames waiting in the receiver"},
+    {"receiver/queue", 'i', "2000", 16, 10000000, "frames waiting in the receiver"},
     {"receiver/message", 'i', "67108864", 1024, 1073741824, "bytes of one part from a gateway; a longer one ends its connection"},
     {"dispatcher/queue", 'i', "1000", 16, 10000000, "frames waiting in the dispatcher"},
     {"worker/count", 'i', "0", 0, 256, "Lua workers; 0 is one a core"},

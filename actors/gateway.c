@@ -33,11 +33,12 @@
 #define TICK 1000          //  msec between pings of app servers
 #define MISSED_MOST 5      //  Pings without an answer until we say hello again
 #define GOODBYE 1000       //  msec for clients to take their last message
+#define HOLD_SHARE 8       //  A client isn't read while this share of its queue is full
 #define SLOW_CLOSE 10      //  seconds for a slow client to take its close
 
 enum {
     CONNECTED, CLOSED, CLIENTS, UP, DOWN, WRITTEN, BYTES_IN, BYTES_OUT, SLOW, TOO_LARGE, BAD_FRAME,
-    REFUSED, NOBODY, MALFORMED, STALLS, COUNTERS
+    REFUSED, NOBODY, MALFORMED, STALLS, HELD, COUNTERS
 };
 
 //  An app server we work for.
@@ -86,6 +87,15 @@ typedef struct {
 //  --------------------------------------------------------------------------
 //  Up: to the app servers
 
+//  We read a client unless its messages have no room upstream, or too much waits for itself.
+
+static void
+s_set_flow (s_self_t *self, rk_client_t *client)
+{
+    lws_rx_flow_control (client->wsi, !client->stalled && !client->held && !self->life.paused);
+}
+
+
 static void
 s_up (s_self_t *self, s_app_t *app, rk_client_t *client)
 {
@@ -100,7 +110,7 @@ s_up (s_self_t *self, s_app_t *app, rk_client_t *client)
     client->stalled = true;
     client->next_stalled = self->stalled;
     self->stalled = client;
-    lws_rx_flow_control (client->wsi, 0);
+    s_set_flow (self, client);
 }
 
 
@@ -120,11 +130,11 @@ s_up_backlog (s_self_t *self)
         }
         left += app->backlog.count;
     }
-    while (!left && self->stalled && !self->life.paused) {
+    while (!left && self->stalled) {
         rk_client_t *client = self->stalled;
         self->stalled = client->next_stalled;
         client->stalled = false;
-        lws_rx_flow_control (client->wsi, 1);
+        s_set_flow (self, client);
     }
 }
 
@@ -188,6 +198,12 @@ s_push (s_self_t *self, rk_client_t *client, rk_frames_t *frames, size_t first)
         lws_set_timeout (client->wsi, PENDING_TIMEOUT_CLOSE_SEND, SLOW_CLOSE);
         s_close_client (self, client, 1013, "too slow: messages waited for too long");
     }
+    if (!client->held && client->queue.bytes > self->limit_queue / HOLD_SHARE) {
+        //  It asks faster than it reads: its own TCP connection holds it back
+        self->counters[HELD].value++;
+        client->held = true;
+        s_set_flow (self, client);
+    }
     s_make_dirty (self, client);
 }
 
@@ -233,6 +249,10 @@ s_flush_dirty (s_self_t *self)
         else
             self->counters[WRITTEN].value += (uint64_t) count;
         self->counters[BYTES_OUT].value += bytes - client->queue.bytes;
+        if (client->held && client->queue.bytes < self->limit_queue / HOLD_SHARE / 2) {
+            client->held = false;
+            s_set_flow (self, client);
+        }
     }
 }
 
@@ -557,7 +577,7 @@ s_pause (s_self_t *self)
     }
     rk_client_t *client = (rk_client_t *) zhashx_first (self->clients);
     for (; client; client = (rk_client_t *) zhashx_next (self->clients))
-        lws_rx_flow_control (client->wsi, 0);
+        s_set_flow (self, client);
 }
 
 
@@ -769,7 +789,7 @@ s_self_new (zsock_t *pipe, gateway_args_t *args)
     assert (rc == 0);
     static const char *names[] = {"connected", "closed", "clients", "up", "down", "written", "bytes_in",
                                   "bytes_out", "slow", "too_large", "bad_frame", "refused", "nobody",
-                                  "malformed", "stalls"};
+                                  "malformed", "stalls", "held"};
     for (size_t nbr = 0; nbr < COUNTERS; nbr++)
         self->counters[nbr].name = names[nbr];
     self->life = (rk_life_t) {.pipe = pipe, .name = "gateway", .counters = self->counters};
