@@ -158,12 +158,20 @@ s_self_destroy (s_self_t **self_p)
 }
 
 
+static void
+s_self_free (void **self_p)
+{
+    s_self_destroy ((s_self_t **) self_p);
+}
+
+
 void
 dispatcher_actor (zsock_t *pipe, void *args_p)
 {
     dispatcher_args_t *args = (dispatcher_args_t *) args_p;
-    s_self_t *self = args->kept ? (s_self_t *) args->kept : s_self_new (args);
-    args->kept = NULL;
+    s_self_t *self = (s_self_t *) rk_estate_take (&args->kept);
+    if (!self)
+        self = s_self_new (args);
     self->life = (rk_life_t) {.pipe = pipe, .name = "dispatcher", .counters = self->counters};
     rk_life_begin (&self->life, NULL);
 
@@ -184,7 +192,7 @@ dispatcher_actor (zsock_t *pipe, void *args_p)
             rk_life_drained (&self->life);
     }
     if (rk_life_end (&self->life))
-        args->kept = self;    //  Credit and the message in hand are for its next life
+        args->kept = (rk_estate_t) {self, s_self_free};    //  Credit and the message in hand are for its next life
     else
         s_self_destroy (&self);
 }
@@ -247,7 +255,7 @@ dispatcher_test (bool verbose)
                         rk_sock_new (ZMQ_PULL, "@inproc://dispatcher-test-1", 10)};
     dispatcher_args_t args = {rk_sock_new (ZMQ_PULL, "@inproc://dispatcher-test", 1000),
                               rk_sock_new (ZMQ_PULL, "@inproc://dispatcher-test-credits", 100),
-                              to_workers, 2, 5, NULL};
+                              to_workers, 2, 5, {NULL, NULL}};
     zsock_t *in = rk_sock_new (ZMQ_PUSH, ">inproc://dispatcher-test", 1000);
     zsock_t *credits = rk_sock_new (ZMQ_PUSH, ">inproc://dispatcher-test-credits", 100);
     zactor_t *actor = rk_actor_start (dispatcher_actor, &args, NULL);
@@ -264,13 +272,13 @@ dispatcher_test (bool verbose)
         s_test_read (outs, credits, owner, last);
     zstr_sendx (actor, "FAIL", "the test says so", NULL);
     char *word = NULL, *reason = NULL;
-    zstr_recvx (actor, &word, &reason, NULL);
+    rk_str_recv (actor, &word, &reason);
     rk_check (word && streq (word, "DOWN") && streq (reason, "the test says so"));
     zstr_free (&word);
     zstr_free (&reason);
     rk_actor_stop (&actor);
     actor = rk_actor_start (dispatcher_actor, &args, NULL);
-    rk_check (actor && !args.kept);
+    rk_check (actor && !args.kept.self);
     for (int count = 0; count < 200; count++)
         s_test_read (outs, credits, owner, last);
     rk_check (rk_actor_count (actor, "waits_for_credit") > 0);

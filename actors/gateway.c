@@ -821,6 +821,8 @@ s_self_destroy (s_self_t **self_p)
     if (self->lws)
         lws_context_destroy (self->lws);
     uv_run (&self->loop, UV_RUN_DEFAULT);    //  Until all handles are closed, also its own
+    if (self->lws)
+        lws_context_destroy (self->lws);    //  Only this second call frees the context
     if (uv_loop_close (&self->loop) != 0)
         rk_log ('W', "gateway: libwebsockets left something in the loop");
     if (self->listener != -1)
@@ -1078,7 +1080,7 @@ gateway_test (bool verbose)
 
     //  It says hello, and again when it is refused
     for (int nbr = 0; nbr < 2; nbr++) {
-        zmsg_t *msg = zmsg_recv (bench->down);
+        zmsg_t *msg = rk_msg_recv (bench->down);
         rk_check (msg && zmsg_size (msg) == 3 && zframe_streq (zmsg_last (msg), "1"));
         zmsg_destroy (&msg);
         s_test_down (bench, nbr ? "welcome 1" : "refused not yet");

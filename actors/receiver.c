@@ -232,11 +232,11 @@ receiver_test (bool verbose)
     //  Good ones, the older bind among them
     s_test_send (in, "upstream g.1 bind {\"uid\":\"1\"}");
     s_test_send (in, "status connected g.2 u g,h");
-    zmsg_t *msg = zmsg_recv (out);
+    zmsg_t *msg = rk_msg_recv (out);
     rk_check (msg && zmsg_size (msg) == 3);
     rk_check (zframe_streq (zmsg_last (msg), "{\"uid\":\"1\"}"));
     zmsg_destroy (&msg);
-    msg = zmsg_recv (out);
+    msg = rk_msg_recv (out);
     rk_check (msg && zmsg_size (msg) == 5);
     zmsg_destroy (&msg);
     rk_check (rk_actor_count (actor, "unknown_name") == 3);
@@ -250,11 +250,12 @@ receiver_test (bool verbose)
         s_test_send (in, "upstream g.1 {}");
     zstr_send (actor, "DRAIN");
     for (int nbr = 0; nbr < 50; nbr++) {
-        msg = zmsg_recv (out);
+        msg = rk_msg_recv (out);
         rk_check (msg);
         zmsg_destroy (&msg);
     }
-    char *word = zstr_recv (actor);
+    char *word;
+    rk_str_recv (actor, &word, NULL);
     rk_check (word && streq (word, "DRAINED"));
     zstr_free (&word);
 

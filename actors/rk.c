@@ -198,7 +198,16 @@ void
 rk_frames_clear (rk_frames_t *self)
 {
     while (self->count)
-        zmq_msg_close (&self->part[--self->count]);
+        rk_part_close (&self->part[--self->count]);
+}
+
+
+void
+rk_part_close (zmq_msg_t *part)
+{
+    HANDOVER_SENT ();
+    HANDOVER_RECEIVED ();
+    zmq_msg_close (part);
 }
 
 
@@ -246,7 +255,7 @@ rk_frames_remove (rk_frames_t *self, size_t index)
     assert (index < self->count);
     for (size_t nbr = index; nbr + 1 < self->count; nbr++)
         zmq_msg_move (&self->part[nbr], &self->part[nbr + 1]);
-    zmq_msg_close (&self->part[--self->count]);
+    rk_part_close (&self->part[--self->count]);
 }
 
 
@@ -300,7 +309,7 @@ rk_parcel_destroy (rk_parcel_t **self_p)
     if (!self)
         return;
     for (size_t nbr = 0; nbr < self->count; nbr++)
-        zmq_msg_close (&self->part[nbr]);
+        rk_part_close (&self->part[nbr]);
     free (self);
     *self_p = NULL;
 }
@@ -383,6 +392,26 @@ rk_sock_new (int type, const char *endpoints, int hwm)
 }
 
 
+zmsg_t *
+rk_msg_recv (void *from)
+{
+    zmsg_t *msg = zmsg_recv (from);
+    HANDOVER_RECEIVED ();
+    return msg;
+}
+
+
+void
+rk_str_recv (void *from, char **first, char **second)
+{
+    zmsg_t *msg = rk_msg_recv (from);
+    *first = msg ? zmsg_popstr (msg) : NULL;
+    if (second)
+        *second = msg ? zmsg_popstr (msg) : NULL;
+    zmsg_destroy (&msg);
+}
+
+
 bool
 rk_sock_ready (zsock_t *self, int events)
 {
@@ -399,11 +428,12 @@ rk_sock_ready (zsock_t *self, int events)
 static void
 s_life_say (rk_life_t *self, const char *word, const char *reason)
 {
-    HANDOVER_SENT ();
+    zmsg_t *msg = zmsg_new ();
+    zmsg_addstr (msg, word);
     if (reason)
-        zstr_sendx (self->pipe, word, reason, NULL);
-    else
-        zstr_send (self->pipe, word);
+        zmsg_addstr (msg, reason);
+    HANDOVER_SENT ();
+    zmsg_send (&msg, self->pipe);
 }
 
 
@@ -476,7 +506,7 @@ static const struct {
 void
 rk_life_handle (rk_life_t *self)
 {
-    zmsg_t *msg = zmsg_recv (self->pipe);
+    zmsg_t *msg = rk_msg_recv (self->pipe);
     char *name = msg ? zmsg_popstr (msg) : NULL;
     if (!msg)
         self->terminated = true;    //  The context is going away
@@ -548,6 +578,23 @@ rk_life_complain (rk_life_t *self, const char *format, ...)
 }
 
 
+void *
+rk_estate_take (rk_estate_t *self)
+{
+    void *taken = self->self;
+    self->self = NULL;
+    return taken;
+}
+
+
+void
+rk_estate_clear (rk_estate_t *self)
+{
+    if (self->self)
+        self->free_fn (&self->self);
+}
+
+
 //  --------------------------------------------------------------------------
 //  The life of an actor: its starter's side
 
@@ -558,9 +605,8 @@ rk_actor_start (zactor_fn *fn, void *args, char **reason)
     zactor_t *actor = zactor_new (fn, args);
     assert (actor);
     zsock_set_rcvtimeo (zactor_sock (actor), START_TIMEOUT);
-    char *state = NULL, *why = NULL;
-    zstr_recvx (actor, &state, &why, NULL);
-    HANDOVER_RECEIVED ();
+    char *state, *why;
+    rk_str_recv (actor, &state, &why);
     bool ready = state && streq (state, "READY");
     if (!ready && reason)
         *reason = strdup (why ? why : "no word from it within 10 seconds");
@@ -594,7 +640,7 @@ int64_t
 rk_actor_count (zactor_t *actor, const char *name)
 {
     zstr_send (actor, "STATS");
-    zmsg_t *msg = zmsg_recv (actor);
+    zmsg_t *msg = rk_msg_recv (actor);
     int64_t value = -1;
     char *key = msg ? zmsg_popstr (msg) : NULL;    //  "STATS"
     while (key) {

@@ -77,6 +77,10 @@ void rk_frames_clear (rk_frames_t *self);
 //  Move all parts to another object, which must be empty.
 void rk_frames_move (rk_frames_t *self, rk_frames_t *from);
 
+//  Drop one part. All of ours go this way, not by zmq_msg_close: parts may share their bytes
+//  with another thread's, and the thread sanitizer must be told of that.
+void rk_part_close (zmq_msg_t *part);
+
 //  Append a part with a copy of the bytes. The object must have room.
 void rk_frames_add (rk_frames_t *self, const void *data, size_t size);
 void rk_frames_addstr (rk_frames_t *self, const char *string);
@@ -131,6 +135,13 @@ void rk_queue_clear (rk_queue_t *self);
 //  can't be used.
 zsock_t *rk_sock_new (int type, const char *endpoints, int hwm);
 
+//  Receive a message as zmsg_recv does; all of ours that aren't rk_frames_t come this way.
+zmsg_t *rk_msg_recv (void *from);
+
+//  Receive a message of at most two strings, waiting for it; each is NULL when it isn't there.
+//  The caller frees both. second may be NULL.
+void rk_str_recv (void *from, char **first, char **second);
+
 //  True when a message can be read (ZMQ_POLLIN) or sent (ZMQ_POLLOUT) right now.
 bool rk_sock_ready (zsock_t *self, int events);
 
@@ -157,6 +168,17 @@ typedef struct {
     uint32_t quiet;    //  Complaints in this second
     int64_t second;
 } rk_life_t;
+
+//  What an actor that went DOWN leaves to its next life; it lies in the actor's args. When there
+//  is no next life, rk_estate_clear frees it.
+typedef struct {
+    void *self;
+    void (*free_fn) (void **self_p);
+} rk_estate_t;
+
+//  Takes it out, NULL when there is none.
+void *rk_estate_take (rk_estate_t *self);
+void rk_estate_clear (rk_estate_t *self);
 
 //  Says READY, or FAILED reason when reason isn't NULL. Call it once, first.
 void rk_life_begin (rk_life_t *self, const char *reason);

@@ -173,7 +173,7 @@ s_flush_all (s_self_t *self)
 static void
 s_replace (s_self_t *self, size_t index, rk_slice_t bytes)
 {
-    zmq_msg_close (&self->frames.part[index]);
+    rk_part_close (&self->frames.part[index]);
     int rc = zmq_msg_init_size (&self->frames.part[index], bytes.size);
     assert (rc == 0);
     memcpy (zmq_msg_data (&self->frames.part[index]), bytes.data, bytes.size);
@@ -227,7 +227,7 @@ s_downstream_talk (s_self_t *self)
         s_replace (self, 1, rk_slice ("cid"));
         rk_routes_connections (self->routes, false, uid, s_visit_other, &others);
     }
-    zmq_msg_close (&from);
+    rk_part_close (&from);
     return reached;
 }
 
@@ -586,12 +586,20 @@ s_self_destroy (s_self_t **self_p)
 }
 
 
+static void
+s_self_free (void **self_p)
+{
+    s_self_destroy ((s_self_t **) self_p);
+}
+
+
 void
 sender_actor (zsock_t *pipe, void *args_p)
 {
     sender_args_t *args = (sender_args_t *) args_p;
-    s_self_t *self = args->kept ? (s_self_t *) args->kept : s_self_new (args);
-    args->kept = NULL;
+    s_self_t *self = (s_self_t *) rk_estate_take (&args->kept);
+    if (!self)
+        self = s_self_new (args);
     self->life = (rk_life_t) {.pipe = pipe, .name = "sender", .counters = self->counters};
     rk_life_begin (&self->life, NULL);
 
@@ -615,7 +623,7 @@ sender_actor (zsock_t *pipe, void *args_p)
             rk_life_drained (&self->life);
     }
     if (rk_life_end (&self->life))
-        args->kept = self;    //  Routes and queues are for its next life
+        args->kept = (rk_estate_t) {self, s_self_free};    //  Routes and queues are for its next life
     else
         s_self_destroy (&self);
 }
@@ -644,7 +652,7 @@ s_test_expect (zsock_t *from, const char *words)
 {
     char got[500] = "ping";
     while (streq (got, "ping")) {
-        zmsg_t *msg = zmsg_recv (from);
+        zmsg_t *msg = rk_msg_recv (from);
         rk_check (msg);
         got[0] = 0;
         for (zframe_t *frame = zmsg_first (msg); frame; frame = zmsg_next (msg)) {
@@ -676,7 +684,7 @@ sender_test (bool verbose)
 {
     (void) verbose;
     sender_args_t args = {rk_sock_new (ZMQ_PULL, "@inproc://sender-test", 1000),
-                          rk_sock_new (ZMQ_ROUTER, "@inproc://sender-test-down", 1000), 10, 1000, 50, NULL};
+                          rk_sock_new (ZMQ_ROUTER, "@inproc://sender-test-down", 1000), 10, 1000, 50, {NULL, NULL}};
     zsock_t *in = rk_sock_new (ZMQ_PUSH, ">inproc://sender-test", 1000);
     zactor_t *actor = rk_actor_start (sender_actor, &args, NULL);
     rk_check (actor);
@@ -732,7 +740,8 @@ sender_test (bool verbose)
     //  After a failure it knows its routes still
     zstr_sendx (actor, "FAIL", "the test says so", NULL);
     s_test_say (in, "downstream uid bob kept");
-    char *word = zstr_recv (actor);
+    char *word;
+    rk_str_recv (actor, &word, NULL);
     rk_check (word && streq (word, "DOWN"));
     zstr_free (&word);
     rk_actor_stop (&actor);

@@ -226,7 +226,7 @@ s_checkpointer (zsock_t *pipe, void *path)
     pthread_setname_np (pthread_self (), "checkpointer");
     zsock_signal (pipe, 0);
     char *word;
-    while ((word = zstr_recv (pipe)) && strneq (word, "$TERM")) {
+    for (rk_str_recv (pipe, &word, NULL); word && strneq (word, "$TERM"); rk_str_recv (pipe, &word, NULL)) {
         sqlite3_wal_checkpoint_v2 (db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
         zstr_send (pipe, "DONE");
         zstr_free (&word);
@@ -252,7 +252,9 @@ s_on_log (void *arg, sqlite3 *db, const char *name, int pages)
 static void
 s_checkpoint_done (s_self_t *self)
 {
-    free (zstr_recv (self->checkpointer));
+    char *word;
+    rk_str_recv (self->checkpointer, &word, NULL);
+    zstr_free (&word);
     self->checkpointing = false;
     sqlite3_wal_checkpoint_v2 (self->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
 }
@@ -528,12 +530,20 @@ s_self_destroy (s_self_t **self_p)
 }
 
 
+static void
+s_self_free (void **self_p)
+{
+    s_self_destroy ((s_self_t **) self_p);
+}
+
+
 void
 sqlite_actor (zsock_t *pipe, void *args_p)
 {
     sqlite_args_t *args = (sqlite_args_t *) args_p;
-    s_self_t *self = args->kept ? (s_self_t *) args->kept : s_self_new (args);
-    args->kept = NULL;
+    s_self_t *self = (s_self_t *) rk_estate_take (&args->kept);
+    if (!self)
+        self = s_self_new (args);
     self->life = (rk_life_t) {.pipe = pipe, .name = "sqlite", .counters = self->counters};
     char *error = s_open (self);
     rk_life_begin (&self->life, error);
@@ -562,7 +572,7 @@ sqlite_actor (zsock_t *pipe, void *args_p)
     }
     s_close (self);
     if (rk_life_end (&self->life) || self->count)
-        args->kept = self;    //  Calls that aren't answered are for its next life
+        args->kept = (rk_estate_t) {self, s_self_free};    //  Calls that aren't answered are for its next life
     else
         s_self_destroy (&self);
 }
@@ -643,7 +653,7 @@ sqlite_test (bool verbose)
     zsock_t *to_workers[1] = {rk_sock_new (ZMQ_PUSH, "@inproc://sqlite-test-replies", 1000)};
     zsock_t *replies = rk_sock_new (ZMQ_PULL, ">inproc://sqlite-test-replies", 1000);
     sqlite_args_t args = {rk_sock_new (ZMQ_PULL, "@inproc://sqlite-test", 1000), to_workers, 1, path,
-                          schema, 100, NULL};
+                          schema, 100, {NULL, NULL}};
     zsock_t *in = rk_sock_new (ZMQ_PUSH, ">inproc://sqlite-test", 1000);
     zactor_t *actor = rk_actor_start (sqlite_actor, &args, NULL);
     rk_check (actor);
@@ -688,7 +698,8 @@ sqlite_test (bool verbose)
 
     //  Calls that came while it was down are answered in its next life, in order
     zstr_sendx (actor, "FAIL", "the test says so", NULL);
-    char *word = zstr_recv (actor);
+    char *word;
+    rk_str_recv (actor, &word, NULL);
     rk_check (word && streq (word, "DOWN"));
     zstr_free (&word);
     rk_actor_stop (&actor);

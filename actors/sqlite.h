@@ -13,7 +13,7 @@ typedef struct {
     const char *path;     //  The database's file; its folder is made when missing
     const char *schema;   //  File of SQL that makes the tables
     size_t batch;         //  Calls that share one commit at the most
-    void *kept;           //  What the actor left behind when it went DOWN
+    rk_estate_t kept;    //  What the actor left behind when it went DOWN
 } sqlite_args_t;
 
 void sqlite_actor (zsock_t *pipe, void *args);

@@ -611,6 +611,13 @@ s_self_destroy (s_self_t **self_p)
 }
 
 
+static void
+s_self_free (void **self_p)
+{
+    s_self_destroy ((s_self_t **) self_p);
+}
+
+
 static bool
 s_idle (s_self_t *self)
 {
@@ -660,15 +667,16 @@ void
 worker_actor (zsock_t *pipe, void *args_p)
 {
     worker_args_t *args = (worker_args_t *) args_p;
-    s_self_t *self = args->kept ? (s_self_t *) args->kept : s_self_new (args);
-    args->kept = NULL;
+    s_self_t *self = (s_self_t *) rk_estate_take (&args->kept);
+    if (!self)
+        self = s_self_new (args);
     self->life = (rk_life_t) {.pipe = pipe, .name = self->name, .counters = self->counters};
     rk_life_begin (&self->life, NULL);
     while (!self->life.terminated)
         s_round (self);
     if (self->life.down) {
         s_drop_lua (self, true);
-        args->kept = self;
+        args->kept = (rk_estate_t) {self, s_self_free};
         rk_life_end (&self->life);
     }
     else
@@ -703,7 +711,7 @@ s_test_say (s_bench_t *bench, const char *cid, const char *text)
 static void
 s_test_expect (s_bench_t *bench, const char *cid, const char *words)
 {
-    zmsg_t *msg = zmsg_recv (bench->sent);
+    zmsg_t *msg = rk_msg_recv (bench->sent);
     rk_check (msg);
     zframe_t *whose = zmsg_first (msg) ? zmsg_next (msg) : NULL;
     whose = whose ? zmsg_next (msg) : NULL;
@@ -721,7 +729,7 @@ s_test_expect (s_bench_t *bench, const char *cid, const char *words)
 static void
 s_test_store (s_bench_t *bench, bool answer)
 {
-    zmsg_t *call = zmsg_recv (bench->calls);
+    zmsg_t *call = rk_msg_recv (bench->calls);
     rk_check (call && zmsg_size (call) == 3);
     zframe_t *name = zmsg_pop (call), *token = zmsg_pop (call);
     rk_pack_t pack = {0};
@@ -770,7 +778,7 @@ s_bench_open (s_bench_t *bench, rk_config_t *config, int run)
                  s_test_socket (ZMQ_PULL, "@inproc://worker-test-replies-%d", run),
                  s_test_socket (ZMQ_PUSH, "@inproc://worker-test-credits-%d", run),
                  s_test_socket (ZMQ_PUSH, "@inproc://worker-test-sender-%d", run),
-                 s_test_socket (ZMQ_PUSH, "@inproc://worker-test-store-%d", run), config, NULL},
+                 s_test_socket (ZMQ_PUSH, "@inproc://worker-test-store-%d", run), config, {NULL, NULL}},
         .in = s_test_socket (ZMQ_PUSH, ">inproc://worker-test-%d", run),
         .answers = s_test_socket (ZMQ_PUSH, ">inproc://worker-test-replies-%d", run),
         .credits = s_test_socket (ZMQ_PULL, ">inproc://worker-test-credits-%d", run),
@@ -788,6 +796,7 @@ static void
 s_bench_close (s_bench_t *bench)
 {
     rk_actor_stop (&bench->actor);
+    rk_estate_clear (&bench->args.kept);
     zsock_t *sockets[] = {bench->args.inbox, bench->args.replies, bench->args.credits, bench->args.sender,
                           bench->args.store, bench->in, bench->calls, bench->sent, bench->credits,
                           bench->answers};
@@ -872,7 +881,7 @@ worker_test (bool verbose)
     //  Credit comes back for every message
     uint32_t credit = 0;
     while (credit < 31) {
-        zmsg_t *msg = zmsg_recv (bench.credits);
+        zmsg_t *msg = rk_msg_recv (bench.credits);
         rk_check (msg);
         uint32_t note[2];
         memcpy (note, zframe_data (zmsg_last (msg)), sizeof (note));
@@ -885,11 +894,12 @@ worker_test (bool verbose)
     s_test_say (&bench, "g.1", "{\"action\":\"echo\",\"bind\":\"alice\"}");
     s_test_expect (&bench, "g.1", "\"code\":\"ok\"");
     s_test_say (&bench, "g.1", "{\"action\":\"ask\",\"value\":7}");
-    zmsg_t *call = zmsg_recv (bench.calls);
+    zmsg_t *call = rk_msg_recv (bench.calls);
     zmsg_destroy (&call);
     s_test_say (&bench, "g.1", "{\"action\":\"echo\",\"value\":8}");
     zstr_sendx (bench.actor, "FAIL", "the test says so", NULL);
-    char *word = zstr_recv (bench.actor);
+    char *word;
+    rk_str_recv (bench.actor, &word, NULL);
     rk_check (word && streq (word, "DOWN"));
     zstr_free (&word);
     rk_actor_stop (&bench.actor);
@@ -907,12 +917,10 @@ worker_test (bool verbose)
     s_bench_open (&bench, config, 2);
     s_test_say (&bench, "g.1", "{}");
     char *reason = NULL;
-    zstr_recvx (bench.actor, &word, &reason, NULL);
+    rk_str_recv (bench.actor, &word, &reason);
     rk_check (word && streq (word, "DOWN") && strstr (reason, "/nonexistent"));
     zstr_free (&word);
     zstr_free (&reason);
-    rk_actor_stop (&bench.actor);
-    bench.actor = rk_actor_start (worker_actor, &bench.args, NULL);    //  To free what it kept
     s_bench_close (&bench);
     rk_config_destroy (&config);
 }

@@ -15,7 +15,7 @@ typedef struct {
     zsock_t *sender;     //  PUSH
     zsock_t *store;      //  PUSH
     rk_config_t *config; //  Borrowed for as long as the actor lives
-    void *kept;          //  What the actor left behind when it went DOWN
+    rk_estate_t kept;    //  What the actor left behind when it went DOWN
 } worker_args_t;
 
 void worker_actor (zsock_t *pipe, void *args);

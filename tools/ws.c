@@ -137,6 +137,8 @@ rk_ws_destroy (rk_ws_t **self_p)
     if (self->lws)
         lws_context_destroy (self->lws);
     uv_run (self->loop, UV_RUN_DEFAULT);    //  Until its handles are closed
+    if (self->lws)
+        lws_context_destroy (self->lws);    //  Only this second call frees the context
     rk_ws_connection_t *connection;
     while ((connection = (rk_ws_connection_t *) zlistx_detach (self->connections, NULL))) {
         free ((char *) connection->client.close_why);
