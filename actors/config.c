@@ -15,7 +15,7 @@ const rk_config_key_t rk_config_keys[] = {
     {"server/drain", 'i', "10000", 0, 600000, "msec that SIGTERM waits for what is in flight"},
     {"server/restarts", 'i', "5", 0, 1000, "restarts of one actor within a minute before giving up"},
     {"server/backoff", 'i', "100", 1, 60000, "msec before the first restart; doubles each time, to 10 s"},
-    {"server/debug", 'b', "0", 0, 1, "debug lines in the log; SIGUSR2 makes an actor fail for a test"},
+    {"server/debug", 'b', "0", 0, 1, "debug lines in the log"},
 
     {"gateway/enabled", 'b', "1", 0, 1, "run a gateway in this process"},
     {"gateway/id", 's', "gw1", 0, 0, "the gateway's name, the first part of each CID; unique in the system"},
@@ -308,6 +308,13 @@ s_check_together (rk_config_t *self)
     else if (!s_is_loopback (listen))
         return zsys_sprintf ("gateway/listen = %s: with auth/mode = open only a loopback "
                              "address is allowed; set auth/mode = token and auth/secret", listen);
+    const char *endpoints[] = {"receiver/upstream", "sender/downstream", NULL};
+    for (size_t nbr = 0; endpoints[nbr] && streq (rk_config_str (self, "auth/mode"), "open"); nbr++) {
+        const char *endpoint = rk_config_str (self, endpoints[nbr]);
+        if (strncmp (endpoint, "tcp://", 6) == 0 && !s_is_loopback (endpoint + 6))
+            return zsys_sprintf ("%s = %s: with auth/mode = open only a loopback address is allowed",
+                                 endpoints[nbr], endpoint);
+    }
     if (!*id || strlen (id) > 32 || strpbrk (id, ". ,"))
         return strdup ("gateway/id: must have 1 to 32 bytes without dot, comma and space");
     if (!rk_config_int (self, "gateway/enabled") && !rk_config_int (self, "app/enabled"))
@@ -437,6 +444,7 @@ config_test (bool verbose)
     s_expect_error ("chat\n    durability = maybe\n", NULL, "must be one of stored|relayed");
     s_expect_error ("gateway\n    listen = nowhere\n", NULL, "must be HOST:PORT");
     s_expect_error ("gateway\n    listen = 0.0.0.0:80\n", NULL, "only a loopback");
+    s_expect_error ("sender\n    downstream = tcp://*:7002\n", NULL, "only a loopback");
     s_expect_error ("", (char *[]) {"nonsense", NULL}, "-s nonsense: must be KEY=VALUE");
     s_expect_error ("", (char *[]) {"a/b=c", NULL}, "-s a/b=c: unknown key");
     s_expect_error ("", (char *[]) {"auth/mode=token", NULL}, "at least 32 bytes");
