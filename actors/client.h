@@ -11,6 +11,7 @@ typedef struct rk_client {
     rk_slice_t key;         //  CID; owned. Empty while the connection is plain HTTP
     struct lws *wsi;        //  Not owned
     size_t app;             //  Which app server works for it
+    bool told;              //  The app server has heard of it
     char *rx;               //  Pieces of a message until it is whole
     size_t rx_size;         //  bytes
     bool rx_skip;           //  It became too large: skip the rest of it

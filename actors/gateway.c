@@ -100,7 +100,7 @@ static void
 s_up (s_self_t *self, s_app_t *app, rk_client_t *client)
 {
     self->counters[UP].value++;
-    if (!app->backlog.count && rk_frames_send (&self->frames, app->args->upstream) == 0)
+    if (app->welcome && !app->backlog.count && rk_frames_send (&self->frames, app->args->upstream) == 0)
         return;
     //  One message of each client at the most: the next we don't read
     rk_queue_push (&app->backlog, rk_parcel_new (&self->frames));
@@ -120,7 +120,7 @@ s_up_backlog (s_self_t *self)
     size_t left = 0;
     for (size_t nbr = 0; nbr < self->args->count; nbr++) {
         s_app_t *app = &self->apps[nbr];
-        while (app->backlog.head) {
+        while (app->backlog.head && app->welcome) {
             rk_parcel_t *parcel = rk_queue_pop (&app->backlog);
             rk_parcel_unpack (&parcel, &self->frames);
             if (rk_frames_send (&self->frames, app->args->upstream) == 0)
@@ -139,10 +139,16 @@ s_up_backlog (s_self_t *self)
 }
 
 
+//  While the app server is away it is told nothing of who comes: when it welcomes us it hears of
+//  all that we hold, and never of those who came and went meanwhile.
+
 static void
 s_up_status (s_self_t *self, rk_client_t *client, const char *what)
 {
     bool connected = streq (what, "connected");
+    if (connected ? !self->apps[client->app].welcome : !client->told)
+        return;
+    client->told = connected;
     rk_slice_t uid = rk_routes_user (self->routes, client->key);
     rk_frames_addstr (&self->frames, "status");
     rk_frames_addstr (&self->frames, what);
@@ -321,22 +327,25 @@ s_say (s_app_t *app, const char *word, const char *more)
 }
 
 
-//  We join: the app server hears of every connection we hold.
+//  We join: the app server hears of every connection we hold, and then what waited for it.
 
 static int
 s_handle_welcome (s_self_t *self, s_app_t *app)
 {
     app->welcome = true;
     app->missed = 0;
+    rk_queue_t waiting = app->backlog;
+    memset (&app->backlog, 0, sizeof (app->backlog));
+    rk_frames_clear (&self->frames);
     rk_client_t *client = (rk_client_t *) zhashx_first (self->clients);
-    for (; client; client = (rk_client_t *) zhashx_next (self->clients))
-        if (&self->apps[client->app] == app) {
-            rk_frames_t in_hand = {0};
-            rk_frames_move (&in_hand, &self->frames);
-            s_up_status (self, client, "connected");
-            rk_frames_clear (&self->frames);
-            rk_frames_move (&self->frames, &in_hand);
-        }
+    for (; client; client = (rk_client_t *) zhashx_next (self->clients)) {
+        if (&self->apps[client->app] != app)
+            continue;
+        s_up_status (self, client, "connected");
+        rk_frames_clear (&self->frames);
+    }
+    for (rk_parcel_t *parcel; (parcel = rk_queue_pop (&waiting));)
+        rk_queue_push (&app->backlog, parcel);
     return 0;
 }
 

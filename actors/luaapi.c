@@ -409,13 +409,13 @@ s_json_array (lua_State *L)
 //  --------------------------------------------------------------------------
 //  The world around
 
-//  worker.config (path)    returns the value as text, or nil
+//  worker.config (path)    returns the value as text, or nil; secrets are nil
 
 static int
 s_config (lua_State *L)
 {
     const char *path = luaL_checkstring (L, 1);
-    bool secret = strncmp (path, "auth/", 5) == 0;
+    bool secret = streq (path, "auth/secret");
     lua_pushstring (L, secret ? NULL : rk_config_peek (rk_lua_host (L)->config, path));
     return 1;
 }

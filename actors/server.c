@@ -169,7 +169,7 @@ s_wire_gateway_app (rk_server_t *self, const char *name, const char *up, const c
     zsock_t *upstream = s_socket (self, ZMQ_PUSH, NULL, s_int (self, "receiver/queue"));
     if (zsock_connect (upstream, "%s", up) == -1 && !self->error)
         self->error = zsys_sprintf ("gateway/app/%s/upstream = %s: %s", name, up, zmq_strerror (errno));
-    self->gateways.apps[self->gateways.count++] = (gateway_app_t) {name, upstream, downstream};
+    self->gateways.apps[self->gateways.count++] = (gateway_app_t) {strdup (name), upstream, downstream};
 }
 
 
@@ -391,6 +391,8 @@ rk_server_destroy (rk_server_t **self_p)
     zlistx_destroy (&self->sockets);
     free (self->dispatcher.workers);
     free (self->worker);
+    for (size_t nbr = 0; nbr < self->gateways.count; nbr++)
+        free ((char *) self->gateways.apps[nbr].name);
     free (self->gateways.apps);
     free (self->actors);
     zstr_free (&self->schema);

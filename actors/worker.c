@@ -392,8 +392,10 @@ s_handle_status (s_self_t *self, rk_frames_t *frames)
         return connection;
     }
     rk_slice_t uid = rk_frames_at (frames, 3);
-    if (uid.size && !connection->identity.uid)
+    if (uid.size && !connection->identity.uid) {
         connection->identity.uid = rk_slice_dup (uid);
+        connection->identity.device = strdup ("");    //  A gateway doesn't know it
+    }
     connection->closed = false;
     return connection;
 }

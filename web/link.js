@@ -44,6 +44,11 @@ export class Link {
     this.socket?.close();
   }
 
+  // The server has forgotten us, or can't do its work now: connect anew.
+  again() {
+    this.socket.close();
+  }
+
   lost(reason) {
     clearTimeout(this.heart);
     this.bound = false;
@@ -95,7 +100,7 @@ export class Link {
       this.pause = FIRST_PAUSE;
       this.emit("bound", answer);
     } else if (answer.code === "store-unavailable") {
-      this.socket.close();    // It may be better next time
+      this.again();
     } else {
       this.close();
       this.emit("refused", answer);

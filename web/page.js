@@ -71,6 +71,8 @@ function onChat(chat, attachment) {
 }
 
 function onChatAnswer(answer) {
+  if (answer.code === "not-bound" || answer.code === "store-unavailable")
+    return link.again();    // It stays in the outbox and is sent after the next bind
   outbox.remove(answer.chatID);
   for (const talk of talks.values()) {
     const message = talk.messages.find(one => one.chatID === answer.chatID && one.from === me);

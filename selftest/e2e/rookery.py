@@ -80,9 +80,12 @@ class Server:
 class Client:
     """A WebSocket client; answers and messages come in order from receive."""
 
+    opened = []
+
     @classmethod
     async def open(cls, server, uid=None, device=None):
         self = cls()
+        cls.opened.append(self)
         self.socket = await asyncio.wait_for(websockets.connect(server.url, max_size=None), PATIENCE)
         if uid:
             answer = await self.ask({"uid": uid, **({"device": device} if device else {})})
@@ -105,6 +108,13 @@ class Client:
 
     async def close(self):
         await self.socket.close()
+
+    @classmethod
+    async def close_all(cls):
+        while cls.opened:
+            client = cls.opened.pop()
+            if hasattr(client, "socket"):
+                await client.close()
 
 
 def chat(sender, to, chat_id, **more):

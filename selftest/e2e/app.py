@@ -1,0 +1,265 @@
+#!/usr/bin/python3
+"""app.py - the chat application as clients see it: devices, redelivery, groups, attachments, tokens, relayed"""
+
+import asyncio
+import json
+import subprocess
+import sys
+import time
+
+from rookery import Client, Server, chat, check, run
+
+SECRET = "auth/secret=0123456789abcdef0123456789abcdef"
+
+
+def with_server(*settings):
+    """A test that gets a server of its own, which must end well."""
+    def wrap(test):
+        async def bounded(server):
+            try:
+                await asyncio.wait_for(test(server), 120)
+            finally:
+                await Client.close_all()
+
+        def wrapped():
+            server = Server(*settings)
+            try:
+                asyncio.run(bounded(server))
+                check(server.stop() == 0, "exit status")
+            finally:
+                server.remove()
+        wrapped.__name__ = test.__name__
+        return wrapped
+    return wrap
+
+
+def group_chat(sender, gid, chat_id):
+    return {"action": "chatGroup", "content": {"fromAccountID": sender, "chatGroupID": gid, "chatID": chat_id}}
+
+
+async def expect_chat(client, chat_id, seq):
+    message = await client.receive()
+    check(message["content"]["chatID"] == chat_id and message["seq"] == seq, f"expected {chat_id} {seq}, got {message}")
+    return message
+
+
+async def expect_code(client, message, code):
+    answer = await client.ask(message)
+    check(answer["code"] == code, f"{message}: expected {code}, got {answer}")
+    return answer
+
+
+async def expect_nothing(client):
+    """A heart is answered, and nothing came before it."""
+    answer = await client.ask({"action": "heart"})
+    check(answer["action"] == "heartRsp", f"unexpected: {answer}")
+
+
+@with_server()
+async def many_connections(server):
+    """A user on several connections gets everything on each, also what another device of it said."""
+    phone, desk = await Client.open(server, "ann", "phone"), await Client.open(server, "ann", "desk")
+    bob, again = await Client.open(server, "bob"), await Client.open(server, "bob")
+    answer = await expect_code(phone, chat("ann", "bob", "1", extra={"kept": [1, None, "x"]}), "ok")
+    check(answer["seq"] == 1 and answer["conversation"] == "ann,bob", answer)
+    for client in (bob, again, desk):
+        message = await expect_chat(client, "1", 1)
+        check(message["content"]["extra"] == {"kept": [1, None, "x"]}, "a field is lost")
+    await expect_nothing(phone)
+    await desk.close()
+    await expect_code(bob, chat("bob", "ann", "1"), "ok")    # Another sender may use the same chatID
+    await expect_chat(phone, "1", 2)
+    await expect_chat(again, "1", 2)
+    await expect_nothing(bob)
+
+
+@with_server()
+async def redelivery(server):
+    """What a device hasn't acked comes again at its bind; a new device starts where the nameless one stands."""
+    ann, bob = await Client.open(server, "ann"), await Client.open(server, "bob")
+    for nbr in range(1, 6):
+        await expect_code(ann, chat("ann", "bob", str(nbr)), "ok")
+        await expect_chat(bob, str(nbr), nbr)
+    answer = await expect_code(bob, {"action": "ack", "conversation": "ann,bob", "seq": 3}, "ok")
+    check(answer["seq"] == 3 and (await ann.receive())["action"] == "acked", "the sender isn't told")
+    await bob.close()
+    for device in (None, "phone", "phone"):
+        bob = await Client.open(server, "bob", device)
+        for nbr in (4, 5):
+            await expect_chat(bob, str(nbr), nbr)
+        await expect_nothing(bob)
+        await bob.close()
+    bob = await Client.open(server, "bob", "phone")
+    for nbr in (4, 5):
+        await expect_chat(bob, str(nbr), nbr)
+    await expect_code(bob, {"action": "ack", "conversation": "ann,bob", "seq": 99}, "ok")    # No further than there is
+    await bob.close()
+    bob = await Client.open(server, "bob", "phone")
+    await expect_nothing(bob)
+    nameless = await Client.open(server, "bob")
+    await expect_chat(nameless, "4", 4)
+    await expect_chat(nameless, "5", 5)
+    await expect_code(bob, {"action": "ack", "conversation": "ann,bob", "seq": 1}, "ok")     # It never goes back
+    answer = await expect_code(bob, {"action": "groups"}, "ok")
+    check(answer["talks"][0]["acked"] == 5 and answer["talks"][0]["last"] == 5, answer)
+
+
+@with_server("chat/page=10")
+async def pages(server):
+    """Much that was missed comes page by page, as it is acked."""
+    ann = await Client.open(server, "ann")
+    for nbr in range(1, 36):
+        await expect_code(ann, chat("ann", "bob", str(nbr)), "ok")
+    bob = await Client.open(server, "bob")
+    for page in range(1, 36, 10):
+        for nbr in range(page, min(page + 10, 36)):
+            await expect_chat(bob, str(nbr), nbr)
+        await bob.send({"action": "ack", "conversation": "ann,bob", "seq": min(page + 9, 35)})
+        check((await bob.receive())["code"] == "ok", "ack")
+    await expect_nothing(bob)
+    history = await expect_code(bob, {"action": "history", "conversation": "ann,bob", "before": 21, "limit": 5}, "ok")
+    check([one["seq"] for one in history["messages"]] == [16, 17, 18, 19, 20] and history["last"] == 35, history)
+    history = await expect_code(bob, {"action": "history", "conversation": "ann,bob", "after": 30, "limit": 99}, "ok")
+    check([one["seq"] for one in history["messages"]] == [31, 32, 33, 34, 35], history)
+    history = await expect_code(bob, {"action": "history", "conversation": "ann,bob"}, "ok")
+    check([one["seq"] for one in history["messages"]] == list(range(26, 36)), history)
+
+
+@with_server()
+async def groups(server):
+    ann, bob, eve = [await Client.open(server, name) for name in ("ann", "bob", "eve")]
+    desk = await Client.open(server, "bob", "desk")
+    for client in (ann, bob):
+        await expect_code(client, {"action": "groupJoin", "groupID": "rooks"}, "ok")
+    await ann.send(group_chat("ann", "rooks", "1"))
+    kinds = sorted([(await ann.receive())["action"] for _ in range(2)])
+    check(kinds == ["chatGroup", "chatGroupRsp"], kinds)
+    for client in (bob, desk):    # Also the connection that didn't join itself
+        await expect_chat(client, "1", 1)
+    for message in (group_chat("eve", "rooks", "e"), {"action": "groupMembers", "groupID": "rooks"},
+                    {"action": "history", "conversation": "rooks"}, {"action": "groupLeave", "groupID": "rooks"},
+                    {"action": "ack", "conversation": "rooks", "seq": 1},
+                    {"action": "history", "conversation": "ann,bob"}):
+        await expect_code(eve, message, "not-member")
+    answer = await expect_code(ann, {"action": "groupMembers", "groupID": "rooks"}, "ok")
+    check(answer["members"] == ["ann", "bob"], answer)
+    await expect_code(bob, {"action": "groupLeave", "groupID": "rooks"}, "ok")
+    await ann.send(group_chat("ann", "rooks", "2"))
+    await ann.receive(), await ann.receive()
+    await expect_nothing(bob)
+    await expect_nothing(desk)
+    # One who comes later gets what comes later; the history is open to members
+    await expect_code(eve, {"action": "groupJoin", "groupID": "rooks"}, "ok")
+    eve2 = await Client.open(server, "eve", "other")
+    await expect_nothing(eve2)
+    history = await expect_code(eve, {"action": "history", "conversation": "rooks"}, "ok")
+    check(len(history["messages"]) == 2, history)
+
+
+@with_server()
+async def refusals(server):
+    client = await Client.open(server)
+    for message in (chat("ann", "bob", "1"), {"action": "groups"}, {"action": "ack", "conversation": "x", "seq": 1},
+                    {"action": "groupJoin", "groupID": "g"}, {"action": "history", "conversation": "x"}):
+        await expect_code(client, message, "not-bound")
+    await expect_code(client, {"uid": "ann"}, "ok")
+    answer = await expect_code(client, chat("bob", "ann", "1"), "not-you")
+    check(answer["chatID"] == "1" and answer["action"] == "chatRsp", answer)
+    for message in (chat("ann", "b c", "1"), chat("ann", "a,b", "1"), chat("ann", "", "1"), chat("ann", "bob", ""),
+                    chat("ann", "bob", "x" * 256), chat("ann", 5, "1"), chat("ann", "bob", 5), {"action": "chat", "content": 5},
+                    {"action": "groupJoin", "groupID": "a b"}, {"action": "ack", "conversation": "x", "seq": 1.5},
+                    {"action": "history", "conversation": "x", "limit": 0}, {"uid": "x", "device": 5}):
+        await expect_code(client, message, "bad-request")
+    await expect_code(client, chat("ann", "bob", "same"), "ok")
+    await expect_code(client, chat("ann", "eve", "same"), "duplicate-chat-id")
+    # A bind as somebody else takes the connection along
+    await expect_code(client, {"uid": "eve"}, "ok")
+    await expect_code(client, chat("ann", "bob", "2"), "not-you")
+    ann = await Client.open(server, "ann")
+    bob = await Client.open(server, "bob")
+    await expect_chat(bob, "same", 1)
+    await expect_code(bob, chat("bob", "ann", "3"), "ok")
+    await expect_chat(ann, "3", 2)
+    await expect_nothing(client)
+
+
+@with_server()
+async def attachments(server):
+    """A voice travels as a binary message, live and when it is delivered again, any bytes."""
+    ann, bob = await Client.open(server, "ann"), await Client.open(server, "bob")
+    voice = bytes(range(256)) * 400
+    text = json.dumps(chat("ann", "bob", "v", isBytes=1)).encode()
+    answer = await ann.ask(len(text).to_bytes(4, "big") + text + voice)
+    check(answer["code"] == "ok", answer)
+    check((await expect_chat(bob, "v", 1))["attachment"] == voice, "the attachment changed")
+    await bob.close()
+    bob = await Client.open(server, "bob")
+    check((await expect_chat(bob, "v", 1))["attachment"] == voice, "the attachment changed in the store")
+    history = await expect_code(bob, {"action": "history", "conversation": "ann,bob"}, "ok")
+    check(history["messages"][0]["bytes"] is True, history)
+
+
+@with_server("chat/durability=relayed")
+async def relayed(server):
+    ann, bob = await Client.open(server, "ann"), await Client.open(server, "bob")
+    answer = await expect_code(ann, chat("ann", "bob", "1"), "ok")
+    check("seq" not in answer and answer["at"] > 0, answer)
+    check((await bob.receive())["content"]["chatID"] == "1", "relayed chat")
+    await expect_code(ann, {"action": "history", "conversation": "ann,bob"}, "not-stored")
+    await expect_code(ann, group_chat("ann", "g", "2"), "not-member")
+    await expect_code(ann, {"action": "groupJoin", "groupID": "g"}, "ok")
+    await expect_code(bob, {"action": "groupJoin", "groupID": "g"}, "ok")
+    await ann.send(group_chat("ann", "g", "2"))
+    check((await bob.receive())["content"]["chatID"] == "2", "relayed group chat")
+    await ann.receive(), await ann.receive()
+    await expect_code(ann, {"action": "groupLeave", "groupID": "g"}, "ok")
+    await expect_code(ann, group_chat("ann", "g", "3"), "not-member")
+
+
+def mint(*words):
+    binary = sys.argv[1] if len(sys.argv) > 1 else "build/rookery"
+    return subprocess.run([binary, "token", "-s", SECRET, *words], capture_output=True, text=True, check=True).stdout.strip()
+
+
+@with_server("auth/mode=token", SECRET)
+async def tokens(server):
+    client = await Client.open(server)
+    token = mint("--uid", "ann")
+    await expect_code(client, {"uid": "ann"}, "not-allowed")
+    await expect_code(client, {"uid": "bob", "token": token}, "not-allowed")
+    await expect_code(client, {"uid": "ann", "token": token[:-2] + "xx"}, "not-allowed")
+    await expect_code(client, {"uid": "ann", "token": "x.y.z"}, "not-allowed")
+    head, body, _ = token.split(".")
+    none = "eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0." + body + "."    # {"alg":"none"}
+    await expect_code(client, {"uid": "ann", "token": none}, "not-allowed")
+    short = mint("--uid", "ann", "--ttl", "1")
+    until = time.monotonic() + 20
+    while not await expired(client, short):
+        check(time.monotonic() < until, "a token that never expires")
+        await asyncio.sleep(0.1)
+    await expect_code(client, {"uid": "ann", "token": token}, "ok")
+
+
+async def expired(client, token):
+    answer = await client.ask({"uid": "ann", "token": token})
+    return answer["code"] == "not-allowed" and "expired" in answer["message"]
+
+
+@with_server("gateway/ping=1", "gateway/pong=1")
+async def dead_connection(server):
+    """A client that answers no ping is closed, and its connection is forgotten."""
+    host, port = server.url[5:-3].split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(b"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                 b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n")
+    await reader.readuntil(b"\r\n\r\n")
+    check(await asyncio.wait_for(reader.read(2), 20) == b"\x89\x00", "no ping")
+    check(await asyncio.wait_for(reader.read(), 20) is not None, "not closed")
+    writer.close()
+    alive = await Client.open(server, "ann")    # The library answers pings
+    await asyncio.sleep(4)
+    await expect_nothing(alive)
+
+
+if __name__ == "__main__":
+    run(many_connections, redelivery, pages, groups, refusals, attachments, relayed, tokens, dead_connection)

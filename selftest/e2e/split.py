@@ -1,0 +1,108 @@
+#!/usr/bin/python3
+"""split.py - gateway and app server as processes of their own, over TCP; each is restarted under its clients"""
+
+import asyncio
+import signal
+import subprocess
+
+from rookery import Client, Server, chat, check, run
+
+
+def start_app(*settings, folder=None):
+    return Server("gateway/enabled=0", *settings, folder=folder)
+
+
+def start_gateway(app, name, *settings):
+    return Server("app/enabled=0", f"gateway/id={name}", f"gateway/app/far/upstream={app.upstream}",
+                  f"gateway/app/far/downstream={app.downstream}", *settings)
+
+
+async def answered(client, chat_id, message):
+    """Says it again until it is answered with ok, as a client does after a pause; others' chats are kept."""
+    kept = []
+    await client.send(message)
+    while True:
+        answer = await client.receive()
+        if answer["action"] == "chatRsp" and answer["chatID"] == chat_id and answer["code"] == "ok":
+            return kept
+        if answer["action"] == "chatRsp" and answer["code"] in ("not-bound", "store-unavailable"):
+            await asyncio.sleep(0.1)
+            await client.send(message)
+        else:
+            kept.append(answer)
+
+
+async def two_gateways(app, one, two):
+    ann, bob = await Client.open(one, "ann"), await Client.open(two, "bob")
+    for nbr in range(50):
+        check((await ann.ask(chat("ann", "bob", f"a{nbr}")))["code"] == "ok", "chat")
+        check((await bob.receive())["content"]["chatID"] == f"a{nbr}", "delivery")
+    for client in (ann, bob):
+        check((await client.ask({"action": "groupJoin", "groupID": "g"}))["code"] == "ok", "groupJoin")
+    await ann.send({"action": "chatGroup", "content": {"fromAccountID": "ann", "chatGroupID": "g", "chatID": "g1"}})
+    check((await bob.receive())["content"]["chatID"] == "g1", "group over two gateways")
+    await ann.receive(), await ann.receive()
+
+    # The app server is killed and comes back; the clients' connections stay, and are known again
+    app.stop(signal.SIGKILL)
+    app.settings += (f"receiver/upstream={app.upstream}", f"sender/downstream={app.downstream}")
+    waiting = asyncio.create_task(answered(ann, "while-away", chat("ann", "bob", "while-away")))
+    await asyncio.sleep(0.5)
+    app.start()
+    check(await asyncio.wait_for(waiting, 20) == [], "something else came")
+    got = await bob.receive()
+    check(got["content"]["chatID"] == "while-away" and got["seq"] == 51, got)
+
+    # A gateway is killed and comes back: its clients connect and bind again, and get what they missed
+    two.stop(signal.SIGKILL)
+    check((await ann.ask(chat("ann", "bob", "missed")))["code"] == "ok", "chat to one who is away")
+    two.start()
+    bob = await Client.open(two, "bob")
+    got = [(await bob.receive())["content"]["chatID"] for _ in range(53)]
+    check("missed" in got and "while-away" in got and "g1" in got, got)
+    check((await ann.ask(chat("ann", "bob", "last")))["code"] == "ok", "chat")
+    check((await bob.receive())["content"]["chatID"] == "last", "delivery after all that")
+
+
+def split():
+    app = start_app()
+    one, two = start_gateway(app, "one"), start_gateway(app, "two")
+    try:
+        async def bounded():
+            try:
+                await asyncio.wait_for(two_gateways(app, one, two), 100)
+            finally:
+                await Client.close_all()
+        asyncio.run(bounded())
+        for server in (one, two, app):
+            check(server.stop() == 0, f"exit status\n{server.logged()[-1000:]}")
+    except BaseException:
+        print("".join(server.logged()[-1500:] for server in (app, one, two)))
+        raise
+    finally:
+        for server in (one, two, app):
+            server.remove()
+
+
+def taken_port():
+    """A port in use is one clear line that says what to do, and an exit status."""
+    server = Server()
+    try:
+        for setting, words in ((f"gateway/listen={server.url[5:-3]}", "gateway/listen"),
+                               (f"receiver/upstream={server.upstream}", "receiver/upstream"),
+                               (f"sender/downstream={server.downstream}", "sender/downstream"),
+                               (f"store/path={server.folder}/chat.db", "another server uses it"),
+                               ("store/path=/proc/nowhere/x.db", "store/path"),
+                               ("lua/time=soon", "must be a whole number")):
+            words_of = [server.binary, "run", "-s", "gateway/listen=127.0.0.1:0", "-s", "receiver/upstream=none",
+                        "-s", "sender/downstream=none", "-s", f"store/path={server.folder}/other.db", "-s", setting]
+            done = subprocess.run(words_of, capture_output=True, text=True, timeout=20)
+            lines = done.stderr.strip().split("\n")
+            check(done.returncode == 1 and len(lines) == 1 and words in lines[0], f"{setting}: {done}")
+        check(server.stop() == 0, "exit status")
+    finally:
+        server.remove()
+
+
+if __name__ == "__main__":
+    run(split, taken_port)
