@@ -196,8 +196,9 @@ s_call (lua_State *L, bool single)
 }
 
 
-//  worker.sql (statement, param...)    returns true, rows, changes; or false, reason. Rows are
-//  tables by column name, changes is the number of rows that were written.
+//  worker.sql (statement, param...)    returns true, rows, changes, last_id; or false, reason.
+//  Rows are tables by column name, changes is the number of rows that were written, last_id
+//  what the statement gave to LAST_INSERT_ID (expr), if it wrote any.
 
 static int
 s_sql (lua_State *L)
@@ -269,18 +270,28 @@ s_push_value (lua_State *L, const rk_value_t *value)
 }
 
 
-//  Pushes the rows of one statement, [ changes [ column... ] [ value... ]... ], whose opening
-//  mark is taken, and returns its changes. Columns lie on the stack above while it reads.
+//  What a statement has done besides its rows.
+typedef struct {
+    lua_Integer changes;
+    lua_Integer last_id;
+} s_effect_t;
 
-static lua_Integer
+//  Pushes the rows of one statement, [ changes last-id [ column... ] [ value... ]... ], whose
+//  opening mark is taken. Columns lie on the stack above while it reads.
+
+static s_effect_t
 s_push_rows (lua_State *L, rk_slice_t *rest)
 {
     rk_value_t value;
+    s_effect_t effect = {0, 0};
     lua_newtable (L);
     rk_json_push_array_mark (L);    //  No rows are [] in JSON
     lua_setmetatable (L, -2);
     int rows = lua_gettop (L), count = 0, columns = 0;
-    lua_Integer changes = rk_unpack (rest, &value) && value.kind == 'i' ? value.number : 0;
+    if (rk_unpack (rest, &value) && value.kind == 'i')
+        effect.changes = value.number;
+    if (rk_unpack (rest, &value) && value.kind == 'i')
+        effect.last_id = value.number;
     rk_unpack (rest, &value);    //  [
     while (rk_unpack (rest, &value) && value.kind == 's') {
         luaL_checkstack (L, 4, "too many columns");
@@ -297,7 +308,7 @@ s_push_rows (lua_State *L, rk_slice_t *rest)
         lua_rawseti (L, rows, ++count);
     }
     lua_settop (L, rows);
-    return changes;
+    return effect;
 }
 
 
@@ -313,13 +324,15 @@ rk_luaapi_push_reply (lua_State *L, const rk_reply_t *reply)
     rk_value_t value;
     if (reply->single) {
         rk_unpack (&rest, &value);    //  [
-        lua_pushinteger (L, s_push_rows (L, &rest));
-        return 3;
+        s_effect_t effect = s_push_rows (L, &rest);
+        lua_pushinteger (L, effect.changes);
+        lua_pushinteger (L, effect.last_id);
+        return 4;
     }
     lua_newtable (L);
     lua_newtable (L);
     for (int nbr = 1; rk_unpack (&rest, &value) && value.kind == '['; nbr++) {
-        lua_pushinteger (L, s_push_rows (L, &rest));
+        lua_pushinteger (L, s_push_rows (L, &rest).changes);
         lua_rawseti (L, -3, nbr);
         lua_rawseti (L, -3, nbr);
     }

@@ -96,7 +96,7 @@ rk_task_t *rk_lua_task (lua_State *L);
 //  Registers those functions as the global table "worker" and opens the sandboxed libraries.
 void rk_luaapi_open (lua_State *L);
 
-//  Pushes what a call returns to Lua: true, rows, changes; or false and the reason.
+//  Pushes what a call returns to Lua: true, rows, changes, last_id; or false and the reason.
 int rk_luaapi_push_reply (lua_State *L, const rk_reply_t *reply);
 
 #endif

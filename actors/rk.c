@@ -52,10 +52,16 @@ rk_slice_dup (rk_slice_t self)
 uint64_t
 rk_slice_hash (rk_slice_t self)
 {
-    uint64_t hash = 14695981039346656037ULL;
-    for (size_t nbr = 0; nbr < self.size; nbr++)
-        hash = (hash ^ (unsigned char) self.data[nbr]) * 1099511628211ULL;
-    return hash ^ (hash >> 32);
+    uint64_t hash = self.size * 0x9e3779b97f4a7c15ULL, piece;
+    for (; self.size >= sizeof (piece); self.data += sizeof (piece), self.size -= sizeof (piece)) {
+        memcpy (&piece, self.data, sizeof (piece));
+        hash = (hash ^ piece) * 0xbf58476d1ce4e5b9ULL;
+        hash ^= hash >> 31;
+    }
+    piece = 0;
+    memcpy (&piece, self.data, self.size);
+    hash = (hash ^ piece) * 0x94d049bb133111ebULL;
+    return hash ^ (hash >> 31);
 }
 
 

@@ -36,7 +36,8 @@ bool rk_slice_is (rk_slice_t self, const char *string);
 //  A fresh NUL-terminated copy; the caller frees it.
 char *rk_slice_dup (rk_slice_t self);
 
-//  FNV-1a, 64 bit (Fowler, Noll, Vo), folded by a multiply-shift so that all bits count.
+//  Eight bytes at a time, mixed by the multiplications and shifts of splitmix64 (Steele, Lea and
+//  Flood, "Fast splittable pseudorandom number generators", 2014).
 uint64_t rk_slice_hash (rk_slice_t self);
 
 //  A hash table from slices to items. Neither keys nor items are owned: a key must live as

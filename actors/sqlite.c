@@ -26,7 +26,7 @@
 #define STATEMENTS_MOST 200             //  Prepared ones kept
 #define BUSY_BATCH 50                   //  A batch of more than this says there is load
 #define LINGER 4                        //  msec that the next one then waits for more
-#define LOG_MOST 2000                   //  Pages in the log until they go into the database
+#define LOG_MOST 10000                  //  Pages in the log until they go into the database
 #define RESULT_MOST (16 * 1024 * 1024)  //  bytes of one answer
 
 enum { CALLS, COMMITS, ERRORS, BATCH_MOST, BYTES, COUNTERS };
@@ -56,6 +56,7 @@ typedef struct {
     zactor_t *checkpointer;
     bool checkpointing;
     int log_pages;
+    int64_t last_id;    //  What LAST_INSERT_ID was given last
     rk_counter_t counters[COUNTERS + 1];
 } s_self_t;
 
@@ -161,7 +162,20 @@ s_pack_column (rk_pack_t *pack, sqlite3_stmt *stmt, int column)
 }
 
 
-//  Runs a bound statement and packs [ changes [ column... ] [ value... ]... ].
+//  LAST_INSERT_ID (expr) as MySQL has it: gives expr back, and the result of the statement tells
+//  it. Much cheaper than RETURNING, for which SQLite makes a temporary table each time.
+
+static void
+s_last_insert_id (sqlite3_context *context, int count, sqlite3_value **values)
+{
+    (void) count;
+    s_self_t *self = (s_self_t *) sqlite3_user_data (context);
+    self->last_id = sqlite3_value_int64 (values[0]);
+    sqlite3_result_value (context, values[0]);
+}
+
+
+//  Runs a bound statement and packs [ changes last-id [ column... ] [ value... ]... ].
 
 static const char *
 s_step_all (s_self_t *self, sqlite3_stmt *stmt, rk_pack_t *result)
@@ -169,7 +183,9 @@ s_step_all (s_self_t *self, sqlite3_stmt *stmt, rk_pack_t *result)
     int rc, columns = sqlite3_column_count (stmt);
     rk_pack_open (result);
     size_t changes_at = result->size;
-    rk_pack_int (result, 0);    //  Set below, when it is known
+    rk_pack_int (result, 0);    //  Set below, when they are known
+    rk_pack_int (result, 0);
+    self->last_id = 0;
     rk_pack_open (result);
     for (int column = 0; column < columns; column++) {
         const char *name = sqlite3_column_name (stmt, column);
@@ -186,7 +202,9 @@ s_step_all (s_self_t *self, sqlite3_stmt *stmt, rk_pack_t *result)
     }
     rk_pack_close (result);
     int64_t changes = sqlite3_stmt_readonly (stmt) ? 0 : sqlite3_changes (self->db);
+    int64_t last_id = changes ? self->last_id : 0;
     memcpy (result->data + changes_at + 1, &changes, sizeof (changes));
+    memcpy (result->data + changes_at + 2 + sizeof (changes), &last_id, sizeof (last_id));
     return rc == SQLITE_DONE ? NULL : sqlite3_errmsg (self->db);
 }
 
@@ -467,6 +485,7 @@ s_open (s_self_t *self)
 
     const char *pragmas = "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; "
                           "PRAGMA cache_size=-65536; PRAGMA wal_autocheckpoint=0;";
+    sqlite3_config (SQLITE_CONFIG_MEMSTATUS, 0);    //  Else each malloc takes a lock to be counted
     int rc = sqlite3_open_v2 (self->args->path, &self->db,
                               SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
     if (rc == SQLITE_OK)
@@ -476,6 +495,7 @@ s_open (s_self_t *self)
     free (sql);
     if (rc != SQLITE_OK)
         return zsys_sprintf ("store/path = %s: %s", self->args->path, sqlite3_errmsg (self->db));
+    sqlite3_create_function (self->db, "last_insert_id", 1, SQLITE_UTF8, self, s_last_insert_id, NULL, NULL);
     sqlite3_wal_hook (self->db, s_on_log, self);
     self->checkpointer = zactor_new (s_checkpointer, (void *) self->args->path);
     return NULL;

@@ -737,6 +737,7 @@ s_test_store (s_bench_t *bench, bool answer)
     rk_pack_t pack = {0};
     rk_pack_open (&pack);
     rk_pack_int (&pack, 0);
+    rk_pack_int (&pack, 0);
     rk_pack_open (&pack);
     rk_pack_text (&pack, "v", 1);
     rk_pack_close (&pack);

@@ -352,7 +352,7 @@ s_build_number (lua_State *L, int index, const char **why)
         return NULL;
     if (number != floor (number) || fabs (number) > INTEGER_MOST)
         return cJSON_CreateNumber (number);
-    snprintf (text, sizeof (text), "%.0f", number == 0 ? 0.0 : number);
+    snprintf (text, sizeof (text), "%lld", (long long) number);
     return cJSON_CreateRaw (text);
 }
 

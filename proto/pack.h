@@ -9,7 +9,7 @@
 //      [ ... ]    list of values
 //
 //  A call to an SQL store is a list per statement: [ sql param... ]. Its result is a list
-//  per statement: [ changes [ column... ] [ value... ]... ], one inner list a row.
+//  per statement: [ changes last-id [ column... ] [ value... ]... ], one inner list a row.
 
 #ifndef PACK_H
 #define PACK_H

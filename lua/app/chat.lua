@@ -15,20 +15,18 @@ local function handle (ctx, msg)
     local conversation = chat.conversation (ctx.uid, to)
     if not chat.stored then
         downstream.talk (to, ctx.cid, chat.stamp (ctx.text, msg, nil, at), attachment)
-        return {chatID = content.chatID, conversation = conversation, at = at}
+        return chat.answer ("chatRsp", content.chatID, conversation, nil, at)
     end
 
-    local ok, rows = store.add_direct {
-        conversation = conversation, sender = ctx.uid, id = content.chatID, recipient = to,
-        device = ctx.device, at = at, body = ctx.text, attachment = attachment}
+    local ok, seq = store.add_direct (conversation, ctx.uid, content.chatID, to, ctx.device, at,
+                                      ctx.text, attachment)
     if not ok then
-        return chat.store_failed (rows)
-    elseif not rows[1] then
+        return chat.store_failed (seq)
+    elseif not seq then
         return chat.answer_again (ctx.uid, content.chatID, conversation)
     end
-    local seq = rows[1].seq
     downstream.talk (to, ctx.cid, chat.stamp (ctx.text, msg, seq, at), attachment)
-    return {chatID = content.chatID, conversation = conversation, seq = seq, at = at}
+    return chat.answer ("chatRsp", content.chatID, conversation, seq, at)
 end
 
 return {action = "chat", pipelined = true, handle = handle}

@@ -17,21 +17,19 @@ local function handle (ctx, msg)
             return chat.refuse ("not-member", "you are not in the group " .. gid)
         end
         downstream.gid (gid, chat.stamp (ctx.text, msg, nil, at), attachment)
-        return {chatID = content.chatID, conversation = gid, at = at}
+        return chat.answer ("chatGroupRsp", content.chatID, gid, nil, at)
     end
 
-    local ok, rows = store.add_group {
-        conversation = gid, sender = ctx.uid, id = content.chatID, device = ctx.device, at = at,
-        body = ctx.text, attachment = attachment}
+    local ok, seq = store.add_group (gid, ctx.uid, content.chatID, ctx.device, at, ctx.text,
+                                     attachment)
     if not ok then
-        return chat.store_failed (rows)
-    elseif not rows[1] then
+        return chat.store_failed (seq)
+    elseif not seq then
         return chat.answer_again (ctx.uid, content.chatID, gid)
                or chat.refuse ("not-member", "you are not in the group " .. gid)
     end
-    local seq = rows[1].seq
     downstream.gid (gid, chat.stamp (ctx.text, msg, seq, at), attachment)
-    return {chatID = content.chatID, conversation = gid, seq = seq, at = at}
+    return chat.answer ("chatGroupRsp", content.chatID, gid, seq, at)
 end
 
 return {action = "chatGroup", pipelined = true, handle = handle}

@@ -63,6 +63,12 @@ function chat.check (ctx, msg)
     return content
 end
 
+--  The answer to a chat that is accepted; whole, so that nobody has to add to it
+function chat.answer (action, chat_id, conversation, seq, at)
+    return {action = action, code = "ok", message = "ok", chatID = chat_id,
+            conversation = conversation, seq = seq, at = at}
+end
+
 --  The answer to a chat whose chatID its sender has used before: the one it got then
 function chat.answer_again (uid, chat_id, conversation)
     local ok, rows = store.find_chat (uid, chat_id)

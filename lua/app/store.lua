@@ -6,21 +6,20 @@ local run, transaction = sql.run, sql.transaction
 local store = {}
 
 --  A chat of two or to a group gets the next seq of its conversation, unless its sender has
---  used the chatID before, or isn't in the group: then no row comes back.
+--  used the chatID before, or isn't in the group: then nothing is changed. LAST_INSERT_ID tells
+--  us the seq.
 local INSERT_DIRECT = [[
 INSERT INTO message (conversation, seq, sender, chat_id, recipient, device, at, body, attachment)
-SELECT ?1, coalesce (max (seq), 0) + 1, ?2, ?3, ?4, ?5, ?6, ?7, ?8
-  FROM message WHERE conversation = ?1
-    ON CONFLICT (sender, chat_id) DO NOTHING
-RETURNING seq]]
+VALUES (?1, last_insert_id ((SELECT coalesce (max (seq), 0) + 1 FROM message
+                             WHERE conversation = ?1)), ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+ON CONFLICT (sender, chat_id) DO NOTHING]]
 
 local INSERT_GROUP = [[
 INSERT INTO message (conversation, seq, sender, chat_id, recipient, device, at, body, attachment)
-SELECT ?1, coalesce (max (seq), 0) + 1, ?2, ?3, NULL, ?4, ?5, ?6, ?7
+SELECT ?1, last_insert_id (coalesce (max (seq), 0) + 1), ?2, ?3, NULL, ?4, ?5, ?6, ?7
   FROM message WHERE conversation = ?1
 HAVING EXISTS (SELECT 1 FROM member WHERE uid = ?2 AND conversation = ?1)
-    ON CONFLICT (sender, chat_id) DO NOTHING
-RETURNING seq]]
+    ON CONFLICT (sender, chat_id) DO NOTHING]]
 
 local FIND_CHAT = [[
 SELECT conversation, seq, at FROM message WHERE sender = ? AND chat_id = ?]]
@@ -36,14 +35,23 @@ SELECT m.conversation, m.seq, m.at, m.body, m.attachment
    AND (m.conversation, m.seq) > (?3, ?4)
  ORDER BY m.conversation, m.seq LIMIT ?5]]
 
-function store.add_direct (chat)
-    return run (INSERT_DIRECT, chat.conversation, chat.sender, chat.id, chat.recipient,
-                chat.device, chat.at, chat.body, chat.attachment)
+--  Both return ok, the seq or nil
+function store.add_direct (conversation, sender, chat_id, recipient, device, at, body, attachment)
+    local ok, reason, changes, seq = run (INSERT_DIRECT, conversation, sender, chat_id, recipient,
+                                          device, at, body, attachment)
+    if not ok then
+        return false, reason
+    end
+    return true, changes > 0 and seq or nil
 end
 
-function store.add_group (chat)
-    return run (INSERT_GROUP, chat.conversation, chat.sender, chat.id, chat.device, chat.at,
-                chat.body, chat.attachment)
+function store.add_group (gid, sender, chat_id, device, at, body, attachment)
+    local ok, reason, changes, seq = run (INSERT_GROUP, gid, sender, chat_id, device, at, body,
+                                          attachment)
+    if not ok then
+        return false, reason
+    end
+    return true, changes > 0 and seq or nil
 end
 
 --  The chat that a sender named chat_id, as a list of one row or none

@@ -97,7 +97,8 @@ metric = {count = worker.count}
 clock = {now = worker.now}
 
 --  sql.run (statement, param...) and sql.transaction {{statement, param...}, ...}: true,
---  rows and the number of rows changed (of a transaction: lists of both), or false and a reason
+--  rows, the number of rows changed (of a transaction: lists of both) and what a single statement
+--  gave to LAST_INSERT_ID (expr); or false and a reason
 sql = {run = worker.sql, transaction = worker.transaction}
 
 --------------------------------------------------------------------------------

@@ -19,6 +19,9 @@ end
 
 --  Fills in what every answer has; content.chatID tells the client which chat it is about
 local function complete (reply, action, msg)
+    if reply.action and not msg.requestID then
+        return reply
+    end
     reply.action = action .. "Rsp"
     reply.code = reply.code or "ok"
     reply.message = reply.message or reply.code

@@ -1,0 +1,54 @@
+--  Tables of the chat store in SQLite. Made at first start; user_version is the schema's version.
+--
+--  A conversation is named by its two users, "alice,bob" in byte order, or by its group's id;
+--  a comma is in no id, so the two kinds can't meet.
+
+CREATE TABLE IF NOT EXISTS message (
+    conversation TEXT NOT NULL,
+    seq INTEGER NOT NULL,           --  1, 2, 3 ... within the conversation
+    sender TEXT NOT NULL,
+    chat_id TEXT NOT NULL,          --  The client's own name for it; makes a resend harmless
+    recipient TEXT,                 --  NULL: to a group
+    device TEXT NOT NULL,           --  The sender's
+    at INTEGER NOT NULL,            --  msec since 1970, the server's clock
+    body TEXT NOT NULL,             --  The client's JSON as it came
+    attachment BLOB,
+    PRIMARY KEY (conversation, seq)
+) WITHOUT ROWID;
+
+CREATE UNIQUE INDEX IF NOT EXISTS message_chat ON message (sender, chat_id);
+
+CREATE TABLE IF NOT EXISTS member (
+    uid TEXT NOT NULL,
+    conversation TEXT NOT NULL,
+    direct INTEGER NOT NULL,        --  1: a talk of two, 0: a group
+    since INTEGER NOT NULL,         --  seq when the user came
+    PRIMARY KEY (uid, conversation)
+) WITHOUT ROWID;
+
+CREATE INDEX IF NOT EXISTS member_conversation ON member (conversation, uid);
+
+CREATE TABLE IF NOT EXISTS device (
+    uid TEXT NOT NULL,
+    device TEXT NOT NULL,
+    PRIMARY KEY (uid, device)
+) WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS cursor (
+    uid TEXT NOT NULL,
+    device TEXT NOT NULL,
+    conversation TEXT NOT NULL,
+    seq INTEGER NOT NULL,           --  Delivered up to here
+    PRIMARY KEY (uid, device, conversation)
+) WITHOUT ROWID;
+
+CREATE INDEX IF NOT EXISTS cursor_conversation ON cursor (conversation, seq);
+
+CREATE TRIGGER IF NOT EXISTS message_first AFTER INSERT ON message
+WHEN new.seq = 1 AND new.recipient IS NOT NULL
+BEGIN
+    INSERT OR IGNORE INTO member VALUES (new.sender, new.conversation, 1, 0);
+    INSERT OR IGNORE INTO member VALUES (new.recipient, new.conversation, 1, 0);
+END;
+
+PRAGMA user_version = 1;
