@@ -44,7 +44,8 @@ s_input_whole (rk_client_t *self, rk_slice_t message, rk_frames_t *frames)
 rk_client_input_t
 rk_client_input (rk_client_t *self, rk_slice_t piece, size_t limit, rk_frames_t *frames)
 {
-    bool whole = lws_is_final_fragment (self->wsi) && !lws_remaining_packet_payload (self->wsi);
+    bool whole =
+        lws_is_final_fragment (self->wsi) && !lws_remaining_packet_payload (self->wsi);
     if (!self->rx && !self->rx_skip && whole && piece.size <= limit)
         return s_input_whole (self, piece, frames);    //  The common case: no copy here
 
@@ -61,7 +62,7 @@ rk_client_input (rk_client_t *self, rk_slice_t piece, size_t limit, rk_frames_t 
 
     rk_client_input_t input = RK_CLIENT_TOO_LARGE;
     if (!self->rx_skip)
-        input = s_input_whole (self, (rk_slice_t) {self->rx, self->rx_size}, frames);
+        input = s_input_whole (self, (rk_slice_t){self->rx, self->rx_size}, frames);
     free (self->rx);
     self->rx = NULL;
     self->rx_size = 0;
@@ -137,7 +138,8 @@ int
 rk_client_flush (rk_client_t *self, rk_client_buffer_t *buffer)
 {
     int count = 0;
-    bool cork = self->queue.count > 1;    //  Each lws_write is a send (): join them on the wire
+    bool cork =
+        self->queue.count > 1;    //  Each lws_write is a send (): join them on the wire
     if (cork)
         s_cork (self, 1);
     while (self->queue.head && !lws_partial_buffered (self->wsi)) {

@@ -12,54 +12,79 @@ struct rk_config {
 };
 
 const rk_config_key_t rk_config_keys[] = {
-    {"server/drain", 'i', "10000", 0, 600000, "msec that SIGTERM waits for what is in flight"},
-    {"server/restarts", 'i', "5", 0, 1000, "restarts of one actor within a minute before giving up"},
-    {"server/backoff", 'i', "100", 1, 60000, "msec before the first restart; doubles each time, to 10 s"},
+    {"server/drain", 'i', "10000", 0, 600000,
+     "msec that SIGTERM waits for what is in flight"},
+    {"server/restarts", 'i', "5", 0, 1000,
+     "restarts of one actor within a minute before giving up"},
+    {"server/backoff", 'i', "100", 1, 60000,
+     "msec before the first restart; doubles each time, to 10 s"},
     {"server/debug", 'b', "0", 0, 1, "debug lines in the log"},
 
     {"gateway/enabled", 'b', "1", 0, 1, "run a gateway in this process"},
-    {"gateway/id", 's', "gw1", 0, 0, "the gateway's name, the first part of each CID; unique in the system"},
-    {"gateway/listen", 'a', "127.0.0.1:8080", 0, 0, "HTTP and WebSocket; port 0 takes any free one"},
+    {"gateway/id", 's', "gw1", 0, 0,
+     "the gateway's name, the first part of each CID; unique in the system"},
+    {"gateway/listen", 'a', "127.0.0.1:8080", 0, 0,
+     "HTTP and WebSocket; port 0 takes any free one"},
     {"gateway/web", 's', "web", 0, 0, "folder of the chat page"},
-    {"gateway/message", 'i', "1048576", 1024, 67108864, "bytes of one client message with its attachment"},
+    {"gateway/message", 'i', "1048576", 1024, 67108864,
+     "bytes of one client message with its attachment"},
     {"gateway/connections", 'i', "10000", 1, 1000000, "client connections in all"},
-    {"gateway/queue", 'i', "1048576", 4096, 1073741824, "bytes waiting for one client before it is closed as too slow"},
+    {"gateway/queue", 'i', "1048576", 4096, 1073741824,
+     "bytes waiting for one client before it is closed as too slow"},
     {"gateway/ping", 'i', "25", 1, 3600, "seconds of silence before a client is pinged"},
     {"gateway/pong", 'i', "20", 1, 3600, "seconds it then has to answer"},
-    {"gateway/app/*/upstream", 's', "", 0, 0, "where an app server takes frames from gateways"},
+    {"gateway/app/*/upstream", 's', "", 0, 0,
+     "where an app server takes frames from gateways"},
     {"gateway/app/*/downstream", 's', "", 0, 0, "where it sends frames to gateways"},
 
     {"app/enabled", 'b', "1", 0, 1, "run an app server in this process"},
-    {"receiver/upstream", 'e', "tcp://127.0.0.1:7001", 0, 0, "gateways of other processes push frames here"},
+    {"receiver/upstream", 'e', "tcp://127.0.0.1:7001", 0, 0,
+     "gateways of other processes push frames here"},
     {"receiver/queue", 'i', "2000", 16, 10000000, "frames waiting in the receiver"},
-    {"receiver/message", 'i', "67108864", 1024, 1073741824, "bytes of one part from a gateway; a longer one ends its connection"},
+    {"receiver/message", 'i', "67108864", 1024, 1073741824,
+     "bytes of one part from a gateway; a longer one ends its connection"},
     {"dispatcher/queue", 'i', "1000", 16, 10000000, "frames waiting in the dispatcher"},
     {"worker/count", 'i', "0", 0, 256, "Lua workers; 0 is one a core"},
-    {"worker/queue", 'i', "2000", 16, 1000000, "messages that one worker holds: credit of the dispatcher"},
-    {"worker/waiting", 'i', "1000", 1, 100000, "handlers of one worker that may wait for a store at once"},
-    {"worker/timeout", 'i', "5000", 10, 600000, "msec until a handler's call is answered with a time-out"},
-    {"sender/downstream", 'e', "tcp://127.0.0.1:7002", 0, 0, "gateways of other processes get their frames here"},
+    {"worker/queue", 'i', "2000", 16, 1000000,
+     "messages that one worker holds: credit of the dispatcher"},
+    {"worker/waiting", 'i', "1000", 1, 100000,
+     "handlers of one worker that may wait for a store at once"},
+    {"worker/timeout", 'i', "5000", 10, 600000,
+     "msec until a handler's call is answered with a time-out"},
+    {"sender/downstream", 'e', "tcp://127.0.0.1:7002", 0, 0,
+     "gateways of other processes get their frames here"},
     {"sender/queue", 'i', "10000", 16, 10000000, "frames waiting in the sender"},
-    {"sender/backlog", 'i', "20000", 16, 10000000, "frames kept for one gateway that is away or slow"},
-    {"sender/keep", 'i', "30000", 100, 3600000, "msec they are kept before they count as undelivered"},
-    {"sender/ping", 'i', "2000", 50, 600000, "msec between pings of a gateway; three without an answer and it is away"},
+    {"sender/backlog", 'i', "20000", 16, 10000000,
+     "frames kept for one gateway that is away or slow"},
+    {"sender/keep", 'i', "30000", 100, 3600000,
+     "msec they are kept before they count as undelivered"},
+    {"sender/ping", 'i', "2000", 50, 600000,
+     "msec between pings of a gateway; three without an answer and it is away"},
 
     {"lua/core", 's', "lua/core", 0, 0, "folder of the worker's own Lua files"},
     {"lua/app", 's', "lua/app", 0, 0, "folder of handlers"},
-    {"lua/instructions", 'i', "10000000", 1000, 1000000000000, "Lua instructions of one message"},
-    {"lua/time", 'i', "500", 1, 600000, "msec that one message may run, waiting not counted"},
-    {"lua/memory", 'i', "134217728", 4194304, 68719476736, "bytes of one worker's Lua state"},
-    {"lua/message", 'i', "33554432", 65536, 68719476736, "bytes that one message may add to it"},
+    {"lua/instructions", 'i', "10000000", 1000, 1000000000000,
+     "Lua instructions of one message"},
+    {"lua/time", 'i', "500", 1, 600000,
+     "msec that one message may run, waiting not counted"},
+    {"lua/memory", 'i', "134217728", 4194304, 68719476736,
+     "bytes of one worker's Lua state"},
+    {"lua/message", 'i', "33554432", 65536, 68719476736,
+     "bytes that one message may add to it"},
     {"lua/depth", 'i', "32", 2, 200, "nesting of JSON"},
 
-    {"chat/durability", 'c', "stored", 0, 0, "stored|relayed: a chat is answered when it is committed, or when it is handed on"},
-    {"chat/page", 'i', "100", 1, 10000, "messages in one answer of history and in one piece of redelivery"},
-    {"store/driver", 'c', "sqlite", 0, 0, "sqlite: engine for messages, groups and cursors"},
+    {"chat/durability", 'c', "stored", 0, 0,
+     "stored|relayed: a chat is answered when it is committed, or when it is handed on"},
+    {"chat/page", 'i', "100", 1, 10000,
+     "messages in one answer of history and in one piece of redelivery"},
+    {"store/driver", 'c', "sqlite", 0, 0,
+     "sqlite: engine for messages, groups and cursors"},
     {"store/path", 's', "var/rookery.db", 0, 0, "file of the SQLite database"},
     {"store/queue", 'i', "10000", 16, 10000000, "calls waiting for the store"},
     {"store/batch", 'i', "500", 1, 100000, "calls that share one commit at the most"},
 
-    {"auth/mode", 'c', "open", 0, 0, "open|token: anybody may bind as anybody, or with a signed token only"},
+    {"auth/mode", 'c', "open", 0, 0,
+     "open|token: anybody may bind as anybody, or with a signed token only"},
     {"auth/secret", 's', "", 0, 0, "key of the tokens, HS256; at least 32 bytes"},
     {NULL, 0, NULL, 0, 0, NULL},
 };
@@ -105,7 +130,8 @@ s_is_section (const char *path)
 {
     for (const rk_config_key_t *key = rk_config_keys; key->path; key++) {
         char *pattern = strdup (key->path);
-        for (char *slash = strrchr (pattern, '/'); slash; slash = strrchr (pattern, '/')) {
+        for (char *slash = strrchr (pattern, '/'); slash;
+             slash = strrchr (pattern, '/')) {
             *slash = 0;
             if (s_path_fits (path, pattern)) {
                 free (pattern);
@@ -233,7 +259,8 @@ s_check_item (rk_config_t *self, zconfig_t *item, const char *path, int *nbr)
                                   value ? value : "", why);
         zstr_free (&why);
     }
-    for (zconfig_t *child = zconfig_child (item); child && !error; child = zconfig_next (child)) {
+    for (zconfig_t *child = zconfig_child (item); child && !error;
+         child = zconfig_next (child)) {
         char *below = zsys_sprintf ("%s/%s", path, zconfig_name (child));
         error = s_check_item (self, child, below, nbr);
         zstr_free (&below);
@@ -257,11 +284,13 @@ s_read_file (rk_config_t *self, const char *file)
     zconfig_destroy (&self->root);
     self->root = zconfig_str_load (self->text);
     if (!self->root)
-        return zsys_sprintf ("%s: not a ZPL file; config/rookery-minimal.cfg shows the form", file);
+        return zsys_sprintf (
+            "%s: not a ZPL file; config/rookery-minimal.cfg shows the form", file);
 
     int nbr = 0;
     char *error = NULL;
-    for (zconfig_t *item = zconfig_child (self->root); item && !error; item = zconfig_next (item))
+    for (zconfig_t *item = zconfig_child (self->root); item && !error;
+         item = zconfig_next (item))
         error = s_check_item (self, item, zconfig_name (item), &nbr);
     return error;
 }
@@ -273,7 +302,7 @@ s_put_setting (rk_config_t *self, const char *setting)
     const char *equals = strchr (setting, '=');
     if (!equals)
         return zsys_sprintf ("-s %s: must be KEY=VALUE", setting);
-    char *path = rk_slice_dup ((rk_slice_t) {setting, (size_t) (equals - setting)});
+    char *path = rk_slice_dup ((rk_slice_t){setting, (size_t) (equals - setting)});
     const rk_config_key_t *key = s_key_find (path);
     char *why = key ? s_check_value (key, equals + 1)
                     : strdup ("unknown key; config/rookery.cfg lists all keys");
@@ -291,7 +320,8 @@ s_put_setting (rk_config_t *self, const char *setting)
 static bool
 s_is_loopback (const char *address)
 {
-    return strncmp (address, "127.", 4) == 0 || strncmp (address, "localhost:", 10) == 0 ||
+    return strncmp (address, "127.", 4) == 0 ||
+           strncmp (address, "localhost:", 10) == 0 ||
            strncmp (address, "[::1]:", 6) == 0;
 }
 
@@ -303,22 +333,28 @@ s_check_together (rk_config_t *self)
     const char *id = rk_config_str (self, "gateway/id");
     if (streq (rk_config_str (self, "auth/mode"), "token")) {
         if (strlen (rk_config_str (self, "auth/secret")) < 32)
-            return strdup ("auth/secret: must have at least 32 bytes when auth/mode is token");
+            return strdup (
+                "auth/secret: must have at least 32 bytes when auth/mode is token");
     }
     else if (!s_is_loopback (listen))
         return zsys_sprintf ("gateway/listen = %s: with auth/mode = open only a loopback "
-                             "address is allowed; set auth/mode = token and auth/secret", listen);
+                             "address is allowed; set auth/mode = token and auth/secret",
+                             listen);
     const char *endpoints[] = {"receiver/upstream", "sender/downstream", NULL};
-    for (size_t nbr = 0; endpoints[nbr] && streq (rk_config_str (self, "auth/mode"), "open"); nbr++) {
+    for (size_t nbr = 0;
+         endpoints[nbr] && streq (rk_config_str (self, "auth/mode"), "open"); nbr++) {
         const char *endpoint = rk_config_str (self, endpoints[nbr]);
         if (strncmp (endpoint, "tcp://", 6) == 0 && !s_is_loopback (endpoint + 6))
-            return zsys_sprintf ("%s = %s: with auth/mode = open only a loopback address is allowed",
-                                 endpoints[nbr], endpoint);
+            return zsys_sprintf (
+                "%s = %s: with auth/mode = open only a loopback address is allowed",
+                endpoints[nbr], endpoint);
     }
     if (!*id || strlen (id) > 32 || strpbrk (id, ". ,"))
-        return strdup ("gateway/id: must have 1 to 32 bytes without dot, comma and space");
+        return strdup (
+            "gateway/id: must have 1 to 32 bytes without dot, comma and space");
     if (!rk_config_int (self, "gateway/enabled") && !rk_config_int (self, "app/enabled"))
-        return strdup ("gateway/enabled and app/enabled are both 0: there is nothing to run");
+        return strdup (
+            "gateway/enabled and app/enabled are both 0: there is nothing to run");
     return NULL;
 }
 
@@ -428,7 +464,8 @@ config_test (bool verbose)
         rk_check (!why);
     }
     char *error = NULL;
-    char *settings[] = {"worker/count=3", "gateway/app/far/upstream=tcp://127.0.0.1:1", NULL};
+    char *settings[] = {"worker/count=3", "gateway/app/far/upstream=tcp://127.0.0.1:1",
+                        NULL};
     rk_config_t *self = rk_config_new (NULL, settings, &error);
     rk_check (self && !error);
     rk_check (rk_config_int (self, "worker/count") == 3);
@@ -439,13 +476,16 @@ config_test (bool verbose)
     zlist_destroy (&names);
     rk_config_destroy (&self);
 
-    s_expect_error ("#  comment\n\nworker\n    cuont = 3\n", NULL, ":4: unknown key worker/cuont");
-    s_expect_error ("worker\n    count = many\n", NULL, ":2: worker/count = many: must be a whole");
-    s_expect_error ("chat\n    durability = maybe\n", NULL, "must be one of stored|relayed");
+    s_expect_error ("#  comment\n\nworker\n    cuont = 3\n", NULL,
+                    ":4: unknown key worker/cuont");
+    s_expect_error ("worker\n    count = many\n", NULL,
+                    ":2: worker/count = many: must be a whole");
+    s_expect_error ("chat\n    durability = maybe\n", NULL,
+                    "must be one of stored|relayed");
     s_expect_error ("gateway\n    listen = nowhere\n", NULL, "must be HOST:PORT");
     s_expect_error ("gateway\n    listen = 0.0.0.0:80\n", NULL, "only a loopback");
     s_expect_error ("sender\n    downstream = tcp://*:7002\n", NULL, "only a loopback");
-    s_expect_error ("", (char *[]) {"nonsense", NULL}, "-s nonsense: must be KEY=VALUE");
-    s_expect_error ("", (char *[]) {"a/b=c", NULL}, "-s a/b=c: unknown key");
-    s_expect_error ("", (char *[]) {"auth/mode=token", NULL}, "at least 32 bytes");
+    s_expect_error ("", (char *[]){"nonsense", NULL}, "-s nonsense: must be KEY=VALUE");
+    s_expect_error ("", (char *[]){"a/b=c", NULL}, "-s a/b=c: unknown key");
+    s_expect_error ("", (char *[]){"auth/mode=token", NULL}, "at least 32 bytes");
 }

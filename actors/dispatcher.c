@@ -172,7 +172,8 @@ dispatcher_actor (zsock_t *pipe, void *args_p)
     s_self_t *self = (s_self_t *) rk_estate_take (&args->kept);
     if (!self)
         self = s_self_new (args);
-    self->life = (rk_life_t) {.pipe = pipe, .name = "dispatcher", .counters = self->counters};
+    self->life =
+        (rk_life_t){.pipe = pipe, .name = "dispatcher", .counters = self->counters};
     rk_life_begin (&self->life, NULL);
 
     while (!self->life.terminated) {
@@ -192,7 +193,9 @@ dispatcher_actor (zsock_t *pipe, void *args_p)
             rk_life_drained (&self->life);
     }
     if (rk_life_end (&self->life))
-        args->kept = (rk_estate_t) {self, s_self_free};    //  Credit and the message in hand are for its next life
+        args->kept = (rk_estate_t){
+            self,
+            s_self_free};    //  Credit and the message in hand are for its next life
     else
         s_self_destroy (&self);
 }
@@ -253,9 +256,13 @@ dispatcher_test (bool verbose)
                               rk_sock_new (ZMQ_PUSH, ">inproc://dispatcher-test-1", 10)};
     zsock_t *outs[2] = {rk_sock_new (ZMQ_PULL, "@inproc://dispatcher-test-0", 10),
                         rk_sock_new (ZMQ_PULL, "@inproc://dispatcher-test-1", 10)};
-    dispatcher_args_t args = {rk_sock_new (ZMQ_PULL, "@inproc://dispatcher-test", 1000),
-                              rk_sock_new (ZMQ_PULL, "@inproc://dispatcher-test-credits", 100),
-                              to_workers, 2, 5, {NULL, NULL}};
+    dispatcher_args_t args = {
+        rk_sock_new (ZMQ_PULL, "@inproc://dispatcher-test", 1000),
+        rk_sock_new (ZMQ_PULL, "@inproc://dispatcher-test-credits", 100),
+        to_workers,
+        2,
+        5,
+        {NULL, NULL}};
     zsock_t *in = rk_sock_new (ZMQ_PUSH, ">inproc://dispatcher-test", 1000);
     zsock_t *credits = rk_sock_new (ZMQ_PUSH, ">inproc://dispatcher-test-credits", 100);
     zactor_t *actor = rk_actor_start (dispatcher_actor, &args, NULL);

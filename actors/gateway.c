@@ -22,23 +22,38 @@
 
 #include "gateway.h"
 #include "client.h"
+#include "listener.h"
 #include "routes.h"
 #include "../tools/ws.h"
-#include <netdb.h>
 #include <netinet/tcp.h>
 #include <uv.h>
 
 #define VERSION "1"
-#define BATCH 1000         //  Frames from app servers in one turn
-#define TICK 1000          //  msec between pings of app servers
-#define MISSED_MOST 5      //  Pings without an answer until we say hello again
-#define GOODBYE 1000       //  msec for clients to take their last message
-#define HOLD_SHARE 8       //  A client isn't read while this share of its queue is full
-#define SLOW_CLOSE 10      //  seconds for a slow client to take its close
+#define BATCH 1000       //  Frames from app servers in one turn
+#define TICK 1000        //  msec between pings of app servers
+#define MISSED_MOST 5    //  Pings without an answer until we say hello again
+#define GOODBYE 1000     //  msec for clients to take their last message
+#define HOLD_SHARE 8     //  A client isn't read while this share of its queue is full
+#define SLOW_CLOSE 10    //  seconds for a slow client to take its close
 
 enum {
-    CONNECTED, CLOSED, CLIENTS, UP, DOWN, WRITTEN, BYTES_IN, BYTES_OUT, SLOW, TOO_LARGE, BAD_FRAME,
-    REFUSED, NOBODY, MALFORMED, STALLS, HELD, COUNTERS
+    CONNECTED,
+    CLOSED,
+    CLIENTS,
+    UP,
+    DOWN,
+    WRITTEN,
+    BYTES_IN,
+    BYTES_OUT,
+    SLOW,
+    TOO_LARGE,
+    BAD_FRAME,
+    REFUSED,
+    NOBODY,
+    MALFORMED,
+    STALLS,
+    HELD,
+    COUNTERS
 };
 
 //  An app server we work for.
@@ -55,7 +70,8 @@ typedef struct {
     gateway_args_t *args;
     uv_loop_t loop;
     uv_prepare_t turn;
-    uv_idle_t busy;    //  Runs while there is more to read, so that the loop doesn't sleep
+    uv_idle_t
+        busy;    //  Runs while there is more to read, so that the loop doesn't sleep
     uv_timer_t tick;
     uv_poll_t pipe_watch;
     uv_poll_t listen_watch;
@@ -79,7 +95,6 @@ typedef struct {
     size_t limit_clients;
     bool told_paused;
     int64_t goodbye;    //  msec, monotonic: when draining ends at the latest
-    char error[200];    //  Why it could not start
     rk_counter_t counters[COUNTERS + 1];
 } s_self_t;
 
@@ -92,7 +107,8 @@ typedef struct {
 static void
 s_set_flow (s_self_t *self, rk_client_t *client)
 {
-    lws_rx_flow_control (client->wsi, !client->stalled && !client->held && !self->life.paused);
+    lws_rx_flow_control (client->wsi,
+                         !client->stalled && !client->held && !self->life.paused);
 }
 
 
@@ -100,7 +116,8 @@ static void
 s_up (s_self_t *self, s_app_t *app, rk_client_t *client)
 {
     self->counters[UP].value++;
-    if (app->welcome && !app->backlog.count && rk_frames_send (&self->frames, app->args->upstream) == 0)
+    if (app->welcome && !app->backlog.count &&
+        rk_frames_send (&self->frames, app->args->upstream) == 0)
         return;
     //  One message of each client at the most: the next we don't read
     rk_queue_push (&app->backlog, rk_parcel_new (&self->frames));
@@ -197,7 +214,8 @@ s_push (s_self_t *self, rk_client_t *client, rk_frames_t *frames, size_t first)
     if (client->close_code)
         return;
     if (rk_client_push (client, frames, first, self->limit_queue) == -1) {
-        rk_life_complain (&self->life, "client %s is too slow: %zu bytes wait for it, it is closed",
+        rk_life_complain (&self->life,
+                          "client %s is too slow: %zu bytes wait for it, it is closed",
                           client->key.data, client->queue.bytes);
         self->counters[SLOW].value++;
         rk_queue_clear (&client->queue);
@@ -231,7 +249,8 @@ s_push_to_cid (void *arg, rk_slice_t cid)
 static void
 s_push_error (s_self_t *self, rk_client_t *client, const char *code, const char *message)
 {
-    char *text = zsys_sprintf ("{\"action\":\"error\",\"code\":\"%s\",\"message\":\"%s\"}", code, message);
+    char *text = zsys_sprintf (
+        "{\"action\":\"error\",\"code\":\"%s\",\"message\":\"%s\"}", code, message);
     rk_frames_t out;
     out.count = 0;
     rk_frames_addstr (&out, text);
@@ -270,7 +289,8 @@ static int
 s_handle_downstream (s_self_t *self, s_app_t *app)
 {
     (void) app;
-    rk_slice_t kind = rk_frames_at (&self->frames, 1), id = rk_frames_at (&self->frames, 2);
+    rk_slice_t kind = rk_frames_at (&self->frames, 1),
+               id = rk_frames_at (&self->frames, 2);
     size_t reached = 1;
     if (self->frames.count < 4)
         return -1;
@@ -293,7 +313,8 @@ static int
 s_handle_setting (s_self_t *self, s_app_t *app)
 {
     (void) app;
-    rk_slice_t kind = rk_frames_at (&self->frames, 1), cid = rk_frames_at (&self->frames, 2);
+    rk_slice_t kind = rk_frames_at (&self->frames, 1),
+               cid = rk_frames_at (&self->frames, 2);
     rk_slice_t what = rk_frames_at (&self->frames, 3);
     if (self->frames.count != 4)
         return -1;
@@ -322,7 +343,8 @@ s_say (s_app_t *app, const char *word, const char *more)
     rk_frames_addstr (&out, word);
     if (more)
         rk_frames_addstr (&out, more);
-    rk_frames_send (&out, app->args->downstream);    //  When it is full the next tick says it again
+    rk_frames_send (
+        &out, app->args->downstream);    //  When it is full the next tick says it again
     rk_frames_clear (&out);
 }
 
@@ -406,8 +428,9 @@ s_read_app (s_self_t *self, s_app_t *app)
             row++;
         if (!s_inbox_routes[row].name || s_inbox_routes[row].handle (self, app) == -1) {
             self->counters[MALFORMED].value++;
-            rk_life_complain (&self->life, "dropped %.*s of app server %s: unknown, or not its form",
-                              (int) (name.size < 32 ? name.size : 32), name.data, app->args->name);
+            rk_life_complain (
+                &self->life, "dropped %.*s of app server %s: unknown, or not its form",
+                (int) (name.size < 32 ? name.size : 32), name.data, app->args->name);
         }
         rk_frames_clear (&self->frames);
     }
@@ -443,7 +466,8 @@ s_on_established (s_self_t *self, rk_client_t *client, struct lws *wsi, rk_slice
     memset (client, 0, sizeof (*client));
     client->wsi = wsi;
     client->app = self->serial % self->args->count;
-    client->key.data = zsys_sprintf ("%s.%" PRIx64 "-%" PRIx64, self->id, self->epoch, ++self->serial);
+    client->key.data =
+        zsys_sprintf ("%s.%" PRIx64 "-%" PRIx64, self->id, self->epoch, ++self->serial);
     client->key.size = strlen (client->key.data);
     rk_index_insert (self->clients, &client->key, client);
     self->counters[CONNECTED].value++;
@@ -462,7 +486,8 @@ s_on_receive (s_self_t *self, rk_client_t *client, struct lws *wsi, rk_slice_t i
     self->counters[BYTES_IN].value += in.size;
     rk_frames_addstr (&self->frames, "upstream");
     rk_frames_add (&self->frames, client->key.data, client->key.size);
-    rk_client_input_t input = rk_client_input (client, in, self->limit_message, &self->frames);
+    rk_client_input_t input =
+        rk_client_input (client, in, self->limit_message, &self->frames);
     if (input == RK_CLIENT_WHOLE)
         s_up (self, &self->apps[client->app], client);
     rk_frames_clear (&self->frames);
@@ -478,9 +503,10 @@ s_on_receive (s_self_t *self, rk_client_t *client, struct lws *wsi, rk_slice_t i
     }
     self->counters[BAD_FRAME].value++;
     s_push_error (self, client, "bad-frame",
-                  input == RK_CLIENT_EMPTY ? "the message is empty"
-                                           : "a binary message is 4 bytes length of the JSON, "
-                                             "big-endian, the JSON, the attachment");
+                  input == RK_CLIENT_EMPTY
+                      ? "the message is empty"
+                      : "a binary message is 4 bytes length of the JSON, "
+                        "big-endian, the JSON, the attachment");
     return 0;
 }
 
@@ -543,14 +569,15 @@ static const struct {
 };
 
 static int
-s_lws_callback (struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t size)
+s_lws_callback (struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
+                size_t size)
 {
     for (size_t nbr = 0; nbr < sizeof (s_lws_routes) / sizeof (*s_lws_routes); nbr++) {
         if (s_lws_routes[nbr].reason != reason)
             continue;
         s_self_t *self = (s_self_t *) lws_context_user (lws_get_context (wsi));
         return s_lws_routes[nbr].handle (self, (rk_client_t *) user, wsi,
-                                         (rk_slice_t) {(const char *) in, size});
+                                         (rk_slice_t){(const char *) in, size});
     }
     return lws_callback_http_dummy (wsi, reason, user, in, size);
 }
@@ -621,7 +648,8 @@ s_on_turn (uv_prepare_t *handle)
     bool waits = false;
     for (size_t nbr = 0; nbr < self->args->count; nbr++)
         waits |= self->apps[nbr].backlog.count > 0;
-    if (self->life.paused && !waits && self->life.draining && count == 0 && s_drained (self))
+    if (self->life.paused && !waits && self->life.draining && count == 0 &&
+        s_drained (self))
         rk_life_drained (&self->life);
     if (self->life.paused && !waits && !self->told_paused) {
         self->told_paused = true;
@@ -670,84 +698,58 @@ s_on_accept (uv_poll_t *handle, int status, int events)
     (void) events;
     s_self_t *self = (s_self_t *) handle->data;
     int one = 1, socket;
-    while ((socket = accept4 (self->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) != -1) {
+    while ((socket = accept4 (self->listener, NULL, NULL,
+                              SOCK_NONBLOCK | SOCK_CLOEXEC)) != -1) {
         setsockopt (socket, IPPROTO_TCP, TCP_NODELAY, &one, sizeof (one));
         if (!lws_adopt_socket_vhost (self->vhost, socket))
             self->counters[REFUSED].value++;    //  libwebsockets has closed it
     }
     if (errno == EMFILE || errno == ENFILE)
-        rk_life_complain (&self->life, "no descriptor for another connection; raise LimitNOFILE");
+        rk_life_complain (&self->life,
+                          "no descriptor for another connection; raise LimitNOFILE");
 }
 
 
 //  --------------------------------------------------------------------------
 //  Birth and death
 
-//  Opens the listening socket; -1 with a reason in self->error.
-
-static int
-s_listen (s_self_t *self)
-{
-    const char *address = rk_config_str (self->args->config, "gateway/listen");
-    const char *colon = strrchr (address, ':');
-    char *host = rk_slice_dup ((rk_slice_t) {address, (size_t) (colon - address)});
-    char *bare = *host == '[' ? rk_slice_dup ((rk_slice_t) {host + 1, strlen (host) - 2}) : strdup (host);
-    struct addrinfo hints = {.ai_flags = AI_PASSIVE, .ai_socktype = SOCK_STREAM}, *found = NULL;
-    int rc = getaddrinfo (bare, colon + 1, &hints, &found), one = 1;
-    free (host);
-    free (bare);
-    if (rc != 0) {
-        snprintf (self->error, sizeof (self->error), "gateway/listen = %s: %s", address, gai_strerror (rc));
-        return -1;
-    }
-    self->listener = socket (found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    setsockopt (self->listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof (one));
-    rc = bind (self->listener, found->ai_addr, found->ai_addrlen);
-    rc = rc == 0 ? listen (self->listener, 1024) : rc;
-    freeaddrinfo (found);
-    if (rc == -1) {
-        snprintf (self->error, sizeof (self->error), "gateway/listen = %s: %s; choose another with "
-                  "-s gateway/listen=127.0.0.1:0", address, strerror (errno));
-        return -1;
-    }
-    struct sockaddr_storage bound;
-    socklen_t size = sizeof (bound);
-    getsockname (self->listener, (struct sockaddr *) &bound, &size);
-    self->args->port = ntohs (bound.ss_family == AF_INET6 ? ((struct sockaddr_in6 *) &bound)->sin6_port
-                                                          : ((struct sockaddr_in *) &bound)->sin_port);
-    return 0;
-}
-
-
 static int
 s_open_lws (s_self_t *self)
 {
     static const struct lws_protocols protocols[] = {
-        {.name = "rookery", .callback = s_lws_callback,
-         .per_session_data_size = sizeof (rk_client_t), .rx_buffer_size = 4096},
+        {.name = "rookery",
+         .callback = s_lws_callback,
+         .per_session_data_size = sizeof (rk_client_t),
+         .rx_buffer_size = 4096},
         {0}};
     //  libwebsockets keeps pointers to all of these
     rk_config_t *config = self->args->config;
     self->web = rk_path_find (rk_config_str (config, "gateway/web"));
-    self->mount = (struct lws_http_mount) {.mountpoint = "/", .mountpoint_len = 1, .origin = self->web,
-                                           .def = "index.html", .origin_protocol = LWSMPRO_FILE};
-    self->liveness = (lws_retry_bo_t) {
+    self->mount = (struct lws_http_mount){.mountpoint = "/",
+                                          .mountpoint_len = 1,
+                                          .origin = self->web,
+                                          .def = "index.html",
+                                          .origin_protocol = LWSMPRO_FILE};
+    self->liveness = (lws_retry_bo_t){
         .secs_since_valid_ping = (uint16_t) rk_config_int (config, "gateway/ping"),
         .secs_since_valid_hangup = (uint16_t) (rk_config_int (config, "gateway/ping") +
                                                rk_config_int (config, "gateway/pong"))};
     void *loops[] = {&self->loop};
     struct lws_context_creation_info info = {
-        .port = CONTEXT_PORT_NO_LISTEN, .protocols = protocols, .mounts = &self->mount, .user = self,
-        .foreign_loops = loops, .retry_and_idle_policy = &self->liveness, .gid = -1, .uid = -1,
-        .fd_limit_per_thread = (unsigned int) self->limit_clients + 200, .pt_serv_buf_size = 16384,
+        .port = CONTEXT_PORT_NO_LISTEN,
+        .protocols = protocols,
+        .mounts = &self->mount,
+        .user = self,
+        .foreign_loops = loops,
+        .retry_and_idle_policy = &self->liveness,
+        .gid = -1,
+        .uid = -1,
+        .fd_limit_per_thread = (unsigned int) self->limit_clients + 200,
+        .pt_serv_buf_size = 16384,
         .options = LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS};
     self->lws = lws_create_context (&info);
     self->vhost = self->lws ? lws_create_vhost (self->lws, &info) : NULL;
-    if (self->vhost)
-        return 0;
-    snprintf (self->error, sizeof (self->error), "libwebsockets can't start; is the package "
-              "libwebsockets-evlib-uv installed?");
-    return -1;
+    return self->vhost ? 0 : -1;
 }
 
 
@@ -794,14 +796,16 @@ s_self_new (zsock_t *pipe, gateway_args_t *args)
     self->limit_message = (size_t) rk_config_int (args->config, "gateway/message");
     self->limit_queue = (size_t) rk_config_int (args->config, "gateway/queue");
     self->limit_clients = (size_t) rk_config_int (args->config, "gateway/connections");
-    int rc = getentropy (&self->epoch, 6);    //  A CID must never come twice, also after a restart
+    int rc = getentropy (&self->epoch,
+                         6);    //  A CID must never come twice, also after a restart
     assert (rc == 0);
-    static const char *names[] = {"connected", "closed", "clients", "up", "down", "written", "bytes_in",
-                                  "bytes_out", "slow", "too_large", "bad_frame", "refused", "nobody",
-                                  "malformed", "stalls", "held"};
+    static const char *names[] = {"connected", "closed",    "clients",   "up",
+                                  "down",      "written",   "bytes_in",  "bytes_out",
+                                  "slow",      "too_large", "bad_frame", "refused",
+                                  "nobody",    "malformed", "stalls",    "held"};
     for (size_t nbr = 0; nbr < COUNTERS; nbr++)
         self->counters[nbr].name = names[nbr];
-    self->life = (rk_life_t) {.pipe = pipe, .name = "gateway", .counters = self->counters};
+    self->life = (rk_life_t){.pipe = pipe, .name = "gateway", .counters = self->counters};
     uv_loop_init (&self->loop);
     return self;
 }
@@ -829,7 +833,8 @@ s_self_destroy (s_self_t **self_p)
         s_close_loop (self);
     if (self->lws)
         lws_context_destroy (self->lws);
-    uv_run (&self->loop, UV_RUN_DEFAULT);    //  Until all handles are closed, also its own
+    uv_run (&self->loop,
+            UV_RUN_DEFAULT);    //  Until all handles are closed, also its own
     if (self->lws)
         lws_context_destroy (self->lws);    //  Only this second call frees the context
     if (uv_loop_close (&self->loop) != 0)
@@ -853,8 +858,15 @@ void
 gateway_actor (zsock_t *pipe, void *args)
 {
     s_self_t *self = s_self_new (pipe, (gateway_args_t *) args);
-    bool good = s_listen (self) == 0 && s_open_lws (self) == 0;
-    rk_life_begin (&self->life, good ? NULL : self->error);
+    char *error = NULL;
+    self->listener = rk_listen (rk_config_str (self->args->config, "gateway/listen"),
+                                &self->args->port, &error);
+    if (self->listener != -1 && s_open_lws (self) == -1)
+        error =
+            strdup ("libwebsockets can't start; is libwebsockets-evlib-uv installed?");
+    bool good = error == NULL;
+    rk_life_begin (&self->life, error);
+    zstr_free (&error);
     if (good) {
         s_open_loop (self);
         uv_run (&self->loop, UV_RUN_DEFAULT);
@@ -908,7 +920,8 @@ s_test_on_message (void *arg, rk_ws_connection_t *connection, rk_slice_t text)
     s_bench_t *bench = (s_bench_t *) arg;
     long nbr = s_test_index (bench, connection);
     bench->count[nbr]++;
-    snprintf (bench->got[nbr], sizeof (bench->got[nbr]), "%.*s", (int) text.size, text.data);
+    snprintf (bench->got[nbr], sizeof (bench->got[nbr]), "%.*s", (int) text.size,
+              text.data);
 }
 
 
@@ -937,7 +950,8 @@ s_test_upstream (s_bench_t *bench, char *line, size_t room)
     for (size_t nbr = 0; nbr < frames.count; nbr++) {
         rk_slice_t frame = rk_frames_at (&frames, nbr);
         size_t used = strlen (line);
-        snprintf (line + used, room - used, "%s%.*s", nbr ? " " : "", (int) frame.size, frame.data);
+        snprintf (line + used, room - used, "%s%.*s", nbr ? " " : "", (int) frame.size,
+                  frame.data);
     }
     rk_frames_clear (&frames);
 }
@@ -951,7 +965,8 @@ s_test_down (s_bench_t *bench, const char *words)
     zmsg_t *msg = zmsg_new ();
     zmsg_addstr (msg, "gw");
     char *copy = strdup (words), *save = NULL;
-    for (char *word = strtok_r (copy, " ", &save); word; word = strtok_r (NULL, " ", &save))
+    for (char *word = strtok_r (copy, " ", &save); word;
+         word = strtok_r (NULL, " ", &save))
         zmsg_addstr (msg, *word == '$' ? bench->cid[word[1] - '0'] : word);
     rk_check (zmsg_send (&msg, bench->down) == 0);
     free (copy);
@@ -1027,13 +1042,16 @@ s_test_slow (s_bench_t *bench, int port)
 {
     char line[300];
     int tiny = 4096;
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons ((uint16_t) port),
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons ((uint16_t) port),
                                   .sin_addr.s_addr = htonl (INADDR_LOOPBACK)};
     int handle = socket (AF_INET, SOCK_STREAM, 0);
     setsockopt (handle, SOL_SOCKET, SO_RCVBUF, &tiny, sizeof (tiny));
     rk_check (connect (handle, (struct sockaddr *) &address, sizeof (address)) == 0);
-    const char *hello = "GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+    const char *hello =
+        "GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: "
+        "13\r\n\r\n";
     rk_check (write (handle, hello, strlen (hello)) == (ssize_t) strlen (hello));
     s_test_upstream (bench, line, sizeof (line));
     rk_check (sscanf (line, "status connected %99s", bench->cid[2]) == 1);
@@ -1059,11 +1077,14 @@ void
 gateway_test (bool verbose)
 {
     (void) verbose;
-    static const rk_ws_handlers_t handlers = {s_test_on_open, s_test_on_message, s_test_on_closed};
+    static const rk_ws_handlers_t handlers = {s_test_on_open, s_test_on_message,
+                                              s_test_on_closed};
     char *error = NULL, line[300];
-    rk_config_t *config = rk_config_new (NULL, (char *[]) {
-        "gateway/listen=127.0.0.1:0", "gateway/id=gw", "gateway/message=2048", "gateway/queue=50000",
-        "gateway/connections=3", NULL}, &error);
+    rk_config_t *config = rk_config_new (
+        NULL,
+        (char *[]){"gateway/listen=127.0.0.1:0", "gateway/id=gw", "gateway/message=2048",
+                   "gateway/queue=50000", "gateway/connections=3", NULL},
+        &error);
     rk_check (config);
     s_bench_t *bench = (s_bench_t *) zmalloc (sizeof (s_bench_t));
     bench->up = rk_sock_new (ZMQ_PULL, "@inproc://gateway-test-up", 2);
@@ -1072,14 +1093,15 @@ gateway_test (bool verbose)
     zsock_t *dealer = rk_sock_new (ZMQ_DEALER, NULL, 1000);
     zsock_set_identity (dealer, "gw");
     rk_check (zsock_connect (dealer, "inproc://gateway-test-down") == 0);
-    gateway_app_t app = {"test", rk_sock_new (ZMQ_PUSH, ">inproc://gateway-test-up", 2), dealer};
+    gateway_app_t app = {"test", rk_sock_new (ZMQ_PUSH, ">inproc://gateway-test-up", 2),
+                         dealer};
     gateway_args_t args = {&app, 1, config, 0};
     bench->actor = rk_actor_start (gateway_actor, &args, NULL);
     rk_check (bench->actor && args.port > 0);
 
     //  A second one on its port is told so
     char *taken = zsys_sprintf ("gateway/listen=127.0.0.1:%d", args.port), *reason = NULL;
-    rk_config_t *config2 = rk_config_new (NULL, (char *[]) {taken, NULL}, &error);
+    rk_config_t *config2 = rk_config_new (NULL, (char *[]){taken, NULL}, &error);
     gateway_args_t args2 = {&app, 0, config2, 0};
     rk_check (!rk_actor_start (gateway_actor, &args2, &reason));
     rk_check (strstr (reason, "Address already in use"));
@@ -1105,7 +1127,8 @@ gateway_test (bool verbose)
     //  Both ways, and settings
     s_test_say (bench, 0, "{\"uid\":\"a\"}", 11);
     s_test_upstream (bench, line, sizeof (line));
-    rk_check (strncmp (line, "upstream gw.", 12) == 0 && strstr (line, " {\"uid\":\"a\"}"));
+    rk_check (strncmp (line, "upstream gw.", 12) == 0 &&
+              strstr (line, " {\"uid\":\"a\"}"));
     s_test_down (bench, "downstream cid $0 hello");
     s_test_expect (bench, 0, "hello");
     s_test_down (bench, "setting uidmap $0 alice");
@@ -1125,11 +1148,15 @@ gateway_test (bool verbose)
     char large[3000];
     memset (large, 'x', sizeof (large));
     s_test_say (bench, 0, large, sizeof (large));
-    s_test_expect (bench, 0, "{\"action\":\"error\",\"code\":\"too-large\",\"message\":\"a message may have "
-                             "2048 bytes\"}");
+    s_test_expect (
+        bench, 0,
+        "{\"action\":\"error\",\"code\":\"too-large\",\"message\":\"a message may have "
+        "2048 bytes\"}");
     s_test_say (bench, 0, "", 0);
-    s_test_expect (bench, 0, "{\"action\":\"error\",\"code\":\"bad-frame\",\"message\":\"the message is "
-                             "empty\"}");
+    s_test_expect (
+        bench, 0,
+        "{\"action\":\"error\",\"code\":\"bad-frame\",\"message\":\"the message is "
+        "empty\"}");
     rk_check (rk_actor_count (bench->actor, "malformed") == 2);
     rk_check (rk_actor_count (bench->actor, "nobody") == 1);
 

@@ -30,7 +30,8 @@ static int
 s_send (lua_State *L)
 {
     int count = lua_gettop (L);
-    luaL_argcheck (L, count >= 1 && count <= RK_FRAMES_MAX, count, "1 to 16 frames expected");
+    luaL_argcheck (L, count >= 1 && count <= RK_FRAMES_MAX, count,
+                   "1 to 16 frames expected");
     for (int nbr = 1; nbr <= count; nbr++)
         luaL_checkstring (L, nbr);
     rk_frames_t frames = {0};
@@ -135,212 +136,6 @@ s_in_turn (lua_State *L)
 
 
 //  --------------------------------------------------------------------------
-//  Calls to a store: they pack their arguments, yield, and go on with the reply
-
-static void
-s_pack_value (lua_State *L, rk_pack_t *pack, int index)
-{
-    rk_slice_t text;
-    switch (lua_type (L, index)) {
-    case LUA_TNIL:
-        rk_pack_null (pack);
-        break;
-    case LUA_TBOOLEAN:
-        rk_pack_bool (pack, lua_toboolean (L, index));
-        break;
-    case LUA_TNUMBER:
-        if (lua_isinteger (L, index))
-            rk_pack_int (pack, lua_tointeger (L, index));
-        else
-            rk_pack_float (pack, lua_tonumber (L, index));
-        break;
-    case LUA_TSTRING:
-        text.data = lua_tolstring (L, index, &text.size);
-        rk_pack_text (pack, text.data, text.size);
-        break;
-    case LUA_TLIGHTUSERDATA:
-        rk_pack_null (pack);    //  json.null; there is no other
-        break;
-    default:
-        luaL_error (L, "parameter %d: a %s can't be bound to a statement", index,
-                    luaL_typename (L, index));
-    }
-}
-
-
-static int
-s_call_done (lua_State *L, int status, lua_KContext single)
-{
-    (void) status;
-    rk_reply_t reply = *rk_lua_task (L)->reply;
-    reply.single = single != 0;
-    return rk_luaapi_push_reply (L, &reply);
-}
-
-
-static int
-s_call (lua_State *L, bool single)
-{
-    rk_task_t *task = rk_lua_task (L);
-    if (!task || L != task->thread)
-        return luaL_error (L, "a call that waits works only in the handler's own coroutine");
-    rk_lua_host_t *host = rk_lua_host (L);
-    rk_pack_t *pack = rk_lua_pack (L);
-    task->call = host->call (host->worker, task, (rk_slice_t) {pack->data, pack->size});
-    if (task->call == 0) {
-        lua_pushboolean (L, false);
-        lua_pushliteral (L, "the store is overloaded: its queue is full");
-        return 2;
-    }
-    return lua_yieldk (L, 0, single, s_call_done);
-}
-
-
-//  worker.sql (statement, param...)    returns true, rows, changes, last_id; or false, reason.
-//  Rows are tables by column name, changes is the number of rows that were written, last_id
-//  what the statement gave to LAST_INSERT_ID (expr), if it wrote any.
-
-static int
-s_sql (lua_State *L)
-{
-    rk_slice_t statement = s_check_slice (L, 1);
-    rk_pack_t *pack = rk_lua_pack (L);
-    pack->size = 0;
-    rk_pack_open (pack);
-    rk_pack_text (pack, statement.data, statement.size);
-    for (int nbr = 2; nbr <= lua_gettop (L); nbr++)
-        s_pack_value (L, pack, nbr);
-    rk_pack_close (pack);
-    return s_call (L, true);
-}
-
-
-//  worker.transaction ({{statement, param...}, ...})    all or nothing; returns true
-//  and lists of rows and of changes, or false, reason. A list that ends in nil says n = its
-//  length.
-
-static int
-s_transaction (lua_State *L)
-{
-    luaL_checktype (L, 1, LUA_TTABLE);
-    rk_pack_t *pack = rk_lua_pack (L);
-    pack->size = 0;
-    for (lua_Integer nbr = 1; nbr <= luaL_len (L, 1); nbr++) {
-        if (lua_geti (L, 1, nbr) != LUA_TTABLE)
-            return luaL_error (L, "statement %d: a list {sql, param...} expected", (int) nbr);
-        if (lua_getfield (L, -1, "n") == LUA_TNIL)
-            lua_pushinteger (L, luaL_len (L, -2));
-        lua_Integer count = lua_tointeger (L, -1);
-        lua_settop (L, 2);
-        if (lua_geti (L, 2, 1) != LUA_TSTRING)
-            return luaL_error (L, "statement %d: its first item must be SQL", (int) nbr);
-        rk_pack_open (pack);
-        for (lua_Integer item = 1; item <= count; item++) {
-            lua_settop (L, 2);
-            lua_geti (L, 2, item);
-            s_pack_value (L, pack, 3);
-        }
-        rk_pack_close (pack);
-        lua_settop (L, 1);
-    }
-    return s_call (L, false);
-}
-
-
-static void
-s_push_value (lua_State *L, const rk_value_t *value)
-{
-    switch (value->kind) {
-    case 'i':
-        lua_pushinteger (L, value->number);
-        break;
-    case 'd':
-        lua_pushnumber (L, value->real);
-        break;
-    case 's':
-        lua_pushlstring (L, value->text.data, value->text.size);
-        break;
-    case 't':
-    case 'f':
-        lua_pushboolean (L, value->kind == 't');
-        break;
-    default:
-        lua_pushnil (L);
-    }
-}
-
-
-//  What a statement has done besides its rows.
-typedef struct {
-    lua_Integer changes;
-    lua_Integer last_id;
-} s_effect_t;
-
-//  Pushes the rows of one statement, [ changes last-id [ column... ] [ value... ]... ], whose
-//  opening mark is taken. Columns lie on the stack above while it reads.
-
-static s_effect_t
-s_push_rows (lua_State *L, rk_slice_t *rest)
-{
-    rk_value_t value;
-    s_effect_t effect = {0, 0};
-    lua_newtable (L);
-    rk_json_push_array_mark (L);    //  No rows are [] in JSON
-    lua_setmetatable (L, -2);
-    int rows = lua_gettop (L), count = 0, columns = 0;
-    if (rk_unpack (rest, &value) && value.kind == 'i')
-        effect.changes = value.number;
-    if (rk_unpack (rest, &value) && value.kind == 'i')
-        effect.last_id = value.number;
-    rk_unpack (rest, &value);    //  [
-    while (rk_unpack (rest, &value) && value.kind == 's') {
-        luaL_checkstack (L, 4, "too many columns");
-        s_push_value (L, &value);
-        columns++;
-    }
-    while (rk_unpack (rest, &value) && value.kind == '[') {
-        lua_createtable (L, 0, columns);
-        for (int nbr = 1; rk_unpack (rest, &value) && value.kind != ']'; nbr++) {
-            lua_pushvalue (L, rows + nbr);
-            s_push_value (L, &value);
-            lua_rawset (L, -3);
-        }
-        lua_rawseti (L, rows, ++count);
-    }
-    lua_settop (L, rows);
-    return effect;
-}
-
-
-int
-rk_luaapi_push_reply (lua_State *L, const rk_reply_t *reply)
-{
-    lua_pushboolean (L, reply->done);
-    if (!reply->done) {
-        lua_pushlstring (L, reply->text.data, reply->text.size);
-        return 2;
-    }
-    rk_slice_t rest = reply->text;
-    rk_value_t value;
-    if (reply->single) {
-        rk_unpack (&rest, &value);    //  [
-        s_effect_t effect = s_push_rows (L, &rest);
-        lua_pushinteger (L, effect.changes);
-        lua_pushinteger (L, effect.last_id);
-        return 4;
-    }
-    lua_newtable (L);
-    lua_newtable (L);
-    for (int nbr = 1; rk_unpack (&rest, &value) && value.kind == '['; nbr++) {
-        lua_pushinteger (L, s_push_rows (L, &rest).changes);
-        lua_rawseti (L, -3, nbr);
-        lua_rawseti (L, -3, nbr);
-    }
-    return 3;
-}
-
-
-//  --------------------------------------------------------------------------
 //  JSON
 
 //  json.decode (text)    returns the value, or nil, reason, offset of the byte (from 0)
@@ -386,9 +181,11 @@ s_json_stamp (lua_State *L)
     const char *rest = brace + 1, *end = text.data + text.size, *next = rest;
     char head[80];
     int size = lua_isnoneornil (L, 2)
-                   ? snprintf (head, sizeof (head), "{\"at\":%lld", (long long) luaL_checkinteger (L, 3))
+                   ? snprintf (head, sizeof (head), "{\"at\":%lld",
+                               (long long) luaL_checkinteger (L, 3))
                    : snprintf (head, sizeof (head), "{\"seq\":%lld,\"at\":%lld",
-                               (long long) luaL_checkinteger (L, 2), (long long) luaL_checkinteger (L, 3));
+                               (long long) luaL_checkinteger (L, 2),
+                               (long long) luaL_checkinteger (L, 3));
     while (next < end && strchr (" \t\r\n", *next))
         next++;
     if (next < end && *next != '}')
@@ -532,11 +329,13 @@ s_verify (lua_State *L)
     const char *secret = rk_config_str (rk_lua_host (L)->config, "auth/secret");
     jwt_t *jwt = NULL;
     const char *why = NULL;
-    if (jwt_decode (&jwt, token, (const unsigned char *) secret, (int) strlen (secret)) != 0)
+    if (jwt_decode (&jwt, token, (const unsigned char *) secret, (int) strlen (secret)) !=
+        0)
         why = "the token's signature is wrong";
     else if (jwt_get_alg (jwt) != JWT_ALG_HS256)
         why = "the token isn't signed with HS256";
-    else if (jwt_get_grant_int (jwt, "exp") > 0 && jwt_get_grant_int (jwt, "exp") <= time (NULL))
+    else if (jwt_get_grant_int (jwt, "exp") > 0 &&
+             jwt_get_grant_int (jwt, "exp") <= time (NULL))
         why = "the token has expired";
     else if (jwt_get_grant_int (jwt, "nbf") > time (NULL))
         why = "the token isn't valid yet";
@@ -572,8 +371,11 @@ s_match (lua_State *L)
         if (strchr ("*+-", pattern[nbr]) && pattern[nbr - 1] != '%' && pattern[nbr])
             repeats++;
     if (repeats > 1 && pow ((double) size, repeats) > MATCH_MOST)
-        return luaL_error (L, "the pattern may take too long on %d bytes; use a plain find or "
-                              "fewer repetitions", (int) size);
+        return luaL_error (
+            L,
+            "the pattern may take too long on %d bytes; use a plain find or "
+            "fewer repetitions",
+            (int) size);
     lua_pushvalue (L, lua_upvalueindex (1));
     lua_insert (L, 1);
     lua_call (L, lua_gettop (L) - 1, LUA_MULTRET);
@@ -639,16 +441,20 @@ void
 rk_luaapi_open (lua_State *L)
 {
     static const luaL_Reg worker[] = {
-        {"send", s_send},     {"connection", s_connection},   {"bind", s_bind},
-        {"mark", s_mark},     {"sql", s_sql},                 {"transaction", s_transaction},
-        {"config", s_config}, {"log", s_log},                 {"count", s_count},
-        {"now", s_now},       {"path", s_path},               {"files", s_files},
-        {"verify", s_verify}, {"good_id", s_good_id},         {"in_turn", s_in_turn},
-        {NULL, NULL},
+        {"send", s_send},       {"connection", s_connection},
+        {"bind", s_bind},       {"mark", s_mark},
+        {"sql", rk_lua_sql},    {"transaction", rk_lua_transaction},
+        {"config", s_config},   {"log", s_log},
+        {"count", s_count},     {"now", s_now},
+        {"path", s_path},       {"files", s_files},
+        {"verify", s_verify},   {"good_id", s_good_id},
+        {"in_turn", s_in_turn}, {NULL, NULL},
     };
-    static const luaL_Reg json[] = {
-        {"decode", s_json_decode}, {"encode", s_json_encode}, {"array", s_json_array},
-        {"stamp", s_json_stamp},   {NULL, NULL}};
+    static const luaL_Reg json[] = {{"decode", s_json_decode},
+                                    {"encode", s_json_encode},
+                                    {"array", s_json_array},
+                                    {"stamp", s_json_stamp},
+                                    {NULL, NULL}};
     luaL_openlibs (L);
     luaL_newlib (L, worker);
     lua_setglobal (L, "worker");

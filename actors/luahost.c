@@ -11,13 +11,14 @@
 
 #include "luahost.h"
 
-#define GC_PAUSE 400 //  %; the state may grow to 4 times what lives before it is collected
+#define GC_PAUSE                                                                         \
+    400    //  %; the state may grow to 4 times what lives before it is collected
 #define STEP 1000    //  Instructions between two looks at the budget
 
 struct rk_lua {
     lua_State *L;
     rk_lua_host_t host;
-    int depth;          //  Of JSON
+    int depth;    //  Of JSON
     rk_pack_t pack;
     rk_task_t *task;    //  The one that runs, or NULL
     size_t memory;      //  Bytes in use
@@ -131,7 +132,8 @@ s_hook (lua_State *L, lua_Debug *debug)
     //  From here on at every instruction: see the head of this file
     lua_sethook (L, s_hook, LUA_MASKCOUNT, 1);
     luaL_where (L, 0);
-    lua_pushfstring (L, "%sthe message has spent its budget of %s", lua_tostring (L, -1), what);
+    lua_pushfstring (L, "%sthe message has spent its budget of %s", lua_tostring (L, -1),
+                     what);
     lua_error (L);
 }
 
@@ -212,7 +214,8 @@ rk_lua_forget (rk_lua_t *self, rk_task_t *task)
 static void
 s_slice_begin (rk_lua_t *self, rk_task_t *task)
 {
-    size_t room = self->limit_message > task->memory ? self->limit_message - task->memory : 0;
+    size_t room =
+        self->limit_message > task->memory ? self->limit_message - task->memory : 0;
     size_t ceiling = self->memory + room;
     self->ceiling = ceiling < self->limit_memory ? ceiling : self->limit_memory;
     self->expired = false;
@@ -255,8 +258,9 @@ s_error_text (rk_lua_t *self, lua_State *thread, int status)
     lua_pcall (self->L, 1, 1, 0);
     const char *text = lua_tostring (self->L, -1);
     bool memory = text && strstr (text, "not enough memory");
-    char *copy = zsys_sprintf ("%s%s", memory ? "the message has spent its budget of memory: " : "",
-                               text ? text : "no reason given");
+    char *copy = zsys_sprintf (
+        "%s%s", memory ? "the message has spent its budget of memory: " : "",
+        text ? text : "no reason given");
     lua_pop (self->L, 1);
     return copy;
 }
@@ -314,7 +318,8 @@ s_answer_failure (lua_State *L)
 
 
 bool
-rk_lua_answer_failure (rk_lua_t *self, rk_task_t *task, const char *code, const char *reason)
+rk_lua_answer_failure (rk_lua_t *self, rk_task_t *task, const char *code,
+                       const char *reason)
 {
     task->instructions = 0;
     task->nsec = 0;
@@ -373,7 +378,8 @@ rk_lua_new (const rk_lua_host_t *host, char **error)
 {
     rk_lua_t *self = (rk_lua_t *) zmalloc (sizeof (rk_lua_t));
     self->host = *host;
-    self->limit_instructions = (uint64_t) rk_config_int (host->config, "lua/instructions");
+    self->limit_instructions =
+        (uint64_t) rk_config_int (host->config, "lua/instructions");
     self->limit_nsec = rk_config_int (host->config, "lua/time") * 1000000;
     self->limit_memory = (size_t) rk_config_int (host->config, "lua/memory");
     self->limit_message = (size_t) rk_config_int (host->config, "lua/message");

@@ -51,13 +51,13 @@ typedef struct {
 
 //  One message on its way through a coroutine. The worker owns it; zeros are a new one.
 struct rk_task {
-    rk_frames_t frames;       //  The message; stays here until the task is over
-    lua_State *thread;        //  Kept after a good end and used again
-    int ref;                  //  Where the state holds the thread
-    uint64_t call;            //  Number of the call it waits for, else 0
-    bool pipelined;           //  The connection's next message may start while this one waits
-    bool waits_turn;          //  It waits until earlier messages of its connection are done
-    int64_t deadline;         //  msec, monotonic: when that call has failed
+    rk_frames_t frames;    //  The message; stays here until the task is over
+    lua_State *thread;     //  Kept after a good end and used again
+    int ref;               //  Where the state holds the thread
+    uint64_t call;         //  Number of the call it waits for, else 0
+    bool pipelined;      //  The connection's next message may start while this one waits
+    bool waits_turn;     //  It waits until earlier messages of its connection are done
+    int64_t deadline;    //  msec, monotonic: when that call has failed
     uint64_t instructions;    //  Used so far
     int64_t nsec;             //  Run so far
     size_t memory;            //  Bytes added to the state so far
@@ -96,7 +96,8 @@ rk_task_t *rk_lua_task (lua_State *L);
 //  Registers those functions as the global table "worker" and opens the sandboxed libraries.
 void rk_luaapi_open (lua_State *L);
 
-//  Pushes what a call returns to Lua: true, rows, changes, last_id; or false and the reason.
-int rk_luaapi_push_reply (lua_State *L, const rk_reply_t *reply);
+//  worker.sql and worker.transaction, see luasql.c.
+int rk_lua_sql (lua_State *L);
+int rk_lua_transaction (lua_State *L);
 
 #endif

@@ -21,7 +21,8 @@ typedef struct {
     rk_life_t life;
     zsock_t *inbox;
     zsock_t *dispatcher;
-    rk_frames_t frames;    //  The message in hand; it stays here while the dispatcher is full
+    rk_frames_t
+        frames;    //  The message in hand; it stays here while the dispatcher is full
     rk_counter_t counters[COUNTERS + 1];
 } s_self_t;
 
@@ -41,8 +42,8 @@ static bool
 s_cid_good (rk_slice_t cid)
 {
     const char *dot = cid.size ? memchr (cid.data, '.', cid.size) : NULL;
-    return cid.size <= CID_MOST && dot && dot > cid.data && dot + 1 < cid.data + cid.size &&
-           !memchr (cid.data, 0, cid.size);
+    return cid.size <= CID_MOST && dot && dot > cid.data &&
+           dot + 1 < cid.data + cid.size && !memchr (cid.data, 0, cid.size);
 }
 
 
@@ -147,11 +148,13 @@ s_self_new (zsock_t *pipe, receiver_args_t *args)
     s_self_t *self = (s_self_t *) zmalloc (sizeof (s_self_t));
     self->inbox = args->inbox;
     self->dispatcher = args->dispatcher;
-    static const char *names[] = {"upstream", "status", "bytes", "too_few_frames",
-                                  "too_many_frames", "unknown_name", "bad_id", "empty"};
+    static const char *names[] = {
+        "upstream",        "status",       "bytes",  "too_few_frames",
+        "too_many_frames", "unknown_name", "bad_id", "empty"};
     for (size_t nbr = 0; nbr < COUNTERS; nbr++)
         self->counters[nbr].name = names[nbr];
-    self->life = (rk_life_t) {.pipe = pipe, .name = "receiver", .counters = self->counters};
+    self->life =
+        (rk_life_t){.pipe = pipe, .name = "receiver", .counters = self->counters};
     return self;
 }
 
@@ -199,7 +202,8 @@ s_test_send (zsock_t *to, const char *words)
 {
     zmsg_t *msg = zmsg_new ();
     char *copy = strdup (words), *save = NULL;
-    for (char *word = strtok_r (copy, " ", &save); word; word = strtok_r (NULL, " ", &save))
+    for (char *word = strtok_r (copy, " ", &save); word;
+         word = strtok_r (NULL, " ", &save))
         zmsg_addstr (msg, streq (word, "-") ? "" : word);
     rk_check (zmsg_send (&msg, to) == 0);
     free (copy);

@@ -104,7 +104,7 @@ rk_slice_t
 rk_routes_gateway_of (rk_slice_t cid)
 {
     const char *dot = cid.size ? memchr (cid.data, '.', cid.size) : NULL;
-    return (rk_slice_t) {cid.data, dot ? (size_t) (dot - cid.data) : cid.size};
+    return (rk_slice_t){cid.data, dot ? (size_t) (dot - cid.data) : cid.size};
 }
 
 
@@ -118,7 +118,7 @@ s_holder (s_set_t *set, rk_slice_t gateway)
                                            (set->holder_count + 1) * sizeof (s_holder_t));
     assert (set->holders);
     s_holder_t *fresh = &set->holders[set->holder_count++];
-    *fresh = (s_holder_t) {rk_slice_dup (gateway), 0};
+    *fresh = (s_holder_t){rk_slice_dup (gateway), 0};
     return fresh;
 }
 
@@ -130,7 +130,7 @@ s_set_get (rk_routes_t *self, bool group, rk_slice_t id)
     if (set)
         return set;
     set = (s_set_t *) zmalloc (sizeof (s_set_t));
-    set->key = (rk_slice_t) {rk_slice_dup (id), id.size};
+    set->key = (rk_slice_t){rk_slice_dup (id), id.size};
     set->group = group;
     set->members = zlistx_new ();
     rk_index_insert (self->sets[group], &set->key, set);
@@ -144,7 +144,7 @@ s_route_get (rk_routes_t *self, rk_slice_t cid)
     s_route_t *route = (s_route_t *) rk_index_lookup (self->routes, cid);
     if (!route) {
         route = (s_route_t *) zmalloc (sizeof (s_route_t));
-        route->key = (rk_slice_t) {rk_slice_dup (cid), cid.size};
+        route->key = (rk_slice_t){rk_slice_dup (cid), cid.size};
         rk_index_insert (self->routes, &route->key, route);
     }
     route->stamp = self->stamp;
@@ -158,10 +158,11 @@ s_sit (s_route_t *route, s_set_t *set)
     for (size_t nbr = 0; nbr < route->seat_count; nbr++)
         if (route->seats[nbr].set == set)
             return;
-    route->seats = (s_seat_t *) realloc (route->seats,
-                                         (route->seat_count + 1) * sizeof (s_seat_t));
+    route->seats =
+        (s_seat_t *) realloc (route->seats, (route->seat_count + 1) * sizeof (s_seat_t));
     assert (route->seats);
-    route->seats[route->seat_count++] = (s_seat_t) {set, zlistx_add_end (set->members, route)};
+    route->seats[route->seat_count++] =
+        (s_seat_t){set, zlistx_add_end (set->members, route)};
     s_holder (set, rk_routes_gateway_of (route->key))->count++;
 }
 
@@ -291,8 +292,8 @@ rk_routes_purge (rk_routes_t *self, rk_slice_t gateway, uint64_t stamp,
 //  Asking
 
 size_t
-rk_routes_gateways (rk_routes_t *self, bool group, rk_slice_t id, rk_routes_visit_fn *visit,
-                    void *arg)
+rk_routes_gateways (rk_routes_t *self, bool group, rk_slice_t id,
+                    rk_routes_visit_fn *visit, void *arg)
 {
     s_set_t *set = (s_set_t *) rk_index_lookup (self->sets[group], id);
     for (size_t nbr = 0; set && nbr < set->holder_count; nbr++)
@@ -302,8 +303,8 @@ rk_routes_gateways (rk_routes_t *self, bool group, rk_slice_t id, rk_routes_visi
 
 
 size_t
-rk_routes_connections (rk_routes_t *self, bool group, rk_slice_t id, rk_routes_visit_fn *visit,
-                       void *arg)
+rk_routes_connections (rk_routes_t *self, bool group, rk_slice_t id,
+                       rk_routes_visit_fn *visit, void *arg)
 {
     s_set_t *set = (s_set_t *) rk_index_lookup (self->sets[group], id);
     if (!set)
@@ -322,7 +323,7 @@ rk_routes_user (rk_routes_t *self, rk_slice_t cid)
     for (size_t nbr = 0; route && nbr < route->seat_count; nbr++)
         if (!route->seats[nbr].set->group)
             return route->seats[nbr].set->key;
-    return (rk_slice_t) {"", 0};
+    return (rk_slice_t){"", 0};
 }
 
 
@@ -399,7 +400,8 @@ routes_test (bool verbose)
     rk_check (rk_slice_is (rk_routes_user (routes, rk_slice ("g2.c")), "alice"));
 
     char list[200] = "";
-    rk_check (rk_routes_connections (routes, false, rk_slice ("alice"), s_test_visit, list) == 3);
+    rk_check (rk_routes_connections (routes, false, rk_slice ("alice"), s_test_visit,
+                                     list) == 3);
     rk_check (streq (list, "g1.a g1.b g2.c "));
     char *groups = rk_routes_groups (routes, rk_slice ("g1.a"));
     rk_check (streq (groups, "x,y,z"));

@@ -21,12 +21,22 @@
 #include "routes.h"
 
 #define VERSION "1"
-#define BATCH 200       //  Messages between two looks at the other sockets
-#define MISSED_MOST 3   //  Pings without an answer until a gateway is away
+#define BATCH 200        //  Messages between two looks at the other sockets
+#define MISSED_MOST 3    //  Pings without an answer until a gateway is away
 
 enum {
-    DOWNSTREAM, SETTINGS, SENT, BYTES, UNDELIVERED_FULL, UNDELIVERED_AWAY, UNDELIVERED_NOBODY,
-    MALFORMED, GATEWAYS, QUEUED, CONNECTIONS, COUNTERS
+    DOWNSTREAM,
+    SETTINGS,
+    SENT,
+    BYTES,
+    UNDELIVERED_FULL,
+    UNDELIVERED_AWAY,
+    UNDELIVERED_NOBODY,
+    MALFORMED,
+    GATEWAYS,
+    QUEUED,
+    CONNECTIONS,
+    COUNTERS
 };
 
 typedef struct {
@@ -72,7 +82,7 @@ s_gateway_get (s_self_t *self, rk_slice_t id)
     if (gateway)
         return gateway;
     gateway = (s_gateway_t *) zmalloc (sizeof (s_gateway_t));
-    gateway->key = (rk_slice_t) {rk_slice_dup (id), id.size};
+    gateway->key = (rk_slice_t){rk_slice_dup (id), id.size};
     gateway->away = zclock_mono ();
     rk_index_insert (self->gateways, &gateway->key, gateway);
     return gateway;
@@ -98,8 +108,10 @@ s_keep (s_self_t *self, s_gateway_t *gateway, rk_frames_t *frames)
 {
     if (gateway->queue.count >= self->args->backlog) {
         if (self->counters[UNDELIVERED_FULL].value++ % 1000 == 0)
-            rk_life_complain (&self->life, "gateway %s takes nothing, its queue of %zu is full: "
-                              "frames are undelivered", gateway->key.data, gateway->queue.count);
+            rk_life_complain (&self->life,
+                              "gateway %s takes nothing, its queue of %zu is full: "
+                              "frames are undelivered",
+                              gateway->key.data, gateway->queue.count);
         rk_frames_clear (frames);
         return;
     }
@@ -198,7 +210,8 @@ static void
 s_visit_other (void *arg, rk_slice_t cid)
 {
     s_others_t *others = (s_others_t *) arg;
-    if (cid.size != others->but.size || memcmp (cid.data, others->but.data, cid.size) != 0)
+    if (cid.size != others->but.size ||
+        memcmp (cid.data, others->but.data, cid.size) != 0)
         s_visit_cid (others->self, cid);
 }
 
@@ -390,7 +403,8 @@ s_answer (s_self_t *self, s_gateway_t *gateway, const char *word, const char *mo
     rk_frames_addstr (&out, word);
     if (more)
         rk_frames_addstr (&out, more);
-    rk_frames_send (&out, self->args->gateways);    //  If it is full, the next ping will do
+    rk_frames_send (&out,
+                    self->args->gateways);    //  If it is full, the next ping will do
     rk_frames_clear (&out);
 }
 
@@ -481,7 +495,8 @@ s_malformed (s_self_t *self, const char *whose, rk_slice_t name)
 static void
 s_read_inbox (s_self_t *self)
 {
-    for (int nbr = 0; nbr < BATCH && rk_frames_recv (&self->frames, self->args->inbox); nbr++) {
+    for (int nbr = 0; nbr < BATCH && rk_frames_recv (&self->frames, self->args->inbox);
+         nbr++) {
         rk_slice_t name = rk_frames_at (&self->frames, 0);
         size_t row = 0;
         while (s_inbox_routes[row].name && !rk_slice_is (name, s_inbox_routes[row].name))
@@ -496,17 +511,21 @@ s_read_inbox (s_self_t *self)
 static void
 s_read_gateways (s_self_t *self)
 {
-    for (int nbr = 0; nbr < BATCH && rk_frames_recv (&self->frames, self->args->gateways); nbr++) {
+    for (int nbr = 0; nbr < BATCH && rk_frames_recv (&self->frames, self->args->gateways);
+         nbr++) {
         rk_slice_t name = rk_frames_at (&self->frames, 1);
         s_gateway_t *gateway = s_gateway_get (self, rk_frames_at (&self->frames, 0));
         size_t row = 0;
-        while (s_gateways_routes[row].name && !rk_slice_is (name, s_gateways_routes[row].name))
+        while (s_gateways_routes[row].name &&
+               !rk_slice_is (name, s_gateways_routes[row].name))
             row++;
         if (s_gateways_routes[row].name)
-            s_gateways_routes[row].handle (self, gateway, rk_frames_at (&self->frames, 2));
+            s_gateways_routes[row].handle (self, gateway,
+                                           rk_frames_at (&self->frames, 2));
         else {
             s_malformed (self, gateway->key.data, name);
-            s_answer (self, gateway, "refused", "unknown frame; hello, ping and pong are known");
+            s_answer (self, gateway, "refused",
+                      "unknown frame; hello, ping and pong are known");
         }
         rk_frames_clear (&self->frames);
     }
@@ -520,10 +539,12 @@ s_sweep (s_self_t *self, s_gateway_t *gateway, int64_t now)
 {
     if (!gateway->sweep || now < gateway->sweep)
         return;
-    size_t count = rk_routes_purge (self->routes, gateway->key, gateway->stamp, NULL, NULL);
+    size_t count =
+        rk_routes_purge (self->routes, gateway->key, gateway->stamp, NULL, NULL);
     gateway->sweep = 0;
     if (count)
-        rk_log ('I', "sender: %zu connections of gateway %s are gone", count, gateway->key.data);
+        rk_log ('I', "sender: %zu connections of gateway %s are gone", count,
+                gateway->key.data);
     self->counters[CONNECTIONS].value = rk_routes_size (self->routes);
 }
 
@@ -565,9 +586,17 @@ s_self_new (sender_args_t *args)
     self->routes = rk_routes_new ();
     self->gateways = rk_index_new ();
     zhashx_set_destructor (self->gateways, s_gateway_free);
-    static const char *names[] = {"downstream", "settings", "sent", "bytes", "undelivered_full",
-                                  "undelivered_away", "undelivered_nobody", "malformed",
-                                  "gateways", "queued", "connections"};
+    static const char *names[] = {"downstream",
+                                  "settings",
+                                  "sent",
+                                  "bytes",
+                                  "undelivered_full",
+                                  "undelivered_away",
+                                  "undelivered_nobody",
+                                  "malformed",
+                                  "gateways",
+                                  "queued",
+                                  "connections"};
     for (size_t nbr = 0; nbr < COUNTERS; nbr++)
         self->counters[nbr].name = names[nbr];
     return self;
@@ -600,7 +629,7 @@ sender_actor (zsock_t *pipe, void *args_p)
     s_self_t *self = (s_self_t *) rk_estate_take (&args->kept);
     if (!self)
         self = s_self_new (args);
-    self->life = (rk_life_t) {.pipe = pipe, .name = "sender", .counters = self->counters};
+    self->life = (rk_life_t){.pipe = pipe, .name = "sender", .counters = self->counters};
     rk_life_begin (&self->life, NULL);
 
     while (!self->life.terminated) {
@@ -623,7 +652,8 @@ sender_actor (zsock_t *pipe, void *args_p)
             rk_life_drained (&self->life);
     }
     if (rk_life_end (&self->life))
-        args->kept = (rk_estate_t) {self, s_self_free};    //  Routes and queues are for its next life
+        args->kept = (rk_estate_t){
+            self, s_self_free};    //  Routes and queues are for its next life
     else
         s_self_destroy (&self);
 }
@@ -638,7 +668,8 @@ s_test_say (zsock_t *to, const char *words)
 {
     zmsg_t *msg = zmsg_new ();
     char *copy = strdup (words), *save = NULL;
-    for (char *word = strtok_r (copy, " ", &save); word; word = strtok_r (NULL, " ", &save))
+    for (char *word = strtok_r (copy, " ", &save); word;
+         word = strtok_r (NULL, " ", &save))
         zmsg_addstr (msg, word);
     rk_check (zmsg_send (&msg, to) == 0);
     free (copy);
@@ -684,7 +715,11 @@ sender_test (bool verbose)
 {
     (void) verbose;
     sender_args_t args = {rk_sock_new (ZMQ_PULL, "@inproc://sender-test", 1000),
-                          rk_sock_new (ZMQ_ROUTER, "@inproc://sender-test-down", 1000), 10, 1000, 50, {NULL, NULL}};
+                          rk_sock_new (ZMQ_ROUTER, "@inproc://sender-test-down", 1000),
+                          10,
+                          1000,
+                          50,
+                          {NULL, NULL}};
     zsock_t *in = rk_sock_new (ZMQ_PUSH, ">inproc://sender-test", 1000);
     zactor_t *actor = rk_actor_start (sender_actor, &args, NULL);
     rk_check (actor);

@@ -12,7 +12,7 @@ typedef struct {
     size_t backlog;       //  Frames kept for one gateway
     int64_t keep;         //  msec that they are kept while it is away
     int64_t ping;         //  msec between pings
-    rk_estate_t kept;    //  What the actor left behind when it went DOWN
+    rk_estate_t kept;     //  What the actor left behind when it went DOWN
 } sender_args_t;
 
 void sender_actor (zsock_t *pipe, void *args);

@@ -64,7 +64,8 @@ s_socket (rk_server_t *self, int type, const char *endpoint, int limit)
 {
     zsock_t *socket = rk_sock_new (type, endpoint, limit / 2 + 1);
     if (!socket && !self->error)
-        self->error = zsys_sprintf ("%s can't be opened: %s", endpoint, zmq_strerror (errno));
+        self->error =
+            zsys_sprintf ("%s can't be opened: %s", endpoint, zmq_strerror (errno));
     if (socket)
         zlistx_add_end (self->sockets, socket);
     return socket;
@@ -82,8 +83,9 @@ s_bind_public (rk_server_t *self, zsock_t *socket, const char *key)
     zsock_set_maxmsgsize (socket, s_int (self, "receiver/message"));
     if (zsock_bind (socket, "%s", endpoint) != -1)
         return;
-    self->error = zsys_sprintf ("%s = %s: %s; choose another with -s %s=tcp://127.0.0.1:PORT, or none",
-                                key, endpoint, zmq_strerror (errno), key);
+    self->error = zsys_sprintf (
+        "%s = %s: %s; choose another with -s %s=tcp://127.0.0.1:PORT, or none", key,
+        endpoint, zmq_strerror (errno), key);
 }
 
 
@@ -103,18 +105,21 @@ static void
 s_wire_worker (rk_server_t *self, size_t nbr)
 {
     int queue = s_int (self, "worker/queue"), waiting = s_int (self, "worker/waiting");
-    self->worker[nbr] = (worker_args_t) {
+    self->worker[nbr] = (worker_args_t){
         .index = nbr,
         .config = self->config,
         .inbox = s_worker_socket (self, ZMQ_PULL, "@inproc://worker-%zu", nbr, queue * 2),
-        .replies = s_worker_socket (self, ZMQ_PULL, "@inproc://worker-%zu-replies", nbr, waiting * 4),
+        .replies = s_worker_socket (self, ZMQ_PULL, "@inproc://worker-%zu-replies", nbr,
+                                    waiting * 4),
         .credits = s_socket (self, ZMQ_PUSH, ">inproc://dispatcher-credits", queue * 2),
-        .sender = s_socket (self, ZMQ_PUSH, ">inproc://sender", s_int (self, "sender/queue")),
-        .store = s_socket (self, ZMQ_PUSH, ">inproc://store", s_int (self, "store/queue"))};
+        .sender =
+            s_socket (self, ZMQ_PUSH, ">inproc://sender", s_int (self, "sender/queue")),
+        .store =
+            s_socket (self, ZMQ_PUSH, ">inproc://store", s_int (self, "store/queue"))};
     self->dispatcher.workers[nbr] =
         s_worker_socket (self, ZMQ_PUSH, ">inproc://worker-%zu", nbr, queue * 2);
-    self->sqlite.workers[nbr] =
-        s_worker_socket (self, ZMQ_PUSH, ">inproc://worker-%zu-replies", nbr, waiting * 4);
+    self->sqlite.workers[nbr] = s_worker_socket (
+        self, ZMQ_PUSH, ">inproc://worker-%zu-replies", nbr, waiting * 4);
 }
 
 
@@ -126,27 +131,30 @@ s_wire_app (rk_server_t *self)
     self->worker = (worker_args_t *) zmalloc (self->workers * sizeof (worker_args_t));
     self->schema = rk_path_find ("config/sqlite.sql");
 
-    self->receiver.inbox = s_socket (self, ZMQ_PULL, "@inproc://upstream", s_int (self, "receiver/queue"));
-    self->dispatcher = (dispatcher_args_t) {
+    self->receiver.inbox =
+        s_socket (self, ZMQ_PULL, "@inproc://upstream", s_int (self, "receiver/queue"));
+    self->dispatcher = (dispatcher_args_t){
         .inbox = s_socket (self, ZMQ_PULL, "@inproc://dispatcher", queue),
         .credits = s_socket (self, ZMQ_PULL, "@inproc://dispatcher-credits", 1000),
         .workers = workers,
         .count = self->workers,
         .credit = (size_t) s_int (self, "worker/queue")};
     self->receiver.dispatcher = s_socket (self, ZMQ_PUSH, ">inproc://dispatcher", queue);
-    self->sender = (sender_args_t) {
-        .inbox = s_socket (self, ZMQ_PULL, "@inproc://sender", s_int (self, "sender/queue")),
-        .gateways = s_socket (self, ZMQ_ROUTER, "@inproc://downstream", s_int (self, "sender/backlog")),
-        .backlog = (size_t) s_int (self, "sender/backlog"),
-        .keep = s_int (self, "sender/keep"),
-        .ping = s_int (self, "sender/ping")};
-    self->sqlite = (sqlite_args_t) {
-        .inbox = s_socket (self, ZMQ_PULL, "@inproc://store", s_int (self, "store/queue")),
-        .workers = workers + self->workers,
-        .count = self->workers,
-        .path = rk_config_str (self->config, "store/path"),
-        .schema = self->schema,
-        .batch = (size_t) s_int (self, "store/batch")};
+    self->sender =
+        (sender_args_t){.inbox = s_socket (self, ZMQ_PULL, "@inproc://sender",
+                                           s_int (self, "sender/queue")),
+                        .gateways = s_socket (self, ZMQ_ROUTER, "@inproc://downstream",
+                                              s_int (self, "sender/backlog")),
+                        .backlog = (size_t) s_int (self, "sender/backlog"),
+                        .keep = s_int (self, "sender/keep"),
+                        .ping = s_int (self, "sender/ping")};
+    self->sqlite = (sqlite_args_t){.inbox = s_socket (self, ZMQ_PULL, "@inproc://store",
+                                                      s_int (self, "store/queue")),
+                                   .workers = workers + self->workers,
+                                   .count = self->workers,
+                                   .path = rk_config_str (self->config, "store/path"),
+                                   .schema = self->schema,
+                                   .batch = (size_t) s_int (self, "store/batch")};
     for (size_t nbr = 0; nbr < self->workers; nbr++)
         s_wire_worker (self, nbr);
     s_bind_public (self, self->receiver.inbox, "receiver/upstream");
@@ -162,14 +170,18 @@ s_wire_gateway_app (rk_server_t *self, const char *name, const char *up, const c
     self->gateways.apps = (gateway_app_t *) realloc (
         self->gateways.apps, (self->gateways.count + 1) * sizeof (gateway_app_t));
     assert (self->gateways.apps);
-    zsock_t *downstream = s_socket (self, ZMQ_DEALER, NULL, s_int (self, "sender/backlog"));
+    zsock_t *downstream =
+        s_socket (self, ZMQ_DEALER, NULL, s_int (self, "sender/backlog"));
     zsock_set_identity (downstream, rk_config_str (self->config, "gateway/id"));
     if (zsock_connect (downstream, "%s", down) == -1 && !self->error)
-        self->error = zsys_sprintf ("gateway/app/%s/downstream = %s: %s", name, down, zmq_strerror (errno));
+        self->error = zsys_sprintf ("gateway/app/%s/downstream = %s: %s", name, down,
+                                    zmq_strerror (errno));
     zsock_t *upstream = s_socket (self, ZMQ_PUSH, NULL, s_int (self, "receiver/queue"));
     if (zsock_connect (upstream, "%s", up) == -1 && !self->error)
-        self->error = zsys_sprintf ("gateway/app/%s/upstream = %s: %s", name, up, zmq_strerror (errno));
-    self->gateways.apps[self->gateways.count++] = (gateway_app_t) {strdup (name), upstream, downstream};
+        self->error = zsys_sprintf ("gateway/app/%s/upstream = %s: %s", name, up,
+                                    zmq_strerror (errno));
+    self->gateways.apps[self->gateways.count++] =
+        (gateway_app_t){strdup (name), upstream, downstream};
 }
 
 
@@ -181,9 +193,11 @@ s_wire_gateway (rk_server_t *self)
     if (zlist_size (names) == 0 && self->app)
         s_wire_gateway_app (self, "local", "inproc://upstream", "inproc://downstream");
     else if (zlist_size (names) == 0)
-        self->error = strdup ("gateway/app: a gateway without an app server in its process needs "
-                              "gateway/app/NAME/upstream and downstream");
-    for (char *name = (char *) zlist_first (names); name; name = (char *) zlist_next (names)) {
+        self->error =
+            strdup ("gateway/app: a gateway without an app server in its process needs "
+                    "gateway/app/NAME/upstream and downstream");
+    for (char *name = (char *) zlist_first (names); name;
+         name = (char *) zlist_next (names)) {
         char *up = zsys_sprintf ("gateway/app/%s/upstream", name);
         char *down = zsys_sprintf ("gateway/app/%s/downstream", name);
         s_wire_gateway_app (self, name, rk_config_str (self->config, up),
@@ -201,7 +215,8 @@ s_wire_gateway (rk_server_t *self)
 static void
 s_add_actor (rk_server_t *self, const char *name, zactor_fn *fn, void *args)
 {
-    self->actors = (s_actor_t *) realloc (self->actors, (self->count + 1) * sizeof (s_actor_t));
+    self->actors =
+        (s_actor_t *) realloc (self->actors, (self->count + 1) * sizeof (s_actor_t));
     assert (self->actors);
     s_actor_t *actor = &self->actors[self->count++];
     memset (actor, 0, sizeof (*actor));
@@ -263,13 +278,18 @@ s_plan_restart (rk_server_t *self, s_actor_t *actor)
         actor->backoff = rk_config_int (self->config, "server/backoff");
     }
     if (++actor->restarts > s_int (self, "server/restarts")) {
-        rk_log ('E', "supervisor: %s went down %d times within a minute: giving up; the reasons are "
-                "above, server/restarts is the limit", actor->name, actor->restarts);
+        rk_log ('E',
+                "supervisor: %s went down %d times within a minute: giving up; the "
+                "reasons are "
+                "above, server/restarts is the limit",
+                actor->name, actor->restarts);
         return false;
     }
-    rk_log ('W', "supervisor: %s starts again in %d ms", actor->name, (int) actor->backoff);
+    rk_log ('W', "supervisor: %s starts again in %d ms", actor->name,
+            (int) actor->backoff);
     actor->restart_at = now + actor->backoff;
-    actor->backoff = actor->backoff * 2 < BACKOFF_MOST ? actor->backoff * 2 : BACKOFF_MOST;
+    actor->backoff =
+        actor->backoff * 2 < BACKOFF_MOST ? actor->backoff * 2 : BACKOFF_MOST;
     return true;
 }
 
@@ -281,7 +301,8 @@ s_handle_pipe (rk_server_t *self, s_actor_t *actor)
     rk_str_recv (actor->actor, &word, &reason);
     bool good = true;
     if (word && streq (word, "DOWN")) {
-        rk_log ('E', "supervisor: %s is down: %s", actor->name, reason ? reason : "no reason given");
+        rk_log ('E', "supervisor: %s is down: %s", actor->name,
+                reason ? reason : "no reason given");
         rk_actor_stop (&actor->actor);
         good = s_plan_restart (self, actor);
     }
@@ -294,7 +315,8 @@ s_handle_pipe (rk_server_t *self, s_actor_t *actor)
 bool
 rk_server_step (rk_server_t *self, int fd, int64_t timeout)
 {
-    zmq_pollitem_t *items = (zmq_pollitem_t *) zmalloc ((self->count + 1) * sizeof (zmq_pollitem_t));
+    zmq_pollitem_t *items =
+        (zmq_pollitem_t *) zmalloc ((self->count + 1) * sizeof (zmq_pollitem_t));
     size_t *whose = (size_t *) zmalloc ((self->count + 1) * sizeof (size_t));
     int64_t now = zclock_mono ();
     int used = 0;
@@ -302,13 +324,14 @@ rk_server_step (rk_server_t *self, int fd, int64_t timeout)
         s_actor_t *actor = &self->actors[nbr];
         if (actor->actor) {
             whose[used] = nbr;
-            items[used++] = (zmq_pollitem_t) {zsock_resolve (actor->actor), 0, ZMQ_POLLIN, 0};
+            items[used++] =
+                (zmq_pollitem_t){zsock_resolve (actor->actor), 0, ZMQ_POLLIN, 0};
         }
         else if (actor->restart_at && (timeout < 0 || actor->restart_at - now < timeout))
             timeout = actor->restart_at > now ? actor->restart_at - now : 0;
     }
     if (fd != -1)
-        items[used] = (zmq_pollitem_t) {NULL, fd, ZMQ_POLLIN, 0};
+        items[used] = (zmq_pollitem_t){NULL, fd, ZMQ_POLLIN, 0};
     bool good = true;
     zmq_poll (items, used + (fd != -1), (long) timeout);
     for (int nbr = 0; nbr < used && good; nbr++)
@@ -332,7 +355,8 @@ rk_server_step (rk_server_t *self, int fd, int64_t timeout)
 //  Sends a command to each actor whose name begins with prefix, and waits for the answers.
 
 static void
-s_tell (rk_server_t *self, const char *prefix, const char *command, const char *answer, int64_t until)
+s_tell (rk_server_t *self, const char *prefix, const char *command, const char *answer,
+        int64_t until)
 {
     for (size_t nbr = 0; nbr < self->count; nbr++) {
         s_actor_t *actor = &self->actors[nbr];
@@ -472,13 +496,16 @@ rk_server_ready_line (rk_server_t *self)
     if (self->gateway) {
         const char *listen = rk_config_str (self->config, "gateway/listen");
         int host = (int) (strrchr (listen, ':') - listen);
-        line = s_append (line, zsys_sprintf ("http://%.*s:%d/ ws://%.*s:%d/ws", host, listen,
-                                             self->gateways.port, host, listen, self->gateways.port));
+        line = s_append (line, zsys_sprintf ("http://%.*s:%d/ ws://%.*s:%d/ws", host,
+                                             listen, self->gateways.port, host, listen,
+                                             self->gateways.port));
     }
     if (self->app && strneq (rk_config_str (self->config, "receiver/upstream"), "none"))
-        line = s_append (line, zsys_sprintf ("upstream %s", zsock_endpoint (self->receiver.inbox)));
+        line = s_append (
+            line, zsys_sprintf ("upstream %s", zsock_endpoint (self->receiver.inbox)));
     if (self->app && strneq (rk_config_str (self->config, "sender/downstream"), "none"))
-        line = s_append (line, zsys_sprintf ("downstream %s", zsock_endpoint (self->sender.gateways)));
+        line = s_append (
+            line, zsys_sprintf ("downstream %s", zsock_endpoint (self->sender.gateways)));
     return line;
 }
 
@@ -549,8 +576,10 @@ s_test_chat (s_bench_t *bench, int nbr)
 {
     char text[300];
     int user = nbr % TEST_USERS;
-    snprintf (text, sizeof (text), "{\"action\":\"chat\",\"content\":{\"fromAccountID\":\"u%d\","
-              "\"toAccountID\":\"u%d\",\"chatID\":\"%d\"}}", user, user ^ 1, nbr);
+    snprintf (text, sizeof (text),
+              "{\"action\":\"chat\",\"content\":{\"fromAccountID\":\"u%d\","
+              "\"toAccountID\":\"u%d\",\"chatID\":\"%d\"}}",
+              user, user ^ 1, nbr);
     s_test_say (bench, user, text);
 }
 
@@ -573,7 +602,8 @@ s_test_answer (s_bench_t *bench, const char *text)
         rk_check (!bench->delivered[nbr] || bench->delivered[nbr] == seq);
         bench->delivered[nbr] = seq;
     }
-    else if (strstr (text, "\"action\":\"chatRsp\"") && strstr (text, "\"code\":\"ok\"")) {
+    else if (strstr (text, "\"action\":\"chatRsp\"") &&
+             strstr (text, "\"code\":\"ok\"")) {
         int64_t seq = s_test_number (text, "\"seq\":");
         rk_check (!bench->seq[nbr] || bench->seq[nbr] == seq);
         bench->answered += !bench->seq[nbr];
@@ -623,7 +653,8 @@ s_test_chat_while_failing (s_bench_t *bench, const char *name, int from, int to)
         s_test_read (bench, 10);
         if (!failed && bench->answered > (from + to) / 2) {
             failed = true;
-            zstr_sendx (rk_server_actor (bench->server, name), "FAIL", "the test says so", NULL);
+            zstr_sendx (rk_server_actor (bench->server, name), "FAIL", "the test says so",
+                        NULL);
         }
         if (bench->answered > before)
             quiet = zclock_mono ();
@@ -648,13 +679,16 @@ s_test_redeliver (s_bench_t *bench, int user)
     int64_t got = 0;
     for (int nbr = 0; nbr < TEST_CHATS; nbr++) {
         //  The first one that is missing ends what can be acked
-        if (nbr % TEST_USERS / 2 == user / 2 && bench->delivered[nbr] && bench->seq[nbr] > got)
+        if (nbr % TEST_USERS / 2 == user / 2 && bench->delivered[nbr] &&
+            bench->seq[nbr] > got)
             got = bench->seq[nbr];
     }
     for (int nbr = 0; nbr < TEST_CHATS; nbr++)
-        if (nbr % TEST_USERS == (user ^ 1) && !bench->delivered[nbr] && bench->seq[nbr] <= got)
+        if (nbr % TEST_USERS == (user ^ 1) && !bench->delivered[nbr] &&
+            bench->seq[nbr] <= got)
             got = bench->seq[nbr] - 1;
-    snprintf (text, sizeof (text), "{\"action\":\"ack\",\"conversation\":\"u%d,u%d\",\"seq\":%" PRId64 "}",
+    snprintf (text, sizeof (text),
+              "{\"action\":\"ack\",\"conversation\":\"u%d,u%d\",\"seq\":%" PRId64 "}",
               user & ~1, user | 1, got);
     s_test_say (bench, user, text);
     snprintf (text, sizeof (text), "{\"uid\":\"u%d\"}", user);
@@ -683,8 +717,9 @@ s_test_check (s_bench_t *bench)
     for (int nbr = 0; nbr < TEST_CHATS; nbr++) {
         int pair = nbr % TEST_USERS / 2;
         if (bench->delivered[nbr] != bench->seq[nbr])
-            fprintf (stderr, "chat %d: answered with %" PRId64 ", delivered with %" PRId64 "\n", nbr,
-                     bench->seq[nbr], bench->delivered[nbr]);
+            fprintf (stderr,
+                     "chat %d: answered with %" PRId64 ", delivered with %" PRId64 "\n",
+                     nbr, bench->seq[nbr], bench->delivered[nbr]);
         rk_check (bench->delivered[nbr] == bench->seq[nbr]);
         rk_check (bench->seq[nbr] >= 1 && bench->seq[nbr] <= TEST_CHATS / TEST_USERS * 2);
         rk_check (!used[pair][bench->seq[nbr]]);
@@ -700,9 +735,11 @@ server_test (bool verbose)
     char folder[] = "/tmp/rookery-server-XXXXXX", *error = NULL;
     rk_check (mkdtemp (folder));
     char *path = zsys_sprintf ("store/path=%s/test.db", folder);
-    rk_config_t *config = rk_config_new (NULL, (char *[]) {
-        path, "gateway/enabled=0", "receiver/upstream=none", "sender/downstream=none", "worker/count=2",
-        "server/backoff=10", NULL}, &error);
+    rk_config_t *config = rk_config_new (
+        NULL,
+        (char *[]){path, "gateway/enabled=0", "receiver/upstream=none",
+                   "sender/downstream=none", "worker/count=2", "server/backoff=10", NULL},
+        &error);
     rk_check (config);
     s_bench_t *bench = (s_bench_t *) zmalloc (sizeof (s_bench_t));
     bench->server = rk_server_new (config, &error);
@@ -719,9 +756,11 @@ server_test (bool verbose)
     }
     static const char *names[] = {"worker-1", "sender", "sqlite", "dispatcher"};
     for (int nbr = 0; nbr < 4; nbr++)
-        s_test_chat_while_failing (bench, names[nbr], nbr * TEST_CHATS / 4, (nbr + 1) * TEST_CHATS / 4);
+        s_test_chat_while_failing (bench, names[nbr], nbr * TEST_CHATS / 4,
+                                   (nbr + 1) * TEST_CHATS / 4);
     int64_t until = zclock_mono () + 30000;
-    for (int64_t next = zclock_mono () + 200; s_test_missing (bench) && zclock_mono () < until;) {
+    for (int64_t next = zclock_mono () + 200;
+         s_test_missing (bench) && zclock_mono () < until;) {
         s_test_read (bench, 10);
         if (zclock_mono () < next)
             continue;
@@ -734,8 +773,14 @@ server_test (bool verbose)
     rk_server_destroy (&bench->server);
 
     //  An actor that fails again and again is given up
-    char *twice[] = {path, "gateway/enabled=0", "receiver/upstream=none", "sender/downstream=none",
-                     "server/restarts=1", "server/backoff=1", "worker/count=1", NULL};
+    char *twice[] = {path,
+                     "gateway/enabled=0",
+                     "receiver/upstream=none",
+                     "sender/downstream=none",
+                     "server/restarts=1",
+                     "server/backoff=1",
+                     "worker/count=1",
+                     NULL};
     rk_config_t *strict = rk_config_new (NULL, twice, &error);
     until = zclock_mono () + 10000;
     while (!(bench->server = rk_server_new (strict, &error))) {

@@ -23,11 +23,11 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
-#define STATEMENTS_MOST 200             //  Prepared ones kept
-#define BUSY_BATCH 50                   //  A batch of more than this says there is load
-#define LINGER 4                        //  msec that the next one then waits for more
-#define LOG_MOST 10000                  //  Pages in the log until they go into the database
-#define RESULT_MOST (16 * 1024 * 1024)  //  bytes of one answer
+#define STATEMENTS_MOST 200    //  Prepared ones kept
+#define BUSY_BATCH 50          //  A batch of more than this says there is load
+#define LINGER 4               //  msec that the next one then waits for more
+#define LOG_MOST 8000          //  Pages in the log until they go into the database
+#define RESULT_MOST (16 * 1024 * 1024)    //  bytes of one answer
 
 enum { CALLS, COMMITS, ERRORS, BATCH_MOST, BYTES, COUNTERS };
 
@@ -51,8 +51,8 @@ typedef struct {
     zhashx_t *statements;
     s_call_t *calls;    //  The batch in work
     size_t count;
-    size_t before;      //  Calls in the batch before
-    int lock;           //  Descriptor; held on the file as long as we use it
+    size_t before;    //  Calls in the batch before
+    int lock;         //  Descriptor; held on the file as long as we use it
     zactor_t *checkpointer;
     bool checkpointing;
     int log_pages;
@@ -87,8 +87,8 @@ s_prepare (s_self_t *self, rk_slice_t sql, const char **why)
         zhashx_purge (self->statements);
     sqlite3_stmt *stmt = NULL;
     const char *tail = NULL;
-    if (sqlite3_prepare_v3 (self->db, sql.data, (int) sql.size, SQLITE_PREPARE_PERSISTENT, &stmt,
-                            &tail) != SQLITE_OK)
+    if (sqlite3_prepare_v3 (self->db, sql.data, (int) sql.size, SQLITE_PREPARE_PERSISTENT,
+                            &stmt, &tail) != SQLITE_OK)
         return NULL;
     while (tail && tail < sql.data + sql.size && strchr (" \t\r\n;", *tail))
         tail++;
@@ -98,7 +98,7 @@ s_prepare (s_self_t *self, rk_slice_t sql, const char **why)
         return NULL;
     }
     s_statement_t *fresh = (s_statement_t *) zmalloc (sizeof (s_statement_t));
-    fresh->key = (rk_slice_t) {rk_slice_dup (sql), sql.size};
+    fresh->key = (rk_slice_t){rk_slice_dup (sql), sql.size};
     fresh->stmt = stmt;
     rk_index_insert (self->statements, &fresh->key, fresh);
     return stmt;
@@ -240,11 +240,13 @@ static void
 s_checkpointer (zsock_t *pipe, void *path)
 {
     sqlite3 *db = NULL;
-    sqlite3_open_v2 ((const char *) path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+    sqlite3_open_v2 ((const char *) path, &db,
+                     SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
     pthread_setname_np (pthread_self (), "checkpointer");
     zsock_signal (pipe, 0);
     char *word;
-    for (rk_str_recv (pipe, &word, NULL); word && strneq (word, "$TERM"); rk_str_recv (pipe, &word, NULL)) {
+    for (rk_str_recv (pipe, &word, NULL); word && strneq (word, "$TERM");
+         rk_str_recv (pipe, &word, NULL)) {
         sqlite3_wal_checkpoint_v2 (db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
         zstr_send (pipe, "DONE");
         zstr_free (&word);
@@ -319,8 +321,9 @@ s_run_call (s_self_t *self, s_call_t *call)
         s_exec (self, "SAVEPOINT call");
     rk_value_t value;
     while (!call->error && rk_unpack (&rest, &value))
-        call->error = value.kind == '[' ? s_run_statement (self, &rest, &call->result)
-                                        : strdup ("a call that isn't a list of statements");
+        call->error = value.kind == '['
+                          ? s_run_statement (self, &rest, &call->result)
+                          : strdup ("a call that isn't a list of statements");
     if (several && call->error)
         s_exec (self, "ROLLBACK TO call");
     if (several)
@@ -343,7 +346,9 @@ s_answer (s_self_t *self, s_call_t *call)
     else
         rk_frames_add (&out, call->result.data, call->result.size);
     //  The worker has never more calls under way than the socket holds
-    int rc = worker < self->args->count ? rk_frames_send (&out, self->args->workers[worker]) : -1;
+    int rc = worker < self->args->count
+                 ? rk_frames_send (&out, self->args->workers[worker])
+                 : -1;
     assert (rc == 0);
     self->counters[CALLS].value++;
     self->counters[ERRORS].value += call->error != NULL;
@@ -372,7 +377,8 @@ s_run_batch (s_self_t *self)
     if (rc == SQLITE_OK)
         rc = s_exec (self, "COMMIT");
     if (rc != SQLITE_OK) {
-        char *why = zsys_sprintf ("the store can't commit: %s", sqlite3_errmsg (self->db));
+        char *why =
+            zsys_sprintf ("the store can't commit: %s", sqlite3_errmsg (self->db));
         rk_life_complain (&self->life, "%s", why);
         s_exec (self, "ROLLBACK");
         s_forget_results (self);
@@ -427,7 +433,8 @@ s_read_inbox (s_self_t *self)
 {
     rk_frames_t frames;
     frames.count = 0;
-    while (self->count < self->args->batch && rk_frames_recv (&frames, self->args->inbox)) {
+    while (self->count < self->args->batch &&
+           rk_frames_recv (&frames, self->args->inbox)) {
         size_t nbr = 0;
         rk_slice_t name = rk_frames_at (&frames, 0);
         while (s_inbox_routes[nbr].name && !rk_slice_is (name, s_inbox_routes[nbr].name))
@@ -453,10 +460,12 @@ s_lock (s_self_t *self)
     self->lock = open (path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     char *error = NULL;
     if (self->lock == -1)
-        error = zsys_sprintf ("store/path = %s: can't be written: %s", self->args->path, strerror (errno));
+        error = zsys_sprintf ("store/path = %s: can't be written: %s", self->args->path,
+                              strerror (errno));
     else if (flock (self->lock, LOCK_EX | LOCK_NB) == -1)
-        error = zsys_sprintf ("store/path = %s: another server uses it; give this one a store of its own",
-                              self->args->path);
+        error = zsys_sprintf (
+            "store/path = %s: another server uses it; give this one a store of its own",
+            self->args->path);
     zstr_free (&path);
     return error;
 }
@@ -479,23 +488,28 @@ s_open (s_self_t *self)
         return error;
     zchunk_t *schema = zchunk_slurp (self->args->schema, 1024 * 1024);
     if (!schema)
-        return zsys_sprintf ("%s: can't be read: %s", self->args->schema, strerror (errno));
+        return zsys_sprintf ("%s: can't be read: %s", self->args->schema,
+                             strerror (errno));
     char *sql = zchunk_strdup (schema);
     zchunk_destroy (&schema);
 
     const char *pragmas = "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; "
                           "PRAGMA cache_size=-65536; PRAGMA wal_autocheckpoint=0;";
-    sqlite3_config (SQLITE_CONFIG_MEMSTATUS, 0);    //  Else each malloc takes a lock to be counted
-    int rc = sqlite3_open_v2 (self->args->path, &self->db,
-                              SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
+    sqlite3_config (SQLITE_CONFIG_MEMSTATUS,
+                    0);    //  Else each malloc takes a lock to be counted
+    int rc = sqlite3_open_v2 (
+        self->args->path, &self->db,
+        SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
     if (rc == SQLITE_OK)
         rc = s_exec (self, pragmas);
     if (rc == SQLITE_OK)
         rc = s_exec (self, sql);
     free (sql);
     if (rc != SQLITE_OK)
-        return zsys_sprintf ("store/path = %s: %s", self->args->path, sqlite3_errmsg (self->db));
-    sqlite3_create_function (self->db, "last_insert_id", 1, SQLITE_UTF8, self, s_last_insert_id, NULL, NULL);
+        return zsys_sprintf ("store/path = %s: %s", self->args->path,
+                             sqlite3_errmsg (self->db));
+    sqlite3_create_function (self->db, "last_insert_id", 1, SQLITE_UTF8, self,
+                             s_last_insert_id, NULL, NULL);
     sqlite3_wal_hook (self->db, s_on_log, self);
     self->checkpointer = zactor_new (s_checkpointer, (void *) self->args->path);
     return NULL;
@@ -564,7 +578,7 @@ sqlite_actor (zsock_t *pipe, void *args_p)
     s_self_t *self = (s_self_t *) rk_estate_take (&args->kept);
     if (!self)
         self = s_self_new (args);
-    self->life = (rk_life_t) {.pipe = pipe, .name = "sqlite", .counters = self->counters};
+    self->life = (rk_life_t){.pipe = pipe, .name = "sqlite", .counters = self->counters};
     char *error = s_open (self);
     rk_life_begin (&self->life, error);
     bool failed = error != NULL;
@@ -576,7 +590,7 @@ sqlite_actor (zsock_t *pipe, void *args_p)
                                    {zsock_resolve (args->inbox), 0, ZMQ_POLLIN, 0}};
         bool more = self->count > 0;    //  From a former life
         if (zmq_poll (items, 3, self->life.draining || more ? 0 : -1) == -1)
-            break;                      //  The context is going away
+            break;    //  The context is going away
         if (items[0].revents)
             rk_life_handle (&self->life);
         if (items[1].revents)
@@ -592,7 +606,8 @@ sqlite_actor (zsock_t *pipe, void *args_p)
     }
     s_close (self);
     if (rk_life_end (&self->life) || self->count)
-        args->kept = (rk_estate_t) {self, s_self_free};    //  Calls that aren't answered are for its next life
+        args->kept = (rk_estate_t){
+            self, s_self_free};    //  Calls that aren't answered are for its next life
     else
         s_self_destroy (&self);
 }
@@ -655,10 +670,11 @@ s_test_reply (zsock_t *from, uint64_t number, char *error, size_t room)
 
 
 static int64_t
-s_test_ask (zsock_t *to, zsock_t *from, const char *sql, const char *parameter, char *error)
+s_test_ask (zsock_t *to, zsock_t *from, const char *sql, const char *parameter,
+            char *error)
 {
     static uint64_t number = 1000;
-    s_test_call (to, ++number, (const char *[][2]) {{sql, parameter}, {NULL, NULL}});
+    s_test_call (to, ++number, (const char *[][2]){{sql, parameter}, {NULL, NULL}});
     return s_test_reply (from, number, error, 200);
 }
 
@@ -669,11 +685,18 @@ sqlite_test (bool verbose)
     (void) verbose;
     char folder[] = "/tmp/rookery-sqlite-XXXXXX", error[200];
     rk_check (mkdtemp (folder));
-    char *path = zsys_sprintf ("%s/sub/test.db", folder), *schema = rk_path_find ("config/sqlite.sql");
-    zsock_t *to_workers[1] = {rk_sock_new (ZMQ_PUSH, "@inproc://sqlite-test-replies", 1000)};
+    char *path = zsys_sprintf ("%s/sub/test.db", folder),
+         *schema = rk_path_find ("config/sqlite.sql");
+    zsock_t *to_workers[1] = {
+        rk_sock_new (ZMQ_PUSH, "@inproc://sqlite-test-replies", 1000)};
     zsock_t *replies = rk_sock_new (ZMQ_PULL, ">inproc://sqlite-test-replies", 1000);
-    sqlite_args_t args = {rk_sock_new (ZMQ_PULL, "@inproc://sqlite-test", 1000), to_workers, 1, path,
-                          schema, 100, {NULL, NULL}};
+    sqlite_args_t args = {rk_sock_new (ZMQ_PULL, "@inproc://sqlite-test", 1000),
+                          to_workers,
+                          1,
+                          path,
+                          schema,
+                          100,
+                          {NULL, NULL}};
     zsock_t *in = rk_sock_new (ZMQ_PUSH, ">inproc://sqlite-test", 1000);
     zactor_t *actor = rk_actor_start (sqlite_actor, &args, NULL);
     rk_check (actor);
@@ -685,9 +708,11 @@ sqlite_test (bool verbose)
     rk_check (strstr (reason, "another server uses it"));
     zstr_free (&reason);
 
-    s_test_ask (in, replies, "CREATE TABLE t (id INTEGER PRIMARY KEY, word TEXT UNIQUE)", NULL, error);
+    s_test_ask (in, replies, "CREATE TABLE t (id INTEGER PRIMARY KEY, word TEXT UNIQUE)",
+                NULL, error);
     rk_check (!*error);
-    s_test_ask (in, replies, "INSERT INTO t (word) VALUES (?)", "it's \"quoted\"; DROP TABLE t", error);
+    s_test_ask (in, replies, "INSERT INTO t (word) VALUES (?)",
+                "it's \"quoted\"; DROP TABLE t", error);
     rk_check (!*error);
     rk_check (s_test_ask (in, replies, "SELECT count (*) FROM t WHERE word = ?",
                           "it's \"quoted\"; DROP TABLE t", error) == 1);
@@ -703,11 +728,17 @@ sqlite_test (bool verbose)
     rk_check (strstr (error, "empty"));
 
     //  A list is all or nothing, and its neighbours in the batch don't notice
-    s_test_call (in, 1, (const char *[][2]) {{"INSERT INTO t (word) VALUES (?)", "a"}, {NULL, NULL}});
-    s_test_call (in, 2, (const char *[][2]) {{"INSERT INTO t (word) VALUES (?)", "b"},
-                                             {"INSERT INTO t (word) VALUES (?)", "a"}, {NULL, NULL}});
-    s_test_call (in, 3, (const char *[][2]) {{"INSERT INTO t (word) VALUES (?)", "c"},
-                                             {"SELECT count (*) FROM t", NULL}, {NULL, NULL}});
+    s_test_call (
+        in, 1,
+        (const char *[][2]){{"INSERT INTO t (word) VALUES (?)", "a"}, {NULL, NULL}});
+    s_test_call (in, 2,
+                 (const char *[][2]){{"INSERT INTO t (word) VALUES (?)", "b"},
+                                     {"INSERT INTO t (word) VALUES (?)", "a"},
+                                     {NULL, NULL}});
+    s_test_call (in, 3,
+                 (const char *[][2]){{"INSERT INTO t (word) VALUES (?)", "c"},
+                                     {"SELECT count (*) FROM t", NULL},
+                                     {NULL, NULL}});
     s_test_reply (replies, 1, error, sizeof (error));
     rk_check (!*error);
     s_test_reply (replies, 2, error, sizeof (error));
@@ -724,8 +755,10 @@ sqlite_test (bool verbose)
     zstr_free (&word);
     rk_actor_stop (&actor);
     for (uint64_t nbr = 0; nbr < 300; nbr++)
-        s_test_call (in, nbr, (const char *[][2]) {{"INSERT INTO t (word) VALUES (hex (randomblob (9)))",
-                                                    NULL}, {NULL, NULL}});
+        s_test_call (in, nbr,
+                     (const char *[][2]){
+                         {"INSERT INTO t (word) VALUES (hex (randomblob (9)))", NULL},
+                         {NULL, NULL}});
     actor = rk_actor_start (sqlite_actor, &args, NULL);
     rk_check (actor);
     for (uint64_t nbr = 0; nbr < 300; nbr++) {

@@ -30,8 +30,10 @@ typedef struct {
 //  rookery run
 
 static const struct argp_option s_run_options[] = {
-    {"config", 'c', "FILE", 0, "read this configuration (ZPL); config/rookery.cfg lists all keys", 0},
-    {"set", 's', "KEY=VALUE", 0, "set one key, over the file; may be given many times", 0},
+    {"config", 'c', "FILE", 0,
+     "read this configuration (ZPL); config/rookery.cfg lists all keys", 0},
+    {"set", 's', "KEY=VALUE", 0, "set one key, over the file; may be given many times",
+     0},
     {"check", 'k', NULL, 0, "only check the configuration", 0},
     {0},
 };
@@ -111,7 +113,9 @@ s_wait (rk_server_t *server, int signals)
             if (info.ssi_signo == SIGUSR1)
                 rk_server_log_counters (server);
             else if (info.ssi_signo == SIGHUP)
-                rk_log ('W', "supervisor: SIGHUP: nothing can be reloaded yet; restart to change");
+                rk_log (
+                    'W',
+                    "supervisor: SIGHUP: nothing can be reloaded yet; restart to change");
             else {
                 rk_log ('I', "supervisor: %s: finishing what is in flight",
                         info.ssi_signo == SIGTERM ? "SIGTERM" : "SIGINT");
@@ -157,10 +161,16 @@ static int
 s_run (int argc, char *argv[])
 {
     s_run_t run = {0};
-    static const struct argp argp = {s_run_options, s_run_parse, NULL,
-                                     "Start a server: a gateway, an app server, or both in one process.\v"
-                                     "SIGTERM finishes what is in flight and exits; SIGUSR1 logs all "
-                                     "counters. Without a file the defaults hold.", NULL, NULL, NULL};
+    static const struct argp argp = {
+        s_run_options,
+        s_run_parse,
+        NULL,
+        "Start a server: a gateway, an app server, or both in one process.\v"
+        "SIGTERM finishes what is in flight and exits; SIGUSR1 logs all "
+        "counters. Without a file the defaults hold.",
+        NULL,
+        NULL,
+        NULL};
     argp_parse (&argp, argc, argv, 0, NULL, &run);
     char *error = NULL;
     rk_config_t *config = rk_config_new (run.file, run.settings, &error);
@@ -201,7 +211,8 @@ s_usage (FILE *file)
     fprintf (file, "Usage: rookery COMMAND [OPTION...]\n\n");
     for (size_t nbr = 0; s_commands[nbr].name; nbr++)
         fprintf (file, "  %-10s %s\n", s_commands[nbr].name, s_commands[nbr].help);
-    fprintf (file, "\nrookery COMMAND --help tells more; rookery --version the version.\n");
+    fprintf (file,
+             "\nrookery COMMAND --help tells more; rookery --version the version.\n");
 }
 
 

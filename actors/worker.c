@@ -34,9 +34,9 @@ typedef struct s_connection {
     rk_slice_t key;
     rk_identity_t identity;
     rk_queue_t queue;
-    uint32_t running;        //  Messages under way
-    bool pipelined;          //  All of them are: the next may start
-    struct s_job *turn;      //  The last one, which waits until it is alone
+    uint32_t running;      //  Messages under way
+    bool pipelined;        //  All of them are: the next may start
+    struct s_job *turn;    //  The last one, which waits until it is alone
     bool ready;
     bool closed;    //  Forget it after the message that runs
     struct s_connection *next;
@@ -51,8 +51,19 @@ typedef struct s_job {
 } s_job_t;
 
 enum {
-    MESSAGES, CALLS, SENT, ERRORS, BUDGET, TIMEOUTS, STALE, LOST, CONNECTIONS, WAITING, MEMORY,
-    CUSTOM, COUNTERS = CUSTOM + 32
+    MESSAGES,
+    CALLS,
+    SENT,
+    ERRORS,
+    BUDGET,
+    TIMEOUTS,
+    STALE,
+    LOST,
+    CONNECTIONS,
+    WAITING,
+    MEMORY,
+    CUSTOM,
+    COUNTERS = CUSTOM + 32
 };
 
 typedef struct {
@@ -64,13 +75,13 @@ typedef struct {
     s_connection_t *ready_head, *ready_tail;
     s_job_t **jobs;    //  All there are; a call's number holds the index
     s_job_t *free_jobs;
-    s_job_t *turns;        //  Those whose turn has come
+    s_job_t *turns;    //  Those whose turn has come
     uint32_t job_count;
     uint32_t waiting;
     uint32_t waiting_most;
     uint64_t generation;    //  Counts calls, over all lives
-    uint32_t owed;     //  Credit that we haven't given back yet
-    int64_t sweep;     //  msec, monotonic
+    uint32_t owed;          //  Credit that we haven't given back yet
+    int64_t sweep;          //  msec, monotonic
     int64_t timeout;
     rk_counter_t counters[COUNTERS + 1];
 } s_self_t;
@@ -87,7 +98,7 @@ s_connection_get (s_self_t *self, rk_slice_t cid)
         return found;
     s_connection_t *fresh = (s_connection_t *) zmalloc (sizeof (s_connection_t));
     fresh->identity.cid = rk_slice_dup (cid);
-    fresh->key = (rk_slice_t) {fresh->identity.cid, cid.size};
+    fresh->key = (rk_slice_t){fresh->identity.cid, cid.size};
     rk_index_insert (self->connections, &fresh->key, fresh);
     self->counters[CONNECTIONS].value++;
     return fresh;
@@ -111,7 +122,8 @@ s_connection_free (void **self_p)
 static bool
 s_may_start (s_connection_t *connection)
 {
-    return connection->running == 0 || (connection->pipelined && connection->running < PIPELINE);
+    return connection->running == 0 ||
+           (connection->pipelined && connection->running < PIPELINE);
 }
 
 
@@ -158,7 +170,8 @@ s_host_send (void *worker, rk_frames_t *frames)
     }
     self->counters[LOST].value++;
     rk_frames_clear (frames);
-    rk_life_fail (&self->life, "the sender has taken nothing for %d s", SENDER_WAIT / 1000);
+    rk_life_fail (&self->life, "the sender has taken nothing for %d s",
+                  SENDER_WAIT / 1000);
 }
 
 
@@ -287,8 +300,9 @@ s_answer_plainly (s_self_t *self, s_job_t *job)
     rk_frames_addstr (&frames, "downstream");
     rk_frames_addstr (&frames, "cid");
     rk_frames_share (&frames, &job->task.frames.part[1]);
-    rk_frames_addstr (&frames, "{\"action\":\"error\",\"code\":\"internal\",\"message\":\"the "
-                               "server could not handle this message; it is in its log\"}");
+    rk_frames_addstr (&frames,
+                      "{\"action\":\"error\",\"code\":\"internal\",\"message\":\"the "
+                      "server could not handle this message; it is in its log\"}");
     s_host_send (self, &frames);
 }
 
@@ -296,7 +310,8 @@ s_answer_plainly (s_self_t *self, s_job_t *job)
 static void
 s_job_failed (s_self_t *self, s_job_t *job, const char *error)
 {
-    rk_log ('E', "%s: handler for %s failed: %s", self->name, job->connection->identity.cid, error);
+    rk_log ('E', "%s: handler for %s failed: %s", self->name,
+            job->connection->identity.cid, error);
     self->counters[ERRORS].value++;
     bool budget = strstr (error, "has spent its budget of") != NULL;
     if (budget)
@@ -349,8 +364,9 @@ static void
 s_make_lua (s_self_t *self)
 {
     char *error = NULL;
-    rk_lua_host_t host = {self, self->args->config, s_host_send, s_host_call,
-                          s_host_identity, s_host_in_turn, s_host_count};
+    rk_lua_host_t host = {self,        self->args->config, s_host_send,
+                          s_host_call, s_host_identity,    s_host_in_turn,
+                          s_host_count};
     self->lua = rk_lua_new (&host, &error);
     if (!self->lua)
         rk_life_fail (&self->life, "the Lua state can't be made: %s", error);
@@ -420,7 +436,8 @@ s_handle_message (s_self_t *self, rk_frames_t *frames)
         nbr++;
     assert (s_inbox_routes[nbr].name);    //  The receiver lets nothing else pass
     s_connection_t *connection = s_inbox_routes[nbr].handle (self, frames);
-    if (!s_may_start (connection) || connection->queue.count || self->waiting >= self->waiting_most) {
+    if (!s_may_start (connection) || connection->queue.count ||
+        self->waiting >= self->waiting_most) {
         rk_queue_push (&connection->queue, rk_parcel_new (frames));
         s_make_ready (self, connection);
     }
@@ -493,7 +510,8 @@ static void
 s_read_replies (s_self_t *self)
 {
     rk_frames_t frames = {0};
-    for (int nbr = 0; nbr < BATCH && rk_frames_recv (&frames, self->args->replies); nbr++) {
+    for (int nbr = 0; nbr < BATCH && rk_frames_recv (&frames, self->args->replies);
+         nbr++) {
         for (size_t row = 0; s_replies_routes[row].name; row++)
             if (rk_slice_is (rk_frames_at (&frames, 0), s_replies_routes[row].name))
                 s_replies_routes[row].handle (self, &frames);
@@ -553,9 +571,10 @@ s_self_new (worker_args_t *args)
     self->waiting_most = (uint32_t) rk_config_int (args->config, "worker/waiting");
     self->timeout = rk_config_int (args->config, "worker/timeout");
     snprintf (self->name, sizeof (self->name), "worker-%zu", args->index + 1);
-    static const char *names[] = {"messages", "calls", "sent", "errors", "budget_spent",
-                                  "timeouts", "stale_replies", "lost_down", "connections",
-                                  "waiting", "lua_bytes"};
+    static const char *names[] = {"messages",      "calls",        "sent",
+                                  "errors",        "budget_spent", "timeouts",
+                                  "stale_replies", "lost_down",    "connections",
+                                  "waiting",       "lua_bytes"};
     for (size_t nbr = 0; nbr < CUSTOM; nbr++)
         self->counters[nbr].name = names[nbr];
     return self;
@@ -672,13 +691,14 @@ worker_actor (zsock_t *pipe, void *args_p)
     s_self_t *self = (s_self_t *) rk_estate_take (&args->kept);
     if (!self)
         self = s_self_new (args);
-    self->life = (rk_life_t) {.pipe = pipe, .name = self->name, .counters = self->counters};
+    self->life =
+        (rk_life_t){.pipe = pipe, .name = self->name, .counters = self->counters};
     rk_life_begin (&self->life, NULL);
     while (!self->life.terminated)
         s_round (self);
     if (self->life.down) {
         s_drop_lua (self, true);
-        args->kept = (rk_estate_t) {self, s_self_free};
+        args->kept = (rk_estate_t){self, s_self_free};
         rk_life_end (&self->life);
     }
     else
@@ -776,12 +796,15 @@ s_test_socket (int type, const char *format, int run)
 static void
 s_bench_open (s_bench_t *bench, rk_config_t *config, int run)
 {
-    *bench = (s_bench_t) {
-        .args = {0, s_test_socket (ZMQ_PULL, "@inproc://worker-test-%d", run),
+    *bench = (s_bench_t){
+        .args = {0,
+                 s_test_socket (ZMQ_PULL, "@inproc://worker-test-%d", run),
                  s_test_socket (ZMQ_PULL, "@inproc://worker-test-replies-%d", run),
                  s_test_socket (ZMQ_PUSH, "@inproc://worker-test-credits-%d", run),
                  s_test_socket (ZMQ_PUSH, "@inproc://worker-test-sender-%d", run),
-                 s_test_socket (ZMQ_PUSH, "@inproc://worker-test-store-%d", run), config, {NULL, NULL}},
+                 s_test_socket (ZMQ_PUSH, "@inproc://worker-test-store-%d", run),
+                 config,
+                 {NULL, NULL}},
         .in = s_test_socket (ZMQ_PUSH, ">inproc://worker-test-%d", run),
         .answers = s_test_socket (ZMQ_PUSH, ">inproc://worker-test-replies-%d", run),
         .credits = s_test_socket (ZMQ_PULL, ">inproc://worker-test-credits-%d", run),
@@ -800,8 +823,9 @@ s_bench_close (s_bench_t *bench)
 {
     rk_actor_stop (&bench->actor);
     rk_estate_clear (&bench->args.kept);
-    zsock_t *sockets[] = {bench->args.inbox, bench->args.replies, bench->args.credits, bench->args.sender,
-                          bench->args.store, bench->in, bench->calls, bench->sent, bench->credits,
+    zsock_t *sockets[] = {bench->args.inbox,  bench->args.replies, bench->args.credits,
+                          bench->args.sender, bench->args.store,   bench->in,
+                          bench->calls,       bench->sent,         bench->credits,
                           bench->answers};
     for (size_t nbr = 0; nbr < sizeof (sockets) / sizeof (*sockets); nbr++)
         zsock_destroy (&sockets[nbr]);
@@ -813,12 +837,14 @@ s_bench_close (s_bench_t *bench)
 static void
 s_test_faults (s_bench_t *bench)
 {
-    static const char *names[] = {"loop", "pcall", "memory", "hidden_memory", "error", "coroutine", "yield",
-                                  "pattern", "finalizer", "bytecode"};
+    static const char *names[] = {"loop",      "pcall",     "memory", "hidden_memory",
+                                  "error",     "coroutine", "yield",  "pattern",
+                                  "finalizer", "bytecode"};
     size_t count = sizeof (names) / sizeof (*names);
     for (size_t nbr = 0; nbr < count; nbr++) {
         char text[100];
-        snprintf (text, sizeof (text), "{\"action\":\"fault\",\"how\":\"%s\"}", names[nbr]);
+        snprintf (text, sizeof (text), "{\"action\":\"fault\",\"how\":\"%s\"}",
+                  names[nbr]);
         s_test_say (bench, "g.fault", text);
         s_test_say (bench, "g.other", "{\"action\":\"echo\",\"value\":1}");
         s_test_expect (bench, "g.fault", "\"code\":\"internal\"");
@@ -858,8 +884,9 @@ worker_test (bool verbose)
 {
     (void) verbose;
     char *error = NULL;
-    char *settings[] = {"lua/app=lua/test/app", "worker/timeout=300", "lua/time=200",
-                        "lua/instructions=5000000", "lua/message=16000000", NULL};
+    char *settings[] = {"lua/app=lua/test/app", "worker/timeout=300",
+                        "lua/time=200",         "lua/instructions=5000000",
+                        "lua/message=16000000", NULL};
     rk_config_t *config = rk_config_new (NULL, settings, &error);
     rk_check (config);
     s_bench_t bench;
@@ -916,7 +943,7 @@ worker_test (bool verbose)
 
     //  A handler folder that can't be loaded is said with file and line, at the first message
     rk_config_destroy (&config);
-    config = rk_config_new (NULL, (char *[]) {"lua/app=/nonexistent", NULL}, &error);
+    config = rk_config_new (NULL, (char *[]){"lua/app=/nonexistent", NULL}, &error);
     s_bench_open (&bench, config, 2);
     s_test_say (&bench, "g.1", "{}");
     char *reason = NULL;

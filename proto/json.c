@@ -4,7 +4,8 @@
 #include <math.h>
 
 #define ARRAY_MARK "rookery.json.array"
-#define INTEGER_MOST 9007199254740992.0    //  2^53; above it not every integer is a double
+#define INTEGER_MOST                                                                     \
+    9007199254740992.0    //  2^53; above it not every integer is a double
 #define INTEGER_DIGITS "9007199254740992"
 
 
@@ -31,7 +32,7 @@ s_arena_alloc (size_t size)
         size_t room = size > BLOCK_SIZE ? size : BLOCK_SIZE;
         s_block_t *block = (s_block_t *) malloc (sizeof (s_block_t) + room);
         assert (block);
-        *block = (s_block_t) {s_blocks, 0, room};
+        *block = (s_block_t){s_blocks, 0, room};
         s_blocks = block;
     }
     void *data = s_blocks->data + s_blocks->used;
@@ -97,15 +98,18 @@ s_utf8_length (const unsigned char *at, size_t left)
     static const struct {
         unsigned char first, last, low, high, size;
     } rows[] = {
-        {0x00, 0x7f, 0, 0, 1},       {0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3},
-        {0xe1, 0xec, 0x80, 0xbf, 3}, {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3},
-        {0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4},
+        {0x00, 0x7f, 0, 0, 1},       {0xc2, 0xdf, 0x80, 0xbf, 2},
+        {0xe0, 0xe0, 0xa0, 0xbf, 3}, {0xe1, 0xec, 0x80, 0xbf, 3},
+        {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3},
+        {0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4},
+        {0xf4, 0xf4, 0x80, 0x8f, 4},
     };
     for (size_t nbr = 0; nbr < sizeof (rows) / sizeof (*rows); nbr++) {
         if (*at < rows[nbr].first || *at > rows[nbr].last)
             continue;
         size_t size = rows[nbr].size;
-        if (left < size || (size > 1 && (at[1] < rows[nbr].low || at[1] > rows[nbr].high)))
+        if (left < size ||
+            (size > 1 && (at[1] < rows[nbr].low || at[1] > rows[nbr].high)))
             return 0;
         for (size_t more = 2; more < size; more++)
             if ((at[more] & 0xc0) != 0x80)
@@ -119,7 +123,10 @@ s_utf8_length (const unsigned char *at, size_t left)
 //  Bytes that need no look inside of a string: ASCII but control bytes, quote, backslash
 
 static const bool s_plain[256] = {
-    [0x20] = true, [0x21] = true, [0x23 ... 0x5b] = true, [0x5d ... 0x7f] = true,
+    [0x20] = true,
+    [0x21] = true,
+    [0x23 ... 0x5b] = true,
+    [0x5d ... 0x7f] = true,
 };
 
 //  Reads a string whose opening quote is at the front, to behind its closing quote.
@@ -174,7 +181,8 @@ s_scan_number (s_scan_t *self)
         at++;
     size_t count = (size_t) (at - digits);
     bool whole = at == self->end || !strchr (".eE", *at);
-    if (whole && (count > 16 || (count == 16 && memcmp (digits, INTEGER_DIGITS, 16) > 0))) {
+    if (whole &&
+        (count > 16 || (count == 16 && memcmp (digits, INTEGER_DIGITS, 16) > 0))) {
         self->why = "integer beyond 2^53; send it as a string";
         return;
     }
@@ -221,7 +229,8 @@ s_parse (rk_slice_t text, int depth, const char **why, size_t *offset)
 
     //  The scan knows bytes, cJSON knows the grammar: whoever stops first is right
     const char *end = text.data;
-    cJSON *tree = cJSON_ParseWithLengthOpts (text.data, *why ? scanned : text.size, &end, false);
+    cJSON *tree =
+        cJSON_ParseWithLengthOpts (text.data, *why ? scanned : text.size, &end, false);
     size_t parsed = (size_t) (end - text.data);
     if (!tree && (!*why || parsed + 1 < (size_t) (scan.token - start))) {
         *why = text.size ? "not valid JSON" : "empty";
@@ -281,7 +290,8 @@ s_push_array (lua_State *L, const cJSON *array)
     rk_json_push_array_mark (L);
     lua_setmetatable (L, -2);
     const cJSON *item;
-    cJSON_ArrayForEach (item, array) {
+    cJSON_ArrayForEach (item, array)
+    {
         s_push (L, item);
         lua_rawseti (L, -2, ++nbr);
     }
@@ -293,10 +303,10 @@ s_push_object (lua_State *L, const cJSON *object)
 {
     int count = 0;
     const cJSON *item;
-    cJSON_ArrayForEach (item, object)
-        count++;
+    cJSON_ArrayForEach (item, object) count++;
     lua_createtable (L, 0, count);
-    cJSON_ArrayForEach (item, object) {
+    cJSON_ArrayForEach (item, object)
+    {
         lua_pushstring (L, item->string);
         s_push (L, item);
         lua_rawset (L, -3);
@@ -308,23 +318,32 @@ static void
 s_push (lua_State *L, const cJSON *item)
 {
     luaL_checkstack (L, 4, "JSON is nested too deeply");
-    if (cJSON_IsString (item))
+    switch (item->type & 0xff) {    //  The bits above are cJSON's own notes
+    case cJSON_String:
         lua_pushstring (L, item->valuestring);
-    else if (cJSON_IsNumber (item))
+        break;
+    case cJSON_Number:
         s_push_number (L, item->valuedouble);
-    else if (cJSON_IsObject (item))
+        break;
+    case cJSON_Object:
         s_push_object (L, item);
-    else if (cJSON_IsArray (item))
+        break;
+    case cJSON_Array:
         s_push_array (L, item);
-    else if (cJSON_IsBool (item))
-        lua_pushboolean (L, cJSON_IsTrue (item));
-    else
+        break;
+    case cJSON_True:
+    case cJSON_False:
+        lua_pushboolean (L, (item->type & 0xff) == cJSON_True);
+        break;
+    default:
         lua_pushlightuserdata (L, NULL);    //  json.null
+    }
 }
 
 
 int
-rk_json_decode (lua_State *L, rk_slice_t text, int depth, const char **why, size_t *offset)
+rk_json_decode (lua_State *L, rk_slice_t text, int depth, const char **why,
+                size_t *offset)
 {
     cJSON *tree = s_parse (text, depth, why, offset);
     if (!tree)
@@ -516,7 +535,8 @@ json_test (bool verbose)
 
     s_expect_bad ("9007199254740993", "beyond 2^53", 0);
     s_expect_bad ("{\"a\":12345678901234567}", "beyond 2^53", 5);
-    s_expect_bad ("{\"a\"\xef\xbc\x9a\"b\"}", "outside of a string", 4);    //  Full-width colon
+    s_expect_bad ("{\"a\"\xef\xbc\x9a\"b\"}", "outside of a string",
+                  4);    //  Full-width colon
     s_expect_bad ("{\"a\":\"\xff\"}", "invalid UTF-8", 6);
     s_expect_bad ("{\"a\":\"\xed\xa0\x80\"}", "invalid UTF-8", 6);    //  A lone surrogate
     s_expect_bad ("{\"a\":\"x\ny\"}", "control byte", 7);

@@ -31,7 +31,8 @@ const char *rk_json_check (rk_slice_t text, int depth, size_t *offset);
 
 //  Pushes the value of text and returns 1, or pushes nothing and returns 0 with the reason
 //  in *why (a constant) and the byte in *offset.
-int rk_json_decode (lua_State *L, rk_slice_t text, int depth, const char **why, size_t *offset);
+int rk_json_decode (lua_State *L, rk_slice_t text, int depth, const char **why,
+                    size_t *offset);
 
 //  Returns the value at index as text that is good until the thread's next conversion, or
 //  NULL with the reason in *why (a constant). Raises no Lua error.

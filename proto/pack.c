@@ -113,7 +113,7 @@ rk_unpack (rk_slice_t *rest, rk_value_t *value)
     case 's':
         good = s_take (rest, &length, sizeof (length)) && length <= rest->size;
         if (good) {
-            value->text = (rk_slice_t) {rest->data, length};
+            value->text = (rk_slice_t){rest->data, length};
             rest->data += length;
             rest->size -= length;
         }
@@ -161,14 +161,14 @@ pack_test (bool verbose)
     for (size_t size = 0; size < pack.size; size++) {
         char *cut = (char *) malloc (size + 1);
         memcpy (cut, pack.data, size);
-        rest = (rk_slice_t) {cut, size};
+        rest = (rk_slice_t){cut, size};
         size_t count = 0;
         while (rk_unpack (&rest, &value))
             count++;
         rk_check (count < 8);
         free (cut);
     }
-    rest = (rk_slice_t) {"?", 1};
+    rest = (rk_slice_t){"?", 1};
     rk_check (!rk_unpack (&rest, &value));
     rk_pack_clear (&pack);
 }

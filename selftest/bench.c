@@ -27,14 +27,14 @@ typedef struct {
     uv_timer_t timer;
     rk_ws_t *ws;
     s_user_t *users;
-    long count;          //  of users
+    long count;    //  of users
     long bound, open, lost;
     long sent, answered, delivered, refused;
     int64_t started;     //  nsec
     int64_t deadline;    //  nsec
     int64_t *sent_at;    //  nsec, by number of the chat
     uint32_t *answer_us, *deliver_us;
-    uint64_t run;        //  Makes user ids of each run its own
+    uint64_t run;    //  Makes user ids of each run its own
     char *error;
 } s_bench_t;
 
@@ -97,9 +97,12 @@ s_send_chat (s_bench_t *self, s_user_t *user)
 {
     char text[512];
     long nbr = self->sent++;
-    int size = snprintf (text, sizeof (text),
-        "{\"action\":\"chat\",\"chatToken\":\"abcdefghij\",\"timestamp\":\"1458266656\",\"content\":{"
-        "\"chatID\":\"%ld\",\"fromAccountID\":\"b%" PRIx64 "-%ld\",\"fromTimestamp\":\"1458266656\","
+    int size = snprintf (
+        text, sizeof (text),
+        "{\"action\":\"chat\",\"chatToken\":\"abcdefghij\",\"timestamp\":\"1458266656\","
+        "\"content\":{"
+        "\"chatID\":\"%ld\",\"fromAccountID\":\"b%" PRIx64
+        "-%ld\",\"fromTimestamp\":\"1458266656\","
         "\"fromLat\":35.12345,\"fromLon\":121.12345,\"toAccountID\":\"b%" PRIx64 "-%ld\","
         "\"fileType\":0,\"duration\":5,\"isBytes\":1,\"fileServer\":0,\"fileUrl\":\"\"}}",
         nbr, self->run, user->nbr, self->run, user->nbr ^ 1);
@@ -112,7 +115,8 @@ s_send_chat (s_bench_t *self, s_user_t *user)
 static void
 s_fill_window (s_bench_t *self, s_user_t *user)
 {
-    while (self->sent < self->plan.chats && user->sent - user->answered < self->plan.window)
+    while (self->sent < self->plan.chats &&
+           user->sent - user->answered < self->plan.window)
         s_send_chat (self, user);
     rk_ws_flush (self->ws, user->connection);
 }
@@ -202,7 +206,8 @@ s_on_message (void *arg, rk_ws_connection_t *connection, rk_slice_t text)
     }
     else if (memmem (text.data, text.size, "\"action\":\"bindRsp\"", 18))
         s_on_bound (self, user);
-    if (self->answered == self->plan.chats && self->delivered + self->refused >= self->plan.chats)
+    if (self->answered == self->plan.chats &&
+        self->delivered + self->refused >= self->plan.chats)
         s_stop (self, NULL);
 }
 
@@ -213,7 +218,8 @@ s_on_open (void *arg, rk_ws_connection_t *connection)
     s_bench_t *self = (s_bench_t *) arg;
     s_user_t *user = (s_user_t *) connection->user;
     char text[100];
-    int size = snprintf (text, sizeof (text), "{\"uid\":\"b%" PRIx64 "-%ld\"}", self->run, user->nbr);
+    int size = snprintf (text, sizeof (text), "{\"uid\":\"b%" PRIx64 "-%ld\"}", self->run,
+                         user->nbr);
     rk_ws_send (connection, text, (size_t) size);
     rk_ws_flush (self->ws, connection);
     //  The next ones begin when these are open, so that the listen queue isn't flooded
@@ -263,10 +269,12 @@ static void
 s_report (s_bench_t *self, int64_t cpu, int64_t elapsed)
 {
     double seconds = (double) elapsed / 1e9;
-    printf ("%ld chats answered, %ld delivered, %ld refused in %.2f s: %.0f chats/s\n", self->answered,
-            self->delivered, self->refused, seconds, (double) self->answered / seconds);
+    printf ("%ld chats answered, %ld delivered, %ld refused in %.2f s: %.0f chats/s\n",
+            self->answered, self->delivered, self->refused, seconds,
+            (double) self->answered / seconds);
     if (cpu)
-        printf ("server CPU: %.1f us per chat\n", (double) cpu / 1000.0 / (double) self->answered);
+        printf ("server CPU: %.1f us per chat\n",
+                (double) cpu / 1000.0 / (double) self->answered);
     printf ("answer: p50 %.2f ms, p99 %.2f ms, most %.2f ms\n",
             s_percentile (self->answer_us, self->plan.chats, 0.5),
             s_percentile (self->answer_us, self->plan.chats, 0.99),
@@ -302,7 +310,8 @@ s_bench (s_bench_t *self)
             printf ("%ld idle connections: %.1f KB each\n", self->count,
                     (double) (s_server_rss (self) - before) / (double) self->count);
         else if (!self->error)
-            s_report (self, self->plan.pid ? s_server_cpu (self) - cpu : 0, s_now () - self->started);
+            s_report (self, self->plan.pid ? s_server_cpu (self) - cpu : 0,
+                      s_now () - self->started);
     }
     uv_close ((uv_handle_t *) &self->timer, NULL);
     uv_close ((uv_handle_t *) &deadline, NULL);
@@ -310,8 +319,10 @@ s_bench (s_bench_t *self)
     uv_run (&self->loop, UV_RUN_DEFAULT);
     uv_loop_close (&self->loop);
     if (self->error)
-        fprintf (stderr, "rookery: bench: %s (%ld of %ld answered, %ld delivered, %ld bound)\n", self->error,
-                 self->answered, self->plan.chats, self->delivered, self->bound);
+        fprintf (stderr,
+                 "rookery: bench: %s (%ld of %ld answered, %ld delivered, %ld bound)\n",
+                 self->error, self->answered, self->plan.chats, self->delivered,
+                 self->bound);
     return self->error || self->refused ? 1 : 0;
 }
 
@@ -333,8 +344,8 @@ s_parse (int key, char *arg, struct argp_state *state)
 {
     s_plan_t *plan = (s_plan_t *) state->input;
     static const char keys[] = "pnwcris";
-    long *numbers[] = {&plan->pid, &plan->pairs, &plan->window, &plan->chats, &plan->rate, &plan->idle,
-                       &plan->seconds};
+    long *numbers[] = {&plan->pid,  &plan->pairs, &plan->window, &plan->chats,
+                       &plan->rate, &plan->idle,  &plan->seconds};
     if (key == 'u') {
         plan->url = arg;
         return 0;
@@ -354,11 +365,20 @@ s_parse (int key, char *arg, struct argp_state *state)
 int
 rk_command_bench (int argc, char *argv[])
 {
-    s_bench_t self = {.plan = {.url = "ws://127.0.0.1:8080/ws", .pairs = 50, .window = 16,
-                               .chats = 200000, .seconds = 120}};
-    static const struct argp argp = {s_options, s_parse, NULL,
-                                     "Let pairs of users chat and say what it cost. Each chat is "
-                                     "delivered and answered before it counts.", NULL, NULL, NULL};
+    s_bench_t self = {.plan = {.url = "ws://127.0.0.1:8080/ws",
+                               .pairs = 50,
+                               .window = 16,
+                               .chats = 200000,
+                               .seconds = 120}};
+    static const struct argp argp = {
+        s_options,
+        s_parse,
+        NULL,
+        "Let pairs of users chat and say what it cost. Each chat is "
+        "delivered and answered before it counts.",
+        NULL,
+        NULL,
+        NULL};
     argp_parse (&argp, argc, argv, 0, NULL, &self.plan);
     lws_set_log_level (LLL_ERR, NULL);
     signal (SIGPIPE, SIG_IGN);

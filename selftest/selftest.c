@@ -18,10 +18,12 @@ static const struct {
     const char *name;
     void (*test) (bool verbose);
 } s_tests[] = {
-    {"config", config_test},         {"json", json_test},       {"pack", pack_test},
-    {"routes", routes_test},         {"receiver", receiver_test}, {"dispatcher", dispatcher_test},
-    {"sender", sender_test},         {"sqlite", sqlite_test},   {"worker", worker_test},
-    {"gateway", gateway_test},       {"server", server_test},   {NULL, NULL},
+    {"config", config_test},     {"json", json_test},
+    {"pack", pack_test},         {"routes", routes_test},
+    {"receiver", receiver_test}, {"dispatcher", dispatcher_test},
+    {"sender", sender_test},     {"sqlite", sqlite_test},
+    {"worker", worker_test},     {"gateway", gateway_test},
+    {"server", server_test},     {NULL, NULL},
 };
 
 typedef struct {
@@ -61,10 +63,15 @@ int
 rk_command_selftest (int argc, char *argv[])
 {
     s_choice_t choice = {0};
-    static const struct argp argp = {s_options, s_parse, NULL,
-                                     "Test every actor and codec of this binary. A failed check is "
-                                     "named and ends the run with a status that isn't 0.",
-                                     NULL, NULL, NULL};
+    static const struct argp argp = {
+        s_options,
+        s_parse,
+        NULL,
+        "Test every actor and codec of this binary. A failed check is "
+        "named and ends the run with a status that isn't 0.",
+        NULL,
+        NULL,
+        NULL};
     argp_parse (&argp, argc, argv, 0, NULL, &choice);
     size_t count = 0;
     signal (SIGPIPE, SIG_IGN);
@@ -72,6 +79,7 @@ rk_command_selftest (int argc, char *argv[])
     zsys_init ();
     zsys_handler_set (NULL);
     rk_json_begin ();
+    rk_log_verbose (choice.verbose);
     for (size_t nbr = 0; s_tests[nbr].name; nbr++) {
         if (choice.only && strneq (choice.only, s_tests[nbr].name))
             continue;

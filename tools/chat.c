@@ -9,9 +9,9 @@
 #include "ws.h"
 #include <argp.h>
 
-#define FIRST_PAUSE 500      //  msec before it connects again; doubles
+#define FIRST_PAUSE 500    //  msec before it connects again; doubles
 #define LONGEST_PAUSE 15000
-#define LINE_MOST 8000       //  bytes
+#define LINE_MOST 8000    //  bytes
 
 typedef struct {
     const char *uid, *url, *token;
@@ -20,13 +20,13 @@ typedef struct {
     uv_timer_t retry;
     rk_ws_t *ws;
     rk_ws_connection_t *connection;
-    char *open;              //  UID or #GID that lines go to; owned
+    char *open;    //  UID or #GID that lines go to; owned
     char line[LINE_MOST];
     size_t size;
-    uint64_t serial;         //  Random start; chatIDs must be new
+    uint64_t serial;    //  Random start; chatIDs must be new
     uint64_t pause;
-    int waiting;             //  Chats without an answer
-    bool ended;              //  The input is over
+    int waiting;    //  Chats without an answer
+    bool ended;     //  The input is over
     bool failed;
 } s_chat_t;
 
@@ -114,7 +114,8 @@ s_say (s_chat_t *self, const char *text)
 static void
 s_help (void)
 {
-    s_print ("@NAME [TEXT]   talk to a user      #GROUP [TEXT]  join a group and talk to it");
+    s_print (
+        "@NAME [TEXT]   talk to a user      #GROUP [TEXT]  join a group and talk to it");
     s_print ("/history       what was said       /groups        your groups");
     s_print ("/members       of this group       /leave         this group");
     s_print ("/quit          or the end of input");
@@ -146,7 +147,8 @@ s_conversation (s_chat_t *self)
     if (*self->open == '#')
         return strdup (self->open + 1);
     bool first = strcmp (self->uid, self->open) <= 0;
-    return zsys_sprintf ("%s,%s", first ? self->uid : self->open, first ? self->open : self->uid);
+    return zsys_sprintf ("%s,%s", first ? self->uid : self->open,
+                         first ? self->open : self->uid);
 }
 
 
@@ -193,7 +195,8 @@ s_on_line (s_chat_t *self, char *line)
 static void
 s_read_input (s_chat_t *self)
 {
-    ssize_t count = read (STDIN_FILENO, self->line + self->size, LINE_MOST - self->size - 1);
+    ssize_t count =
+        read (STDIN_FILENO, self->line + self->size, LINE_MOST - self->size - 1);
     if (count <= 0) {
         if (self->input.data)
             uv_poll_stop (&self->input);
@@ -234,7 +237,8 @@ s_on_input (uv_poll_t *poll, int status, int events)
 static const char *
 s_text (const cJSON *object, const char *key)
 {
-    const char *text = cJSON_GetStringValue (cJSON_GetObjectItemCaseSensitive (object, key));
+    const char *text =
+        cJSON_GetStringValue (cJSON_GetObjectItemCaseSensitive (object, key));
     return text ? text : "";
 }
 
@@ -244,21 +248,26 @@ s_show_chat (s_chat_t *self, cJSON *message, bool old)
 {
     cJSON *content = cJSON_GetObjectItemCaseSensitive (message, "content");
     cJSON *seq = cJSON_GetObjectItemCaseSensitive (message, "seq");
-    const char *from = s_text (content, "fromAccountID"), *gid = s_text (content, "chatGroupID");
+    const char *from = s_text (content, "fromAccountID"),
+               *gid = s_text (content, "chatGroupID");
     bool own = streq (from, self->uid);
-    time_t at = (time_t) (cJSON_GetNumberValue (cJSON_GetObjectItemCaseSensitive (message, "at")) / 1000);
+    time_t at = (time_t) (cJSON_GetNumberValue (
+                              cJSON_GetObjectItemCaseSensitive (message, "at")) /
+                          1000);
     char clock[16] = "";
     strftime (clock, sizeof (clock), "%H:%M", localtime (&at));
     if (*gid)
         s_print ("%s %s in #%s: %s", clock, from, gid, s_text (content, "text"));
     else if (own)
-        s_print ("%s %s to %s: %s", clock, from, s_text (content, "toAccountID"), s_text (content, "text"));
+        s_print ("%s %s to %s: %s", clock, from, s_text (content, "toAccountID"),
+                 s_text (content, "text"));
     else
         s_print ("%s %s: %s", clock, from, s_text (content, "text"));
     if (old || !cJSON_IsNumber (seq))
         return;
     const char *to = s_text (content, "toAccountID");
-    char *pair = zsys_sprintf ("%s,%s", strcmp (from, to) <= 0 ? from : to, strcmp (from, to) <= 0 ? to : from);
+    char *pair = zsys_sprintf ("%s,%s", strcmp (from, to) <= 0 ? from : to,
+                               strcmp (from, to) <= 0 ? to : from);
     cJSON *ack = s_request ("ack", "conversation", *gid ? gid : pair);
     cJSON_AddNumberToObject (ack, "seq", seq->valuedouble);
     s_send (self, ack);
@@ -271,8 +280,10 @@ s_show_list (const cJSON *message, const char *key)
 {
     const cJSON *item;
     char *line = strdup ("-");
-    cJSON_ArrayForEach (item, cJSON_GetObjectItemCaseSensitive (message, key)) {
-        char *longer = zsys_sprintf ("%s %s", line, cJSON_IsString (item) ? item->valuestring : "?");
+    cJSON_ArrayForEach (item, cJSON_GetObjectItemCaseSensitive (message, key))
+    {
+        char *longer =
+            zsys_sprintf ("%s %s", line, cJSON_IsString (item) ? item->valuestring : "?");
         free (line);
         line = longer;
     }
@@ -338,7 +349,8 @@ s_on_open (void *arg, rk_ws_connection_t *connection)
     self->connection = connection;
     self->pause = FIRST_PAUSE;
     s_send (self, bind);
-    if (!self->input.data && uv_poll_init (&self->loop, &self->input, STDIN_FILENO) != 0) {
+    if (!self->input.data &&
+        uv_poll_init (&self->loop, &self->input, STDIN_FILENO) != 0) {
         while (!self->ended)    //  A plain file: epoll has no use for it
             s_read_input (self);
         return;
@@ -403,7 +415,8 @@ s_chat (s_chat_t *self)
 static const struct argp_option s_options[] = {
     {"as", 'a', "UID", 0, "who you are", 0},
     {"url", 'u', "URL", 0, "the server; ws://127.0.0.1:8080/ws when not given", 0},
-    {"token", 't', "TOKEN", 0, "for a server with auth/mode = token; see rookery token", 0},
+    {"token", 't', "TOKEN", 0, "for a server with auth/mode = token; see rookery token",
+     0},
     {0},
 };
 
@@ -435,9 +448,15 @@ int
 rk_command_chat (int argc, char *argv[])
 {
     s_chat_t self = {.url = "ws://127.0.0.1:8080/ws"};
-    static const struct argp argp = {s_options, s_parse, NULL,
-                                     "Chat from the terminal. Lines go to the talk that is open: @bob opens "
-                                     "the one with bob, #rooks joins a group.", NULL, NULL, NULL};
+    static const struct argp argp = {
+        s_options,
+        s_parse,
+        NULL,
+        "Chat from the terminal. Lines go to the talk that is open: @bob opens "
+        "the one with bob, #rooks joins a group.",
+        NULL,
+        NULL,
+        NULL};
     argp_parse (&argp, argc, argv, 0, NULL, &self);
     lws_set_log_level (LLL_ERR, NULL);
     signal (SIGPIPE, SIG_IGN);

@@ -63,7 +63,8 @@ s_mint (const s_token_t *token, const char *secret)
     jwt_t *jwt = NULL;
     long now = (long) time (NULL);
     int rc = jwt_new (&jwt);
-    rc |= jwt_set_alg (jwt, JWT_ALG_HS256, (const unsigned char *) secret, (int) strlen (secret));
+    rc |= jwt_set_alg (jwt, JWT_ALG_HS256, (const unsigned char *) secret,
+                       (int) strlen (secret));
     rc |= jwt_add_grant (jwt, "sub", token->uid);
     rc |= jwt_add_grant_int (jwt, "iat", now);
     rc |= jwt_add_grant_int (jwt, "exp", now + token->ttl);
@@ -83,16 +84,22 @@ int
 rk_command_token (int argc, char *argv[])
 {
     s_token_t token = {.ttl = 3600};
-    static const struct argp argp = {s_options, s_parse, NULL,
-                                     "Mint a token that lets its bearer bind as a user, for a server "
-                                     "with auth/mode = token and the same auth/secret.",
-                                     NULL, NULL, NULL};
+    static const struct argp argp = {
+        s_options,
+        s_parse,
+        NULL,
+        "Mint a token that lets its bearer bind as a user, for a server "
+        "with auth/mode = token and the same auth/secret.",
+        NULL,
+        NULL,
+        NULL};
     argp_parse (&argp, argc, argv, 0, NULL, &token);
     char *error = NULL;
     rk_config_t *config = rk_config_new (token.file, token.settings, &error);
     if (config && strlen (rk_config_str (config, "auth/secret")) < 32)
-        error = strdup ("auth/secret: at least 32 bytes are needed to sign; give -c FILE, or "
-                        "-s auth/secret=...");
+        error =
+            strdup ("auth/secret: at least 32 bytes are needed to sign; give -c FILE, or "
+                    "-s auth/secret=...");
     int rc = 1;
     if (error)
         fprintf (stderr, "rookery: %s\n", error);

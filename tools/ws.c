@@ -27,7 +27,8 @@ s_on_receive (rk_ws_t *self, rk_ws_connection_t *connection, rk_slice_t in)
 {
     rk_frames_t frames;
     frames.count = 0;
-    if (rk_client_input (&connection->client, in, MESSAGE_MOST, &frames) == RK_CLIENT_WHOLE)
+    if (rk_client_input (&connection->client, in, MESSAGE_MOST, &frames) ==
+        RK_CLIENT_WHOLE)
         self->handlers->message (self->arg, connection, rk_frames_at (&frames, 0));
     rk_frames_clear (&frames);
 }
@@ -44,7 +45,8 @@ s_on_closed (rk_ws_t *self, rk_ws_connection_t *connection, const char *reason)
 
 
 static int
-s_callback (struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t size)
+s_callback (struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
+            size_t size)
 {
     rk_ws_t *self = (rk_ws_t *) lws_context_user (lws_get_context (wsi));
     rk_ws_connection_t *connection = (rk_ws_connection_t *) user;
@@ -55,18 +57,20 @@ s_callback (struct lws *wsi, enum lws_callback_reasons reason, void *user, void 
         self->handlers->open (self->arg, connection);
         break;
     case LWS_CALLBACK_CLIENT_RECEIVE:
-        s_on_receive (self, connection, (rk_slice_t) {(const char *) in, size});
+        s_on_receive (self, connection, (rk_slice_t){(const char *) in, size});
         break;
     case LWS_CALLBACK_CLIENT_WRITEABLE:
         rk_ws_flush (self, connection);
         break;
     case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
         //  Two bytes of code, then the reason
-        connection->client.close_why = size > 2 ? strndup ((char *) in + 2, size - 2) : NULL;
+        connection->client.close_why =
+            size > 2 ? strndup ((char *) in + 2, size - 2) : NULL;
         break;
     case LWS_CALLBACK_CLIENT_CLOSED:
         s_on_closed (self, connection,
-                     connection->client.close_why ? connection->client.close_why : "connection lost");
+                     connection->client.close_why ? connection->client.close_why
+                                                  : "connection lost");
         break;
     case LWS_CALLBACK_CLIENT_CONNECTION_ERROR:
         s_on_closed (self, connection, in ? (const char *) in : "can't connect");
@@ -98,7 +102,8 @@ s_parse_url (rk_ws_t *self, const char *url)
 
 
 rk_ws_t *
-rk_ws_new (uv_loop_t *loop, const char *url, const rk_ws_handlers_t *handlers, void *arg, char **error)
+rk_ws_new (uv_loop_t *loop, const char *url, const rk_ws_handlers_t *handlers, void *arg,
+           char **error)
 {
     static const struct lws_protocols protocols[] = {
         {.name = "rookery", .callback = s_callback, .rx_buffer_size = 16384}, {0}};
@@ -109,8 +114,13 @@ rk_ws_new (uv_loop_t *loop, const char *url, const rk_ws_handlers_t *handlers, v
     self->connections = zlistx_new ();
     void *loops[] = {loop};
     struct lws_context_creation_info info = {
-        .port = CONTEXT_PORT_NO_LISTEN, .protocols = protocols, .user = self, .foreign_loops = loops,
-        .gid = -1, .uid = -1, .pt_serv_buf_size = 65536,
+        .port = CONTEXT_PORT_NO_LISTEN,
+        .protocols = protocols,
+        .user = self,
+        .foreign_loops = loops,
+        .gid = -1,
+        .uid = -1,
+        .pt_serv_buf_size = 65536,
         .options = LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS};
     if (s_parse_url (self, url) == -1)
         *error = zsys_sprintf ("--url %s: must be ws://HOST:PORT/ws", url);
@@ -118,7 +128,8 @@ rk_ws_new (uv_loop_t *loop, const char *url, const rk_ws_handlers_t *handlers, v
         self->lws = lws_create_context (&info);
         self->vhost = self->lws ? lws_create_vhost (self->lws, &info) : NULL;
         if (!self->vhost)
-            *error = strdup ("libwebsockets can't start; is libwebsockets-evlib-uv installed?");
+            *error = strdup (
+                "libwebsockets can't start; is libwebsockets-evlib-uv installed?");
     }
     if (!self->vhost)
         rk_ws_destroy (&self);
@@ -140,7 +151,8 @@ rk_ws_destroy (rk_ws_t **self_p)
     if (self->lws)
         lws_context_destroy (self->lws);    //  Only this second call frees the context
     rk_ws_connection_t *connection;
-    while ((connection = (rk_ws_connection_t *) zlistx_detach (self->connections, NULL))) {
+    while (
+        (connection = (rk_ws_connection_t *) zlistx_detach (self->connections, NULL))) {
         free ((char *) connection->client.close_why);
         rk_client_clear (&connection->client);
         free (connection);
@@ -157,13 +169,19 @@ rk_ws_destroy (rk_ws_t **self_p)
 rk_ws_connection_t *
 rk_ws_connect (rk_ws_t *self, void *user)
 {
-    rk_ws_connection_t *connection = (rk_ws_connection_t *) zmalloc (sizeof (rk_ws_connection_t));
+    rk_ws_connection_t *connection =
+        (rk_ws_connection_t *) zmalloc (sizeof (rk_ws_connection_t));
     connection->user = user;
     zlistx_add_end (self->connections, connection);
-    struct lws_client_connect_info info = {
-        .context = self->lws, .vhost = self->vhost, .address = self->host, .port = self->port,
-        .path = self->path, .host = self->host, .origin = self->host,
-        .local_protocol_name = "rookery", .userdata = connection};
+    struct lws_client_connect_info info = {.context = self->lws,
+                                           .vhost = self->vhost,
+                                           .address = self->host,
+                                           .port = self->port,
+                                           .path = self->path,
+                                           .host = self->host,
+                                           .origin = self->host,
+                                           .local_protocol_name = "rookery",
+                                           .userdata = connection};
     lws_client_connect_via_info (&info);    //  A failure comes as a callback
     return connection;
 }

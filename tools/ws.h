@@ -26,8 +26,8 @@ typedef struct {
 
 //  A client for ws://HOST:PORT/PATH. Returns NULL with the reason in *error (the caller
 //  frees it). The handlers are borrowed.
-rk_ws_t *rk_ws_new (uv_loop_t *loop, const char *url, const rk_ws_handlers_t *handlers, void *arg,
-                    char **error);
+rk_ws_t *rk_ws_new (uv_loop_t *loop, const char *url, const rk_ws_handlers_t *handlers,
+                    void *arg, char **error);
 void rk_ws_destroy (rk_ws_t **self_p);
 
 //  Begin a connection; it belongs to the client and lives until destroy.

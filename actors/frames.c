@@ -1,0 +1,324 @@
+//  frames.c - frames and the sockets that they go through; documented in rk.h
+
+#include "handover.h"
+#include "rk.h"
+
+#define LINGER 2000    //  msec; what a closed TCP socket may still send
+
+#if defined(__SANITIZE_THREAD__)
+char rk_handover;
+#endif
+
+
+//  --------------------------------------------------------------------------
+//  Frames
+
+bool
+rk_frames_recv (rk_frames_t *self, zsock_t *from)
+{
+    assert (self->count == 0);
+    self->dropped = 0;
+    void *handle = zsock_resolve (from);
+    bool more = true;
+    while (more) {
+        zmq_msg_t *part = &self->part[self->count];
+        zmq_msg_t excess;
+        if (self->count == RK_FRAMES_MAX)
+            part = &excess;
+        zmq_msg_init (part);
+        if (zmq_msg_recv (part, handle, ZMQ_DONTWAIT) == -1) {
+            zmq_msg_close (part);
+            rk_frames_clear (self);    //  Only the first part can be missing
+            return false;
+        }
+        more = zmq_msg_more (part);
+        if (part == &excess) {
+            zmq_msg_close (part);
+            self->dropped++;
+        }
+        else
+            self->count++;
+    }
+    HANDOVER_RECEIVED ();
+    return true;
+}
+
+
+int
+rk_frames_send (rk_frames_t *self, zsock_t *to)
+{
+    HANDOVER_SENT ();
+    void *handle = zsock_resolve (to);
+    for (size_t nbr = 0; nbr < self->count; nbr++) {
+        int flags = ZMQ_DONTWAIT | (nbr + 1 < self->count ? ZMQ_SNDMORE : 0);
+        int rc = zmq_msg_send (&self->part[nbr], handle, flags);
+        //  libzmq looks for news from its peers only now and then, unless it is asked
+        if (rc == -1 && errno == EAGAIN && rk_sock_ready (to, ZMQ_POLLOUT))
+            rc = zmq_msg_send (&self->part[nbr], handle, flags);
+        if (rc == -1) {
+            assert (nbr == 0);    //  A message is taken whole or not at all
+            return -1;
+        }
+    }
+    self->count = 0;
+    return 0;
+}
+
+
+int
+rk_frames_send_wait (rk_frames_t *self, zsock_t *to, zsock_t *pipe, int64_t wait)
+{
+    int64_t until = zclock_mono () + wait;
+    while (rk_frames_send (self, to) == -1) {
+        int64_t left = until - zclock_mono ();
+        zmq_pollitem_t items[2] = {
+            {zsock_resolve (to), 0, ZMQ_POLLOUT, 0},
+            {pipe ? zsock_resolve (pipe) : NULL, 0, ZMQ_POLLIN, 0}};
+        if (left <= 0 || zmq_poll (items, pipe ? 2 : 1, (long) left) == -1 ||
+            items[1].revents)
+            return -1;
+    }
+    return 0;
+}
+
+
+void
+rk_frames_move (rk_frames_t *self, rk_frames_t *from)
+{
+    assert (self->count == 0);
+    for (size_t nbr = 0; nbr < from->count; nbr++) {
+        zmq_msg_init (&self->part[nbr]);
+        zmq_msg_move (&self->part[nbr], &from->part[nbr]);
+    }
+    self->count = from->count;
+    self->dropped = from->dropped;
+    rk_frames_clear (from);
+}
+
+
+void
+rk_frames_clear (rk_frames_t *self)
+{
+    while (self->count)
+        rk_part_close (&self->part[--self->count]);
+}
+
+
+void
+rk_part_close (zmq_msg_t *part)
+{
+    HANDOVER_SENT ();
+    HANDOVER_RECEIVED ();
+    zmq_msg_close (part);
+}
+
+
+void
+rk_frames_add (rk_frames_t *self, const void *data, size_t size)
+{
+    assert (self->count < RK_FRAMES_MAX);
+    zmq_msg_t *part = &self->part[self->count++];
+    int rc = zmq_msg_init_size (part, size);
+    assert (rc == 0);
+    if (size)
+        memcpy (zmq_msg_data (part), data, size);
+}
+
+
+void
+rk_frames_addstr (rk_frames_t *self, const char *string)
+{
+    rk_frames_add (self, string, strlen (string));
+}
+
+
+void
+rk_frames_share (rk_frames_t *self, zmq_msg_t *part)
+{
+    assert (self->count < RK_FRAMES_MAX);
+    zmq_msg_init (&self->part[self->count]);
+    zmq_msg_copy (&self->part[self->count++], part);
+}
+
+
+rk_slice_t
+rk_frames_at (rk_frames_t *self, size_t index)
+{
+    if (index >= self->count)
+        return (rk_slice_t){"", 0};
+    zmq_msg_t *part = &self->part[index];
+    return (rk_slice_t){(const char *) zmq_msg_data (part), zmq_msg_size (part)};
+}
+
+
+void
+rk_frames_remove (rk_frames_t *self, size_t index)
+{
+    assert (index < self->count);
+    for (size_t nbr = index; nbr + 1 < self->count; nbr++)
+        zmq_msg_move (&self->part[nbr], &self->part[nbr + 1]);
+    rk_part_close (&self->part[--self->count]);
+}
+
+
+size_t
+rk_frames_bytes (rk_frames_t *self)
+{
+    size_t bytes = 0;
+    for (size_t nbr = 0; nbr < self->count; nbr++)
+        bytes += zmq_msg_size (&self->part[nbr]);
+    return bytes;
+}
+
+
+rk_parcel_t *
+rk_parcel_new (rk_frames_t *frames)
+{
+    size_t size = sizeof (rk_parcel_t) + frames->count * sizeof (zmq_msg_t);
+    rk_parcel_t *self = (rk_parcel_t *) zmalloc (size);
+    self->bytes = rk_frames_bytes (frames) + size;
+    self->count = frames->count;
+    for (size_t nbr = 0; nbr < self->count; nbr++) {
+        zmq_msg_init (&self->part[nbr]);
+        zmq_msg_move (&self->part[nbr], &frames->part[nbr]);
+    }
+    rk_frames_clear (frames);
+    return self;
+}
+
+
+void
+rk_parcel_unpack (rk_parcel_t **self_p, rk_frames_t *frames)
+{
+    rk_parcel_t *self = *self_p;
+    assert (self && frames->count == 0);
+    for (size_t nbr = 0; nbr < self->count; nbr++) {
+        zmq_msg_init (&frames->part[nbr]);
+        zmq_msg_move (&frames->part[nbr], &self->part[nbr]);
+    }
+    frames->count = self->count;
+    frames->dropped = 0;
+    free (self);
+    *self_p = NULL;
+}
+
+
+void
+rk_parcel_destroy (rk_parcel_t **self_p)
+{
+    assert (self_p);
+    rk_parcel_t *self = *self_p;
+    if (!self)
+        return;
+    for (size_t nbr = 0; nbr < self->count; nbr++)
+        rk_part_close (&self->part[nbr]);
+    free (self);
+    *self_p = NULL;
+}
+
+
+void
+rk_queue_push (rk_queue_t *self, rk_parcel_t *parcel)
+{
+    parcel->next = NULL;
+    if (self->tail)
+        self->tail->next = parcel;
+    else
+        self->head = parcel;
+    self->tail = parcel;
+    self->count++;
+    self->bytes += parcel->bytes;
+}
+
+
+void
+rk_queue_unshift (rk_queue_t *self, rk_parcel_t *parcel)
+{
+    parcel->next = self->head;
+    self->head = parcel;
+    if (!self->tail)
+        self->tail = parcel;
+    self->count++;
+    self->bytes += parcel->bytes;
+}
+
+
+rk_parcel_t *
+rk_queue_pop (rk_queue_t *self)
+{
+    rk_parcel_t *parcel = self->head;
+    if (!parcel)
+        return NULL;
+    self->head = parcel->next;
+    if (!self->head)
+        self->tail = NULL;
+    self->count--;
+    self->bytes -= parcel->bytes;
+    return parcel;
+}
+
+
+void
+rk_queue_clear (rk_queue_t *self)
+{
+    rk_parcel_t *parcel;
+    while ((parcel = rk_queue_pop (self)))
+        rk_parcel_destroy (&parcel);
+}
+
+
+//  --------------------------------------------------------------------------
+//  Sockets
+
+zsock_t *
+rk_sock_new (int type, const char *endpoints, int hwm)
+{
+    zsock_t *self = zsock_new (type);
+    if (!self)
+        return NULL;
+    zsock_set_sndhwm (self, hwm);
+    zsock_set_rcvhwm (self, hwm);
+    zsock_set_linger (self, LINGER);
+    zsock_set_reconnect_ivl_max (self, 5000);
+    zsock_set_tcp_keepalive (self, 1);
+    if (type == ZMQ_ROUTER) {
+        zsock_set_router_mandatory (self, 1);
+        zsock_set_router_handover (self, 1);
+    }
+    if (endpoints && zsock_attach (self, endpoints, true) == -1) {
+        int error = errno;
+        zsock_destroy (&self);
+        errno = error;
+    }
+    return self;
+}
+
+
+zmsg_t *
+rk_msg_recv (void *from)
+{
+    zmsg_t *msg = zmsg_recv (from);
+    HANDOVER_RECEIVED ();
+    return msg;
+}
+
+
+void
+rk_str_recv (void *from, char **first, char **second)
+{
+    zmsg_t *msg = rk_msg_recv (from);
+    *first = msg ? zmsg_popstr (msg) : NULL;
+    if (second)
+        *second = msg ? zmsg_popstr (msg) : NULL;
+    zmsg_destroy (&msg);
+}
+
+
+bool
+rk_sock_ready (zsock_t *self, int events)
+{
+    int current = 0;
+    size_t size = sizeof (current);
+    zmq_getsockopt (zsock_resolve (self), ZMQ_EVENTS, &current, &size);
+    return (current & events) != 0;
+}

@@ -1,0 +1,242 @@
+//  life.c - the life of an actor: its own side and its starter's; documented in rk.h
+
+#include "handover.h"
+#include "rk.h"
+
+#define STOP_TIMEOUT 2000      //  msec
+#define START_TIMEOUT 10000    //  msec
+#define COMPLAINTS_PER_SECOND 10
+
+
+//  --------------------------------------------------------------------------
+//  The life of an actor: its own side
+
+static void
+s_life_say (rk_life_t *self, const char *word, const char *reason)
+{
+    zmsg_t *msg = zmsg_new ();
+    zmsg_addstr (msg, word);
+    if (reason)
+        zmsg_addstr (msg, reason);
+    HANDOVER_SENT ();
+    zmsg_send (&msg, self->pipe);
+}
+
+
+void
+rk_life_begin (rk_life_t *self, const char *reason)
+{
+    HANDOVER_RECEIVED ();
+    pthread_setname_np (pthread_self (), self->name);    //  For top -H and perf
+    zsock_signal (self->pipe, 0);                        //  Lets zactor_new () return
+    s_life_say (self, reason ? "FAILED" : "READY", reason);
+}
+
+
+static void
+s_handle_term (rk_life_t *self, zmsg_t *msg)
+{
+    (void) msg;
+    self->terminated = true;
+}
+
+
+static void
+s_handle_drain (rk_life_t *self, zmsg_t *msg)
+{
+    (void) msg;
+    self->draining = true;
+}
+
+
+static void
+s_handle_pause (rk_life_t *self, zmsg_t *msg)
+{
+    (void) msg;
+    self->paused = true;
+}
+
+
+static void
+s_handle_fail (rk_life_t *self, zmsg_t *msg)
+{
+    char *reason = zmsg_popstr (msg);
+    rk_life_fail (self, "%s", reason ? reason : "asked to fail");
+    zstr_free (&reason);
+}
+
+
+static void
+s_handle_stats (rk_life_t *self, zmsg_t *msg)
+{
+    (void) msg;
+    zmsg_t *answer = zmsg_new ();
+    zmsg_addstr (answer, "STATS");
+    for (rk_counter_t *counter = self->counters; counter && counter->name; counter++) {
+        zmsg_addstr (answer, counter->name);
+        zmsg_addstrf (answer, "%" PRIu64, counter->value);
+    }
+    zmsg_send (&answer, self->pipe);
+}
+
+
+static const struct {
+    const char *name;
+    void (*handle) (rk_life_t *self, zmsg_t *msg);
+} s_pipe_routes[] = {
+    {"$TERM", s_handle_term},  {"DRAIN", s_handle_drain}, {"PAUSE", s_handle_pause},
+    {"STATS", s_handle_stats}, {"FAIL", s_handle_fail},   {NULL, NULL},
+};
+
+
+void
+rk_life_handle (rk_life_t *self)
+{
+    zmsg_t *msg = rk_msg_recv (self->pipe);
+    char *name = msg ? zmsg_popstr (msg) : NULL;
+    if (!msg)
+        self->terminated = true;    //  The context is going away
+
+    size_t nbr = 0;
+    while (name && s_pipe_routes[nbr].name && strneq (s_pipe_routes[nbr].name, name))
+        nbr++;
+    if (name && s_pipe_routes[nbr].name)
+        s_pipe_routes[nbr].handle (self, msg);
+    else if (name)
+        rk_log ('W', "%s: unknown command %s on the pipe ignored", self->name, name);
+    zstr_free (&name);
+    zmsg_destroy (&msg);
+}
+
+
+void
+rk_life_fail (rk_life_t *self, const char *format, ...)
+{
+    if (self->down)
+        return;    //  The first reason is the one that helps
+    va_list argptr;
+    va_start (argptr, format);
+    self->down = zsys_vprintf (format, argptr);
+    va_end (argptr);
+    self->terminated = true;
+}
+
+
+void
+rk_life_drained (rk_life_t *self)
+{
+    self->draining = false;
+    s_life_say (self, "DRAINED", NULL);
+}
+
+
+bool
+rk_life_end (rk_life_t *self)
+{
+    HANDOVER_SENT ();
+    if (!self->down)
+        return false;
+    s_life_say (self, "DOWN", self->down);
+    zstr_free (&self->down);
+    return true;
+}
+
+
+void
+rk_life_complain (rk_life_t *self, const char *format, ...)
+{
+    int64_t second = zclock_mono () / 1000;
+    if (second != self->second) {
+        if (self->quiet > COMPLAINTS_PER_SECOND)
+            rk_log ('W', "%s: and %u more complaints in that second", self->name,
+                    self->quiet - COMPLAINTS_PER_SECOND);
+        self->second = second;
+        self->quiet = 0;
+    }
+    if (++self->quiet > COMPLAINTS_PER_SECOND)
+        return;
+    va_list argptr;
+    va_start (argptr, format);
+    char *text = zsys_vprintf (format, argptr);
+    va_end (argptr);
+    rk_log ('W', "%s: %s", self->name, text);
+    zstr_free (&text);
+}
+
+
+void *
+rk_estate_take (rk_estate_t *self)
+{
+    void *taken = self->self;
+    self->self = NULL;
+    return taken;
+}
+
+
+void
+rk_estate_clear (rk_estate_t *self)
+{
+    if (self->self)
+        self->free_fn (&self->self);
+}
+
+
+//  --------------------------------------------------------------------------
+//  The life of an actor: its starter's side
+
+zactor_t *
+rk_actor_start (zactor_fn *fn, void *args, char **reason)
+{
+    HANDOVER_SENT ();
+    zactor_t *actor = zactor_new (fn, args);
+    assert (actor);
+    zsock_set_rcvtimeo (zactor_sock (actor), START_TIMEOUT);
+    char *state, *why;
+    rk_str_recv (actor, &state, &why);
+    bool ready = state && streq (state, "READY");
+    if (!ready && reason)
+        *reason = strdup (why ? why : "no word from it within 10 seconds");
+    zstr_free (&state);
+    zstr_free (&why);
+    if (ready) {
+        zsock_set_rcvtimeo (zactor_sock (actor), -1);
+        return actor;
+    }
+    rk_actor_stop (&actor);
+    return NULL;
+}
+
+
+void
+rk_actor_stop (zactor_t **actor_p)
+{
+    assert (actor_p);
+    if (!*actor_p)
+        return;
+
+    //  zactor_destroy () waits for the end signal. If someone already read that signal
+    //  it would wait for ever, so we put a limit on every read from this pipe.
+    zsock_set_rcvtimeo (zactor_sock (*actor_p), STOP_TIMEOUT);
+    zactor_destroy (actor_p);
+    HANDOVER_RECEIVED ();
+}
+
+
+int64_t
+rk_actor_count (zactor_t *actor, const char *name)
+{
+    zstr_send (actor, "STATS");
+    zmsg_t *msg = rk_msg_recv (actor);
+    int64_t value = -1;
+    char *key = msg ? zmsg_popstr (msg) : NULL;    //  "STATS"
+    while (key) {
+        zstr_free (&key);
+        key = zmsg_popstr (msg);
+        char *text = key ? zmsg_popstr (msg) : NULL;
+        if (text && streq (key, name))
+            value = atoll (text);
+        zstr_free (&text);
+    }
+    zmsg_destroy (&msg);
+    return value;
+}
