@@ -81,7 +81,7 @@ const rk_config_key_t rk_config_keys[] = {
      "sqlite: engine for messages, groups and cursors"},
     {"store/path", 's', "var/rookery.db", 0, 0, "file of the SQLite database"},
     {"store/queue", 'i', "10000", 16, 10000000, "calls waiting for the store"},
-    {"store/batch", 'i', "500", 1, 100000, "calls that share one commit at the most"},
+    {"store/batch", 'i', "1000", 1, 100000, "calls that share one commit at the most"},
 
     {"auth/mode", 'c', "open", 0, 0,
      "open|token: anybody may bind as anybody, or with a signed token only"},
