@@ -267,7 +267,7 @@ rk_routes_stamp (rk_routes_t *self)
 
 size_t
 rk_routes_purge (rk_routes_t *self, rk_slice_t gateway, uint64_t stamp,
-                 rk_routes_visit_fn *visit, void *arg)
+                 rk_routes_tell_fn *tell, void *arg, bool *all)
 {
     zlistx_t *doomed = zlistx_new ();
     s_route_t *route = (s_route_t *) zhashx_first (self->routes);
@@ -277,12 +277,14 @@ rk_routes_purge (rk_routes_t *self, rk_slice_t gateway, uint64_t stamp,
             memcmp (name.data, gateway.data, name.size) == 0)
             zlistx_add_end (doomed, route);
     }
-    size_t count = zlistx_size (doomed);
+    size_t count = 0;
     while ((route = (s_route_t *) zlistx_detach (doomed, NULL))) {
-        if (visit)
-            visit (arg, route->key);
+        if (tell (arg, route->key, rk_routes_user (self, route->key)) == -1)
+            break;
         rk_routes_close (self, route->key);
+        count++;
     }
+    *all = route == NULL;
     zlistx_destroy (&doomed);
     return count;
 }
@@ -382,6 +384,16 @@ s_test_expect (rk_routes_t *routes, bool group, const char *id, const char *gate
 }
 
 
+//  Tells nobody; fails at the connection named by arg.
+
+static int
+s_test_tell (void *arg, rk_slice_t cid, rk_slice_t uid)
+{
+    rk_check (uid.size > 0);
+    return rk_slice_is (cid, (const char *) arg) ? -1 : 0;
+}
+
+
 void
 routes_test (bool verbose)
 {
@@ -416,9 +428,16 @@ routes_test (bool verbose)
     s_test_expect (routes, true, "y", "g2 ");
     uint64_t stamp = rk_routes_stamp (routes);
     rk_routes_bind (routes, rk_slice ("g2.d"), rk_slice ("alice"));
-    rk_check (rk_routes_purge (routes, rk_slice ("g2"), stamp, NULL, NULL) == 1);
+    bool all = false;
+    rk_check (rk_routes_purge (routes, rk_slice ("g2"), stamp, s_test_tell, "", &all) ==
+              1);
+    rk_check (all);
     s_test_expect (routes, false, "alice", "g2 ");
-    rk_check (rk_routes_purge (routes, rk_slice ("g2"), stamp + 1, NULL, NULL) == 1);
+    rk_check (rk_routes_purge (routes, rk_slice ("g2"), stamp + 1, s_test_tell, "g2.d",
+                               &all) == 0);
+    rk_check (!all);
+    rk_check (
+        rk_routes_purge (routes, rk_slice ("g2"), stamp + 1, s_test_tell, "", &all) == 1);
     s_test_expect (routes, true, "y", "");
     s_test_expect (routes, false, "alice", "");
     rk_check (rk_routes_size (routes) == 1);

@@ -26,12 +26,15 @@ void rk_routes_leave (rk_routes_t *self, rk_slice_t cid, rk_slice_t gids);
 void rk_routes_close (rk_routes_t *self, rk_slice_t cid);
 
 //  A gateway that joins again tells all its connections again. Each call above stamps its
-//  connection; rk_routes_stamp begins a new stamp and returns it, and rk_routes_purge
-//  forgets the gateway's connections with an older one, after a call of visit for each (it
-//  may be NULL). Returns how many those were.
+//  connection; rk_routes_stamp begins a new stamp and returns it.
 uint64_t rk_routes_stamp (rk_routes_t *self);
+
+//  Forget the gateway's connections with an older stamp. Tell is called for each before, with
+//  its CID and UID (empty when it has none); when it returns -1, that connection and those
+//  after it stay. Returns how many are forgotten, and in *all whether none was left.
+typedef int (rk_routes_tell_fn) (void *arg, rk_slice_t cid, rk_slice_t uid);
 size_t rk_routes_purge (rk_routes_t *self, rk_slice_t gateway, uint64_t stamp,
-                        rk_routes_visit_fn *visit, void *arg);
+                        rk_routes_tell_fn *tell, void *arg, bool *all);
 
 //  Call visit once for each gateway that holds connections of the user or group; returns
 //  how many there were.

@@ -10,7 +10,8 @@
 //                   status connected CID [UID [GID,GID...]], status closed CID [UID]
 //         gateways  hello VERSION, ping, pong
 //         pipe      see rk_life_t
-//  Out    gateways  welcome VERSION, refused REASON, ping, pong
+//  Out    upstream  status closed CID [UID]    of a gateway that is away for long
+//         gateways  welcome VERSION, refused REASON, ping, pong
 //                   downstream cid|uid|gid ..., setting status|uidmap|gidmap|gidunmap ...
 //  Owns   the routes, and for each gateway a bounded queue of what it has not taken yet.
 //  Drops  frames for a gateway whose queue is full, or that was away too long, or for an ID
@@ -46,6 +47,7 @@ typedef struct {
     int64_t away;      //  msec, monotonic: since when it isn't here
     uint64_t stamp;    //  Connections older than this it no longer has, and from
     int64_t sweep;     //  this time on we forget them; msec, monotonic, or 0
+    bool swept;        //  It is away for long, and all of them are to be forgotten
     rk_queue_t queue;
 } s_gateway_t;
 
@@ -432,6 +434,7 @@ s_handle_hello (s_self_t *self, s_gateway_t *gateway, rk_slice_t version)
     //  It tells all its connections again; those that it doesn't are swept away later
     gateway->stamp = rk_routes_stamp (self->routes);
     gateway->sweep = zclock_mono () + self->args->keep;
+    gateway->swept = false;
     s_answer (self, gateway, "welcome", VERSION);
     s_gateway_here (self, gateway);
 }
@@ -532,16 +535,44 @@ s_read_gateways (s_self_t *self)
 }
 
 
-//  Forgets connections that a gateway that joined again didn't tell again.
+//  A connection is gone and its gateway didn't say so: we do, so that workers forget it, too.
+//  When the receiver is full we don't wait, for it waits for us in the end; the next tick goes on.
+
+static int
+s_tell_closed (void *arg, rk_slice_t cid, rk_slice_t uid)
+{
+    s_self_t *self = (s_self_t *) arg;
+    rk_frames_t out;
+    out.count = 0;
+    rk_frames_addstr (&out, "status");
+    rk_frames_addstr (&out, "closed");
+    rk_frames_add (&out, cid.data, cid.size);
+    if (uid.size)
+        rk_frames_add (&out, uid.data, uid.size);
+    int rc = rk_frames_send (&out, self->args->upstream);
+    rk_frames_clear (&out);
+    return rc;
+}
+
+
+//  Forgets connections that a gateway which joined again didn't tell again, and all of one that
+//  is away for long.
 
 static void
 s_sweep (s_self_t *self, s_gateway_t *gateway, int64_t now)
 {
+    if (!gateway->here && !gateway->swept && now - gateway->away > self->args->keep) {
+        gateway->swept = true;
+        gateway->stamp = rk_routes_stamp (self->routes);
+        gateway->sweep = now;
+    }
     if (!gateway->sweep || now < gateway->sweep)
         return;
-    size_t count =
-        rk_routes_purge (self->routes, gateway->key, gateway->stamp, NULL, NULL);
-    gateway->sweep = 0;
+    bool all;
+    size_t count = rk_routes_purge (self->routes, gateway->key, gateway->stamp,
+                                    s_tell_closed, self, &all);
+    if (all)
+        gateway->sweep = 0;
     if (count)
         rk_log ('I', "sender: %zu connections of gateway %s are gone", count,
                 gateway->key.data);
@@ -714,7 +745,10 @@ void
 sender_test (bool verbose)
 {
     (void) verbose;
+    zsock_t *up = rk_sock_new (ZMQ_PULL, "@inproc://sender-test-up", 1000);
+    zsock_set_rcvtimeo (up, 10000);
     sender_args_t args = {rk_sock_new (ZMQ_PULL, "@inproc://sender-test", 1000),
+                          rk_sock_new (ZMQ_PUSH, ">inproc://sender-test-up", 1000),
                           rk_sock_new (ZMQ_ROUTER, "@inproc://sender-test-down", 1000),
                           10,
                           1000,
@@ -806,10 +840,22 @@ sender_test (bool verbose)
     while (rk_actor_count (actor, "undelivered_away") == 0)
         zclock_sleep (10);
 
+    //  Its connections are told to be closed, and so are those of g1
+    for (int nbr = 0; nbr < 3; nbr++) {
+        zmsg_t *msg = rk_msg_recv (up);
+        rk_check (msg && zmsg_size (msg) == 4);
+        rk_check (zframe_streq (zmsg_first (msg), "status"));
+        rk_check (zframe_streq (zmsg_next (msg), "closed"));
+        zmsg_destroy (&msg);
+    }
+    rk_check (rk_actor_count (actor, "connections") == 0);
+
     rk_actor_stop (&actor);
     zsock_destroy (&g1);
     zsock_destroy (&g2);
     zsock_destroy (&in);
+    zsock_destroy (&up);
     zsock_destroy (&args.inbox);
+    zsock_destroy (&args.upstream);
     zsock_destroy (&args.gateways);
 }

@@ -8,6 +8,7 @@
 //  The sockets are lent; they outlive the actor.
 typedef struct {
     zsock_t *inbox;       //  PULL, from the workers
+    zsock_t *upstream;    //  PUSH, to the receiver
     zsock_t *gateways;    //  ROUTER; gateways of this process and of others connect to it
     size_t backlog;       //  Frames kept for one gateway
     int64_t keep;         //  msec that they are kept while it is away

@@ -143,7 +143,8 @@ s_wire_app (rk_server_t *self)
     self->sender =
         (sender_args_t){.inbox = s_socket (self, ZMQ_PULL, "@inproc://sender",
                                            s_int (self, "sender/queue")),
-                        .gateways = s_socket (self, ZMQ_ROUTER, "@inproc://downstream",
+                        .upstream = s_socket (self, ZMQ_PUSH, ">inproc://upstream", s_int (self, "receiver/queue")),
+        .gateways = s_socket (self, ZMQ_ROUTER, "@inproc://downstream",
                                               s_int (self, "sender/backlog")),
                         .backlog = (size_t) s_int (self, "sender/backlog"),
                         .keep = s_int (self, "sender/keep"),
