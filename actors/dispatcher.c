@@ -268,12 +268,12 @@ dispatcher_test (bool verbose)
     zactor_t *actor = rk_actor_start (dispatcher_actor, &args, NULL);
     rk_check (actor);
 
-    //  20 connections, 20 messages each; in the middle it fails and lives again
-    int owner[20], last[20];
-    for (int connection = 0; connection < 20; connection++)
+    //  21 connections, 20 messages each; in the middle it fails and lives again
+    int owner[21], last[21];
+    for (int connection = 0; connection < 21; connection++)
         owner[connection] = last[connection] = -1;
     for (int nbr = 0; nbr < 20; nbr++)
-        for (int connection = 0; connection < 20; connection++)
+        for (int connection = 0; connection < 21; connection++)
             s_test_send (in, connection, nbr);
     for (int count = 0; count < 200; count++)
         s_test_read (outs, credits, owner, last);
@@ -286,12 +286,12 @@ dispatcher_test (bool verbose)
     rk_actor_stop (&actor);
     actor = rk_actor_start (dispatcher_actor, &args, NULL);
     rk_check (actor && !args.kept.self);
-    for (int count = 0; count < 200; count++)
+    for (int count = 0; count < 220; count++)
         s_test_read (outs, credits, owner, last);
     rk_check (rk_actor_count (actor, "waits_for_credit") > 0);
 
     bool used[2] = {false, false};
-    for (int connection = 0; connection < 20; connection++) {
+    for (int connection = 0; connection < 21; connection++) {
         rk_check (last[connection] == 19);
         used[owner[connection]] = true;
     }
