@@ -135,20 +135,19 @@ static void
 s_scan_string (s_scan_t *self)
 {
     const unsigned char *at = self->at + 1;
-    while (at < self->end && *at != '"' && !self->why) {
-        size_t size = 1;
-        if (s_plain[*at]) {
+    while (!self->why) {
+        while (at < self->end && s_plain[*at])
             at++;
-            continue;
-        }
+        if (at >= self->end || *at == '"')
+            break;
+        size_t size = 2;
         if (*at < 0x20)
             self->why = "control byte in a string";
         else if (*at == '\\') {
-            size = 2;
             if (self->end - at >= 6 && memcmp (at, "\\u0000", 6) == 0)
                 self->why = "\\u0000 is not supported";
         }
-        else if (*at >= 0x80) {
+        else {
             size = s_utf8_length (at, (size_t) (self->end - at));
             if (size == 0)
                 self->why = "invalid UTF-8";
@@ -180,13 +179,14 @@ s_scan_number (s_scan_t *self)
     while (at < self->end && isdigit (*at))
         at++;
     size_t count = (size_t) (at - digits);
-    bool whole = at == self->end || !strchr (".eE", *at);
+    bool whole = at == self->end || (*at != '.' && *at != 'e' && *at != 'E');
     if (whole &&
         (count > 16 || (count == 16 && memcmp (digits, INTEGER_DIGITS, 16) > 0))) {
         self->why = "integer beyond 2^53; send it as a string";
         return;
     }
-    while (at < self->end && *at && strchr ("0123456789+-.eE", *at))
+    while (at < self->end && (isdigit (*at) || *at == '.' || *at == 'e' || *at == 'E' ||
+                              *at == '+' || *at == '-'))
         at++;
     self->at = at;
 }
@@ -383,6 +383,10 @@ s_build_string (lua_State *L, int index, const char **why)
     const char *text = lua_tolstring (L, index, &size);
     const unsigned char *at = (const unsigned char *) text, *end = at + size;
     while (at < end) {
+        if (*at - 1U < 0x7f) {    //  ASCII, and not zero
+            at++;
+            continue;
+        }
         size_t length = *at ? s_utf8_length (at, (size_t) (end - at)) : 0;
         if (length == 0) {
             *why = *at ? "a string is not valid UTF-8" : "a string holds a zero byte";
@@ -426,7 +430,8 @@ s_build_object (lua_State *L, int index, int room, const char **why)
             *why = "a table has keys other than strings";
         cJSON *item = *why ? NULL : s_build (L, lua_gettop (L), room, why);
         if (item)
-            cJSON_AddItemToObject (object, lua_tostring (L, -2), item);
+            cJSON_AddItemToObjectCS (object, lua_tostring (L, -2),
+                                     item);    //  Lua keeps the key
         lua_pop (L, *why ? 2 : 1);
         if (*why)
             break;
@@ -547,7 +552,22 @@ json_test (bool verbose)
     s_expect_bad ("[[[[[[[[[1]]]]]]]]]", "nested too deeply", 8);
     s_expect_bad ("\"abc", "without an end", 4);
     s_expect_bad ("[01]", "leading zero", 1);
+    s_expect_bad ("\"abc\\", "without an end", 5);
+    s_expect_bad ("\"abc\\u0", "without an end", 7);
     s_expect_bad ("", "empty", 0);
+
+    //  Cut anywhere it is an error, and nothing behind the cut is read
+    const char *whole =
+        "{\"a\":[\"x\\n\\u00e9\xc3\xa9\",-1.5e3,true,null],\"b\":9007199254740992}";
+    for (size_t size = 0; size < strlen (whole); size++) {
+        size_t offset = 0;
+        char *cut = (char *) malloc (size + 1);
+        memcpy (cut, whole, size);
+        char *tight = (char *) realloc (cut, size ? size : 1);
+        rk_check (rk_json_check ((rk_slice_t){tight, size}, 8, &offset) &&
+                  offset <= size);
+        free (tight);
+    }
 
     const char *why = NULL;
     rk_check (luaL_dostring (L, "t = {} t.t = t return t") == 0);
