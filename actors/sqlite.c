@@ -27,6 +27,7 @@
 #define BUSY_BATCH 50          //  A batch of more than this says there is load
 #define LINGER 4               //  msec that the next one then waits for more
 #define LOG_MOST 8000          //  Pages in the log until they go into the database
+#define LOG_BYTES (LOG_MOST * 4120 * 5 / 4)
 #define RESULT_MOST (16 * 1024 * 1024)    //  bytes of one answer
 
 enum { CALLS, COMMITS, ERRORS, BATCH_MOST, BYTES, COUNTERS };
@@ -471,6 +472,27 @@ s_lock (s_self_t *self)
 }
 
 
+//  Makes the log's file as long as it will become, so that a commit writes over blocks that are
+//  there: then fdatasync has no file size to record, which takes half the time. What is behind
+//  its last frame SQLite ignores (https://www.sqlite.org/fileformat2.html, 4.1).
+
+static void
+s_lengthen_log (s_self_t *self)
+{
+    static const char zeros[65536];
+    char *path = zsys_sprintf ("%s-wal", self->args->path);
+    int log = open (path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    off_t size = log == -1 ? LOG_BYTES : lseek (log, 0, SEEK_END);
+    while (size < LOG_BYTES && write (log, zeros, sizeof (zeros)) == sizeof (zeros))
+        size += sizeof (zeros);    //  When there is no room for it, commits will say so
+    if (log != -1) {
+        fsync (log);
+        close (log);
+    }
+    zstr_free (&path);
+}
+
+
 //  Returns NULL, or a fresh reason why the database can't be used.
 
 static char *
@@ -486,6 +508,7 @@ s_open (s_self_t *self)
     char *error = s_lock (self);
     if (error)
         return error;
+    s_lengthen_log (self);
     zchunk_t *schema = zchunk_slurp (self->args->schema, 1024 * 1024);
     if (!schema)
         return zsys_sprintf ("%s: can't be read: %s", self->args->schema,
