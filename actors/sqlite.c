@@ -243,6 +243,8 @@ s_checkpointer (zsock_t *pipe, void *path)
     sqlite3 *db = NULL;
     sqlite3_open_v2 ((const char *) path, &db,
                      SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+    //  A connection that hasn't read anything doesn't know of the log, and would do nothing
+    sqlite3_exec (db, "SELECT count (*) FROM sqlite_schema", NULL, NULL, NULL);
     pthread_setname_np (pthread_self (), "checkpointer");
     zsock_signal (pipe, 0);
     char *word;
