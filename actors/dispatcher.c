@@ -214,7 +214,7 @@ s_test_send (zsock_t *to, int connection, int nbr)
     rk_frames_addstr (&frames, "upstream");
     rk_frames_addstr (&frames, cid);
     rk_frames_addstr (&frames, content);
-    rk_check (rk_frames_send_wait (&frames, to, NULL, 5000) == 0);
+    rk_check (rk_frames_send_wait (&frames, to, 5000) == 0);
 }
 
 
@@ -244,7 +244,7 @@ s_test_read (zsock_t **outs, zsock_t *credits, int *owner, int *last)
     uint32_t note[2] = {(uint32_t) worker, 1};
     rk_frames_addstr (&frames, "CREDIT");
     rk_frames_add (&frames, note, sizeof (note));
-    rk_check (rk_frames_send_wait (&frames, credits, NULL, 5000) == 0);
+    rk_check (rk_frames_send_wait (&frames, credits, 5000) == 0);
 }
 
 

@@ -66,16 +66,13 @@ rk_frames_send (rk_frames_t *self, zsock_t *to)
 
 
 int
-rk_frames_send_wait (rk_frames_t *self, zsock_t *to, zsock_t *pipe, int64_t wait)
+rk_frames_send_wait (rk_frames_t *self, zsock_t *to, int64_t wait)
 {
     int64_t until = zclock_mono () + wait;
     while (rk_frames_send (self, to) == -1) {
         int64_t left = until - zclock_mono ();
-        zmq_pollitem_t items[2] = {
-            {zsock_resolve (to), 0, ZMQ_POLLOUT, 0},
-            {pipe ? zsock_resolve (pipe) : NULL, 0, ZMQ_POLLIN, 0}};
-        if (left <= 0 || zmq_poll (items, pipe ? 2 : 1, (long) left) == -1 ||
-            items[1].revents)
+        zmq_pollitem_t item = {zsock_resolve (to), 0, ZMQ_POLLOUT, 0};
+        if (left <= 0 || zmq_poll (&item, 1, (long) left) == -1)
             return -1;
     }
     return 0;

@@ -41,7 +41,7 @@ rk_life_begin (rk_life_t *self, const char *reason)
     HANDOVER_RECEIVED ();
     pthread_setname_np (pthread_self (), self->name);    //  For top -H and perf
     s_let_others_finish ();
-    zsock_signal (self->pipe, 0);                        //  Lets zactor_new () return
+    zsock_signal (self->pipe, 0);    //  Lets zactor_new () return
     s_life_say (self, reason ? "FAILED" : "READY", reason);
 }
 

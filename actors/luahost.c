@@ -209,6 +209,15 @@ rk_lua_forget (rk_lua_t *self, rk_task_t *task)
 }
 
 
+static void
+s_budget_begin (rk_task_t *task)
+{
+    task->instructions = 0;
+    task->nsec = 0;
+    task->memory = 0;
+}
+
+
 //  A slice of a task's life begins and ends: its budget counts, the others' doesn't.
 
 static void
@@ -271,9 +280,7 @@ rk_lua_run (rk_lua_t *self, rk_task_t *task, const rk_reply_t *reply, char **err
 {
     if (!reply && !task->waits_turn) {
         task->pipelined = false;
-        task->instructions = 0;
-        task->nsec = 0;
-        task->memory = 0;
+        s_budget_begin (task);
         if (!task->thread && !s_give_thread (self, task)) {
             *error = strdup ("no memory for a coroutine");
             return RK_LUA_FAILED;
@@ -321,9 +328,7 @@ bool
 rk_lua_answer_failure (rk_lua_t *self, rk_task_t *task, const char *code,
                        const char *reason)
 {
-    task->instructions = 0;
-    task->nsec = 0;
-    task->memory = 0;
+    s_budget_begin (task);
     size_t before = self->memory;
     s_slice_begin (self, task);
     lua_pushcfunction (self->L, s_answer_failure);

@@ -68,9 +68,8 @@ bool rk_frames_recv (rk_frames_t *self, zsock_t *from);
 //  as it was, when the socket has no room (EAGAIN) or no such peer (EHOSTUNREACH); see errno.
 int rk_frames_send (rk_frames_t *self, zsock_t *to);
 
-//  Send as above, but wait for room. Gives up with -1 when the pipe has a command for us
-//  first, or after wait msecs; pipe may be NULL.
-int rk_frames_send_wait (rk_frames_t *self, zsock_t *to, zsock_t *pipe, int64_t wait);
+//  Send as above, but wait for room; gives up with -1 after wait msecs.
+int rk_frames_send_wait (rk_frames_t *self, zsock_t *to, int64_t wait);
 
 //  Throw all parts away. Harmless on an empty object; memory must be zero or once used.
 void rk_frames_clear (rk_frames_t *self);

@@ -14,7 +14,6 @@
 
 #define BACKOFF_MOST 10000    //  msec
 #define WINDOW 60000          //  msec in which restarts count
-#define SOCKETS_MOST 2000
 
 //  One actor, in each of its lives.
 typedef struct {
@@ -143,8 +142,9 @@ s_wire_app (rk_server_t *self)
     self->sender =
         (sender_args_t){.inbox = s_socket (self, ZMQ_PULL, "@inproc://sender",
                                            s_int (self, "sender/queue")),
-                        .upstream = s_socket (self, ZMQ_PUSH, ">inproc://upstream", s_int (self, "receiver/queue")),
-        .gateways = s_socket (self, ZMQ_ROUTER, "@inproc://downstream",
+                        .upstream = s_socket (self, ZMQ_PUSH, ">inproc://upstream",
+                                              s_int (self, "receiver/queue")),
+                        .gateways = s_socket (self, ZMQ_ROUTER, "@inproc://downstream",
                                               s_int (self, "sender/backlog")),
                         .backlog = (size_t) s_int (self, "sender/backlog"),
                         .keep = s_int (self, "sender/keep"),
@@ -251,7 +251,7 @@ s_list_actors (rk_server_t *self)
 
 
 static bool
-s_restart (rk_server_t *self, s_actor_t *actor)
+s_restart (s_actor_t *actor)
 {
     char *reason = NULL;
     actor->restart_at = 0;
@@ -262,7 +262,6 @@ s_restart (rk_server_t *self, s_actor_t *actor)
     }
     rk_log ('E', "supervisor: %s can't start again: %s", actor->name, reason);
     zstr_free (&reason);
-    (void) self;
     return false;
 }
 
@@ -342,7 +341,7 @@ rk_server_step (rk_server_t *self, int fd, int64_t timeout)
     for (size_t nbr = 0; nbr < self->count && good; nbr++) {
         s_actor_t *actor = &self->actors[nbr];
         if (!actor->actor && actor->restart_at && actor->restart_at <= now)
-            good = s_restart (self, actor) || s_plan_restart (self, actor);
+            good = s_restart (actor) || s_plan_restart (self, actor);
     }
     free (items);
     free (whose);
@@ -473,13 +472,6 @@ rk_server_actor (rk_server_t *self, const char *name)
 }
 
 
-int
-rk_server_port (rk_server_t *self)
-{
-    return self->gateways.port;
-}
-
-
 static char *
 s_append (char *line, char *more)
 {
@@ -567,7 +559,7 @@ s_test_say (s_bench_t *bench, int user, const char *text)
     rk_frames_addstr (&frames, "upstream");
     rk_frames_addstr (&frames, cid);
     rk_frames_addstr (&frames, text);
-    while (rk_frames_send_wait (&frames, bench->up, NULL, 10) == -1)
+    while (rk_frames_send_wait (&frames, bench->up, 10) == -1)
         rk_check (rk_server_step (bench->server, -1, 0));
 }
 

@@ -35,9 +35,6 @@ void rk_server_log_counters (rk_server_t *self);
 //  A running actor by its name, such as "worker-1", or NULL; for tests.
 zactor_t *rk_server_actor (rk_server_t *self, const char *name);
 
-//  The gateway's port.
-int rk_server_port (rk_server_t *self);
-
 void server_test (bool verbose);
 
 #endif

@@ -660,7 +660,7 @@ s_test_call (zsock_t *to, uint64_t number, const char *statements[][2])
     rk_frames_addstr (&frames, "SQL");
     rk_frames_add (&frames, token, sizeof (token));
     rk_frames_add (&frames, pack.data, pack.size);
-    rk_check (rk_frames_send_wait (&frames, to, NULL, 5000) == 0);
+    rk_check (rk_frames_send_wait (&frames, to, 5000) == 0);
     rk_pack_clear (&pack);
 }
 

@@ -164,7 +164,7 @@ s_host_send (void *worker, rk_frames_t *frames)
 {
     s_self_t *self = (s_self_t *) worker;
     //  The sender never waits for us, so this can't go in a circle; see proto/CONTRACT.md
-    if (rk_frames_send_wait (frames, self->args->sender, NULL, SENDER_WAIT) == 0) {
+    if (rk_frames_send_wait (frames, self->args->sender, SENDER_WAIT) == 0) {
         self->counters[SENT].value++;
         return;
     }
@@ -724,7 +724,7 @@ s_test_say (s_bench_t *bench, const char *cid, const char *text)
     rk_frames_addstr (&frames, "upstream");
     rk_frames_addstr (&frames, cid);
     rk_frames_addstr (&frames, text);
-    rk_check (rk_frames_send_wait (&frames, bench->in, NULL, 5000) == 0);
+    rk_check (rk_frames_send_wait (&frames, bench->in, 5000) == 0);
 }
 
 
@@ -771,7 +771,7 @@ s_test_store (s_bench_t *bench, bool answer)
     rk_frames_addstr (&frames, "ok");
     rk_frames_add (&frames, pack.data, pack.size);
     if (answer)
-        rk_check (rk_frames_send_wait (&frames, bench->answers, NULL, 5000) == 0);
+        rk_check (rk_frames_send_wait (&frames, bench->answers, 5000) == 0);
     rk_frames_clear (&frames);
     rk_pack_clear (&pack);
     zframe_destroy (&name);
