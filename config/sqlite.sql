@@ -2,6 +2,9 @@
 --
 --  A conversation is named by its two users, "alice,bob" in byte order, or by its group's id;
 --  a comma is in no id, so the two kinds can't meet.
+--
+--  message has a rowid: its rows are long, and as a B-tree by key it would be twice as deep.
+--  The others have short rows that are their own index.
 
 CREATE TABLE IF NOT EXISTS message (
     conversation TEXT NOT NULL,
@@ -14,7 +17,7 @@ CREATE TABLE IF NOT EXISTS message (
     body TEXT NOT NULL,             --  The client's JSON as it came
     attachment BLOB,
     PRIMARY KEY (conversation, seq)
-) WITHOUT ROWID;
+);
 
 CREATE UNIQUE INDEX IF NOT EXISTS message_chat ON message (sender, chat_id);
 
