@@ -78,10 +78,47 @@ const rk_config_key_t rk_config_keys[] = {
     {"chat/page", 'i', "100", 1, 10000,
      "messages in one answer of history and in one piece of redelivery"},
     {"store/driver", 'c', "sqlite", 0, 0,
-     "sqlite: engine for messages, groups and cursors"},
+     "sqlite|mysql: engine for messages, groups and cursors"},
     {"store/path", 's', "var/rookery.db", 0, 0, "file of the SQLite database"},
+    {"store/pool", 's', "", 0, 0, "the MySQL pool, when the driver is mysql"},
     {"store/queue", 'i', "10000", 16, 10000000, "calls waiting for the store"},
     {"store/batch", 'i', "1000", 1, 100000, "calls that share one commit at the most"},
+
+    {"redis/*/host", 's', "127.0.0.1", 0, 0, "name or address of the Redis server"},
+    {"redis/*/port", 'i', "6379", 1, 65535, "its port"},
+    {"redis/*/path", 's', "", 0, 0, "its unix socket, instead of host and port"},
+    {"redis/*/user", 's', "", 0, 0, "ACL user; empty for the default one"},
+    {"redis/*/password", 's', "", 0, 0, "sent with AUTH; empty for none"},
+    {"redis/*/database", 'i', "0", 0, 1000000, "sent with SELECT"},
+    {"redis/*/connections", 'i', "1", 1, 64,
+     "connections; a call's hash key says which one it takes"},
+    {"redis/*/cluster", 'b', "0", 0, 1,
+     "the server is a node of a Redis Cluster: find the others"},
+    {"redis/*/timeout", 'i', "5000", 10, 600000, "msec until a call has failed"},
+    {"redis/*/queue", 'i', "10000", 16, 10000000, "calls waiting for the pool"},
+
+    {"mysql/*/host", 's', "127.0.0.1", 0, 0, "name or address of the MySQL server"},
+    {"mysql/*/port", 'i', "3306", 1, 65535, "its port"},
+    {"mysql/*/path", 's', "", 0, 0, "its unix socket, instead of host and port"},
+    {"mysql/*/user", 's', "", 0, 0, "whom to log in as"},
+    {"mysql/*/password", 's', "", 0, 0, "that user's password"},
+    {"mysql/*/database", 's', "", 0, 0, "the default database"},
+    {"mysql/*/connections", 'i', "1", 1, 64,
+     "connections, an actor each; a client's calls all take the same one"},
+    {"mysql/*/batch", 'i', "1000", 1, 100000,
+     "calls of one connection that share a commit at the most"},
+    {"mysql/*/timeout", 'i', "5000", 10, 600000, "msec until a call has failed"},
+    {"mysql/*/queue", 'i', "10000", 16, 10000000, "calls waiting for a connection"},
+
+    {"link/*/endpoint", 's', "", 0, 0,
+     "the service's ZeroMQ endpoint; with @ in front we bind and it connects"},
+    {"link/*/type", 'c', "push", 0, 0,
+     "push|pub|dealer|req: our socket; dealer and req can also wait for replies"},
+    {"link/*/queue", 'i', "1000", 1, 10000000,
+     "messages of one worker that wait for the service"},
+    {"link/*/overflow", 'c', "refuse", 0, 0,
+     "refuse|drop: with a full queue the handler is told, or the message is left out"},
+    {"link/*/timeout", 'i', "5000", 10, 600000, "msec until a reply is given up"},
 
     {"auth/mode", 'c', "open", 0, 0,
      "open|token: anybody may bind as anybody, or with a signed token only"},
@@ -326,6 +363,38 @@ s_is_loopback (const char *address)
 }
 
 
+//  What a service needs besides its name
+
+static char *
+s_check_services (rk_config_t *self)
+{
+    const char *pool = rk_config_str (self, "store/pool");
+    bool mysql = streq (rk_config_str (self, "store/driver"), "mysql"), found = false;
+    zlist_t *pools = rk_config_names (self, "mysql");
+    for (char *name = (char *) zlist_first (pools); name;
+         name = (char *) zlist_next (pools))
+        found = found || streq (name, pool);
+    zlist_destroy (&pools);
+    if (mysql && !found)
+        return zsys_sprintf ("store/pool = %s: with store/driver = mysql this must name "
+                             "a pool, as main with mysql/main/host and so on",
+                             pool);
+    char *error = NULL;
+    zlist_t *links = rk_config_names (self, "link");
+    for (char *name = (char *) zlist_first (links); name && !error;
+         name = (char *) zlist_next (links)) {
+        char *path = zsys_sprintf ("link/%s/endpoint", name);
+        if (!strstr (rk_config_str (self, path), "://"))
+            error = zsys_sprintf ("%s = %s: must be an endpoint such as "
+                                  "tcp://127.0.0.1:7100",
+                                  path, rk_config_str (self, path));
+        zstr_free (&path);
+    }
+    zlist_destroy (&links);
+    return error;
+}
+
+
 static char *
 s_check_together (rk_config_t *self)
 {
@@ -349,6 +418,9 @@ s_check_together (rk_config_t *self)
                 "%s = %s: with auth/mode = open only a loopback address is allowed",
                 endpoints[nbr], endpoint);
     }
+    char *error = s_check_services (self);
+    if (error)
+        return error;
     if (!*id || strlen (id) > 32 || strpbrk (id, ". ,"))
         return strdup (
             "gateway/id: must have 1 to 32 bytes without dot, comma and space");

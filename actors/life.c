@@ -115,6 +115,8 @@ rk_life_handle (rk_life_t *self)
         nbr++;
     if (name && s_pipe_routes[nbr].name)
         s_pipe_routes[nbr].handle (self, msg);
+    else if (name && self->command)
+        self->command (self->owner, name, msg);
     else if (name)
         rk_log ('W', "%s: unknown command %s on the pipe ignored", self->name, name);
     zstr_free (&name);

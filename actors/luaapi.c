@@ -443,7 +443,6 @@ rk_luaapi_open (lua_State *L)
     static const luaL_Reg worker[] = {
         {"send", s_send},       {"connection", s_connection},
         {"bind", s_bind},       {"mark", s_mark},
-        {"sql", rk_lua_sql},    {"transaction", rk_lua_transaction},
         {"config", s_config},   {"log", s_log},
         {"count", s_count},     {"now", s_now},
         {"path", s_path},       {"files", s_files},
@@ -457,6 +456,7 @@ rk_luaapi_open (lua_State *L)
                                     {NULL, NULL}};
     luaL_openlibs (L);
     luaL_newlib (L, worker);
+    luaL_setfuncs (L, rk_lua_calls, 0);
     lua_setglobal (L, "worker");
     luaL_newlib (L, json);
     lua_pushlightuserdata (L, NULL);

@@ -346,6 +346,35 @@ rk_lua_answer_failure (rk_lua_t *self, rk_task_t *task, const char *code,
 }
 
 
+static int
+s_control (lua_State *L)
+{
+    lua_getglobal (L, "app_control");
+    lua_insert (L, 1);
+    lua_call (L, 2, 1);
+    return 1;
+}
+
+
+char *
+rk_lua_control (rk_lua_t *self, const char *word, const char *name, bool *good)
+{
+    rk_task_t task = {.thread = NULL};
+    s_slice_begin (self, &task);
+    self->ceiling = self->limit_memory;
+    lua_pushcfunction (self->L, s_control);
+    lua_pushstring (self->L, word);
+    lua_pushstring (self->L, name);
+    *good = lua_pcall (self->L, 2, 1, 0) == LUA_OK;
+    s_slice_end (self, &task, self->memory);
+    lua_sethook (self->L, s_hook, LUA_MASKCOUNT, STEP);
+    const char *text = lua_tostring (self->L, -1);
+    char *answer = strdup (text ? text : "no reason given");
+    lua_pop (self->L, 1);
+    return answer;
+}
+
+
 //  --------------------------------------------------------------------------
 //  Birth and death
 
@@ -396,9 +425,16 @@ rk_lua_new (const rk_lua_host_t *host, char **error)
     lua_sethook (self->L, s_hook, LUA_MASKCOUNT, STEP);
     lua_gc (self->L, LUA_GCSETPAUSE, GC_PAUSE);
 
+    rk_task_t task = {.thread =
+                          NULL};    //  A file that never ends costs its budget as well
     lua_pushcfunction (self->L, s_traceback);
     lua_pushcfunction (self->L, s_load);
-    if (lua_pcall (self->L, 0, 0, -2) != LUA_OK) {
+    s_slice_begin (self, &task);
+    self->ceiling = self->limit_memory;
+    int status = lua_pcall (self->L, 0, 0, -2);
+    s_slice_end (self, &task, self->memory);
+    lua_sethook (self->L, s_hook, LUA_MASKCOUNT, STEP);
+    if (status != LUA_OK) {
         const char *text = lua_tostring (self->L, -1);
         *error = strdup (text ? text : "no reason given");
         rk_lua_destroy (&self);

@@ -28,11 +28,26 @@ typedef struct {
 //  What Lua code may do outside of its state; the worker fills it in.
 typedef struct {
     void *worker;
+    void *state;    //  Whatever the worker has for this Lua state
     rk_config_t *config;
     //  Queue a message to the sender; takes the frames.
     void (*send) (void *worker, rk_frames_t *frames);
-    //  Pass a task's packed call to the store; returns its number, or 0 when there is no room.
-    uint64_t (*call) (void *worker, rk_task_t *task, rk_slice_t packed);
+    //  The number of a service by its kind and name, or -1.
+    int (*service) (void *worker, int kind, const char *name);
+    //  Pass a task's packed call to a service; returns its number, or 0 when there is no room.
+    uint64_t (*call) (void *worker, rk_task_t *task, int service, rk_slice_t packed);
+    //  Send frames to a link; takes them. With a task that waits for the reply it returns the
+    //  call's number, without one 1; or 0 when the link's queue is full.
+    uint64_t (*link) (void *worker, rk_task_t *task, int service, rk_frames_t *frames);
+    //  (Un)subscribe to a channel of a Redis pool; what is said there comes as a message "event"
+    //  pool channel payload. False when there is no room.
+    bool (*subscribe) (void *worker, int service, const char *word, rk_slice_t channel,
+                       bool every);
+    //  Wake the task after so many msec; returns its call's number.
+    uint64_t (*sleep) (void *worker, rk_task_t *task, int64_t msec);
+    //  After so many msec a message "timer" id comes, for the state that asked. Returns the id, or
+    //  0 when the state has been replaced: then it may not set any.
+    uint64_t (*after) (void *worker, void *state, int64_t msec);
     //  The connection of a CID, or NULL.
     rk_identity_t *(*identity) (void *worker, rk_slice_t cid);
     //  Whether all earlier messages of the task's connection are done. If not, the task must
@@ -45,7 +60,6 @@ typedef struct {
 //  The reply to a call: done says whether it succeeded; else text is the reason.
 typedef struct {
     bool done;
-    bool single;    //  One statement: its rows alone, not a list
     rk_slice_t text;
 } rk_reply_t;
 
@@ -84,6 +98,11 @@ bool rk_lua_answer_failure (rk_lua_t *self, rk_task_t *task, const char *code,
 //  Give a task's coroutine back to the state.
 void rk_lua_forget (rk_lua_t *self, rk_task_t *task);
 
+//  Ask the application something outside of any message: app_control (word, name) in
+//  lua/core/start.lua, for instance to close a handler. Returns its answer, or with *good false the
+//  reason why not; the caller frees it.
+char *rk_lua_control (rk_lua_t *self, const char *word, const char *name, bool *good);
+
 //  Bytes in use by the state.
 size_t rk_lua_memory (rk_lua_t *self);
 
@@ -96,8 +115,23 @@ rk_task_t *rk_lua_task (lua_State *L);
 //  Registers those functions as the global table "worker" and opens the sandboxed libraries.
 void rk_luaapi_open (lua_State *L);
 
-//  worker.sql and worker.transaction, see luasql.c.
+//  For functions that wait: passes what lies in rk_lua_pack to a service and yields; finish
+//  gets the task's reply when it is there, and context as it is given here.
+int rk_lua_call (lua_State *L, int service, lua_KContext context, lua_KFunction finish);
+
+//  Pushes false and the reason of a reply that isn't done.
+int rk_lua_push_failure (lua_State *L, const rk_reply_t *reply);
+
+//  Pushes a value that isn't a list, null as nil.
+void rk_lua_push_value (lua_State *L, const rk_value_t *value);
+
+//  Appends the Lua value at index, which is no table, to rk_lua_pack; a wrong one is an error at
+//  the Lua caller's line that says where the value stood.
+void rk_lua_pack_value (lua_State *L, int index, int nbr, const char *what);
+
+//  luasql.c: worker.sql and worker.transaction; luacall.c: what calls or sends to other services.
 int rk_lua_sql (lua_State *L);
 int rk_lua_transaction (lua_State *L);
+extern const luaL_Reg rk_lua_calls[];
 
 #endif

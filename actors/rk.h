@@ -165,7 +165,10 @@ typedef struct {
     bool paused;
     bool draining;
     bool terminated;
-    uint32_t quiet;    //  Complaints in this second
+    void *owner;    //  For command
+    void (*command) (void *owner, const char *name,
+                     zmsg_t *words);    //  One of the actor's own
+    uint32_t quiet;                     //  Complaints in this second
     int64_t second;
 } rk_life_t;
 

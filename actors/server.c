@@ -9,7 +9,7 @@
 #include "gateway.h"
 #include "receiver.h"
 #include "sender.h"
-#include "sqlite.h"
+#include "services.h"
 #include "worker.h"
 
 #define BACKOFF_MOST 10000    //  msec
@@ -17,9 +17,10 @@
 
 //  One actor, in each of its lives.
 typedef struct {
-    char name[32];
+    char name[64];
     zactor_fn *fn;
     void *args;
+    bool service;          //  Of a pool or the store
     zactor_t *actor;       //  NULL while it is down
     int restarts;          //  In this window
     int64_t window;        //  msec, monotonic: when it began
@@ -38,10 +39,9 @@ struct rk_server {
     receiver_args_t receiver;
     dispatcher_args_t dispatcher;
     worker_args_t *worker;
-    sqlite_args_t sqlite;
+    rk_services_t *services;
     sender_args_t sender;
     gateway_args_t gateways;
-    char *schema;
 };
 
 
@@ -112,13 +112,18 @@ s_wire_worker (rk_server_t *self, size_t nbr)
                                     waiting * 4),
         .credits = s_socket (self, ZMQ_PUSH, ">inproc://dispatcher-credits", queue * 2),
         .sender =
-            s_socket (self, ZMQ_PUSH, ">inproc://sender", s_int (self, "sender/queue")),
-        .store =
-            s_socket (self, ZMQ_PUSH, ">inproc://store", s_int (self, "store/queue"))};
+            s_socket (self, ZMQ_PUSH, ">inproc://sender", s_int (self, "sender/queue"))};
+    self->worker[nbr].services =
+        rk_services_of (self->services, nbr, &self->worker[nbr].service_count);
     self->dispatcher.workers[nbr] =
         s_worker_socket (self, ZMQ_PUSH, ">inproc://worker-%zu", nbr, queue * 2);
-    self->sqlite.workers[nbr] = s_worker_socket (
-        self, ZMQ_PUSH, ">inproc://worker-%zu-replies", nbr, waiting * 4);
+}
+
+
+static zsock_t *
+s_service_socket (void *owner, int type, const char *endpoint, int limit)
+{
+    return s_socket ((rk_server_t *) owner, type, endpoint, limit);
 }
 
 
@@ -126,9 +131,10 @@ static void
 s_wire_app (rk_server_t *self)
 {
     int queue = s_int (self, "dispatcher/queue");
-    zsock_t **workers = (zsock_t **) zmalloc (self->workers * 2 * sizeof (zsock_t *));
+    zsock_t **workers = (zsock_t **) zmalloc (self->workers * sizeof (zsock_t *));
     self->worker = (worker_args_t *) zmalloc (self->workers * sizeof (worker_args_t));
-    self->schema = rk_path_find ("config/sqlite.sql");
+    self->services = rk_services_new (self->config, self->workers, s_service_socket, self,
+                                      &self->error);
 
     self->receiver.inbox =
         s_socket (self, ZMQ_PULL, "@inproc://upstream", s_int (self, "receiver/queue"));
@@ -149,13 +155,6 @@ s_wire_app (rk_server_t *self)
                         .backlog = (size_t) s_int (self, "sender/backlog"),
                         .keep = s_int (self, "sender/keep"),
                         .ping = s_int (self, "sender/ping")};
-    self->sqlite = (sqlite_args_t){.inbox = s_socket (self, ZMQ_PULL, "@inproc://store",
-                                                      s_int (self, "store/queue")),
-                                   .workers = workers + self->workers,
-                                   .count = self->workers,
-                                   .path = rk_config_str (self->config, "store/path"),
-                                   .schema = self->schema,
-                                   .batch = (size_t) s_int (self, "store/batch")};
     for (size_t nbr = 0; nbr < self->workers; nbr++)
         s_wire_worker (self, nbr);
     s_bind_public (self, self->receiver.inbox, "receiver/upstream");
@@ -235,8 +234,14 @@ s_list_actors (rk_server_t *self)
 {
     char name[32];
     if (self->app) {
-        if (streq (rk_config_str (self->config, "chat/durability"), "stored"))
-            s_add_actor (self, "sqlite", sqlite_actor, &self->sqlite);
+        const char *pool;
+        zactor_fn *fn;
+        rk_pool_args_t *args;
+        for (size_t nbr = 0; rk_services_actor (self->services, nbr, &pool, &fn, &args);
+             nbr++) {
+            s_add_actor (self, pool, fn, args);
+            self->actors[self->count - 1].service = true;
+        }
         s_add_actor (self, "sender", sender_actor, &self->sender);
         for (size_t nbr = 0; nbr < self->workers; nbr++) {
             snprintf (name, sizeof (name), "worker-%zu", nbr + 1);
@@ -352,7 +357,8 @@ rk_server_step (rk_server_t *self, int fd, int64_t timeout)
 //  --------------------------------------------------------------------------
 //  The end
 
-//  Sends a command to each actor whose name begins with prefix, and waits for the answers.
+//  Sends a command to each actor whose name begins with prefix, without one to all services, and
+//  waits for the answers.
 
 static void
 s_tell (rk_server_t *self, const char *prefix, const char *command, const char *answer,
@@ -360,7 +366,8 @@ s_tell (rk_server_t *self, const char *prefix, const char *command, const char *
 {
     for (size_t nbr = 0; nbr < self->count; nbr++) {
         s_actor_t *actor = &self->actors[nbr];
-        if (!actor->actor || strncmp (actor->name, prefix, strlen (prefix)) != 0)
+        if (!actor->actor || (prefix ? strncmp (actor->name, prefix, strlen (prefix)) != 0
+                                     : !actor->service))
             continue;
         zstr_send (actor->actor, command);
         char *word = NULL;
@@ -387,7 +394,7 @@ rk_server_drain (rk_server_t *self)
     s_tell (self, "receiver", "DRAIN", "DRAINED", until);
     s_tell (self, "dispatcher", "DRAIN", "DRAINED", until);
     s_tell (self, "worker", "DRAIN", "DRAINED", until);
-    s_tell (self, "sqlite", "DRAIN", "DRAINED", until);
+    s_tell (self, NULL, "DRAIN", "DRAINED", until);
     s_tell (self, "sender", "DRAIN", "DRAINED", until);
     s_tell (self, "gateway", "DRAIN", "DRAINED", until);
 }
@@ -406,9 +413,9 @@ rk_server_destroy (rk_server_t **self_p)
     }
     rk_estate_clear (&self->dispatcher.kept);
     rk_estate_clear (&self->sender.kept);
-    rk_estate_clear (&self->sqlite.kept);
     for (size_t nbr = 0; self->worker && nbr < self->workers; nbr++)
         rk_estate_clear (&self->worker[nbr].kept);
+    rk_services_destroy (&self->services);
     zsock_t *socket;
     while ((socket = (zsock_t *) zlistx_detach (self->sockets, NULL)))
         zsock_destroy (&socket);
@@ -419,7 +426,6 @@ rk_server_destroy (rk_server_t **self_p)
         free ((char *) self->gateways.apps[nbr].name);
     free (self->gateways.apps);
     free (self->actors);
-    zstr_free (&self->schema);
     zstr_free (&self->error);
     free (self);
     *self_p = NULL;

@@ -1,6 +1,6 @@
 //  sqlite.c - runs SQL for handlers on a SQLite file; writers share a commit
 //
-//  In     inbox    SQL token packed-statements     see proto/pack.h; token is worker, number
+//  In     inbox    SQL token packed-statements     see proto/pack.h and pool.h
 //         pipe     see rk_life_t
 //  Out    workers  REPLY token ok packed-results
 //                  REPLY token error reason
@@ -18,7 +18,8 @@
 //  (https://www.sqlite.org/wal.html, "Checkpointing"), so that no chat waits for it.
 
 #include "sqlite.h"
-#include "../proto/pack.h"
+#include "sqltest.h"
+#include "sqlbatch.h"
 #include <sqlite3.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -30,35 +31,25 @@
 #define LOG_BYTES (LOG_MOST * 4120 * 5 / 4)
 #define RESULT_MOST (16 * 1024 * 1024)    //  bytes of one answer
 
-enum { CALLS, COMMITS, ERRORS, BATCH_MOST, BYTES, COUNTERS };
-
 //  One prepared statement.
 typedef struct {
     rk_slice_t key;    //  Its SQL; owned
     sqlite3_stmt *stmt;
 } s_statement_t;
 
-//  One call in work: its token and, once it has run, its result.
-typedef struct {
-    rk_frames_t frames;
-    rk_pack_t result;
-    char *error;    //  Owned by the call; NULL when it succeeded
-} s_call_t;
-
 typedef struct {
     rk_life_t life;
-    sqlite_args_t *args;
+    rk_pool_args_t *args;
+    const char *path;
     sqlite3 *db;
     zhashx_t *statements;
-    s_call_t *calls;    //  The batch in work
-    size_t count;
+    rk_sqlbatch_t batch;
     size_t before;    //  Calls in the batch before
     int lock;         //  Descriptor; held on the file as long as we use it
     zactor_t *checkpointer;
     bool checkpointing;
     int log_pages;
     int64_t last_id;    //  What LAST_INSERT_ID was given last
-    rk_counter_t counters[COUNTERS + 1];
 } s_self_t;
 
 
@@ -213,8 +204,9 @@ s_step_all (s_self_t *self, sqlite3_stmt *stmt, rk_pack_t *result)
 //  Runs one statement whose opening mark is taken. Returns NULL or a fresh reason.
 
 static char *
-s_run_statement (s_self_t *self, rk_slice_t *rest, rk_pack_t *result)
+s_run_statement (void *owner, rk_slice_t *rest, rk_pack_t *result)
 {
+    s_self_t *self = (s_self_t *) owner;
     rk_value_t value;
     if (!rk_unpack (rest, &value) || value.kind != 's')
         return strdup ("a call without SQL");
@@ -297,74 +289,11 @@ s_checkpoint_if_due (s_self_t *self)
 //  --------------------------------------------------------------------------
 //  Calls
 
-static int
-s_exec (s_self_t *self, const char *sql)
+static bool
+s_exec (void *owner, const char *sql)
 {
-    return sqlite3_exec (self->db, sql, NULL, NULL, NULL);
-}
-
-
-static size_t
-s_count_statements (rk_slice_t rest)
-{
-    size_t count = 0;
-    rk_value_t value;
-    while (rk_unpack (&rest, &value))
-        count += value.kind == '[';
-    return count;
-}
-
-
-static void
-s_run_call (s_self_t *self, s_call_t *call)
-{
-    rk_slice_t rest = rk_frames_at (&call->frames, 2);
-    bool several = s_count_statements (rest) > 1;
-    if (several)
-        s_exec (self, "SAVEPOINT call");
-    rk_value_t value;
-    while (!call->error && rk_unpack (&rest, &value))
-        call->error = value.kind == '['
-                          ? s_run_statement (self, &rest, &call->result)
-                          : strdup ("a call that isn't a list of statements");
-    if (several && call->error)
-        s_exec (self, "ROLLBACK TO call");
-    if (several)
-        s_exec (self, "RELEASE call");
-}
-
-
-static void
-s_answer (s_self_t *self, s_call_t *call)
-{
-    uint64_t worker;
-    memcpy (&worker, rk_frames_at (&call->frames, 1).data, sizeof (worker));
-    rk_frames_t out;
-    out.count = 0;
-    rk_frames_addstr (&out, "REPLY");
-    rk_frames_share (&out, &call->frames.part[1]);
-    rk_frames_addstr (&out, call->error ? "error" : "ok");
-    if (call->error)
-        rk_frames_addstr (&out, call->error);
-    else
-        rk_frames_add (&out, call->result.data, call->result.size);
-    //  The worker has never more calls under way than the socket holds
-    int rc = worker < self->args->count
-                 ? rk_frames_send (&out, self->args->workers[worker])
-                 : -1;
-    assert (rc == 0);
-    self->counters[CALLS].value++;
-    self->counters[ERRORS].value += call->error != NULL;
-}
-
-
-static void
-s_forget_results (s_self_t *self)
-{
-    for (size_t nbr = 0; nbr < self->count; nbr++) {
-        zstr_free (&self->calls[nbr].error);
-        self->calls[nbr].result.size = 0;
-    }
+    s_self_t *self = (s_self_t *) owner;
+    return sqlite3_exec (self->db, sql, NULL, NULL, NULL) == SQLITE_OK;
 }
 
 
@@ -374,79 +303,29 @@ s_forget_results (s_self_t *self)
 static void
 s_run_batch (s_self_t *self)
 {
-    int rc = s_exec (self, "BEGIN IMMEDIATE");
-    for (size_t nbr = 0; nbr < self->count && rc == SQLITE_OK; nbr++)
-        s_run_call (self, &self->calls[nbr]);
-    if (rc == SQLITE_OK)
-        rc = s_exec (self, "COMMIT");
-    if (rc != SQLITE_OK) {
-        char *why =
-            zsys_sprintf ("the store can't commit: %s", sqlite3_errmsg (self->db));
+    rk_sqlbatch_t *batch = &self->batch;
+    bool good = s_exec (self, "BEGIN IMMEDIATE");
+    for (size_t nbr = 0; nbr < batch->count && good; nbr++)
+        rk_sqlbatch_run (batch, &batch->calls[nbr], false);
+    good = good && s_exec (self, "COMMIT");
+    char *why = NULL;
+    if (!good) {
+        int rc = sqlite3_errcode (self->db);
+        why = zsys_sprintf ("the store can't commit: %s", sqlite3_errmsg (self->db));
         rk_life_complain (&self->life, "%s", why);
         s_exec (self, "ROLLBACK");
-        s_forget_results (self);
+        rk_sqlbatch_forget (batch);
         if (rc == SQLITE_CORRUPT || rc == SQLITE_NOTADB) {
             rk_life_fail (&self->life, "%s", why);
             zstr_free (&why);
             return;
         }
-        for (size_t nbr = 0; nbr < self->count; nbr++)
-            self->calls[nbr].error = strdup (why);
-        zstr_free (&why);
     }
-    self->counters[COMMITS].value++;
-    if (self->count > self->counters[BATCH_MOST].value)
-        self->counters[BATCH_MOST].value = self->count;
-    for (size_t nbr = 0; nbr < self->count; nbr++) {
-        s_answer (self, &self->calls[nbr]);
-        rk_frames_clear (&self->calls[nbr].frames);
-    }
-    s_forget_results (self);
-    self->before = self->count;
-    self->count = 0;
+    batch->counters[RK_SQL_COMMITS].value++;
+    self->before = batch->count;
+    rk_sqlbatch_answer (batch, why);
+    zstr_free (&why);
     s_checkpoint_if_due (self);
-}
-
-
-//  --------------------------------------------------------------------------
-//  Where each message goes
-
-static int
-s_handle_sql (s_self_t *self, rk_frames_t *frames)
-{
-    if (frames->count != 3 || rk_frames_at (frames, 1).size != 2 * sizeof (uint64_t))
-        return -1;
-    self->counters[BYTES].value += rk_frames_bytes (frames);
-    rk_frames_move (&self->calls[self->count++].frames, frames);
-    return 0;
-}
-
-
-static const struct {
-    const char *name;
-    int (*handle) (s_self_t *self, rk_frames_t *frames);
-} s_inbox_routes[] = {
-    {"SQL", s_handle_sql},
-    {NULL, NULL},
-};
-
-
-static void
-s_read_inbox (s_self_t *self)
-{
-    rk_frames_t frames;
-    frames.count = 0;
-    while (self->count < self->args->batch &&
-           rk_frames_recv (&frames, self->args->inbox)) {
-        size_t nbr = 0;
-        rk_slice_t name = rk_frames_at (&frames, 0);
-        while (s_inbox_routes[nbr].name && !rk_slice_is (name, s_inbox_routes[nbr].name))
-            nbr++;
-        if (!s_inbox_routes[nbr].name || s_inbox_routes[nbr].handle (self, &frames) == -1)
-            rk_life_complain (&self->life, "dropped %.*s: unknown, or not its form",
-                              (int) (name.size < 32 ? name.size : 32), name.data);
-        rk_frames_clear (&frames);
-    }
 }
 
 
@@ -459,16 +338,16 @@ s_read_inbox (s_self_t *self)
 static char *
 s_lock (s_self_t *self)
 {
-    char *path = zsys_sprintf ("%s-lock", self->args->path);
+    char *path = zsys_sprintf ("%s-lock", self->path);
     self->lock = open (path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     char *error = NULL;
     if (self->lock == -1)
-        error = zsys_sprintf ("store/path = %s: can't be written: %s", self->args->path,
+        error = zsys_sprintf ("store/path = %s: can't be written: %s", self->path,
                               strerror (errno));
     else if (flock (self->lock, LOCK_EX | LOCK_NB) == -1)
         error = zsys_sprintf (
             "store/path = %s: another server uses it; give this one a store of its own",
-            self->args->path);
+            self->path);
     zstr_free (&path);
     return error;
 }
@@ -482,7 +361,7 @@ static void
 s_lengthen_log (s_self_t *self)
 {
     static const char zeros[65536];
-    char *path = zsys_sprintf ("%s-wal", self->args->path);
+    char *path = zsys_sprintf ("%s-wal", self->path);
     int log = open (path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     off_t size = log == -1 ? LOG_BYTES : lseek (log, 0, SEEK_END);
     while (size < LOG_BYTES && write (log, zeros, sizeof (zeros)) == sizeof (zeros))
@@ -500,7 +379,7 @@ s_lengthen_log (s_self_t *self)
 static char *
 s_open (s_self_t *self)
 {
-    char *folder = strdup (self->args->path);
+    char *folder = strdup (self->path);
     char *slash = strrchr (folder, '/');
     if (slash && slash > folder) {
         *slash = 0;
@@ -523,20 +402,17 @@ s_open (s_self_t *self)
     sqlite3_config (SQLITE_CONFIG_MEMSTATUS,
                     0);    //  Else each malloc takes a lock to be counted
     int rc = sqlite3_open_v2 (
-        self->args->path, &self->db,
+        self->path, &self->db,
         SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
-    if (rc == SQLITE_OK)
-        rc = s_exec (self, pragmas);
-    if (rc == SQLITE_OK)
-        rc = s_exec (self, sql);
+    bool good = rc == SQLITE_OK && s_exec (self, pragmas) && s_exec (self, sql);
     free (sql);
-    if (rc != SQLITE_OK)
-        return zsys_sprintf ("store/path = %s: %s", self->args->path,
+    if (!good)
+        return zsys_sprintf ("store/path = %s: %s", self->path,
                              sqlite3_errmsg (self->db));
     sqlite3_create_function (self->db, "last_insert_id", 1, SQLITE_UTF8, self,
                              s_last_insert_id, NULL, NULL);
     sqlite3_wal_hook (self->db, s_on_log, self);
-    self->checkpointer = zactor_new (s_checkpointer, (void *) self->args->path);
+    self->checkpointer = zactor_new (s_checkpointer, (void *) self->path);
     return NULL;
 }
 
@@ -554,21 +430,21 @@ s_close (s_self_t *self)
     if (self->lock != -1)
         close (self->lock);
     self->lock = -1;
-    s_forget_results (self);
+    rk_sqlbatch_forget (&self->batch);
 }
 
 
 static s_self_t *
-s_self_new (sqlite_args_t *args)
+s_self_new (rk_pool_args_t *args)
 {
     s_self_t *self = (s_self_t *) zmalloc (sizeof (s_self_t));
     self->args = args;
+    self->path = rk_config_str (args->config, "store/path");
     self->statements = rk_index_new ();
     zhashx_set_destructor (self->statements, s_statement_free);
-    self->calls = (s_call_t *) zmalloc (args->batch * sizeof (s_call_t));
-    static const char *names[] = {"calls", "commits", "errors", "batch_most", "bytes"};
-    for (size_t nbr = 0; nbr < COUNTERS; nbr++)
-        self->counters[nbr].name = names[nbr];
+    rk_sqlengine_t engine = {self, s_exec, s_run_statement};
+    rk_sqlbatch_begin (&self->batch, args, &self->life,
+                       (size_t) rk_config_int (args->config, "store/batch"), &engine);
     return self;
 }
 
@@ -578,11 +454,7 @@ s_self_destroy (s_self_t **self_p)
 {
     s_self_t *self = *self_p;
     s_close (self);
-    for (size_t nbr = 0; nbr < self->args->batch; nbr++) {
-        rk_frames_clear (&self->calls[nbr].frames);
-        rk_pack_clear (&self->calls[nbr].result);
-    }
-    free (self->calls);
+    rk_sqlbatch_end (&self->batch);
     zhashx_destroy (&self->statements);
     free (self);
     *self_p = NULL;
@@ -599,11 +471,12 @@ s_self_free (void **self_p)
 void
 sqlite_actor (zsock_t *pipe, void *args_p)
 {
-    sqlite_args_t *args = (sqlite_args_t *) args_p;
+    rk_pool_args_t *args = (rk_pool_args_t *) args_p;
     s_self_t *self = (s_self_t *) rk_estate_take (&args->kept);
     if (!self)
         self = s_self_new (args);
-    self->life = (rk_life_t){.pipe = pipe, .name = "sqlite", .counters = self->counters};
+    self->life =
+        (rk_life_t){.pipe = pipe, .name = args->name, .counters = self->batch.counters};
     char *error = s_open (self);
     rk_life_begin (&self->life, error);
     bool failed = error != NULL;
@@ -613,7 +486,7 @@ sqlite_actor (zsock_t *pipe, void *args_p)
         zmq_pollitem_t items[3] = {{zsock_resolve (pipe), 0, ZMQ_POLLIN, 0},
                                    {zsock_resolve (self->checkpointer), 0, ZMQ_POLLIN, 0},
                                    {zsock_resolve (args->inbox), 0, ZMQ_POLLIN, 0}};
-        bool more = self->count > 0;    //  From a former life
+        bool more = self->batch.count > 0;    //  From a former life
         if (zmq_poll (items, 3, self->life.draining || more ? 0 : -1) == -1)
             break;    //  The context is going away
         if (items[0].revents)
@@ -623,14 +496,14 @@ sqlite_actor (zsock_t *pipe, void *args_p)
         if (items[2].revents && self->before > BUSY_BATCH && !self->life.draining)
             zclock_sleep (LINGER);
         if (items[2].revents)
-            s_read_inbox (self);
-        if (self->count && !self->life.terminated)
+            rk_sqlbatch_read (&self->batch);
+        if (self->batch.count && !self->life.terminated)
             s_run_batch (self);
         else if (self->life.draining)
             rk_life_drained (&self->life);
     }
     s_close (self);
-    if (rk_life_end (&self->life) || self->count)
+    if (rk_life_end (&self->life) || self->batch.count)
         args->kept = (rk_estate_t){
             self, s_self_free};    //  Calls that aren't answered are for its next life
     else
@@ -639,177 +512,43 @@ sqlite_actor (zsock_t *pipe, void *args_p)
 
 
 //  --------------------------------------------------------------------------
-//  Selftest
-
-
-//  Sends one call; a NULL ends the statements. Each is SQL and one text parameter or NULL.
-
-static void
-s_test_call (zsock_t *to, uint64_t number, const char *statements[][2])
-{
-    uint64_t token[2] = {0, number};
-    rk_pack_t pack = {0};
-    for (size_t nbr = 0; statements[nbr][0]; nbr++) {
-        rk_pack_open (&pack);
-        rk_pack_text (&pack, statements[nbr][0], strlen (statements[nbr][0]));
-        if (statements[nbr][1])
-            rk_pack_text (&pack, statements[nbr][1], strlen (statements[nbr][1]));
-        rk_pack_close (&pack);
-    }
-    rk_frames_t frames = {0};
-    rk_frames_addstr (&frames, "SQL");
-    rk_frames_add (&frames, token, sizeof (token));
-    rk_frames_add (&frames, pack.data, pack.size);
-    rk_check (rk_frames_send_wait (&frames, to, 5000) == 0);
-    rk_pack_clear (&pack);
-}
-
-
-//  Reads the reply to a call; returns the first integer of the first row, or the error.
-
-static int64_t
-s_test_reply (zsock_t *from, uint64_t number, char *error, size_t room)
-{
-    zmq_pollitem_t item = {zsock_resolve (from), 0, ZMQ_POLLIN, 0};
-    rk_frames_t frames = {0};
-    rk_check (zmq_poll (&item, 1, 10000) == 1 && rk_frames_recv (&frames, from));
-    uint64_t token[2];
-    memcpy (token, rk_frames_at (&frames, 1).data, sizeof (token));
-    rk_check (token[1] == number);
-    bool good = rk_slice_is (rk_frames_at (&frames, 2), "ok");
-    rk_slice_t rest = rk_frames_at (&frames, 3);
-    int64_t result = -1;
-    *error = 0;
-    if (!good)
-        snprintf (error, room, "%.*s", (int) rest.size, rest.data);
-    rk_value_t value;
-    size_t opened = 0;
-    while (good && rk_unpack (&rest, &value)) {
-        opened += value.kind == '[';
-        if (value.kind == 'i' && opened >= 3 && result == -1)
-            result = value.number;
-    }
-    rk_frames_clear (&frames);
-    return result;
-}
-
-
-static int64_t
-s_test_ask (zsock_t *to, zsock_t *from, const char *sql, const char *parameter,
-            char *error)
-{
-    static uint64_t number = 1000;
-    s_test_call (to, ++number, (const char *[][2]){{sql, parameter}, {NULL, NULL}});
-    return s_test_reply (from, number, error, 200);
-}
-
+//  Selftest; what it has in common with mysql is in sqltest.c
 
 void
 sqlite_test (bool verbose)
 {
     (void) verbose;
-    char folder[] = "/tmp/rookery-sqlite-XXXXXX", error[200];
+    char folder[] = "/tmp/rookery-sqlite-XXXXXX";
     rk_check (mkdtemp (folder));
-    char *path = zsys_sprintf ("%s/sub/test.db", folder),
-         *schema = rk_path_find ("config/sqlite.sql");
-    zsock_t *to_workers[1] = {
-        rk_sock_new (ZMQ_PUSH, "@inproc://sqlite-test-replies", 1000)};
-    zsock_t *replies = rk_sock_new (ZMQ_PULL, ">inproc://sqlite-test-replies", 1000);
-    sqlite_args_t args = {rk_sock_new (ZMQ_PULL, "@inproc://sqlite-test", 1000),
-                          to_workers,
-                          1,
-                          path,
-                          schema,
-                          100,
-                          {NULL, NULL}};
-    zsock_t *in = rk_sock_new (ZMQ_PUSH, ">inproc://sqlite-test", 1000);
-    zactor_t *actor = rk_actor_start (sqlite_actor, &args, NULL);
-    rk_check (actor);
+    char *path = zsys_sprintf ("store/path=%s/sub/test.db", folder), *reason = NULL;
+    rk_config_t *config =
+        rk_config_new (NULL, (char *[]){path, "store/batch=100", NULL}, &reason);
+    rk_check (config);
+    rk_sqltest_t test;
+    rk_sqltest_begin (&test, sqlite_actor, config, "sqlite", NULL, "config/sqlite.sql");
 
     //  A second one on the same file is told why it can't
-    sqlite_args_t twin_args = args;
-    char *reason = NULL;
+    rk_pool_args_t twin_args = test.args;
     rk_check (!rk_actor_start (sqlite_actor, &twin_args, &reason));
     rk_check (strstr (reason, "another server uses it"));
     zstr_free (&reason);
 
-    s_test_ask (in, replies, "CREATE TABLE t (id INTEGER PRIMARY KEY, word TEXT UNIQUE)",
-                NULL, error);
-    rk_check (!*error);
-    s_test_ask (in, replies, "INSERT INTO t (word) VALUES (?)",
-                "it's \"quoted\"; DROP TABLE t", error);
-    rk_check (!*error);
-    rk_check (s_test_ask (in, replies, "SELECT count (*) FROM t WHERE word = ?",
-                          "it's \"quoted\"; DROP TABLE t", error) == 1);
-
-    //  What is wrong is said
-    s_test_ask (in, replies, "SELEC 1", NULL, error);
-    rk_check (strstr (error, "syntax error"));
-    s_test_ask (in, replies, "SELECT 1; SELECT 2", NULL, error);
-    rk_check (strstr (error, "one statement at a time"));
-    s_test_ask (in, replies, "SELECT ?", NULL, error);
-    rk_check (strstr (error, "number of parameters"));
-    s_test_ask (in, replies, "", NULL, error);
-    rk_check (strstr (error, "empty"));
-
-    //  A list is all or nothing, and its neighbours in the batch don't notice
-    s_test_call (
-        in, 1,
-        (const char *[][2]){{"INSERT INTO t (word) VALUES (?)", "a"}, {NULL, NULL}});
-    s_test_call (in, 2,
-                 (const char *[][2]){{"INSERT INTO t (word) VALUES (?)", "b"},
-                                     {"INSERT INTO t (word) VALUES (?)", "a"},
-                                     {NULL, NULL}});
-    s_test_call (in, 3,
-                 (const char *[][2]){{"INSERT INTO t (word) VALUES (?)", "c"},
-                                     {"SELECT count (*) FROM t", NULL},
-                                     {NULL, NULL}});
-    s_test_reply (replies, 1, error, sizeof (error));
-    rk_check (!*error);
-    s_test_reply (replies, 2, error, sizeof (error));
-    rk_check (strstr (error, "UNIQUE"));
-    s_test_reply (replies, 3, error, sizeof (error));
-    rk_check (!*error);
-    rk_check (s_test_ask (in, replies, "SELECT count (*) FROM t", NULL, error) == 3);
-
-    //  Calls that came while it was down are answered in its next life, in order
-    zstr_sendx (actor, "FAIL", "the test says so", NULL);
-    char *word;
-    rk_str_recv (actor, &word, NULL);
-    rk_check (word && streq (word, "DOWN"));
-    zstr_free (&word);
-    rk_actor_stop (&actor);
-    for (uint64_t nbr = 0; nbr < 300; nbr++)
-        s_test_call (in, nbr,
-                     (const char *[][2]){
-                         {"INSERT INTO t (word) VALUES (hex (randomblob (9)))", NULL},
-                         {NULL, NULL}});
-    actor = rk_actor_start (sqlite_actor, &args, NULL);
-    rk_check (actor);
-    for (uint64_t nbr = 0; nbr < 300; nbr++) {
-        s_test_reply (replies, nbr, error, sizeof (error));
-        rk_check (!*error);
-    }
-    rk_check (rk_actor_count (actor, "commits") < 50);    //  They shared commits
-    rk_check (s_test_ask (in, replies, "SELECT count (*) FROM t", NULL, error) == 303);
-    rk_actor_stop (&actor);
+    rk_sqltest_run (&test);
+    rk_sqltest_stop (&test);
 
     //  A file that isn't a database is an error, not an end
-    FILE *file = fopen (path, "w");
+    FILE *file = fopen (rk_config_str (config, "store/path"), "w");
     for (int nbr = 0; nbr < 1000; nbr++)
         fputs ("this is no database ", file);
     fclose (file);
-    rk_check (!rk_actor_start (sqlite_actor, &args, &reason));
+    rk_check (!rk_actor_start (sqlite_actor, &test.args, &reason));
     rk_check (strstr (reason, "not a database"));
     zstr_free (&reason);
 
-    zsock_destroy (&in);
-    zsock_destroy (&replies);
-    zsock_destroy (&args.inbox);
-    zsock_destroy (&to_workers[0]);
+    rk_sqltest_end (&test);
+    rk_config_destroy (&config);
     zdir_t *dir = zdir_new (folder, NULL);
     zdir_remove (dir, true);
     zdir_destroy (&dir);
     zstr_free (&path);
-    zstr_free (&schema);
 }

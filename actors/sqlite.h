@@ -3,19 +3,9 @@
 #ifndef SQLITE_H
 #define SQLITE_H
 
-#include "rk.h"
+#include "pool.h"
 
-//  The sockets are lent; they outlive the actor. The texts are borrowed likewise.
-typedef struct {
-    zsock_t *inbox;        //  PULL, from the workers
-    zsock_t **workers;     //  PUSH, one each, for replies
-    size_t count;          //  of workers
-    const char *path;      //  The database's file; its folder is made when missing
-    const char *schema;    //  File of SQL that makes the tables
-    size_t batch;          //  Calls that share one commit at the most
-    rk_estate_t kept;      //  What the actor left behind when it went DOWN
-} sqlite_args_t;
-
+//  args is a rk_pool_args_t; the file and the size of a batch are store/path and store/batch.
 void sqlite_actor (zsock_t *pipe, void *args);
 void sqlite_test (bool verbose);
 

@@ -3,12 +3,16 @@
 //  In     inbox    upstream CID content [attachment...]
 //                  status connected|closed CID [UID [GID,GID...]]
 //         replies  REPLY token ok|error packed-result-or-reason
-//         pipe     see rk_life_t
+//                  EVENT pool channel payload
+//         links    replies of services, with the call's number and an empty frame in front
+//         pipe     see rk_life_t; RELOAD and HANDLER word name are answered with RELOADED or
+//                  HANDLED and what came of it, or REFUSED reason
 //  Out    sender   what handlers send down, and the status messages: it learns routes from them
-//         store    SQL token packed-statements
+//         services SQL, REDIS, SUBSCRIBE, UNSUBSCRIBE token ...; frames to links as they are
 //         credits  CREDIT worker count     so many messages are done
 //  Owns   the connections (UID, device, queue of messages), the Lua state, the coroutines.
-//  Drops  a reply that comes after its call has timed out; it is counted.
+//  Drops  a reply that comes after its call has timed out; an event when too many wait. Both
+//         are counted.
 //
 //  A connection's messages run one after another, other connections' meanwhile. A handler
 //  may say that it is pipelined: it makes one call and then only sends. Since a store answers
@@ -16,18 +20,26 @@
 //  waits, and if that is pipelined as well everything still takes effect in order; if not, it
 //  waits for its turn.
 //
-//  The Lua state is made at the first message and kept. When the actor goes DOWN, connections and
+//  The Lua state is made once and kept until a reload makes another. Messages that wait then
+//  finish in the old one, new ones go to the new one. When the actor goes DOWN, connections and
 //  queues stay for its next life; messages whose handler was running are answered with
 //  code "internal".
+//
+//  Timers and events are messages too, of a connection that isn't one: the background. They
+//  have no order among each other.
 
 #include "worker.h"
 #include "luahost.h"
+#include "timers.h"
 
 #define BATCH 100            //  Messages between two looks at the pipe
 #define INDEX_BITS 20        //  of a call's number; the rest counts up
 #define PIPELINE 64          //  Messages of one connection under way at once
 #define SWEEP 100            //  msec between two looks for calls that timed out
 #define SENDER_WAIT 20000    //  msec until a sender that takes nothing is given up
+#define GRACE 100            //  msec that a service has to say itself that time is over
+#define EVENTS_MOST 10000    //  Timers and events that wait at once
+#define LINKS_MOST 16        //  Links whose service answers
 
 //  One connection. It is in the ready list when it has messages and the next one may start.
 typedef struct s_connection {
@@ -42,10 +54,20 @@ typedef struct s_connection {
     struct s_connection *next;
 } s_connection_t;
 
+//  A Lua state. One that was replaced lives until nothing is under way in it.
+typedef struct s_state {
+    rk_lua_t *lua;
+    uint32_t jobs;
+    uint32_t timers;
+    bool replaced;
+    struct s_state *next;    //  In the list of those that were replaced
+} s_state_t;
+
 //  A message that runs or waits, with the number of its place in the table.
 typedef struct s_job {
     rk_task_t task;
     s_connection_t *connection;
+    s_state_t *state;      //  Where its coroutine lives
     struct s_job *next;    //  In the list of free ones, or of those whose turn has come
     uint32_t index;
 } s_job_t;
@@ -59,6 +81,9 @@ enum {
     TIMEOUTS,
     STALE,
     LOST,
+    EVENTS,
+    EVENTS_LOST,
+    RELOADS,
     CONNECTIONS,
     WAITING,
     MEMORY,
@@ -70,7 +95,10 @@ typedef struct {
     rk_life_t life;
     char name[16];
     worker_args_t *args;
-    rk_lua_t *lua;
+    s_state_t *state;       //  The one for new messages
+    s_state_t *replaced;    //  Those in which something is under way yet
+    s_connection_t background;
+    rk_timers_t timers;
     zhashx_t *connections;
     s_connection_t *ready_head, *ready_tail;
     s_job_t **jobs;    //  All there are; a call's number holds the index
@@ -82,7 +110,10 @@ typedef struct {
     uint64_t generation;    //  Counts calls, over all lives
     uint32_t owed;          //  Credit that we haven't given back yet
     int64_t sweep;          //  msec, monotonic
-    int64_t timeout;
+    zmq_pollitem_t items[3 + LINKS_MOST];
+    zsock_t *link[LINKS_MOST];
+    int links;
+    char *closed;    //  Handlers that an operator has closed, for the next state
     rk_counter_t counters[COUNTERS + 1];
 } s_self_t;
 
@@ -119,10 +150,12 @@ s_connection_free (void **self_p)
 }
 
 
+//  The background has no key and no limit.
+
 static bool
 s_may_start (s_connection_t *connection)
 {
-    return connection->running == 0 ||
+    return connection->running == 0 || !connection->key.data ||
            (connection->pipelined && connection->running < PIPELINE);
 }
 
@@ -175,25 +208,141 @@ s_host_send (void *worker, rk_frames_t *frames)
 }
 
 
-static uint64_t
-s_host_call (void *worker, rk_task_t *task, rk_slice_t packed)
+static int
+s_host_service (void *worker, int kind, const char *name)
 {
     s_self_t *self = (s_self_t *) worker;
+    for (size_t nbr = 0; nbr < self->args->service_count; nbr++)
+        if ((int) self->args->services[nbr].kind == kind &&
+            streq (self->args->services[nbr].name, name))
+            return (int) nbr;
+    return -1;
+}
+
+
+static rk_service_t *
+s_service (s_self_t *self, int nbr)
+{
+    assert (nbr >= 0 && (size_t) nbr < self->args->service_count);
+    return &self->args->services[nbr];
+}
+
+
+//  The upper bits tell a late reply from the answer to a later call of the same job.
+
+static uint64_t
+s_next_call (s_self_t *self, rk_task_t *task)
+{
     s_job_t *job = (s_job_t *) task;    //  Its first member
-    //  The upper bits tell a late reply from the answer to a later call of the same job
-    uint64_t call = ++self->generation << INDEX_BITS | job->index;
-    uint64_t token[2] = {self->args->index, call};
-    rk_frames_t frames = {0};
-    rk_frames_addstr (&frames, "SQL");
-    rk_frames_add (&frames, token, sizeof (token));
+    return ++self->generation << INDEX_BITS | job->index;
+}
+
+
+//  A client's calls to a pool all go to the same member: so they are answered in order.
+
+static zsock_t *
+s_member (rk_service_t *service, s_connection_t *connection)
+{
+    size_t nbr =
+        service->count == 1 ? 0 : rk_slice_hash (connection->key) % service->count;
+    return service->members[nbr];
+}
+
+
+static uint64_t
+s_host_call (void *worker, rk_task_t *task, int nbr, rk_slice_t packed)
+{
+    s_self_t *self = (s_self_t *) worker;
+    rk_service_t *service = s_service (self, nbr);
+    rk_token_t token = {self->args->index, s_next_call (self, task),
+                        zclock_mono () + service->timeout, 0};
+    rk_frames_t frames;
+    frames.count = 0;
+    rk_frames_addstr (&frames, service->kind == RK_REDIS ? "REDIS" : "SQL");
+    rk_frames_add (&frames, &token, sizeof (token));
     rk_frames_add (&frames, packed.data, packed.size);
-    if (rk_frames_send (&frames, self->args->store) == -1) {
+    if (rk_frames_send (&frames, s_member (service, ((s_job_t *) task)->connection)) ==
+        -1) {
         rk_frames_clear (&frames);
+        service->refused++;
         return 0;
     }
-    task->deadline = zclock_mono () + self->timeout;
+    task->deadline = token.deadline + GRACE;
+    service->sent++;
     self->counters[CALLS].value++;
+    return token.call;
+}
+
+
+//  A call's envelope is its number and an empty frame: services send back all up to that
+//  (https://rfc.zeromq.org/spec/28/, REQ and REP).
+
+static uint64_t
+s_host_link (void *worker, rk_task_t *task, int nbr, rk_frames_t *frames)
+{
+    s_self_t *self = (s_self_t *) worker;
+    rk_service_t *service = s_service (self, nbr);
+    uint64_t call = task ? s_next_call (self, task) : 1;
+    rk_frames_t enveloped;
+    enveloped.count = 0;
+    if (task) {
+        rk_frames_add (&enveloped, &call, sizeof (call));
+        rk_frames_addstr (&enveloped, "");
+        for (size_t part = 0; part < frames->count; part++)
+            rk_frames_share (&enveloped, &frames->part[part]);
+        rk_frames_clear (frames);
+        rk_frames_move (frames, &enveloped);
+        task->deadline = zclock_mono () + service->timeout;
+    }
+    if (rk_frames_send (frames, service->members[0]) == 0) {
+        service->sent++;
+        return call;
+    }
+    rk_frames_clear (frames);
+    service->refused++;
+    return service->drop && !task ? call : 0;
+}
+
+
+static bool
+s_host_subscribe (void *worker, int nbr, const char *word, rk_slice_t channel, bool every)
+{
+    s_self_t *self = (s_self_t *) worker;
+    rk_token_t token = {self->args->index, 0, 0, every};
+    rk_frames_t frames;
+    frames.count = 0;
+    rk_frames_addstr (&frames, word);
+    rk_frames_add (&frames, &token, sizeof (token));
+    rk_frames_add (&frames, channel.data, channel.size);
+    bool good = rk_frames_send (&frames, s_service (self, nbr)->members[0]) == 0;
+    rk_frames_clear (&frames);
+    return good;
+}
+
+
+static uint64_t
+s_host_sleep (void *worker, rk_task_t *task, int64_t msec)
+{
+    s_self_t *self = (s_self_t *) worker;
+    uint64_t call = s_next_call (self, task);
+    task->deadline = INT64_MAX;    //  The timer wakes it
+    rk_timers_add (&self->timers,
+                   (rk_timer_t){zclock_mono () + (msec > 0 ? msec : 0), call, NULL});
     return call;
+}
+
+
+static uint64_t
+s_host_after (void *worker, void *state_p, int64_t msec)
+{
+    s_self_t *self = (s_self_t *) worker;
+    s_state_t *state = (s_state_t *) state_p;
+    if (state->replaced)
+        return 0;
+    state->timers++;
+    rk_timers_add (&self->timers, (rk_timer_t){zclock_mono () + (msec > 0 ? msec : 0),
+                                               ++self->generation, state});
+    return self->generation;
 }
 
 
@@ -210,7 +359,8 @@ static bool
 s_host_in_turn (void *worker, rk_task_t *task)
 {
     (void) worker;
-    return task->pipelined || ((s_job_t *) task)->connection->running == 1;
+    s_connection_t *connection = ((s_job_t *) task)->connection;
+    return task->pipelined || connection->running == 1 || !connection->key.data;
 }
 
 
@@ -226,6 +376,86 @@ s_host_count (void *worker, const char *name)
         self->counters[nbr].value++;
         return;
     }
+}
+
+
+//  --------------------------------------------------------------------------
+//  Lua states
+
+static void
+s_state_destroy (s_state_t **self_p)
+{
+    s_state_t *self = *self_p;
+    if (!self)
+        return;
+    rk_lua_destroy (&self->lua);
+    free (self);
+    *self_p = NULL;
+}
+
+
+//  Makes the state for new messages. Returns NULL with the reason in *error when it can't be loaded.
+
+static s_state_t *
+s_state_new (s_self_t *self, char **error)
+{
+    s_state_t *state = (s_state_t *) zmalloc (sizeof (s_state_t));
+    rk_lua_host_t host = {.worker = self,
+                          .state = state,
+                          .config = self->args->config,
+                          .send = s_host_send,
+                          .service = s_host_service,
+                          .call = s_host_call,
+                          .link = s_host_link,
+                          .subscribe = s_host_subscribe,
+                          .sleep = s_host_sleep,
+                          .after = s_host_after,
+                          .identity = s_host_identity,
+                          .in_turn = s_host_in_turn,
+                          .count = s_host_count};
+    state->lua = rk_lua_new (&host, error);
+    if (!state->lua) {
+        rk_timers_forget (&self->timers, state);
+        s_state_destroy (&state);
+    }
+    if (state && self->closed && *self->closed) {
+        bool good;
+        char *answer = rk_lua_control (state->lua, "close", self->closed, &good);
+        zstr_free (&answer);
+    }
+    return state;
+}
+
+
+//  Something in the state is over: when it was replaced and that was the last, it goes.
+
+static void
+s_state_release (s_self_t *self, s_state_t *state)
+{
+    if (!state->replaced || state->jobs || state->timers)
+        return;
+    s_state_t **link = &self->replaced;
+    while (*link != state)
+        link = &(*link)->next;
+    *link = state->next;
+    s_state_destroy (&state);
+}
+
+
+//  A fresh state takes the place of the one in use. Coroutines kept for later go with it.
+
+static void
+s_state_replace (s_self_t *self, s_state_t *fresh)
+{
+    s_state_t *old = self->state;
+    for (uint32_t nbr = 0; nbr < self->job_count; nbr++)
+        if (!self->jobs[nbr]->connection)
+            rk_lua_forget (old->lua, &self->jobs[nbr]->task);
+    self->state = fresh;
+    old->replaced = true;
+    old->next = self->replaced;
+    self->replaced = old;
+    s_state_release (self, old);
 }
 
 
@@ -266,12 +496,17 @@ static void
 s_job_done (s_self_t *self, s_job_t *job)
 {
     s_connection_t *connection = job->connection;
+    s_state_t *state = job->state;
     rk_frames_clear (&job->task.frames);
     job->task.call = 0;
     job->connection = NULL;
     job->next = self->free_jobs;
     self->free_jobs = job;
-    self->owed++;
+    self->owed += connection != &self->background;
+    if (state->replaced)
+        rk_lua_forget (state->lua, &job->task);
+    state->jobs--;
+    s_state_release (self, state);
     if (--connection->running == 1 && connection->turn)
         s_make_turn (self, connection);
     s_make_ready (self, connection);
@@ -283,7 +518,7 @@ static void
 s_free_connection_if_closed (s_self_t *self, s_connection_t *connection)
 {
     if (!connection->closed || connection->running || connection->queue.count)
-        return;
+        return;    //  The background is never closed
     rk_index_delete (self->connections, connection->key);    //  Frees it
     self->counters[CONNECTIONS].value--;
 }
@@ -318,7 +553,7 @@ s_job_failed (s_self_t *self, s_job_t *job, const char *error)
         self->counters[BUDGET].value++;
     const char *reason = budget ? "the handler took too much; the message was given up"
                                 : "the handler failed; the reason is in the server's log";
-    if (!rk_lua_answer_failure (self->lua, &job->task, "internal", reason))
+    if (!rk_lua_answer_failure (job->state->lua, &job->task, "internal", reason))
         s_answer_plainly (self, job);
 }
 
@@ -328,10 +563,10 @@ s_job_run (s_self_t *self, s_job_t *job, const rk_reply_t *reply)
 {
     char *error = NULL;
     s_connection_t *connection = job->connection;
-    switch (rk_lua_run (self->lua, &job->task, reply, &error)) {
+    switch (rk_lua_run (job->state->lua, &job->task, reply, &error)) {
     case RK_LUA_WAITS:
         self->waiting++;
-        connection->pipelined = job->task.pipelined;
+        connection->pipelined = job->task.pipelined || connection == &self->background;
         if (job->task.waits_turn)
             connection->turn = job;
         s_make_ready (self, connection);
@@ -361,26 +596,14 @@ s_tell_sender (s_self_t *self, rk_frames_t *frames)
 
 
 static void
-s_make_lua (s_self_t *self)
-{
-    char *error = NULL;
-    rk_lua_host_t host = {self,        self->args->config, s_host_send,
-                          s_host_call, s_host_identity,    s_host_in_turn,
-                          s_host_count};
-    self->lua = rk_lua_new (&host, &error);
-    if (!self->lua)
-        rk_life_fail (&self->life, "the Lua state can't be made: %s", error);
-    zstr_free (&error);
-}
-
-
-static void
 s_start_message (s_self_t *self, s_connection_t *connection, rk_frames_t *frames)
 {
     s_job_t *job = s_job_new (self);
     job->connection = connection;
+    job->state = self->state;
+    job->state->jobs++;
     connection->running++;
-    connection->pipelined = false;    //  Until it says so
+    connection->pipelined = connection == &self->background;    //  Others have to say so
     rk_frames_move (&job->task.frames, frames);
     self->counters[MESSAGES].value++;
     if (rk_slice_is (rk_frames_at (&job->task.frames, 0), "status"))
@@ -477,23 +700,56 @@ s_start_ready (s_self_t *self)
 //  --------------------------------------------------------------------------
 //  Replies
 
+//  The call's task goes on, if it still waits for that.
+
 static void
-s_handle_reply (s_self_t *self, rk_frames_t *frames)
+s_resume (s_self_t *self, uint64_t call, const rk_reply_t *reply)
 {
-    uint64_t token[2];
-    rk_slice_t frame = rk_frames_at (frames, 1);
-    assert (frame.size == sizeof (token));
-    memcpy (token, frame.data, sizeof (token));
-    uint32_t index = token[1] & ((1 << INDEX_BITS) - 1);
+    uint32_t index = call & ((1 << INDEX_BITS) - 1);
     s_job_t *job = index < self->job_count ? self->jobs[index] : NULL;
-    if (!job || job->task.call != token[1]) {
+    if (!job || !call || job->task.call != call) {
         self->counters[STALE].value++;
         return;
     }
-    rk_reply_t reply = {rk_slice_is (rk_frames_at (frames, 2), "ok"), false,
-                        rk_frames_at (frames, 3)};
     self->waiting--;
-    s_job_run (self, job, &reply);
+    s_job_run (self, job, reply);
+}
+
+
+static void
+s_handle_reply (s_self_t *self, rk_frames_t *frames)
+{
+    rk_token_t token;
+    bool known = rk_token_read (rk_frames_at (frames, 1), &token);
+    assert (known);    //  It comes back as it went
+    rk_reply_t reply = {rk_slice_is (rk_frames_at (frames, 2), "ok"),
+                        rk_frames_at (frames, 3)};
+    s_resume (self, token.call, &reply);
+}
+
+
+//  Timers and events are messages of the background. They wait where the others do, and when there
+//  are too many the rest is left out.
+
+static void
+s_start_background (s_self_t *self, rk_frames_t *frames)
+{
+    if (self->waiting < self->waiting_most && !self->background.queue.count)
+        s_start_message (self, &self->background, frames);
+    else if (self->background.queue.count < EVENTS_MOST) {
+        rk_queue_push (&self->background.queue, rk_parcel_new (frames));
+        s_make_ready (self, &self->background);
+    }
+    else
+        self->counters[EVENTS_LOST].value++;
+}
+
+
+static void
+s_handle_event (s_self_t *self, rk_frames_t *frames)
+{
+    self->counters[EVENTS].value++;
+    s_start_background (self, frames);
 }
 
 
@@ -502,6 +758,7 @@ static const struct {
     void (*handle) (s_self_t *self, rk_frames_t *frames);
 } s_replies_routes[] = {
     {"REPLY", s_handle_reply},
+    {"EVENT", s_handle_event},
     {NULL, NULL},
 };
 
@@ -520,6 +777,72 @@ s_read_replies (s_self_t *self)
 }
 
 
+//  A service's reply to a call, its number and an empty frame in front; all others are stale.
+
+static void
+s_read_link (s_self_t *self, zsock_t *socket)
+{
+    rk_frames_t frames;
+    frames.count = 0;
+    for (int nbr = 0; nbr < BATCH && rk_frames_recv (&frames, socket); nbr++) {
+        uint64_t call = 0;
+        rk_slice_t number = rk_frames_at (&frames, 0);
+        rk_pack_t pack = {NULL, 0, 0};
+        if (number.size == sizeof (call) && rk_frames_at (&frames, 1).size == 0)
+            memcpy (&call, number.data, sizeof (call));
+        rk_pack_open (&pack);
+        for (size_t part = 2; part < frames.count; part++)
+            rk_pack_text (&pack, rk_frames_at (&frames, part).data,
+                          rk_frames_at (&frames, part).size);
+        rk_pack_close (&pack);
+        rk_reply_t reply = {true, {pack.data, pack.size}};
+        s_resume (self, call, &reply);
+        rk_pack_clear (&pack);
+        rk_frames_clear (&frames);
+    }
+}
+
+
+//  In the state that set it, which may have been replaced. It doesn't wait behind others: there is
+//  one for each that a handler has set, so these are bounded already.
+
+static void
+s_run_timer (s_self_t *self, s_state_t *state, rk_frames_t *frames)
+{
+    s_state_t *current = self->state;
+    self->state = state;
+    self->counters[EVENTS].value++;
+    s_start_message (self, &self->background, frames);
+    self->state = current;
+    state->timers--;
+    s_state_release (self, state);
+}
+
+
+static void
+s_run_timers (s_self_t *self)
+{
+    rk_timer_t timer;
+    rk_reply_t reply = {true, {"", 0}};
+    int64_t now = zclock_mono ();
+    while (rk_timers_pop (&self->timers, now, &timer)) {
+        s_state_t *state = (s_state_t *) timer.owner;
+        if (!state) {
+            s_resume (self, timer.id, &reply);
+            continue;
+        }
+        char id[24];
+        rk_frames_t frames;
+        frames.count = 0;
+        snprintf (id, sizeof (id), "%" PRIu64, timer.id);
+        rk_frames_addstr (&frames, "timer");
+        rk_frames_addstr (&frames, id);
+        s_run_timer (self, state, &frames);
+        rk_frames_clear (&frames);
+    }
+}
+
+
 //  Calls whose time is over go on with a reason. A few milliseconds more don't matter, so
 //  the table is looked through now and then; nothing is kept in order on the hot path.
 
@@ -530,7 +853,8 @@ s_sweep (s_self_t *self)
     if (now < self->sweep)
         return;
     self->sweep = now + SWEEP;
-    rk_reply_t reply = {false, false, rk_slice ("the store did not answer in time")};
+    rk_reply_t reply = {false,
+                        rk_slice ("no answer in time; the call may still be done")};
     for (uint32_t nbr = 0; nbr < self->job_count && self->waiting; nbr++) {
         s_job_t *job = self->jobs[nbr];
         if (!job->task.call || job->task.deadline > now)
@@ -569,12 +893,11 @@ s_self_new (worker_args_t *args)
     self->connections = rk_index_new ();
     zhashx_set_destructor (self->connections, s_connection_free);
     self->waiting_most = (uint32_t) rk_config_int (args->config, "worker/waiting");
-    self->timeout = rk_config_int (args->config, "worker/timeout");
     snprintf (self->name, sizeof (self->name), "worker-%zu", args->index + 1);
-    static const char *names[] = {"messages",      "calls",        "sent",
-                                  "errors",        "budget_spent", "timeouts",
-                                  "stale_replies", "lost_down",    "connections",
-                                  "waiting",       "lua_bytes"};
+    static const char *names[] = {
+        "messages", "calls",         "sent",      "errors",   "budget_spent",
+        "timeouts", "stale_replies", "lost_down", "events",   "events_lost",
+        "reloads",  "connections",   "waiting",   "lua_bytes"};
     for (size_t nbr = 0; nbr < CUSTOM; nbr++)
         self->counters[nbr].name = names[nbr];
     return self;
@@ -589,6 +912,7 @@ s_job_again (s_self_t *self, s_job_t *job)
     s_connection_t *connection = job->connection;
     connection->turn = NULL;
     connection->running--;
+    job->state->jobs--;
     rk_queue_unshift (&connection->queue, rk_parcel_new (&job->task.frames));
     s_make_ready (self, connection);
 }
@@ -614,7 +938,13 @@ s_drop_lua (s_self_t *self, bool answer)
     self->job_count = 0;
     self->free_jobs = self->turns = NULL;
     self->waiting = 0;
-    rk_lua_destroy (&self->lua);
+    rk_timers_clear (&self->timers);
+    s_state_destroy (&self->state);
+    while (self->replaced) {
+        s_state_t *state = self->replaced;
+        self->replaced = state->next;
+        s_state_destroy (&state);
+    }
     rk_json_end ();
 }
 
@@ -624,6 +954,8 @@ s_self_destroy (s_self_t **self_p)
 {
     s_self_t *self = *self_p;
     s_drop_lua (self, false);
+    rk_queue_clear (&self->background.queue);
+    zstr_free (&self->closed);
     zhashx_destroy (&self->connections);
     for (size_t nbr = CUSTOM; nbr < COUNTERS; nbr++)
         free ((char *) self->counters[nbr].name);
@@ -646,17 +978,123 @@ s_idle (s_self_t *self)
 }
 
 
+//  --------------------------------------------------------------------------
+//  Commands of an operator
+
+//  RELOAD: a new state from the files as they are now; when they can't be loaded the old one stays.
+
+static void
+s_handle_reload (s_self_t *self, zmsg_t *words)
+{
+    (void) words;
+    char *error = NULL;
+    s_state_t *fresh = s_state_new (self, &error);
+    if (fresh) {
+        s_state_replace (self, fresh);
+        self->counters[RELOADS].value++;
+        zstr_send (self->life.pipe, "RELOADED");
+    }
+    else
+        zstr_sendx (self->life.pipe, "REFUSED", error, NULL);
+    zstr_free (&error);
+}
+
+
+//  HANDLER word name: what app_control (word, name) does. Which handlers are closed is noted for
+//  the next state.
+
+static void
+s_handle_handler (s_self_t *self, zmsg_t *words)
+{
+    char *word = zmsg_popstr (words), *name = zmsg_popstr (words);
+    bool good = false;
+    char *answer =
+        rk_lua_control (self->state->lua, word ? word : "", name ? name : "", &good);
+    zstr_sendx (self->life.pipe, good ? "HANDLED" : "REFUSED", answer, NULL);
+    zstr_free (&answer);
+    zstr_free (&word);
+    zstr_free (&name);
+    zstr_free (&self->closed);
+    self->closed = rk_lua_control (self->state->lua, "closed", "", &good);
+}
+
+
+static const struct {
+    const char *name;
+    void (*handle) (s_self_t *self, zmsg_t *words);
+} s_command_routes[] = {
+    {"RELOAD", s_handle_reload},
+    {"HANDLER", s_handle_handler},
+    {NULL, NULL},
+};
+
+
+static void
+s_on_command (void *owner, const char *name, zmsg_t *words)
+{
+    s_self_t *self = (s_self_t *) owner;
+    for (size_t nbr = 0; s_command_routes[nbr].name; nbr++)
+        if (streq (s_command_routes[nbr].name, name))
+            s_command_routes[nbr].handle (self, words);
+}
+
+
+//  --------------------------------------------------------------------------
+//  The loop
+
+//  The pipe, replies, the inbox, and behind them the links whose services answer
+
+static void
+s_list_sockets (s_self_t *self)
+{
+    worker_args_t *args = self->args;
+    self->items[0] = (zmq_pollitem_t){zsock_resolve (self->life.pipe), 0, ZMQ_POLLIN, 0};
+    self->items[1] = (zmq_pollitem_t){zsock_resolve (args->replies), 0, ZMQ_POLLIN, 0};
+    self->items[2] = (zmq_pollitem_t){zsock_resolve (args->inbox), 0, ZMQ_POLLIN, 0};
+    self->links = 0;
+    for (size_t nbr = 0; nbr < args->service_count; nbr++) {
+        rk_service_t *service = &args->services[nbr];
+        if (!service->replies || self->links == LINKS_MOST)
+            continue;
+        self->link[self->links] = service->members[0];
+        self->items[3 + self->links++] =
+            (zmq_pollitem_t){zsock_resolve (service->members[0]), 0, ZMQ_POLLIN, 0};
+    }
+}
+
+
+static long
+s_patience (s_self_t *self)
+{
+    if (self->turns || self->life.draining ||
+        (self->ready_head && self->waiting < self->waiting_most))
+        return 0;
+    if (self->timers.count)
+        return (long) rk_timers_wait (&self->timers, zclock_mono (), SWEEP);
+    return self->waiting ? SWEEP : -1;
+}
+
+
+static void
+s_read_inbox (s_self_t *self)
+{
+    rk_frames_t frames;
+    frames.count = 0;
+    for (int nbr = 0; nbr < BATCH && !self->life.terminated; nbr++) {
+        if (!rk_frames_recv (&frames, self->args->inbox))
+            return;
+        s_handle_message (self, &frames);
+    }
+}
+
+
 //  One round: replies first, for they free places; then what waits here, then the inbox.
 
 static void
 s_round (s_self_t *self)
 {
-    bool more = self->turns || (self->ready_head && self->waiting < self->waiting_most);
-    zmq_pollitem_t items[3] = {{zsock_resolve (self->life.pipe), 0, ZMQ_POLLIN, 0},
-                               {zsock_resolve (self->args->replies), 0, ZMQ_POLLIN, 0},
-                               {zsock_resolve (self->args->inbox), 0, ZMQ_POLLIN, 0}};
-    long wait = more || self->life.draining ? 0 : self->waiting ? SWEEP : -1;
-    if (zmq_poll (items, 3, wait) == -1) {
+    zmq_pollitem_t *items = self->items;
+    if (zmq_poll (items, 3 + self->links, s_patience (self)) == -1) {
         self->life.terminated = true;    //  The context is going away
         return;
     }
@@ -664,21 +1102,20 @@ s_round (s_self_t *self)
         rk_life_handle (&self->life);
     if (items[1].revents)
         s_read_replies (self);
-    if (!self->lua && (items[2].revents || self->ready_head))
-        s_make_lua (self);    //  At the first message, and kept
+    for (int nbr = 0; nbr < self->links; nbr++)
+        if (items[3 + nbr].revents)
+            s_read_link (self, self->link[nbr]);
+    if (self->timers.count)
+        s_run_timers (self);
     s_start_ready (self);
-    rk_frames_t frames = {0};
-    for (int nbr = 0; items[2].revents && nbr < BATCH && !self->life.terminated; nbr++) {
-        if (!rk_frames_recv (&frames, self->args->inbox))
-            break;
-        s_handle_message (self, &frames);
-    }
+    if (items[2].revents)
+        s_read_inbox (self);
     if (self->waiting)
         s_sweep (self);
     if (self->owed)
         s_give_credit (self);
     self->counters[WAITING].value = self->waiting;
-    self->counters[MEMORY].value = self->lua ? rk_lua_memory (self->lua) : 0;
+    self->counters[MEMORY].value = rk_lua_memory (self->state->lua);
     if (self->life.draining && !items[2].revents && s_idle (self))
         rk_life_drained (&self->life);
 }
@@ -691,12 +1128,19 @@ worker_actor (zsock_t *pipe, void *args_p)
     s_self_t *self = (s_self_t *) rk_estate_take (&args->kept);
     if (!self)
         self = s_self_new (args);
-    self->life =
-        (rk_life_t){.pipe = pipe, .name = self->name, .counters = self->counters};
-    rk_life_begin (&self->life, NULL);
-    while (!self->life.terminated)
+    self->life = (rk_life_t){.pipe = pipe,
+                             .name = self->name,
+                             .counters = self->counters,
+                             .owner = self,
+                             .command = s_on_command};
+    char *error = NULL;
+    self->state = s_state_new (self, &error);
+    rk_life_begin (&self->life, error);
+    zstr_free (&error);
+    s_list_sockets (self);
+    while (self->state && !self->life.terminated)
         s_round (self);
-    if (self->life.down) {
+    if (self->life.down || !self->state) {
         s_drop_lua (self, true);
         args->kept = (rk_estate_t){self, s_self_free};
         rk_life_end (&self->life);
@@ -712,6 +1156,8 @@ worker_actor (zsock_t *pipe, void *args_p)
 
 typedef struct {
     worker_args_t args;
+    rk_service_t service;
+    zsock_t *store;
     zsock_t *in, *calls, *sent, *credits, *answers;
     zactor_t *actor;
 } s_bench_t;
@@ -794,7 +1240,7 @@ s_test_socket (int type, const char *format, int run)
 
 
 static void
-s_bench_open (s_bench_t *bench, rk_config_t *config, int run)
+s_bench_open (s_bench_t *bench, rk_config_t *config, int run, char **error)
 {
     *bench = (s_bench_t){
         .args = {0,
@@ -802,19 +1248,25 @@ s_bench_open (s_bench_t *bench, rk_config_t *config, int run)
                  s_test_socket (ZMQ_PULL, "@inproc://worker-test-replies-%d", run),
                  s_test_socket (ZMQ_PUSH, "@inproc://worker-test-credits-%d", run),
                  s_test_socket (ZMQ_PUSH, "@inproc://worker-test-sender-%d", run),
-                 s_test_socket (ZMQ_PUSH, "@inproc://worker-test-store-%d", run),
+                 &bench->service,
+                 1,
                  config,
                  {NULL, NULL}},
+        .store = s_test_socket (ZMQ_PUSH, "@inproc://worker-test-store-%d", run),
         .in = s_test_socket (ZMQ_PUSH, ">inproc://worker-test-%d", run),
         .answers = s_test_socket (ZMQ_PUSH, ">inproc://worker-test-replies-%d", run),
         .credits = s_test_socket (ZMQ_PULL, ">inproc://worker-test-credits-%d", run),
         .sent = s_test_socket (ZMQ_PULL, ">inproc://worker-test-sender-%d", run),
         .calls = s_test_socket (ZMQ_PULL, ">inproc://worker-test-store-%d", run)};
+    bench->service = (rk_service_t){.kind = RK_STORE,
+                                    .name = "store",
+                                    .members = &bench->store,
+                                    .count = 1,
+                                    .timeout = rk_config_int (config, "worker/timeout")};
     zsock_set_rcvtimeo (bench->sent, 20000);
     zsock_set_rcvtimeo (bench->calls, 20000);
     zsock_set_rcvtimeo (bench->credits, 20000);
-    bench->actor = rk_actor_start (worker_actor, &bench->args, NULL);
-    rk_check (bench->actor);
+    bench->actor = rk_actor_start (worker_actor, &bench->args, error);
 }
 
 
@@ -824,7 +1276,7 @@ s_bench_close (s_bench_t *bench)
     rk_actor_stop (&bench->actor);
     rk_estate_clear (&bench->args.kept);
     zsock_t *sockets[] = {bench->args.inbox,  bench->args.replies, bench->args.credits,
-                          bench->args.sender, bench->args.store,   bench->in,
+                          bench->args.sender, bench->store,        bench->in,
                           bench->calls,       bench->sent,         bench->credits,
                           bench->answers};
     for (size_t nbr = 0; nbr < sizeof (sockets) / sizeof (*sockets); nbr++)
@@ -890,7 +1342,8 @@ worker_test (bool verbose)
     rk_config_t *config = rk_config_new (NULL, settings, &error);
     rk_check (config);
     s_bench_t bench;
-    s_bench_open (&bench, config, 1);
+    s_bench_open (&bench, config, 1, &error);
+    rk_check (bench.actor);
 
     s_test_say (&bench, "g.1", "{\"action\":\"echo\",\"value\":[1,null,{}]}");
     s_test_expect (&bench, "g.1", "\"value\":[1,null,{}]");
@@ -906,7 +1359,7 @@ worker_test (bool verbose)
     //  A store that doesn't answer is a time-out, and its late answer harms nobody
     s_test_say (&bench, "g.1", "{\"action\":\"ask\",\"value\":6}");
     s_test_store (&bench, false);
-    s_test_expect (&bench, "g.1", "did not answer in time");
+    s_test_expect (&bench, "g.1", "no answer in time");
 
     //  Credit comes back for every message
     uint32_t credit = 0;
@@ -941,16 +1394,12 @@ worker_test (bool verbose)
     s_test_expect (&bench, "g.1", "\"uid\":\"alice\"");
     s_bench_close (&bench);
 
-    //  A handler folder that can't be loaded is said with file and line, at the first message
+    //  A handler folder that can't be loaded is said when the worker starts
     rk_config_destroy (&config);
     config = rk_config_new (NULL, (char *[]){"lua/app=/nonexistent", NULL}, &error);
-    s_bench_open (&bench, config, 2);
-    s_test_say (&bench, "g.1", "{}");
-    char *reason = NULL;
-    rk_str_recv (bench.actor, &word, &reason);
-    rk_check (word && streq (word, "DOWN") && strstr (reason, "/nonexistent"));
-    zstr_free (&word);
-    zstr_free (&reason);
+    s_bench_open (&bench, config, 2, &error);
+    rk_check (!bench.actor && strstr (error, "/nonexistent"));
+    zstr_free (&error);
     s_bench_close (&bench);
     rk_config_destroy (&config);
 }

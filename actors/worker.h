@@ -3,17 +3,17 @@
 #ifndef WORKER_H
 #define WORKER_H
 
-#include "rk.h"
-#include "config.h"
+#include "pool.h"
 
 //  The sockets are lent; they outlive the actor.
 typedef struct {
-    size_t index;           //  Which worker, from 0
-    zsock_t *inbox;         //  PULL, from the dispatcher
-    zsock_t *replies;       //  PULL, from the store
-    zsock_t *credits;       //  PUSH, to the dispatcher
-    zsock_t *sender;        //  PUSH
-    zsock_t *store;         //  PUSH
+    size_t index;              //  Which worker, from 0
+    zsock_t *inbox;            //  PULL, from the dispatcher
+    zsock_t *replies;          //  PULL, from the store
+    zsock_t *credits;          //  PUSH, to the dispatcher
+    zsock_t *sender;           //  PUSH
+    rk_service_t *services;    //  What Lua can call or send to
+    size_t service_count;
     rk_config_t *config;    //  Borrowed for as long as the actor lives
     rk_estate_t kept;       //  What the actor left behind when it went DOWN
 } worker_args_t;

@@ -8,7 +8,10 @@
 #include "../actors/routes.h"
 #include "../actors/sender.h"
 #include "../actors/server.h"
+#include "../actors/mysql.h"
+#include "../actors/redis.h"
 #include "../actors/sqlite.h"
+#include "../actors/sqlparams.h"
 #include "../actors/worker.h"
 #include "../proto/json.h"
 #include "../proto/pack.h"
@@ -18,12 +21,21 @@ static const struct {
     const char *name;
     void (*test) (bool verbose);
 } s_tests[] = {
-    {"config", config_test},     {"json", json_test},
-    {"pack", pack_test},         {"routes", routes_test},
-    {"receiver", receiver_test}, {"dispatcher", dispatcher_test},
-    {"sender", sender_test},     {"sqlite", sqlite_test},
-    {"worker", worker_test},     {"gateway", gateway_test},
-    {"server", server_test},     {NULL, NULL},
+    {"config", config_test},
+    {"json", json_test},
+    {"pack", pack_test},
+    {"routes", routes_test},
+    {"receiver", receiver_test},
+    {"dispatcher", dispatcher_test},
+    {"sender", sender_test},
+    {"sqlite", sqlite_test},
+    {"sqlparams", sqlparams_test},
+    {"mysql", mysql_test},
+    {"redis", redis_test},
+    {"worker", worker_test},
+    {"gateway", gateway_test},
+    {"server", server_test},
+    {NULL, NULL},
 };
 
 typedef struct {

@@ -96,10 +96,7 @@ auth = {verify = worker.verify}
 metric = {count = worker.count}
 clock = {now = worker.now}
 
---  sql.run (statement, param...) and sql.transaction {{statement, param...}, ...}: true,
---  rows, the number of rows changed (of a transaction: lists of both) and what a single statement
---  gave to LAST_INSERT_ID (expr); or false and a reason
-sql = {run = worker.sql, transaction = worker.transaction}
+assert (loadfile (worker.path (worker.config ("lua/core")) .. "/services.lua", "t")) ()
 
 --------------------------------------------------------------------------------
 --  What a handler sees
@@ -114,7 +111,8 @@ end
 
 local sandbox = copy (_G, [[assert error getmetatable ipairs next pairs pcall rawequal rawget
     rawlen rawset select setmetatable tonumber tostring type xpcall _VERSION
-    downstream setting log config metric clock sql json session auth]])
+    downstream setting log config metric clock sql json session auth
+    redis_api mysql_api zmq_api timer]])
 for _, name in ipairs {"string", "table", "math", "utf8", "coroutine"} do
     sandbox[name] = {}
     for key, value in pairs (_G[name]) do
@@ -166,20 +164,37 @@ function app_load (file)
     return result == nil and true or result
 end
 
---  All handlers: for each file of the application that returns a table with "handle"
+--  The handler that a file returned: a table with "handle", and "action" or frame = "status"; nil
+--  when the file is something else. A handler's check () may refuse the whole.
+local function as_handler (name, result)
+    if type (result) ~= "table" or type (result.handle) ~= "function" then
+        return nil
+    elseif result.frame ~= "status" and type (result.action) ~= "string" then
+        error (name .. '.lua: a handler needs action = "name"', 0)
+    elseif result.check and not result.check () then
+        error (name .. ".lua: its check () says no", 0)
+    end
+    return result
+end
+
+--  Loads one file anew
+function app_load_handler (name)
+    local before = required[name]
+    required[name] = nil
+    local good, result = pcall (function () return as_handler (name, sandbox.require (name)) end)
+    if not good then
+        required[name] = before
+        error (result, 0)
+    end
+    return result
+end
+
+--  All handlers of the application, by the names of their files
 function app_load_all ()
-    local handlers = {upstream = {}, status = nil}
-    for _, name in ipairs (assert (worker.files (app))) do
-        local handler = sandbox.require (name:sub (1, -5))
-        if type (handler) == "table" and type (handler.handle) == "function" then
-            if handler.frame == "status" then
-                handlers.status = handler
-            elseif type (handler.action) == "string" then
-                handlers.upstream[handler.action] = handler
-            else
-                error (name .. ": a handler needs action = \"name\"", 0)
-            end
-        end
+    local handlers = {}
+    for _, file in ipairs (assert (worker.files (app))) do
+        local name = file:sub (1, -5)
+        handlers[name] = as_handler (name, sandbox.require (name))
     end
     return handlers
 end

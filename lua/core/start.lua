@@ -1,8 +1,26 @@
 --  start.lua - what a worker calls: app_call_by_msg (frames), for each message in a coroutine
 
-local handlers = app_load_all ()
+local handlers = app_load_all ()    --  By file
+local closed = {}                   --  Files that an operator has closed
+local by_action, on_status = {}, nil
 local connection, send, in_turn = worker.connection, worker.send, worker.in_turn
 local decode, encode = json.decode, json.encode
+
+--  Who gets what, after a handler was loaded, unloaded, opened or closed
+local function route_all ()
+    by_action, on_status = {}, nil
+    for name, handler in pairs (handlers) do
+        if closed[name] then
+            --  Not there
+        elseif handler.frame == "status" then
+            on_status = handler
+        else
+            by_action[handler.action] = handler
+        end
+    end
+end
+
+route_all ()
 
 local function answer (cid, reply)
     send ("downstream", "cid", cid, encode (reply))
@@ -49,7 +67,7 @@ local function handle_upstream (frames)
         return refuse (cid, "bad-request", "a message must be a JSON object")
     end
     local action = action_of (msg)
-    local handler = handlers.upstream[action]
+    local handler = by_action[action]
     if not handler then
         return refuse (cid, "unknown-action", type (action) == "string"
                        and "there is no action " .. action:sub (1, 100)
@@ -70,14 +88,23 @@ end
 
 local function handle_status (frames)
     in_turn (false)
-    if handlers.status then
+    if on_status then
         local ctx = connection (frames[3]) or {cid = frames[3]}
         ctx.frames = frames
-        handlers.status.handle (ctx, frames[2])
+        on_status.handle (ctx, frames[2])
     end
 end
 
-local routes = {upstream = handle_upstream, status = handle_status}
+local function handle_timer (frames)
+    app_timer (math.tointeger (tonumber (frames[2])))
+end
+
+local function handle_event (frames)
+    app_event (frames[2], frames[3], frames[4])
+end
+
+local routes = {upstream = handle_upstream, status = handle_status,
+                timer = handle_timer, event = handle_event}
 
 function app_call_by_msg (frames)
     return routes[frames[1]] (frames)
@@ -95,4 +122,74 @@ function app_failed_by_msg (frames, code, reason)
     else
         refuse (frames[2], code, reason)
     end
+end
+
+--------------------------------------------------------------------------------
+--  Commands of an operator: app_control (word, name) returns a text, or raises the reason why not
+
+local control = {}
+
+local function check_known (name)
+    if not handlers[name] then
+        error ("there is no handler " .. name .. "; rookery ctl handlers lists them", 0)
+    end
+end
+
+function control.list ()
+    local lines = {}
+    for name, handler in pairs (handlers) do
+        lines[#lines + 1] = ("%s %s %s"):format (name, closed[name] and "closed" or "open",
+                                                handler.action or handler.frame)
+    end
+    table.sort (lines)
+    return table.concat (lines, "\n")
+end
+
+function control.closed ()
+    local names = {}
+    for name in pairs (closed) do
+        names[#names + 1] = name
+    end
+    return table.concat (names, ",")
+end
+
+--  One name, or several with commas; those that aren't there any more are left out then
+function control.close (names)
+    if handlers[names] or not names:find (",") then
+        check_known (names)
+    end
+    for name in names:gmatch ("[^,]+") do
+        closed[name] = handlers[name] and true
+    end
+    return "closed"
+end
+
+function control.open (name)
+    check_known (name)
+    closed[name] = nil
+    return "open"
+end
+
+function control.load (name)
+    local handler = app_load_handler (name)
+    if not handler then
+        error (name .. ".lua is no handler: it returns no table with handle", 0)
+    end
+    handlers[name] = handler
+    return "loaded"
+end
+
+function control.unload (name)
+    check_known (name)
+    handlers[name], closed[name] = nil, nil
+    return "unloaded"
+end
+
+function app_control (word, name)
+    if not control[word] then
+        error ("list, open, close, load or unload expected, not " .. word, 0)
+    end
+    local answer = control[word] (name)
+    route_all ()
+    return answer
 end

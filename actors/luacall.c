@@ -1,0 +1,326 @@
+//  luacall.c - calls from Lua to other actors: pack the arguments, yield, go on with the reply
+
+#include "luahost.h"
+#include "pool.h"
+
+//  --------------------------------------------------------------------------
+//  What all calls share
+
+void
+rk_lua_push_value (lua_State *L, const rk_value_t *value)
+{
+    switch (value->kind) {
+    case 'i':
+        lua_pushinteger (L, value->number);
+        break;
+    case 'd':
+        lua_pushnumber (L, value->real);
+        break;
+    case 's':
+        lua_pushlstring (L, value->text.data, value->text.size);
+        break;
+    case 't':
+    case 'f':
+        lua_pushboolean (L, value->kind == 't');
+        break;
+    default:
+        lua_pushnil (L);
+    }
+}
+
+
+void
+rk_lua_pack_value (lua_State *L, int index, int nbr, const char *what)
+{
+    rk_pack_t *pack = rk_lua_pack (L);
+    rk_slice_t text;
+    switch (lua_type (L, index)) {
+    case LUA_TNIL:
+        rk_pack_null (pack);
+        break;
+    case LUA_TBOOLEAN:
+        rk_pack_bool (pack, lua_toboolean (L, index));
+        break;
+    case LUA_TNUMBER:
+        if (lua_isinteger (L, index))
+            rk_pack_int (pack, lua_tointeger (L, index));
+        else
+            rk_pack_float (pack, lua_tonumber (L, index));
+        break;
+    case LUA_TSTRING:
+        text.data = lua_tolstring (L, index, &text.size);
+        rk_pack_text (pack, text.data, text.size);
+        break;
+    case LUA_TLIGHTUSERDATA:
+        rk_pack_null (pack);    //  json.null; there is no other
+        break;
+    default:
+        luaL_error (L, "%s %d: nil, boolean, number or string expected, not %s", what,
+                    nbr, luaL_typename (L, index));
+    }
+}
+
+
+int
+rk_lua_push_failure (lua_State *L, const rk_reply_t *reply)
+{
+    lua_pushboolean (L, false);
+    lua_pushlstring (L, reply->text.data, reply->text.size);
+    return 2;
+}
+
+
+//  The task of a function that waits; it must run in the task's own coroutine.
+
+static rk_task_t *
+s_waiting_task (lua_State *L)
+{
+    rk_task_t *task = rk_lua_task (L);
+    if (!task || L != task->thread)
+        luaL_error (L, "a call that waits works only in a handler, in its own coroutine");
+    return task;
+}
+
+
+int
+rk_lua_call (lua_State *L, int service, lua_KContext context, lua_KFunction finish)
+{
+    rk_task_t *task = s_waiting_task (L);
+    rk_lua_host_t *host = rk_lua_host (L);
+    rk_pack_t *pack = rk_lua_pack (L);
+    task->call =
+        host->call (host->worker, task, service, (rk_slice_t){pack->data, pack->size});
+    if (task->call)
+        return lua_yieldk (L, 0, context, finish);
+    lua_pushboolean (L, false);
+    lua_pushliteral (L, "overloaded: the queue of the service is full");
+    return 2;
+}
+
+
+//  worker.service (kind, name)    the number of a service for the calls below, or nil
+
+static int
+s_service (lua_State *L)
+{
+    static const char *kinds[] = {"store", "mysql", "redis", "link", NULL};
+    rk_lua_host_t *host = rk_lua_host (L);
+    int kind = luaL_checkoption (L, 1, NULL, kinds);
+    int service = host->service (host->worker, kind, luaL_checkstring (L, 2));
+    if (service == -1)
+        return 0;
+    lua_pushinteger (L, service);
+    return 1;
+}
+
+
+//  --------------------------------------------------------------------------
+//  Redis
+
+//  Pushes a reply; nil inside of a list is json.null, so that lists keep their length.
+
+static void
+s_push_reply (lua_State *L, rk_slice_t *rest, const rk_value_t *value)
+{
+    if (value->kind != '[') {
+        rk_lua_push_value (L, value);
+        return;
+    }
+    luaL_checkstack (L, 4, "a reply is nested too deeply");
+    rk_value_t item;
+    lua_newtable (L);
+    for (int nbr = 1; rk_unpack (rest, &item) && item.kind != ']'; nbr++) {
+        if (item.kind == 'n')
+            lua_pushlightuserdata (L, NULL);
+        else
+            s_push_reply (L, rest, &item);
+        lua_rawseti (L, -2, nbr);
+    }
+}
+
+
+static int
+s_finish_reply (lua_State *L, int status, lua_KContext context)
+{
+    (void) status;
+    (void) context;
+    const rk_reply_t *reply = rk_lua_task (L)->reply;
+    if (!reply->done)
+        return rk_lua_push_failure (L, reply);
+    rk_slice_t rest = reply->text;
+    rk_value_t value = {'n', 0, 0, {"", 0}};
+    lua_pushboolean (L, true);
+    rk_unpack (&rest, &value);
+    s_push_reply (L, &rest, &value);
+    return 2;
+}
+
+
+//  worker.redis (service, hash key, command, argument...)    true, reply; or false, reason
+
+static int
+s_redis (lua_State *L)
+{
+    int count = lua_gettop (L), service = (int) luaL_checkinteger (L, 1);
+    rk_lua_pack (L)->size = 0;
+    for (int nbr = 2; nbr <= count; nbr++) {
+        int type = lua_type (L, nbr);
+        if (type != LUA_TSTRING && type != LUA_TNUMBER)
+            return luaL_error (L, "argument %d: string or number expected, not %s",
+                               nbr - 3, luaL_typename (L, nbr));
+        rk_lua_pack_value (L, nbr, nbr - 3, "argument");
+    }
+    return rk_lua_call (L, service, 0, s_finish_reply);
+}
+
+
+//  worker.subscribe (service, channel, every) and worker.unsubscribe (service, channel)
+
+static int
+s_say_channel (lua_State *L, const char *word)
+{
+    rk_lua_host_t *host = rk_lua_host (L);
+    rk_slice_t channel;
+    channel.data = luaL_checklstring (L, 2, &channel.size);
+    lua_pushboolean (L, host->subscribe (host->worker, (int) luaL_checkinteger (L, 1),
+                                         word, channel, lua_toboolean (L, 3)));
+    return 1;
+}
+
+
+static int
+s_subscribe (lua_State *L)
+{
+    return s_say_channel (L, "SUBSCRIBE");
+}
+
+
+static int
+s_unsubscribe (lua_State *L)
+{
+    return s_say_channel (L, "UNSUBSCRIBE");
+}
+
+
+//  --------------------------------------------------------------------------
+//  Links
+
+//  The frames of a table; none when it isn't a list of 1 to 14 strings and numbers. Two more are
+//  for the envelope of a call.
+
+static rk_frames_t
+s_check_frames (lua_State *L, int index)
+{
+    rk_frames_t frames = {0};
+    luaL_checktype (L, index, LUA_TTABLE);
+    lua_Integer count = luaL_len (L, index);
+    if (count < 1 || count > RK_FRAMES_MAX - 2)
+        luaL_error (L, "a list of 1 to %d frames expected, not %d", RK_FRAMES_MAX - 2,
+                    (int) count);
+    for (lua_Integer nbr = 1; nbr <= count; nbr++) {
+        int type = lua_geti (L, index, nbr);
+        if (type != LUA_TSTRING && type != LUA_TNUMBER) {
+            rk_frames_clear (&frames);
+            luaL_error (L, "frame %d: string or number expected, not %s", (int) nbr,
+                        luaL_typename (L, -1));
+        }
+        size_t size;
+        const char *data = lua_tolstring (L, -1, &size);
+        rk_frames_add (&frames, data, size);
+        lua_pop (L, 1);
+    }
+    return frames;
+}
+
+
+static int
+s_link_full (lua_State *L)
+{
+    lua_pushboolean (L, false);
+    lua_pushliteral (L, "the link's queue is full; its service is away or slow");
+    return 2;
+}
+
+
+//  worker.link_send (service, {frame, ...})    true; or false, reason
+
+static int
+s_link_send (lua_State *L)
+{
+    rk_lua_host_t *host = rk_lua_host (L);
+    int service = (int) luaL_checkinteger (L, 1);
+    rk_frames_t frames = s_check_frames (L, 2);
+    if (host->link (host->worker, NULL, service, &frames) == 0)
+        return s_link_full (L);
+    lua_pushboolean (L, true);
+    return 1;
+}
+
+
+//  worker.link_call (service, {frame, ...})    true, {frame, ...}; or false, reason
+
+static int
+s_link_call (lua_State *L)
+{
+    rk_lua_host_t *host = rk_lua_host (L);
+    rk_task_t *task = s_waiting_task (L);
+    int service = (int) luaL_checkinteger (L, 1);
+    rk_frames_t frames = s_check_frames (L, 2);
+    task->call = host->link (host->worker, task, service, &frames);
+    return task->call ? lua_yieldk (L, 0, 0, s_finish_reply) : s_link_full (L);
+}
+
+
+//  --------------------------------------------------------------------------
+//  Time
+
+static int
+s_slept (lua_State *L, int status, lua_KContext context)
+{
+    (void) L;
+    (void) status;
+    (void) context;
+    return 0;
+}
+
+
+//  worker.sleep (msec)
+
+static int
+s_sleep (lua_State *L)
+{
+    rk_lua_host_t *host = rk_lua_host (L);
+    rk_task_t *task = s_waiting_task (L);
+    task->call = host->sleep (host->worker, task, luaL_checkinteger (L, 1));
+    return lua_yieldk (L, 0, 0, s_slept);
+}
+
+
+//  worker.after (msec)    the id of the "timer" message that will come; nil for a state that has been
+//  replaced
+
+static int
+s_after (lua_State *L)
+{
+    rk_lua_host_t *host = rk_lua_host (L);
+    uint64_t id = host->after (host->worker, host->state, luaL_checkinteger (L, 1));
+    if (!id)
+        return 0;
+    lua_pushinteger (L, (lua_Integer) id);
+    return 1;
+}
+
+
+const luaL_Reg rk_lua_calls[] = {
+    {"service", s_service},
+    {"sql", rk_lua_sql},
+    {"transaction", rk_lua_transaction},
+    {"redis", s_redis},
+    {"subscribe", s_subscribe},
+    {"unsubscribe", s_unsubscribe},
+    {"link_send", s_link_send},
+    {"link_call", s_link_call},
+    {"sleep", s_sleep},
+    {"after", s_after},
+    {NULL, NULL},
+};

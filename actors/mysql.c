@@ -1,0 +1,727 @@
+//  mysql.c - runs SQL for handlers on one connection to MySQL or MariaDB
+//
+//  In     inbox    SQL token packed-statements     see proto/pack.h and pool.h
+//         pipe     see rk_life_t
+//  Out    workers  REPLY token ok packed-results
+//                  REPLY token error reason
+//  Owns   the connection, its prepared statements, and the calls of the batch in work.
+//  Drops  nothing: every call is answered, after its batch is committed, or with the reason.
+//
+//  Statements are prepared once and kept; parameters travel beside the SQL, never in it. All calls
+//  that wait are run in one transaction (group commit); a call alone with one statement needs
+//  none. The library waits for the server, so each connection has an actor.
+//
+//  What happens when the connection is lost, or the server has chosen us as a deadlock's victim:
+//  the server has rolled the transaction back, so a batch of plain statements is run again. When
+//  it is lost while the COMMIT is under way, or with a lone write, nobody knows: then each call
+//  fails with a reason that says so. Calls that wait for the connection fail when their time
+//  is over.
+
+#include "mysql.h"
+#include "sqlbatch.h"
+#include "sqlparams.h"
+#include "sqltest.h"
+#include "../selftest/spawn.h"
+#include <mysql.h>
+#include <errmsg.h>
+#include <mysqld_error.h>
+
+#define STATEMENTS_MOST 200               //  Prepared ones kept
+#define RESULT_MOST (16 * 1024 * 1024)    //  bytes of one answer
+#define CONNECT_MOST 2                    //  seconds until a connection counts as failed
+#define BACKOFF_LEAST 50                  //  msec
+#define BACKOFF_MOST 3000                 //  msec
+#define TRIES 10                          //  of a batch that is a deadlock's victim
+
+//  One prepared statement, with room for its parameters and the columns of a row.
+typedef struct {
+    rk_slice_t key;    //  Its SQL as the handler wrote it; owned
+    MYSQL_STMT *stmt;
+    size_t marks, wanted;
+    uint16_t *order;    //  Which parameter each question mark takes
+    bool select;
+    unsigned columns;
+    MYSQL_RES *meta;    //  NULL when it gives no rows
+    MYSQL_BIND *params, *results;
+    union {
+        long long number;
+        double real;
+    } * cells;
+    unsigned long *lengths;
+    my_bool *nulls;
+} s_statement_t;
+
+//  How a try of a batch ended.
+typedef enum { DONE, AGAIN, LOST, UNKNOWN, REFUSED } s_outcome_t;
+
+typedef struct {
+    rk_life_t life;
+    rk_pool_args_t *args;
+    MYSQL *db;    //  NULL while there is no connection
+    zhashx_t *statements;
+    rk_sqlbatch_t batch;
+    s_outcome_t trouble;    //  What the statement in hand ran into, else DONE
+    int64_t retry_at;       //  msec, monotonic
+    int64_t backoff;
+    char *error;    //  Why there is no connection
+    unsigned seed;
+} s_self_t;
+
+
+//  --------------------------------------------------------------------------
+//  Statements
+
+static void
+s_statement_free (void **self_p)
+{
+    s_statement_t *self = (s_statement_t *) *self_p;
+    for (unsigned nbr = 0; self->results && nbr < self->columns; nbr++)
+        if (self->results[nbr].buffer_type == MYSQL_TYPE_STRING)
+            free (self->results[nbr].buffer);
+    if (self->meta)
+        mysql_free_result (self->meta);
+    mysql_stmt_close (self->stmt);
+    free ((char *) self->key.data);
+    free (self->order);
+    free (self->params);
+    free (self->results);
+    free (self->cells);
+    free (self->lengths);
+    free (self->nulls);
+    free (self);
+    *self_p = NULL;
+}
+
+
+//  Binds the columns: integers and floats to cells, the rest as text with room that grows.
+
+static void
+s_bind_columns (s_statement_t *self)
+{
+    self->meta = mysql_stmt_result_metadata (self->stmt);
+    self->columns = self->meta ? mysql_num_fields (self->meta) : 0;
+    if (!self->columns)
+        return;
+    self->results = (MYSQL_BIND *) zmalloc (self->columns * sizeof (MYSQL_BIND));
+    self->cells = zmalloc (self->columns * sizeof (*self->cells));
+    self->lengths = (unsigned long *) zmalloc (self->columns * sizeof (unsigned long));
+    self->nulls = (my_bool *) zmalloc (self->columns * sizeof (my_bool));
+    MYSQL_FIELD *fields = mysql_fetch_fields (self->meta);
+    for (unsigned nbr = 0; nbr < self->columns; nbr++) {
+        MYSQL_BIND *bind = &self->results[nbr];
+        bind->length = &self->lengths[nbr];
+        bind->is_null = &self->nulls[nbr];
+        switch (fields[nbr].type) {
+        case MYSQL_TYPE_TINY:
+        case MYSQL_TYPE_SHORT:
+        case MYSQL_TYPE_INT24:
+        case MYSQL_TYPE_LONG:
+        case MYSQL_TYPE_LONGLONG:
+        case MYSQL_TYPE_YEAR:
+            bind->buffer_type = MYSQL_TYPE_LONGLONG;
+            bind->is_unsigned = (fields[nbr].flags & UNSIGNED_FLAG) != 0;
+            bind->buffer = &self->cells[nbr].number;
+            break;
+        case MYSQL_TYPE_FLOAT:
+        case MYSQL_TYPE_DOUBLE:
+            bind->buffer_type = MYSQL_TYPE_DOUBLE;
+            bind->buffer = &self->cells[nbr].real;
+            break;
+        default:    //  DECIMAL, dates and times become text
+            bind->buffer_type = MYSQL_TYPE_STRING;
+            bind->buffer_length = 256;
+            bind->buffer = zmalloc (bind->buffer_length);
+        }
+    }
+}
+
+
+static char *
+s_fail (s_self_t *self, const char *text, unsigned code)
+{
+    if (code == CR_SERVER_GONE_ERROR || code == CR_SERVER_LOST ||
+        code == ER_SERVER_SHUTDOWN || code == ER_CONNECTION_KILLED ||
+        code == ER_NORMAL_SHUTDOWN)
+        self->trouble = LOST;
+    else if (code == ER_LOCK_DEADLOCK)
+        self->trouble = AGAIN;
+    return strdup (text);
+}
+
+
+static char *
+s_statement_fail (s_self_t *self, MYSQL_STMT *stmt)
+{
+    return s_fail (self, mysql_stmt_error (stmt), mysql_stmt_errno (stmt));
+}
+
+
+//  The prepared statement of an SQL text, made when it isn't there. NULL with a fresh reason.
+
+static s_statement_t *
+s_prepare (s_self_t *self, rk_slice_t sql, char **why)
+{
+    s_statement_t *known = (s_statement_t *) rk_index_lookup (self->statements, sql);
+    if (known)
+        return known;
+    if (zhashx_size (self->statements) >= STATEMENTS_MOST)
+        zhashx_purge (self->statements);
+    uint16_t order[RK_SQL_PARAMS_MOST];
+    size_t marks, wanted;
+    char *plain = rk_sql_params (sql, order, &marks, &wanted);
+    if (!plain || strspn (plain, " \t\r\n;") == strlen (plain)) {
+        *why = strdup (plain ? "the statement is empty" : "too many parameters, or ?0");
+        free (plain);
+        return NULL;
+    }
+    MYSQL_STMT *stmt = mysql_stmt_init (self->db);
+    assert (stmt);
+    if (mysql_stmt_prepare (stmt, plain, strlen (plain)) != 0 ||
+        mysql_stmt_param_count (stmt) != marks) {
+        *why = mysql_stmt_errno (stmt)
+                   ? s_statement_fail (self, stmt)
+                   : strdup ("its question marks can't be told from its text");
+        mysql_stmt_close (stmt);
+        free (plain);
+        return NULL;
+    }
+    free (plain);
+    s_statement_t *fresh = (s_statement_t *) zmalloc (sizeof (s_statement_t));
+    fresh->key = (rk_slice_t){rk_slice_dup (sql), sql.size};
+    fresh->stmt = stmt;
+    fresh->marks = marks;
+    fresh->wanted = wanted;
+    fresh->select = rk_sql_is_select (sql);
+    fresh->order = (uint16_t *) zmalloc (marks * sizeof (uint16_t) + 1);
+    memcpy (fresh->order, order, marks * sizeof (uint16_t));
+    fresh->params = (MYSQL_BIND *) zmalloc ((marks + 1) * sizeof (MYSQL_BIND));
+    s_bind_columns (fresh);
+    rk_index_insert (self->statements, &fresh->key, fresh);
+    return fresh;
+}
+
+
+//  --------------------------------------------------------------------------
+//  Running one
+
+static void
+s_bind (MYSQL_BIND *bind, rk_value_t *value)
+{
+    memset (bind, 0, sizeof (*bind));
+    switch (value->kind) {
+    case 'i':
+        bind->buffer_type = MYSQL_TYPE_LONGLONG;
+        bind->buffer = &value->number;
+        break;
+    case 'd':
+        bind->buffer_type = MYSQL_TYPE_DOUBLE;
+        bind->buffer = &value->real;
+        break;
+    case 't':
+    case 'f':
+        value->number = value->kind == 't';
+        bind->buffer_type = MYSQL_TYPE_LONGLONG;
+        bind->buffer = &value->number;
+        break;
+    case 's':
+        bind->buffer_type = MYSQL_TYPE_STRING;
+        bind->buffer = (void *) value->text.data;
+        bind->buffer_length = value->text.size;
+        break;
+    default:
+        bind->buffer_type = MYSQL_TYPE_NULL;
+    }
+}
+
+
+//  Takes the parameters off rest, to the closing mark, and runs the statement.
+
+static char *
+s_execute (s_self_t *self, s_statement_t *statement, rk_slice_t *rest)
+{
+    rk_value_t values[RK_SQL_PARAMS_MOST];
+    size_t count = 0;
+    while (count < RK_SQL_PARAMS_MOST && rk_unpack (rest, &values[count]) &&
+           values[count].kind != ']')
+        count++;
+    if (count != statement->wanted)
+        return strdup (
+            "the number of parameters isn't that of the statement's question marks");
+    for (size_t nbr = 0; nbr < statement->marks; nbr++)
+        s_bind (&statement->params[nbr], &values[statement->order[nbr]]);
+    if (statement->marks)
+        mysql_stmt_bind_param (statement->stmt, statement->params);
+    if (mysql_stmt_execute (statement->stmt) != 0)
+        return s_statement_fail (self, statement->stmt);
+    return NULL;
+}
+
+
+//  Fetches what was longer than its room.
+
+static void
+s_fetch_long (s_statement_t *self, unsigned column)
+{
+    MYSQL_BIND *bind = &self->results[column];
+    if (self->lengths[column] <= bind->buffer_length)
+        return;
+    free (bind->buffer);
+    bind->buffer_length = self->lengths[column] * 2;
+    bind->buffer = zmalloc (bind->buffer_length);
+    mysql_stmt_fetch_column (self->stmt, bind, column, 0);
+}
+
+
+static void
+s_pack_cell (s_statement_t *self, unsigned column, rk_pack_t *result)
+{
+    const MYSQL_BIND *bind = &self->results[column];
+    char digits[24];
+    if (self->nulls[column])
+        rk_pack_null (result);
+    else if (bind->buffer_type == MYSQL_TYPE_DOUBLE)
+        rk_pack_float (result, self->cells[column].real);
+    else if (bind->buffer_type == MYSQL_TYPE_STRING)
+        rk_pack_text (result, bind->buffer, self->lengths[column]);
+    else if (!bind->is_unsigned || self->cells[column].number >= 0)
+        rk_pack_int (result, self->cells[column].number);
+    else {    //  Beyond what an integer of ours holds
+        snprintf (digits, sizeof (digits), "%llu",
+                  (unsigned long long) self->cells[column].number);
+        rk_pack_text (result, digits, strlen (digits));
+    }
+}
+
+
+//  Packs [ column... ] and the rows behind it.
+
+static char *
+s_pack_rows (s_self_t *self, s_statement_t *statement, rk_pack_t *result)
+{
+    MYSQL_STMT *stmt = statement->stmt;
+    MYSQL_FIELD *fields = statement->meta ? mysql_fetch_fields (statement->meta) : NULL;
+    rk_pack_open (result);
+    for (unsigned nbr = 0; nbr < statement->columns; nbr++)
+        rk_pack_text (result, fields[nbr].name, strlen (fields[nbr].name));
+    rk_pack_close (result);
+    if (!statement->columns)
+        return NULL;
+    if (mysql_stmt_bind_result (stmt, statement->results) != 0 ||
+        mysql_stmt_store_result (stmt) != 0)
+        return s_statement_fail (self, stmt);
+    int rc;
+    while ((rc = mysql_stmt_fetch (stmt)) == 0 || rc == MYSQL_DATA_TRUNCATED) {
+        bool grown = false;
+        rk_pack_open (result);
+        for (unsigned nbr = 0; nbr < statement->columns; nbr++) {
+            if (statement->results[nbr].buffer_type == MYSQL_TYPE_STRING &&
+                !statement->nulls[nbr]) {
+                void *before = statement->results[nbr].buffer;
+                s_fetch_long (statement, nbr);
+                grown = grown || before != statement->results[nbr].buffer;
+            }
+            s_pack_cell (statement, nbr, result);
+        }
+        rk_pack_close (result);
+        if (grown)    //  The library has copied the bindings
+            mysql_stmt_bind_result (stmt, statement->results);
+        if (result->size > RESULT_MOST)
+            return strdup ("the result is larger than 16 MB; ask for fewer rows");
+    }
+    return rc == MYSQL_NO_DATA ? NULL : s_statement_fail (self, stmt);
+}
+
+
+static char *
+s_run (void *owner, rk_slice_t *rest, rk_pack_t *result)
+{
+    s_self_t *self = (s_self_t *) owner;
+    rk_value_t value;
+    char *why = NULL;
+    if (self->trouble != DONE)
+        return strdup ("not run");
+    if (!rk_unpack (rest, &value) || value.kind != 's')
+        return strdup ("a call without SQL");
+    s_statement_t *statement = s_prepare (self, value.text, &why);
+    if (!statement)
+        return why;
+    why = s_execute (self, statement, rest);
+    if (why)
+        return why;
+    MYSQL_STMT *stmt = statement->stmt;
+    rk_pack_open (result);
+    size_t changes_at = result->size;
+    rk_pack_int (result, 0);    //  Set below, when they are known
+    rk_pack_int (result, 0);
+    why = s_pack_rows (self, statement, result);
+    rk_pack_close (result);
+    int64_t changes = statement->select ? 0 : (int64_t) mysql_stmt_affected_rows (stmt);
+    int64_t last_id = changes > 0 ? (int64_t) mysql_stmt_insert_id (stmt) : 0;
+    memcpy (result->data + changes_at + 1, &changes, sizeof (changes));
+    memcpy (result->data + changes_at + 2 + sizeof (changes), &last_id, sizeof (last_id));
+    if (statement->columns)
+        mysql_stmt_free_result (stmt);
+    return why;
+}
+
+
+static bool
+s_exec (void *owner, const char *sql)
+{
+    s_self_t *self = (s_self_t *) owner;
+    if (self->trouble == LOST || mysql_real_query (self->db, sql, strlen (sql)) == 0)
+        return self->trouble != LOST;
+    char *why = s_fail (self, mysql_error (self->db), mysql_errno (self->db));
+    zstr_free (&why);
+    return false;
+}
+
+
+//  --------------------------------------------------------------------------
+//  The connection
+
+static void
+s_disconnect (s_self_t *self, const char *why)
+{
+    zstr_free (&self->error);
+    self->error = zsys_sprintf ("mysql/%s: %s", self->args->pool, why);
+    zhashx_purge (self->statements);
+    if (self->db) {
+        mysql_close (self->db);
+        rk_log ('W', "%s: connection lost; connecting again", self->error);
+    }
+    self->db = NULL;
+    self->retry_at = zclock_mono () + self->backoff / 2 +
+                     rand_r (&self->seed) % (self->backoff / 2 + 1);
+    self->backoff = self->backoff * 2 < BACKOFF_MOST ? self->backoff * 2 : BACKOFF_MOST;
+}
+
+
+//  The chat's tables, made when they aren't there. The file has several statements.
+
+static bool
+s_make_tables (s_self_t *self, MYSQL *db)
+{
+    zchunk_t *file = zchunk_slurp (self->args->schema, 1024 * 1024);
+    if (!file)
+        return false;
+    mysql_set_server_option (db, MYSQL_OPTION_MULTI_STATEMENTS_ON);
+    int rc = mysql_real_query (db, (char *) zchunk_data (file), zchunk_size (file));
+    while (rc == 0) {
+        MYSQL_RES *rows = mysql_store_result (db);
+        if (rows)
+            mysql_free_result (rows);
+        rc = mysql_next_result (db);
+    }
+    zchunk_destroy (&file);
+    if (rc == -1)
+        mysql_set_server_option (db, MYSQL_OPTION_MULTI_STATEMENTS_OFF);
+    return rc == -1;
+}
+
+
+static void
+s_connect (s_self_t *self)
+{
+    rk_config_t *config = self->args->config;
+    const char *pool = self->args->pool;
+    const char *path = rk_pool_str (config, "mysql", pool, "path");
+    MYSQL *db = mysql_init (NULL);
+    assert (db);
+    unsigned connect = CONNECT_MOST;
+    unsigned timeout =
+        (unsigned) (rk_pool_int (config, "mysql", pool, "timeout") / 1000 + 1);
+    mysql_options (db, MYSQL_OPT_CONNECT_TIMEOUT, &connect);
+    mysql_options (db, MYSQL_OPT_READ_TIMEOUT, &timeout);
+    mysql_options (db, MYSQL_OPT_WRITE_TIMEOUT, &timeout);
+    mysql_options (db, MYSQL_SET_CHARSET_NAME, "utf8mb4");
+    if (!mysql_real_connect (db,
+                             *path ? NULL : rk_pool_str (config, "mysql", pool, "host"),
+                             rk_pool_str (config, "mysql", pool, "user"),
+                             rk_pool_str (config, "mysql", pool, "password"),
+                             rk_pool_str (config, "mysql", pool, "database"),
+                             (unsigned) rk_pool_int (config, "mysql", pool, "port"),
+                             *path ? path : NULL, 0) ||
+        (self->args->schema && !s_make_tables (self, db))) {
+        if (self->backoff == BACKOFF_LEAST)
+            rk_log ('W', "mysql/%s: %s; trying again", pool, mysql_error (db));
+        s_disconnect (self, mysql_error (db));
+        mysql_close (db);
+        return;
+    }
+    if (self->backoff != BACKOFF_LEAST)
+        rk_log ('I', "%s: connected", self->args->name);
+    self->db = db;
+    self->backoff = BACKOFF_LEAST;
+}
+
+
+//  --------------------------------------------------------------------------
+//  The batch
+
+//  Whether every statement can be rolled back and run again; with only_read, that it changes
+//  nothing at all.
+
+static bool
+s_is_plain (rk_sqlbatch_t *batch, bool only_read)
+{
+    for (size_t nbr = 0; nbr < batch->count; nbr++) {
+        rk_slice_t rest = rk_sqlcall_statements (&batch->calls[nbr]);
+        rk_value_t value;
+        bool first = false;
+        while (rk_unpack (&rest, &value)) {
+            if (first && value.kind == 's' &&
+                !(only_read ? rk_sql_is_select (value.text)
+                            : rk_sql_is_plain (value.text)))
+                return false;
+            first = value.kind == '[';
+        }
+    }
+    return true;
+}
+
+
+//  Runs all calls and commits. A lone call of one statement commits by itself.
+
+static s_outcome_t
+s_try (s_self_t *self)
+{
+    rk_sqlbatch_t *batch = &self->batch;
+    bool alone = batch->count == 1;
+    bool bare = alone && rk_sqlcall_count (&batch->calls[0]) == 1;
+    self->trouble = DONE;
+    if (!bare && !s_exec (self, "BEGIN"))
+        return self->trouble == LOST ? LOST : REFUSED;
+    for (size_t nbr = 0; nbr < batch->count && self->trouble == DONE; nbr++)
+        rk_sqlbatch_run (batch, &batch->calls[nbr], alone);
+    if (self->trouble != DONE) {
+        if (self->trouble == AGAIN && !bare)
+            mysql_rollback (self->db);
+        if (self->trouble == LOST && !s_is_plain (batch, bare))
+            return UNKNOWN;
+        return self->trouble;
+    }
+    if (bare)
+        return DONE;
+    if (alone && batch->calls[0].error)
+        return s_exec (self, "ROLLBACK") ? DONE : REFUSED;
+    if (s_exec (self, "COMMIT"))
+        return DONE;
+    return self->trouble == LOST ? UNKNOWN : self->trouble == AGAIN ? AGAIN : REFUSED;
+}
+
+
+static void
+s_answer (s_self_t *self, const char *error)
+{
+    self->batch.counters[RK_SQL_COMMITS].value++;
+    rk_sqlbatch_answer (&self->batch, error);
+}
+
+
+static void
+s_run_batch (s_self_t *self)
+{
+    rk_sqlbatch_expire (&self->batch, zclock_mono (),
+                        "the call waited too long for its turn; it was not made");
+    s_outcome_t outcome = self->batch.count ? AGAIN : DONE;
+    for (int tries = 0; tries < TRIES && outcome == AGAIN; tries++) {
+        if (tries) {
+            rk_sqlbatch_forget (&self->batch);
+            self->batch.counters[RK_SQL_AGAIN].value++;
+            zclock_sleep (1 + (int) (rand_r (&self->seed) % (2U << tries)));
+        }
+        outcome = s_try (self);
+    }
+    char *reason = NULL;
+    switch (outcome) {
+    case DONE:
+        s_answer (self, NULL);
+        return;
+    case LOST:    //  The calls stay, for the next connection
+        rk_sqlbatch_forget (&self->batch);
+        self->batch.counters[RK_SQL_AGAIN].value++;
+        s_disconnect (self, "the server went away");
+        return;
+    case UNKNOWN:
+        s_disconnect (self, "the server went away");
+        reason = zsys_sprintf ("%s; the call was under way and may have been done",
+                               self->error);
+        break;
+    default:
+        reason = zsys_sprintf ("mysql/%s can't commit: %s", self->args->pool,
+                               mysql_error (self->db));
+        mysql_rollback (self->db);
+    }
+    rk_life_complain (&self->life, "%s", reason);
+    rk_sqlbatch_forget (&self->batch);
+    s_answer (self, reason);
+    zstr_free (&reason);
+}
+
+
+//  --------------------------------------------------------------------------
+//  The actor
+
+static s_self_t *
+s_self_new (rk_pool_args_t *args)
+{
+    s_self_t *self = (s_self_t *) zmalloc (sizeof (s_self_t));
+    self->args = args;
+    self->statements = rk_index_new ();
+    zhashx_set_destructor (self->statements, s_statement_free);
+    self->backoff = BACKOFF_LEAST;
+    self->error = zsys_sprintf ("mysql/%s: not connected yet", args->pool);
+    self->seed = (unsigned) (uintptr_t) self;
+    rk_sqlengine_t engine = {self, s_exec, s_run};
+    rk_sqlbatch_begin (&self->batch, args, &self->life,
+                       (size_t) rk_pool_int (args->config, "mysql", args->pool, "batch"),
+                       &engine);
+    return self;
+}
+
+
+static void
+s_close (s_self_t *self)
+{
+    zhashx_purge (self->statements);
+    if (self->db)
+        mysql_close (self->db);
+    self->db = NULL;
+}
+
+
+static void
+s_self_destroy (s_self_t **self_p)
+{
+    s_self_t *self = *self_p;
+    s_close (self);
+    rk_sqlbatch_end (&self->batch);
+    zhashx_destroy (&self->statements);
+    zstr_free (&self->error);
+    free (self);
+    *self_p = NULL;
+}
+
+
+static void
+s_self_free (void **self_p)
+{
+    s_self_destroy ((s_self_t **) self_p);
+}
+
+
+//  Without a connection the calls wait here until their time is over.
+
+static void
+s_wait_for_connection (s_self_t *self)
+{
+    int64_t now = zclock_mono ();
+    if (now >= self->retry_at)
+        s_connect (self);
+    if (self->db)
+        return;
+    char *reason = zsys_sprintf ("%s; the call was not made", self->error);
+    rk_sqlbatch_expire (&self->batch, zclock_mono (), reason);
+    zstr_free (&reason);
+}
+
+
+void
+mysql_actor (zsock_t *pipe, void *args_p)
+{
+    rk_pool_args_t *args = (rk_pool_args_t *) args_p;
+    s_self_t *self = (s_self_t *) rk_estate_take (&args->kept);
+    if (!self)
+        self = s_self_new (args);
+    self->life =
+        (rk_life_t){.pipe = pipe, .name = args->name, .counters = self->batch.counters};
+    mysql_thread_init ();
+    s_connect (self);
+    rk_life_begin (&self->life, NULL);
+    while (!self->life.terminated) {
+        zmq_pollitem_t items[2] = {{zsock_resolve (pipe), 0, ZMQ_POLLIN, 0},
+                                   {zsock_resolve (args->inbox), 0, ZMQ_POLLIN, 0}};
+        long wait = !self->db ? 50 : self->life.draining || self->batch.count ? 0 : -1;
+        if (zmq_poll (items, 2, wait) == -1)
+            break;    //  The context is going away
+        if (items[0].revents)
+            rk_life_handle (&self->life);
+        if (items[1].revents)
+            rk_sqlbatch_read (&self->batch);
+        if (!self->db)
+            s_wait_for_connection (self);
+        if (self->batch.count && self->db && !self->life.terminated)
+            s_run_batch (self);
+        else if (self->life.draining && !self->batch.count && !items[1].revents)
+            rk_life_drained (&self->life);
+    }
+    s_close (self);
+    mysql_thread_end ();
+    if (rk_life_end (&self->life) || self->batch.count)
+        args->kept = (rk_estate_t){self, s_self_free};
+    else
+        s_self_destroy (&self);
+}
+
+
+//  --------------------------------------------------------------------------
+//  Selftest; what it has in common with sqlite is in sqltest.c
+
+//  What only MySQL has
+
+static void
+s_test_types (rk_sqltest_t *test)
+{
+    char error[200];
+    rk_check (rk_sqltest_ask (test,
+                              "SELECT CAST(18446744073709551615 AS UNSIGNED) = "
+                              "18446744073709551615",
+                              NULL, error, sizeof (error)) == 1);
+    rk_sqltest_ask (test, "CREATE TABLE big (b LONGBLOB)", NULL, error, sizeof (error));
+    rk_check (!*error);
+    rk_sqltest_ask (test, "INSERT INTO big VALUES (REPEAT('x', 1000000))", NULL, error,
+                    sizeof (error));
+    rk_check (!*error);
+    rk_check (rk_sqltest_ask (test, "SELECT b, length(b) FROM big", NULL, error,
+                              sizeof (error)) == 1000000);
+    rk_check (rk_sqltest_ask (test, "SELECT ? IS NULL", NULL, error, sizeof (error)) ==
+              -1);    //  No parameter given
+    rk_sqltest_ask (test,
+                    "SELECT REPEAT('x', 9000000) UNION ALL SELECT REPEAT('y', 9000000)",
+                    NULL, error, sizeof (error));
+    rk_check (strstr (error, "larger than 16 MB"));
+}
+
+
+void
+mysql_test (bool verbose)
+{
+    (void) verbose;
+    rk_spawn_t server;
+    if (!rk_spawn_mysql (&server))
+        return;
+    char *path = zsys_sprintf ("mysql/test/path=%s", server.path), *reason = NULL;
+    rk_config_t *config = rk_config_new (
+        NULL,
+        (char *[]){path, "mysql/test/user=root", "mysql/test/database=test",
+                   "mysql/test/batch=100", "mysql/test/timeout=20000", NULL},
+        &reason);
+    rk_check (config);
+    rk_sqltest_t test;
+    rk_sqltest_begin (&test, mysql_actor, config, "mysql-test", "test",
+                      "config/mysql.sql");
+    rk_sqltest_run (&test);
+    s_test_types (&test);
+
+    //  The server is killed: what waits is done when it is back
+    char error[300];
+    rk_spawn_kill (&server);
+    rk_spawn_again (&server);
+    rk_check (rk_sqltest_ask (&test, "SELECT count(*) FROM t", NULL, error,
+                              sizeof (error)) == 302);
+    rk_sqltest_end (&test);
+    rk_config_destroy (&config);
+    rk_spawn_stop (&server);
+    zstr_free (&path);
+}

@@ -1,0 +1,47 @@
+//  pool.c - what a worker and the actors of its stores share
+
+#include "pool.h"
+
+bool
+rk_token_read (rk_slice_t frame, rk_token_t *token)
+{
+    if (frame.size != sizeof (*token))
+        return false;
+    memcpy (token, frame.data, sizeof (*token));
+    return true;
+}
+
+
+void
+rk_pool_reply (zsock_t **workers, size_t count, rk_slice_t token, bool good,
+               rk_slice_t text)
+{
+    rk_token_t whose;
+    bool known = rk_token_read (token, &whose) && whose.worker < count;
+    assert (known);    //  It was checked when the call came
+    rk_frames_t out;
+    out.count = 0;
+    rk_frames_addstr (&out, "REPLY");
+    rk_frames_add (&out, token.data, token.size);
+    rk_frames_addstr (&out, good ? "ok" : "error");
+    rk_frames_add (&out, text.data, text.size);
+    int rc = rk_frames_send (&out, workers[whose.worker]);
+    assert (rc == 0);
+}
+
+
+const char *
+rk_pool_str (rk_config_t *config, const char *kind, const char *pool, const char *key)
+{
+    char *path = zsys_sprintf ("%s/%s/%s", kind, pool, key);
+    const char *value = rk_config_str (config, path);
+    zstr_free (&path);
+    return value;
+}
+
+
+int64_t
+rk_pool_int (rk_config_t *config, const char *kind, const char *pool, const char *key)
+{
+    return atoll (rk_pool_str (config, kind, pool, key));
+}

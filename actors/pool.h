@@ -1,0 +1,58 @@
+//  pool.h - what a worker and the actors of its stores share: tokens, arguments, answers
+
+#ifndef POOL_H
+#define POOL_H
+
+#include "rk.h"
+#include "config.h"
+
+//  Names a call; the store hands it back as it came. Frames never leave the process, so it is a
+//  struct as it lies.
+typedef struct {
+    uint64_t worker;
+    uint64_t call;       //  The worker's number for it
+    int64_t deadline;    //  msec, monotonic: whoever asked waits no longer
+    uint64_t hops;       //  Redirections so far
+} rk_token_t;
+
+//  One actor of a pool. The sockets are lent; they outlive the actor.
+typedef struct {
+    const char *name;     //  The actor's: "redis-main", "mysql-main-2"
+    const char *pool;     //  The pool's, as the configuration has it: "main"
+    zsock_t *inbox;       //  PULL, from the workers
+    zsock_t **workers;    //  PUSH, the replies to each worker
+    zsock_t **events;     //  PUSH, what each has subscribed to; of redis only
+    size_t count;         //  of workers
+    rk_config_t *config;
+    char *schema;    //  File of the chat's tables, when this one is its store; else NULL
+    rk_estate_t kept;    //  What the actor left behind when it went DOWN
+} rk_pool_args_t;
+
+//  What a worker can call or send to, as the configuration names it.
+typedef struct {
+    enum { RK_STORE, RK_MYSQL, RK_REDIS, RK_LINK } kind;
+    const char *name;
+    zsock_t **members;    //  To each actor of the pool; of a link the one to the service
+    size_t count;
+    int64_t timeout;    //  msec
+    bool replies;       //  A link whose service answers
+    bool drop;          //  A link whose messages may be left out when its queue is full
+    uint64_t sent;
+    uint64_t refused;    //  By a full queue
+} rk_service_t;
+
+//  The token in a message's second frame; false when it isn't one.
+bool rk_token_read (rk_slice_t frame, rk_token_t *token);
+
+//  Sends REPLY token ok|error text to the worker that asked. There is always room: the worker
+//  has never more calls under way than the socket holds.
+void rk_pool_reply (zsock_t **workers, size_t count, rk_slice_t token, bool good,
+                    rk_slice_t text);
+
+//  The value of a pool's key, "KIND/POOL/KEY".
+const char *rk_pool_str (rk_config_t *config, const char *kind, const char *pool,
+                         const char *key);
+int64_t rk_pool_int (rk_config_t *config, const char *kind, const char *pool,
+                     const char *key);
+
+#endif

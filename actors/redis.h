@@ -1,0 +1,15 @@
+//  redis.h - runs Redis commands for handlers on one pool; see redis.c
+
+#ifndef REDIS_H
+#define REDIS_H
+
+#include "pool.h"
+
+//  args is a rk_pool_args_t.
+void redis_actor (zsock_t *pipe, void *args);
+void redis_test (bool verbose);
+
+//  The slot of a key in Redis Cluster, 0 to 16383.
+unsigned rk_redis_slot (rk_slice_t key);
+
+#endif

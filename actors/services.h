@@ -1,0 +1,29 @@
+//  services.h - the pools, the store and the links that the configuration names, and their wires
+//
+//  Each pool has an actor for each connection (MySQL) or one for all (Redis, SQLite); a link
+//  has a socket in each worker. The sockets are made and owned by whoever makes the services.
+
+#ifndef SERVICES_H
+#define SERVICES_H
+
+#include "pool.h"
+
+typedef struct rk_services rk_services_t;
+
+//  Makes a socket that outlives all actors; the limit is that of the wire as a whole.
+typedef zsock_t *(rk_services_socket_fn) (void *owner, int type, const char *endpoint,
+                                          int limit);
+
+//  The services for so many workers. The first error goes to *error; the caller frees it.
+rk_services_t *rk_services_new (rk_config_t *config, size_t workers,
+                                rk_services_socket_fn *make, void *owner, char **error);
+void rk_services_destroy (rk_services_t **self_p);
+
+//  One worker's view of them: an array, its length in *count. Owned by the services.
+rk_service_t *rk_services_of (rk_services_t *self, size_t worker, size_t *count);
+
+//  Their actors, one after another: true fills name, fn and args; false when there is no such.
+bool rk_services_actor (rk_services_t *self, size_t index, const char **name,
+                        zactor_fn **fn, rk_pool_args_t **args);
+
+#endif

@@ -1,0 +1,73 @@
+//  sqlbatch.h - the calls that an SQL store runs in one transaction, and their answers
+//
+//  A passive class of the sqlite and mysql actors: what is the same in both.
+
+#ifndef SQLBATCH_H
+#define SQLBATCH_H
+
+#include "pool.h"
+#include "../proto/pack.h"
+
+//  One call in work and, once it has run, its result.
+typedef struct {
+    rk_frames_t frames;    //  SQL, token, packed statements
+    rk_pack_t result;
+    char *error;    //  Owned; NULL when it succeeded
+} rk_sqlcall_t;
+
+//  What the engine does.
+typedef struct {
+    void *owner;
+    //  Run SQL without parameters; false when it failed.
+    bool (*exec) (void *owner, const char *sql);
+    //  Run one statement, whose opening mark is taken off rest, and append its result: [ changes
+    //  last-id [ column... ] [ value... ]... ]. Returns NULL or a fresh reason.
+    char *(*run) (void *owner, rk_slice_t *rest, rk_pack_t *result);
+} rk_sqlengine_t;
+
+enum {
+    RK_SQL_CALLS,
+    RK_SQL_COMMITS,
+    RK_SQL_ERRORS,
+    RK_SQL_BATCH_MOST,
+    RK_SQL_BYTES,
+    RK_SQL_AGAIN,
+    RK_SQL_COUNTERS
+};
+
+typedef struct {
+    rk_pool_args_t *args;
+    rk_sqlengine_t engine;
+    rk_life_t *life;
+    rk_sqlcall_t *calls;
+    size_t count;
+    size_t room;
+    rk_counter_t counters[RK_SQL_COUNTERS + 1];
+} rk_sqlbatch_t;
+
+//  A batch of at most room calls. It points to args and life, which must stay.
+void rk_sqlbatch_begin (rk_sqlbatch_t *self, rk_pool_args_t *args, rk_life_t *life,
+                        size_t room, const rk_sqlengine_t *engine);
+void rk_sqlbatch_end (rk_sqlbatch_t *self);
+
+//  Take calls from the inbox as long as there is room.
+void rk_sqlbatch_read (rk_sqlbatch_t *self);
+
+//  The statements of a call, to be unpacked.
+rk_slice_t rk_sqlcall_statements (rk_sqlcall_t *self);
+size_t rk_sqlcall_count (rk_sqlcall_t *self);
+
+//  Run one call; alone says that no other shares its transaction. Several statements then need no
+//  savepoint to be all or nothing, and a failure is for the owner to roll back.
+void rk_sqlbatch_run (rk_sqlbatch_t *self, rk_sqlcall_t *call, bool alone);
+
+//  Forget all results, for another try.
+void rk_sqlbatch_forget (rk_sqlbatch_t *self);
+
+//  Answer all calls; those without an own error with this one, unless it is NULL.
+void rk_sqlbatch_answer (rk_sqlbatch_t *self, const char *error);
+
+//  Answer calls whose time is over with that reason; the others stay in their order.
+void rk_sqlbatch_expire (rk_sqlbatch_t *self, int64_t now, const char *reason);
+
+#endif

@@ -1,0 +1,33 @@
+//  sqltest.h - one test suite for all SQL stores, since handlers don't know which one it is
+
+#ifndef SQLTEST_H
+#define SQLTEST_H
+
+#include "pool.h"
+
+typedef struct {
+    zactor_fn *fn;
+    zactor_t *actor;
+    rk_pool_args_t args;
+    zsock_t *to_workers[1];
+    zsock_t *in;
+    zsock_t *replies;
+    char *schema;
+} rk_sqltest_t;
+
+//  Starts the actor under that name on that pool; a failed check ends the process.
+void rk_sqltest_begin (rk_sqltest_t *self, zactor_fn *fn, rk_config_t *config,
+                       const char *name, const char *pool, const char *schema);
+void rk_sqltest_stop (rk_sqltest_t *self);
+void rk_sqltest_end (rk_sqltest_t *self);
+
+//  Runs the suite.
+void rk_sqltest_run (rk_sqltest_t *self);
+
+//  Asks one statement with at most one text parameter, NULL for none, and waits for the reply.
+//  Returns the first integer of its first row, -1 when there is none; error holds the reason
+//  when it failed, else "".
+int64_t rk_sqltest_ask (rk_sqltest_t *self, const char *sql, const char *parameter,
+                        char *error, size_t room);
+
+#endif

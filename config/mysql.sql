@@ -1,0 +1,53 @@
+--  Tables of the chat store in MySQL or MariaDB. Made at first start; schema_version says which
+--  version they are. They mean what those in sqlite.sql mean, which says more.
+--
+--  Names are bytes, as in SQLite: "Bob" and "bob" are two users.
+
+CREATE TABLE IF NOT EXISTS message (
+    conversation VARBINARY(257) NOT NULL,
+    seq BIGINT NOT NULL,
+    sender VARBINARY(128) NOT NULL,
+    chat_id VARBINARY(255) NOT NULL,
+    recipient VARBINARY(128),
+    device VARBINARY(128) NOT NULL,
+    at BIGINT NOT NULL,
+    body MEDIUMTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+    attachment LONGBLOB,
+    PRIMARY KEY (conversation, seq),
+    UNIQUE KEY message_chat (sender, chat_id)
+) ENGINE = InnoDB;
+
+CREATE TABLE IF NOT EXISTS member (
+    uid VARBINARY(128) NOT NULL,
+    conversation VARBINARY(257) NOT NULL,
+    direct TINYINT NOT NULL,
+    since BIGINT NOT NULL,
+    PRIMARY KEY (uid, conversation),
+    KEY member_conversation (conversation, uid)
+) ENGINE = InnoDB;
+
+CREATE TABLE IF NOT EXISTS device (
+    uid VARBINARY(128) NOT NULL,
+    device VARBINARY(128) NOT NULL,
+    PRIMARY KEY (uid, device)
+) ENGINE = InnoDB;
+
+CREATE TABLE IF NOT EXISTS `cursor` (
+    uid VARBINARY(128) NOT NULL,
+    device VARBINARY(128) NOT NULL,
+    conversation VARBINARY(257) NOT NULL,
+    seq BIGINT NOT NULL,
+    PRIMARY KEY (uid, device, conversation),
+    KEY cursor_conversation (conversation, seq)
+) ENGINE = InnoDB;
+
+CREATE TABLE IF NOT EXISTS schema_version (version INT NOT NULL PRIMARY KEY) ENGINE = InnoDB;
+
+INSERT IGNORE INTO schema_version VALUES (1);
+
+CREATE TRIGGER IF NOT EXISTS message_first AFTER INSERT ON message FOR EACH ROW
+BEGIN
+    IF NEW.seq = 1 AND NEW.recipient IS NOT NULL THEN
+        INSERT IGNORE INTO member VALUES (NEW.sender, NEW.conversation, 1, 0), (NEW.recipient, NEW.conversation, 1, 0);
+    END IF;
+END;

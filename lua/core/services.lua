@@ -1,0 +1,211 @@
+--  services.lua - the calls to what the configuration names: Redis and MySQL pools, links; timers
+--
+--  What is wrong with a call's arguments is an error at its caller's line. A call that fails
+--  returns false and a reason.
+
+local worker = worker
+local sql_run, sql_transaction, redis = worker.sql, worker.transaction, worker.redis
+local link_send, link_call = worker.link_send, worker.link_call
+
+--  The number of a service, looked up once
+local known = {mysql = {}, redis = {}, link = {}}
+
+local function service (kind, name, call)
+    local number = known[kind][name]
+    if not number then
+        if type (name) ~= "string" then
+            error (call .. ": the name of a " .. kind .. (kind == "link" and "" or " pool") ..
+                   " expected, not " .. type (name), 3)
+        end
+        number = worker.service (kind, name)
+        if not number then
+            error (("%s: there is no %s/%s in the configuration"):format (call, kind, name), 3)
+        end
+        known[kind][name] = number
+    end
+    return number
+end
+
+--------------------------------------------------------------------------------
+--  sql: the chat's own store
+
+--  sql.run (statement, param...) and sql.transaction {{statement, param...}, ...}: true,
+--  rows, the number of rows changed, and what a statement gave to LAST_INSERT_ID (expr); of a
+--  transaction lists of each; or false and a reason
+sql = {driver = worker.config ("store/driver")}
+local store = worker.service ("store", "store")
+
+function sql.run (statement, ...)
+    if not store then
+        return false, "this server has no store: chat/durability is relayed"
+    end
+    return sql_run (store, statement, ...)
+end
+
+function sql.transaction (statements)
+    if not store then
+        return false, "this server has no store: chat/durability is relayed"
+    end
+    return sql_transaction (store, statements)
+end
+
+--------------------------------------------------------------------------------
+--  redis_api
+
+redis_api = {}
+
+--  redis_api.cmd (pool, hashkey, command, argument...): true, reply; or false, reason
+function redis_api.cmd (pool, hashkey, command, ...)
+    local number = known.redis[pool] or service ("redis", pool, "redis_api.cmd")
+    if type (command) ~= "string" then
+        error ("redis_api.cmd: a hash key and a command expected, both strings", 2)
+    end
+    return redis (number, hashkey or "", command, ...)
+end
+
+local subscribed = {}
+
+--  redis_api.subscribe (pool, channel, fn [, "every"]): fn (payload, channel) is called for each
+--  message of the channel, in one worker of the process; with "every" in each
+function redis_api.subscribe (pool, channel, fn, every)
+    local number = service ("redis", pool, "redis_api.subscribe")
+    if type (channel) ~= "string" or type (fn) ~= "function" or (every ~= nil and every ~= "every") then
+        error ('redis_api.subscribe: (pool, channel, function [, "every"]) expected', 2)
+    end
+    local key = pool .. " " .. channel
+    subscribed[key] = subscribed[key] or {}
+    table.insert (subscribed[key], fn)
+    return worker.subscribe (number, channel, every == "every")
+end
+
+function redis_api.unsubscribe (pool, channel)
+    local number = service ("redis", pool, "redis_api.unsubscribe")
+    subscribed[pool .. " " .. channel] = nil
+    return worker.unsubscribe (number, channel)
+end
+
+--  Called by start.lua. A channel that nobody has asked for in this state is left.
+function app_event (pool, channel, payload)
+    local list = subscribed[pool .. " " .. channel]
+    if not list then
+        worker.unsubscribe (service ("redis", pool, "event"), channel)
+        return
+    end
+    for _, fn in ipairs (list) do
+        fn (payload, channel)
+    end
+end
+
+--------------------------------------------------------------------------------
+--  mysql_api
+
+mysql_api = {}
+local verbs = {select = true, insert = true, update = true, delete = true, replace = true, query = true}
+
+--  mysql_api.cmd (pool, verb, sql, param...): true, rows for "select" and "query"; for the other
+--  verbs true, {affected = n, last_insert_id = n}; or false, reason
+function mysql_api.cmd (pool, verb, statement, ...)
+    local number = known.mysql[pool] or service ("mysql", pool, "mysql_api.cmd")
+    local word = type (verb) == "string" and verb:lower ()
+    if not verbs[word] then
+        error ("mysql_api.cmd: the verb must be select, insert, update, delete, replace or query", 2)
+    elseif type (statement) ~= "string" then
+        error ("mysql_api.cmd: SQL expected behind the verb, a string", 2)
+    end
+    local ok, rows, affected, last_id = sql_run (number, statement, ...)
+    if not ok or word == "select" or word == "query" then
+        return ok, rows
+    end
+    return true, {affected = affected, last_insert_id = last_id}
+end
+
+--  mysql_api.transaction (pool, {{sql, param...}, ...}): all or nothing; true, a list of
+--  {rows = , affected = , last_insert_id = }; or false, reason
+function mysql_api.transaction (pool, statements)
+    local number = known.mysql[pool] or service ("mysql", pool, "mysql_api.transaction")
+    if type (statements) ~= "table" then
+        error ("mysql_api.transaction: a list of lists {sql, param...} expected", 2)
+    end
+    local ok, rows, affected, last_ids = sql_transaction (number, statements)
+    if not ok then
+        return false, rows
+    end
+    local results = {}
+    for nbr = 1, #rows do
+        results[nbr] = {rows = rows[nbr], affected = affected[nbr], last_insert_id = last_ids[nbr]}
+    end
+    return true, results
+end
+
+--------------------------------------------------------------------------------
+--  zmq_api
+
+zmq_api = {}
+
+--  zmq_api.cmd (link, "send_table", {frame, ...}): true; or false, reason when its queue is full.
+--  zmq_api.cmd (link, "call_table", {frame, ...}): true, {frame, ...}; or false, reason
+function zmq_api.cmd (link, how, frames)
+    local number = known.link[link] or service ("link", link, "zmq_api.cmd")
+    if type (frames) ~= "table" then
+        error ("zmq_api.cmd: a list of frames expected, not " .. type (frames), 2)
+    elseif how == "send_table" then
+        return link_send (number, frames)
+    elseif how ~= "call_table" then
+        error ('zmq_api.cmd: "send_table" or "call_table" expected', 2)
+    end
+    local kind = worker.config ("link/" .. link .. "/type")
+    if kind ~= "dealer" and kind ~= "req" then
+        error (("zmq_api.cmd: link/%s is of type %s and has no replies; call_table needs dealer or req")
+               :format (link, kind), 2)
+    end
+    return link_call (number, frames)
+end
+
+--------------------------------------------------------------------------------
+--  timer
+
+timer = {}
+local pending = {}
+
+local function check_msec (msec, call)
+    if math.type (msec) == "float" then
+        msec = math.ceil (msec)
+    end
+    if math.type (msec) ~= "integer" or msec < 0 then
+        error (call .. ": milliseconds expected, a number from 0", 3)
+    end
+    return msec
+end
+
+--  timer.sleep (msec): the handler goes on then
+function timer.sleep (msec)
+    worker.sleep (check_msec (msec, "timer.sleep"))
+end
+
+--  timer.after (msec, fn): calls fn () then; returns an id for timer.cancel. After a reload
+--  the old code's timers still come, but it can't set new ones: nil, reason.
+function timer.after (msec, fn)
+    msec = check_msec (msec, "timer.after")
+    if type (fn) ~= "function" then
+        error ("timer.after: a function expected, not " .. type (fn), 2)
+    end
+    local id = worker.after (msec)
+    if not id then
+        return nil, "these handlers have been replaced"
+    end
+    pending[id] = fn
+    return id
+end
+
+function timer.cancel (id)
+    pending[id] = nil
+end
+
+--  Called by start.lua
+function app_timer (id)
+    local fn = pending[id]
+    pending[id] = nil
+    if fn then
+        fn ()
+    end
+end
