@@ -44,10 +44,3 @@ CREATE TABLE IF NOT EXISTS `cursor` (
 CREATE TABLE IF NOT EXISTS schema_version (version INT NOT NULL PRIMARY KEY) ENGINE = InnoDB;
 
 INSERT IGNORE INTO schema_version VALUES (1);
-
-CREATE TRIGGER IF NOT EXISTS message_first AFTER INSERT ON message FOR EACH ROW
-BEGIN
-    IF NEW.seq = 1 AND NEW.recipient IS NOT NULL THEN
-        INSERT IGNORE INTO member VALUES (NEW.sender, NEW.conversation, 1, 0), (NEW.recipient, NEW.conversation, 1, 0);
-    END IF;
-END;

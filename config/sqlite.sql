@@ -47,11 +47,4 @@ CREATE TABLE IF NOT EXISTS cursor (
 
 CREATE INDEX IF NOT EXISTS cursor_conversation ON cursor (conversation, seq);
 
-CREATE TRIGGER IF NOT EXISTS message_first AFTER INSERT ON message
-WHEN new.seq = 1 AND new.recipient IS NOT NULL
-BEGIN
-    INSERT OR IGNORE INTO member VALUES (new.sender, new.conversation, 1, 0);
-    INSERT OR IGNORE INTO member VALUES (new.recipient, new.conversation, 1, 0);
-END;
-
 PRAGMA user_version = 1;

@@ -5,40 +5,87 @@
 local run, transaction = sql.run, sql.transaction
 local store = {}
 
+--  What SQLite and MySQL say differently; all other SQL below is the same for both. MySQL can't
+--  read the table in VALUES that it inserts into, SQLite makes a temporary table for the other form.
+local dialect = ({
+    sqlite = {next_of_two = [[
+VALUES (?1, last_insert_id((SELECT coalesce(max(seq), 0) + 1 FROM message WHERE conversation = ?1)),
+        ?2, ?3, ?4, ?5, ?6, ?7, ?8)]],
+              ignore = "INSERT OR IGNORE", greatest = "max", least = "min",
+              unless_used = "ON CONFLICT (sender, chat_id) DO NOTHING",
+              forward = "ON CONFLICT (uid, device, conversation) DO UPDATE SET seq = max (seq, excluded.seq)"},
+    mysql = {next_of_two = [[
+SELECT ?1, last_insert_id(coalesce(max(seq), 0) + 1), ?2, ?3, ?4, ?5, ?6, ?7, ?8
+  FROM message WHERE conversation = ?1]],
+             ignore = "INSERT IGNORE", greatest = "greatest", least = "least",
+             unless_used = "ON DUPLICATE KEY UPDATE message.seq = message.seq",
+             forward = "ON DUPLICATE KEY UPDATE seq = greatest (seq, VALUES (seq))"},
+})[sql.driver]
+
+local function said (statement)
+    return (statement:gsub ("{([%a_]+)}", dialect))
+end
+
 --  A chat of two or to a group gets the next seq of its conversation, unless its sender has
 --  used the chatID before, or isn't in the group: then nothing is changed. LAST_INSERT_ID tells
 --  us the seq.
-local INSERT_DIRECT = [[
+local INSERT_DIRECT = said [[
 INSERT INTO message (conversation, seq, sender, chat_id, recipient, device, at, body, attachment)
-VALUES (?1, last_insert_id ((SELECT coalesce (max (seq), 0) + 1 FROM message
-                             WHERE conversation = ?1)), ?2, ?3, ?4, ?5, ?6, ?7, ?8)
-ON CONFLICT (sender, chat_id) DO NOTHING]]
+{next_of_two}
+{unless_used}]]
 
-local INSERT_GROUP = [[
+local INSERT_GROUP = said [[
 INSERT INTO message (conversation, seq, sender, chat_id, recipient, device, at, body, attachment)
-SELECT ?1, last_insert_id (coalesce (max (seq), 0) + 1), ?2, ?3, NULL, ?4, ?5, ?6, ?7
+SELECT ?1, last_insert_id(coalesce(max(seq), 0) + 1), ?2, ?3, NULL, ?4, ?5, ?6, ?7
   FROM message WHERE conversation = ?1
 HAVING EXISTS (SELECT 1 FROM member WHERE uid = ?2 AND conversation = ?1)
-    ON CONFLICT (sender, chat_id) DO NOTHING]]
+{unless_used}]]
 
 local FIND_CHAT = [[
 SELECT conversation, seq, at FROM message WHERE sender = ? AND chat_id = ?]]
 
 --  One group of rows: what a device hasn't acked, oldest first
-local MISSED = [[
+local MISSED = said [[
 SELECT m.conversation, m.seq, m.at, m.body, m.attachment
   FROM member AS me
   JOIN message AS m ON m.conversation = me.conversation
-   AND m.seq > max (me.since, coalesce ((SELECT seq FROM cursor AS c WHERE c.uid = me.uid
+   AND m.seq > {greatest}(me.since, coalesce((SELECT seq FROM `cursor` AS c WHERE c.uid = me.uid
                                  AND c.device = ?2 AND c.conversation = me.conversation), 0))
  WHERE me.uid = ?1 AND NOT (m.sender = ?1 AND m.device = ?2)
    AND (m.conversation, m.seq) > (?3, ?4)
  ORDER BY m.conversation, m.seq LIMIT ?5]]
 
+--  The first chat of two makes them members of their conversation, in the same transaction. Which
+--  ones have been made we keep, so that later chats need not try.
+local ADD_MEMBERS = said "{ignore} INTO member VALUES (?2, ?1, 1, 0), (?3, ?1, 1, 0)"
+local KNOWN_MOST = 10000
+local known, known_count = {}, 0
+
+local function note_known (conversation)
+    if known_count == KNOWN_MOST then
+        known, known_count = {}, 0
+    end
+    if not known[conversation] then
+        known[conversation] = true
+        known_count = known_count + 1
+    end
+end
+
 --  Both return ok, the seq or nil
 function store.add_direct (conversation, sender, chat_id, recipient, device, at, body, attachment)
-    local ok, reason, changes, seq = run (INSERT_DIRECT, conversation, sender, chat_id, recipient,
-                                          device, at, body, attachment)
+    local ok, reason, changes, seq
+    if known[conversation] then
+        ok, reason, changes, seq = run (INSERT_DIRECT, conversation, sender, chat_id, recipient,
+                                        device, at, body, attachment)
+    else
+        ok, reason, changes, seq = transaction {
+            {ADD_MEMBERS, conversation, sender, recipient},
+            {INSERT_DIRECT, conversation, sender, chat_id, recipient, device, at, body, attachment, n = 9}}
+        if ok then
+            changes, seq = changes[2], seq[2]
+            note_known (conversation)
+        end
+    end
     if not ok then
         return false, reason
     end
@@ -59,15 +106,17 @@ function store.find_chat (sender, chat_id)
     return run (FIND_CHAT, sender, chat_id)
 end
 
+local ADD_DEVICE = said "{ignore} INTO device VALUES (?, ?)"
+
 --  A bind: the device is noted, a new one starts where the nameless device stands. Returns
 --  the user's groups.
 function store.bind (uid, device)
     local ok, results = transaction {
-        {[[INSERT INTO cursor (uid, device, conversation, seq)
-           SELECT uid, ?2, conversation, seq FROM cursor
+        {[[INSERT INTO `cursor` (uid, device, conversation, seq)
+           SELECT uid, ?2, conversation, seq FROM `cursor`
             WHERE uid = ?1 AND device = '' AND ?2 <> ''
               AND NOT EXISTS (SELECT 1 FROM device WHERE uid = ?1 AND device = ?2)]], uid, device},
-        {"INSERT OR IGNORE INTO device VALUES (?, ?)", uid, device},
+        {ADD_DEVICE, uid, device},
         {"SELECT conversation FROM member WHERE uid = ? AND direct = 0", uid},
     }
     return ok, ok and results[3] or results
@@ -78,20 +127,30 @@ function store.missed (uid, device, conversation, seq, limit)
     return run (MISSED, uid, device, conversation, seq, limit)
 end
 
---  Delivered up to seq, which never goes back and not beyond what there is
+local ACK = said [[
+INSERT INTO `cursor` (uid, device, conversation, seq)
+SELECT ?1, ?2, ?3, {least}(?4, coalesce(max(seq), 0)) FROM message WHERE conversation = ?3
+HAVING EXISTS (SELECT 1 FROM member WHERE uid = ?1 AND conversation = ?3)
+{forward}]]
+
+local ACKED = [[
+SELECT seq FROM `cursor` WHERE uid = ?1 AND device = ?2 AND conversation = ?3
+   AND EXISTS (SELECT 1 FROM member WHERE uid = ?1 AND conversation = ?3)]]
+
+--  Delivered up to seq, which never goes back and not beyond what there is. Returns a row with the
+--  seq, or none when the user isn't in the conversation.
 function store.ack (uid, device, conversation, seq)
-    return run ([[
-        INSERT INTO cursor (uid, device, conversation, seq)
-        SELECT ?1, ?2, ?3, min (?4, coalesce (max (seq), 0)) FROM message WHERE conversation = ?3
-        HAVING EXISTS (SELECT 1 FROM member WHERE uid = ?1 AND conversation = ?3)
-        ON CONFLICT (uid, device, conversation)
-        DO UPDATE SET seq = max (seq, excluded.seq)
-        RETURNING seq]], uid, device, conversation, seq)
+    local ok, results = transaction {{ACK, uid, device, conversation, seq},
+                                     {ACKED, uid, device, conversation}}
+    return ok, ok and results[2] or results
 end
 
+local JOIN = said [[
+{ignore} INTO member (uid, conversation, direct, since)
+SELECT ?1, ?2, 0, coalesce(max(seq), 0) FROM message WHERE conversation = ?2]]
+
 function store.join (uid, gid)
-    return run ([[INSERT OR IGNORE INTO member (uid, conversation, direct, since)
-        SELECT ?1, ?2, 0, coalesce (max (seq), 0) FROM message WHERE conversation = ?2]], uid, gid)
+    return run (JOIN, uid, gid)
 end
 
 function store.leave (uid, gid)
@@ -114,7 +173,7 @@ end
 function store.history (uid, conversation, after, before, limit)
     local order = before and "DESC" or "ASC"
     local ok, results = transaction {
-        {[[SELECT (SELECT coalesce (max (seq), 0) FROM message WHERE conversation = ?2) AS last
+        {[[SELECT (SELECT coalesce(max(seq), 0) FROM message WHERE conversation = ?2) AS last
              FROM member WHERE uid = ?1 AND conversation = ?2]], uid, conversation},
         {"SELECT seq, at, body, attachment IS NOT NULL AS bytes FROM message WHERE conversation = ? " ..
          "AND seq > ? AND seq < ? ORDER BY seq " .. order .. " LIMIT ?",
@@ -127,10 +186,10 @@ end
 --  where anybody else has
 function store.talks (uid, device)
     return run ([[SELECT me.conversation, me.direct,
-        (SELECT max (seq) FROM message WHERE conversation = me.conversation) AS last,
-        (SELECT seq FROM cursor WHERE uid = ?1 AND device = ?2
+        (SELECT max(seq) FROM message WHERE conversation = me.conversation) AS last,
+        (SELECT seq FROM `cursor` WHERE uid = ?1 AND device = ?2
             AND conversation = me.conversation) AS acked,
-        (SELECT max (seq) FROM cursor WHERE conversation = me.conversation AND uid <> ?1) AS delivered
+        (SELECT max(seq) FROM `cursor` WHERE conversation = me.conversation AND uid <> ?1) AS delivered
         FROM member AS me WHERE me.uid = ?1]], uid, device)
 end
 

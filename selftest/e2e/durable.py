@@ -5,12 +5,11 @@ import asyncio
 import random
 import shutil
 import signal
-import sqlite3
 import tempfile
 
 import websockets
 
-from rookery import Client, Server, chat, check, run
+from rookery import Client, Server, Store, chat, check, run
 
 PAIRS = 8
 WINDOW = 16
@@ -107,12 +106,10 @@ def make_users():
 
 
 def check_store(folder, users):
-    db = sqlite3.connect(f"{folder}/chat.db")
-    stored = {(sender, chat_id): seq for sender, chat_id, seq in
-              db.execute("SELECT sender, chat_id, seq FROM message")}
-    for (count, most, least) in db.execute("SELECT count (*), max (seq), min (seq) FROM message GROUP BY conversation"):
-        check(count == most and least == 1, f"a conversation has gaps: {count} messages, last {most}")
-    db.close()
+    store = Store(folder)
+    stored = {(sender, chat_id): int(seq) for sender, chat_id, seq in store.ask("SELECT sender, chat_id, seq FROM message")}
+    for (count, most, least) in store.ask("SELECT count(*), max(seq), min(seq) FROM message GROUP BY conversation"):
+        check(count == most and least == "1", f"a conversation has gaps: {count} messages, last {most}")
     for user in users:
         for chat_id, seq in user.answered.items():
             check(stored.get((user.name, chat_id)) == seq, f"{chat_id} was answered with {seq}, the store has "

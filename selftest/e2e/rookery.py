@@ -1,10 +1,13 @@
 """rookery.py - what the end-to-end tests share: a server of their own, WebSocket clients, checks"""
 
 import asyncio
+import hashlib
 import json
+import os
 import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -13,12 +16,32 @@ import traceback
 
 import websockets
 
+from services import MariaDB
+
 PATIENCE = 20    # seconds that anything may take
 
 
 def check(good, what):
     if not good:
         raise AssertionError(what)
+
+
+class Store:
+    """What the tests' servers keep their chats in: $ROOKERY_STORE is sqlite or mysql. One for each folder."""
+
+    def __init__(self, folder):
+        self.path = f"{folder}/chat.db"
+        self.settings = [f"store/path={self.path}"]
+        self.mariadb = MariaDB.shared() if os.environ.get("ROOKERY_STORE") == "mysql" else None
+        if self.mariadb:
+            self.database = "rookery_" + hashlib.md5(folder.encode()).hexdigest()
+            self.settings = ["store/driver=mysql", "store/pool=main", *self.mariadb.settings("main", self.database)]
+
+    def ask(self, statement):
+        if self.mariadb:
+            return self.mariadb.ask(statement, self.database)
+        with sqlite3.connect(self.path) as db:
+            return [[str(value) for value in row] for row in db.execute(statement)]
 
 
 class Server:
@@ -29,12 +52,13 @@ class Server:
         self.own = folder is None
         self.folder = folder or tempfile.mkdtemp(prefix="rookery-e2e-")
         self.settings = settings
+        self.store = Store(self.folder)
         self.start()
 
     def start(self):
         words = [self.binary, "run"]
         for setting in ("gateway/listen=127.0.0.1:0", "receiver/upstream=tcp://127.0.0.1:*",
-                        "sender/downstream=tcp://127.0.0.1:*", f"store/path={self.folder}/chat.db", *self.settings):
+                        "sender/downstream=tcp://127.0.0.1:*", *self.store.settings, *self.settings):
             words += ["-s", setting]
         self.log = open(f"{self.folder}/log", "ab")
         self.process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=self.log, text=True)

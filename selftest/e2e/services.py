@@ -1,0 +1,96 @@
+"""services.py - real servers for the end-to-end tests: Redis and MariaDB on loopback, with folders of their own"""
+
+import atexit
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+PATIENCE = 60    # seconds until one must take connections
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Service:
+    """A process that listens on a port; started again on the same data and port after a kill."""
+
+    def __init__(self, name):
+        self.folder = tempfile.mkdtemp(prefix=f"rookery-{name}-")
+        self.port = free_port()
+        self.process = None
+        atexit.register(self.remove)
+
+    def start(self):
+        with open(f"{self.folder}/log", "ab") as log:
+            self.process = subprocess.Popen(self.words(), stdout=log, stderr=log, cwd=self.folder)
+        until = time.monotonic() + PATIENCE
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+                return self
+            except OSError:
+                if self.process.poll() is not None or time.monotonic() > until:
+                    with open(f"{self.folder}/log", errors="replace") as log:
+                        raise AssertionError(f"{self.words()[0]} does not start\n{log.read()[-2000:]}")
+                time.sleep(0.01)
+
+    def stop(self, how=signal.SIGKILL):
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(how)
+            self.process.wait(PATIENCE)
+
+    def remove(self):
+        self.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Redis(Service):
+    def __init__(self, *options, durable=False):
+        super().__init__("redis")
+        self.options = ["--appendonly", "yes", "--appendfsync", "always"] if durable else ["--save", ""]
+        self.options += options
+        self.start()
+
+    def words(self):
+        return ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--dir", self.folder, *self.options]
+
+    def ask(self, *words):
+        done = subprocess.run(["redis-cli", "-p", str(self.port), *words], stdout=subprocess.PIPE, text=True, check=True)
+        return done.stdout.strip()
+
+
+class MariaDB(Service):
+    _shared = None
+
+    def __init__(self):
+        super().__init__("mariadb")
+        subprocess.run(["mariadb-install-db", "--no-defaults", f"--datadir={self.folder}/data", "--user=root",
+                        "--auth-root-authentication-method=normal"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                       check=True)
+        self.start()
+
+    @classmethod
+    def shared(cls):
+        """One for all tests of a file; each makes databases of its own there."""
+        cls._shared = cls._shared or cls()
+        return cls._shared
+
+    def words(self):
+        return ["mariadbd", "--no-defaults", f"--datadir={self.folder}/data", f"--socket={self.folder}/sock",
+                f"--port={self.port}", "--bind-address=127.0.0.1", "--user=root", "--innodb-log-file-size=64M"]
+
+    def ask(self, statement, database="mysql"):
+        """Rows as lists of texts."""
+        done = subprocess.run(["mariadb", "--no-defaults", f"--socket={self.folder}/sock", "-uroot", "-N", "-B", database,
+                               "-e", statement], stdout=subprocess.PIPE, text=True, check=True)
+        return [line.split("\t") for line in done.stdout.splitlines()]
+
+    def settings(self, pool, database):
+        self.ask(f"CREATE DATABASE IF NOT EXISTS {database}")
+        return [f"mysql/{pool}/port={self.port}", f"mysql/{pool}/user=root", f"mysql/{pool}/database={database}"]
