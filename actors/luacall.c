@@ -6,6 +6,21 @@
 //  --------------------------------------------------------------------------
 //  What all calls share
 
+//  An error at the line of whoever called the Lua function that called us.
+
+int
+rk_lua_complain (lua_State *L, const char *format, ...)
+{
+    va_list args;
+    va_start (args, format);
+    luaL_where (L, 2);
+    lua_pushvfstring (L, format, args);
+    va_end (args);
+    lua_concat (L, 2);
+    return lua_error (L);
+}
+
+
 void
 rk_lua_push_value (lua_State *L, const rk_value_t *value)
 {
@@ -55,8 +70,8 @@ rk_lua_pack_value (lua_State *L, int index, int nbr, const char *what)
         rk_pack_null (pack);    //  json.null; there is no other
         break;
     default:
-        luaL_error (L, "%s %d: nil, boolean, number or string expected, not %s", what,
-                    nbr, luaL_typename (L, index));
+        rk_lua_complain (L, "%s %d: nil, boolean, number or string expected, not %s",
+                         what, nbr, luaL_typename (L, index));
     }
 }
 
@@ -77,7 +92,8 @@ s_waiting_task (lua_State *L)
 {
     rk_task_t *task = rk_lua_task (L);
     if (!task || L != task->thread)
-        luaL_error (L, "a call that waits works only in a handler, in its own coroutine");
+        rk_lua_complain (
+            L, "a call that waits works only in a handler, in its own coroutine");
     return task;
 }
 
@@ -129,6 +145,8 @@ s_push_reply (lua_State *L, rk_slice_t *rest, const rk_value_t *value)
     luaL_checkstack (L, 4, "a reply is nested too deeply");
     rk_value_t item;
     lua_newtable (L);
+    rk_json_push_array_mark (L);    //  An empty one is [] in JSON
+    lua_setmetatable (L, -2);
     for (int nbr = 1; rk_unpack (rest, &item) && item.kind != ']'; nbr++) {
         if (item.kind == 'n')
             lua_pushlightuserdata (L, NULL);
@@ -166,8 +184,8 @@ s_redis (lua_State *L)
     for (int nbr = 2; nbr <= count; nbr++) {
         int type = lua_type (L, nbr);
         if (type != LUA_TSTRING && type != LUA_TNUMBER)
-            return luaL_error (L, "argument %d: string or number expected, not %s",
-                               nbr - 3, luaL_typename (L, nbr));
+            return rk_lua_complain (L, "argument %d: string or number expected, not %s",
+                                    nbr - 3, luaL_typename (L, nbr));
         rk_lua_pack_value (L, nbr, nbr - 3, "argument");
     }
     return rk_lua_call (L, service, 0, s_finish_reply);
@@ -215,14 +233,14 @@ s_check_frames (lua_State *L, int index)
     luaL_checktype (L, index, LUA_TTABLE);
     lua_Integer count = luaL_len (L, index);
     if (count < 1 || count > RK_FRAMES_MAX - 2)
-        luaL_error (L, "a list of 1 to %d frames expected, not %d", RK_FRAMES_MAX - 2,
-                    (int) count);
+        rk_lua_complain (L, "a list of 1 to %d frames expected, not %d",
+                         RK_FRAMES_MAX - 2, (int) count);
     for (lua_Integer nbr = 1; nbr <= count; nbr++) {
         int type = lua_geti (L, index, nbr);
         if (type != LUA_TSTRING && type != LUA_TNUMBER) {
             rk_frames_clear (&frames);
-            luaL_error (L, "frame %d: string or number expected, not %s", (int) nbr,
-                        luaL_typename (L, -1));
+            rk_lua_complain (L, "frame %d: string or number expected, not %s", (int) nbr,
+                             luaL_typename (L, -1));
         }
         size_t size;
         const char *data = lua_tolstring (L, -1, &size);
@@ -296,7 +314,7 @@ s_sleep (lua_State *L)
 }
 
 
-//  worker.after (msec)    the id of the "timer" message that will come; nil for a state that has been
+//  worker.after (msec)    the id of the TIMER message that will come; nil for a state that has been
 //  replaced
 
 static int

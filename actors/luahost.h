@@ -39,13 +39,13 @@ typedef struct {
     //  Send frames to a link; takes them. With a task that waits for the reply it returns the
     //  call's number, without one 1; or 0 when the link's queue is full.
     uint64_t (*link) (void *worker, rk_task_t *task, int service, rk_frames_t *frames);
-    //  (Un)subscribe to a channel of a Redis pool; what is said there comes as a message "event"
+    //  (Un)subscribe to a channel of a Redis pool; what is said there comes as a message EVENT
     //  pool channel payload. False when there is no room.
     bool (*subscribe) (void *worker, int service, const char *word, rk_slice_t channel,
                        bool every);
     //  Wake the task after so many msec; returns its call's number.
     uint64_t (*sleep) (void *worker, rk_task_t *task, int64_t msec);
-    //  After so many msec a message "timer" id comes, for the state that asked. Returns the id, or
+    //  After so many msec a message TIMER id comes, for the state that asked. Returns the id, or
     //  0 when the state has been replaced: then it may not set any.
     uint64_t (*after) (void *worker, void *state, int64_t msec);
     //  The connection of a CID, or NULL.
@@ -114,6 +114,9 @@ rk_task_t *rk_lua_task (lua_State *L);
 
 //  Registers those functions as the global table "worker" and opens the sandboxed libraries.
 void rk_luaapi_open (lua_State *L);
+
+//  Raise an error at the line of whoever called the Lua function that called us.
+int rk_lua_complain (lua_State *L, const char *format, ...);
 
 //  For functions that wait: passes what lies in rk_lua_pack to a service and yields; finish
 //  gets the task's reply when it is there, and context as it is given here.

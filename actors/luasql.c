@@ -108,7 +108,10 @@ rk_lua_sql (lua_State *L)
 {
     rk_slice_t statement;
     int service = (int) luaL_checkinteger (L, 1);
-    statement.data = luaL_checklstring (L, 2, &statement.size);
+    if (lua_type (L, 2) != LUA_TSTRING)
+        return rk_lua_complain (L, "SQL expected, a string, not %s",
+                                luaL_typename (L, 2));
+    statement.data = lua_tolstring (L, 2, &statement.size);
     rk_pack_t *pack = rk_lua_pack (L);
     pack->size = 0;
     rk_pack_open (pack);
@@ -129,20 +132,23 @@ int
 rk_lua_transaction (lua_State *L)
 {
     int service = (int) luaL_checkinteger (L, 1);
-    luaL_checktype (L, 2, LUA_TTABLE);
+    if (!lua_istable (L, 2))
+        return rk_lua_complain (L, "a list of statements expected, not %s",
+                                luaL_typename (L, 2));
     rk_pack_t *pack = rk_lua_pack (L);
     pack->size = 0;
     lua_Integer statements = luaL_len (L, 2);
     for (lua_Integer nbr = 1; nbr <= statements; nbr++) {
         if (lua_geti (L, 2, nbr) != LUA_TTABLE)
-            return luaL_error (L, "statement %d: a list {sql, param...} expected",
-                               (int) nbr);
+            return rk_lua_complain (L, "statement %d: a list {sql, param...} expected",
+                                    (int) nbr);
         if (lua_getfield (L, -1, "n") == LUA_TNIL)
             lua_pushinteger (L, luaL_len (L, -2));
         lua_Integer count = lua_tointeger (L, -1);
         lua_settop (L, 3);
         if (lua_geti (L, 3, 1) != LUA_TSTRING)
-            return luaL_error (L, "statement %d: its first item must be SQL", (int) nbr);
+            return rk_lua_complain (L, "statement %d: its first item must be SQL",
+                                    (int) nbr);
         rk_pack_open (pack);
         for (lua_Integer item = 1; item <= count; item++) {
             lua_settop (L, 3);

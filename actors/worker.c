@@ -835,7 +835,7 @@ s_run_timers (s_self_t *self)
         rk_frames_t frames;
         frames.count = 0;
         snprintf (id, sizeof (id), "%" PRIu64, timer.id);
-        rk_frames_addstr (&frames, "timer");
+        rk_frames_addstr (&frames, "TIMER");
         rk_frames_addstr (&frames, id);
         s_run_timer (self, state, &frames);
         rk_frames_clear (&frames);
@@ -891,6 +891,7 @@ s_self_new (worker_args_t *args)
     s_self_t *self = (s_self_t *) zmalloc (sizeof (s_self_t));
     self->args = args;
     self->connections = rk_index_new ();
+    self->background.identity.cid = strdup ("a timer or event");
     zhashx_set_destructor (self->connections, s_connection_free);
     self->waiting_most = (uint32_t) rk_config_int (args->config, "worker/waiting");
     snprintf (self->name, sizeof (self->name), "worker-%zu", args->index + 1);
@@ -955,6 +956,7 @@ s_self_destroy (s_self_t **self_p)
     s_self_t *self = *self_p;
     s_drop_lua (self, false);
     rk_queue_clear (&self->background.queue);
+    zstr_free (&self->background.identity.cid);
     zstr_free (&self->closed);
     zhashx_destroy (&self->connections);
     for (size_t nbr = CUSTOM; nbr < COUNTERS; nbr++)

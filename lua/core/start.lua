@@ -104,7 +104,7 @@ local function handle_event (frames)
 end
 
 local routes = {upstream = handle_upstream, status = handle_status,
-                timer = handle_timer, event = handle_event}
+                TIMER = handle_timer, EVENT = handle_event}
 
 function app_call_by_msg (frames)
     return routes[frames[1]] (frames)

@@ -92,5 +92,5 @@ class MariaDB(Service):
         return [line.split("\t") for line in done.stdout.splitlines()]
 
     def settings(self, pool, database):
-        self.ask(f"CREATE DATABASE IF NOT EXISTS {database}")
+        self.ask(f"CREATE DATABASE IF NOT EXISTS {database} CHARACTER SET utf8mb4")
         return [f"mysql/{pool}/port={self.port}", f"mysql/{pool}/user=root", f"mysql/{pool}/database={database}"]

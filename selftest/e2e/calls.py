@@ -1,0 +1,366 @@
+#!/usr/bin/python3
+"""calls.py - handlers call a real Redis, MariaDB and ZeroMQ services, also while those go away"""
+
+import asyncio
+import subprocess
+
+import zmq
+import zmq.asyncio
+
+from rookery import Client, Server, check, run
+from services import MariaDB, Redis, free_port
+
+HANDLERS = "lua/app=selftest/e2e/handlers"
+
+
+def with_services(*settings, clients=("ann",)):
+    """A test that gets a server on a Redis and a MariaDB of its own, and bound clients."""
+    def wrap(test):
+        def wrapped():
+            redis, mariadb = Redis(), MariaDB.shared()
+            server = Server(HANDLERS, "chat/durability=relayed", f"redis/main/port={redis.port}",
+                            *mariadb.settings("main", "calls"), "link/push/endpoint=tcp://127.0.0.1:1", *settings)
+            server.redis, server.mariadb = redis, mariadb
+
+            async def bounded():
+                try:
+                    await asyncio.wait_for(test(server, *[await Client.open(server, uid) for uid in clients]), 120)
+                finally:
+                    await Client.close_all()
+            try:
+                asyncio.run(bounded())
+                check(server.stop() == 0, "exit status")
+            except BaseException:
+                print(server.logged()[-3000:])
+                raise
+            finally:
+                server.remove()
+                redis.remove()
+        wrapped.__name__ = test.__name__
+        return wrapped
+    return wrap
+
+
+async def call(client, what, **more):
+    answer = await client.ask({"action": "call", "call": what, **more})
+    check(answer["code"] == "ok", answer)
+    return answer["ok"], answer.get("result")
+
+
+async def redis_words(client, *words):
+    return await call(client, "redis", words=list(words))
+
+
+async def sql(client, verb, statement, *params):
+    return await call(client, "mysql", verb=verb, sql=statement, params=list(params))
+
+
+@with_services()
+async def redis_replies(server, client):
+    """Every kind of reply; errors come back as a reason."""
+    for words, reply in ((("SET", "k", "v"), "OK"), (("GET", "k"), "v"), (("GET", "none"), None), (("INCR", "n"), 1),
+                         (("RPUSH", "l", "a", "b", 3), 3), (("LRANGE", "l", 0, -1), ["a", "b", "3"]),
+                         (("MGET", "k", "none", "k"), ["v", None, "v"]), (("SMEMBERS", "empty"), []),
+                         (("EVAL", "return {1, {2, 'x'}}", 0), [1, [2, "x"]])):
+        ok, got = await redis_words(client, *words)
+        check(ok and got == reply, f"{words}: {got}")
+    ok, why = await redis_words(client, "INCR", "k")
+    check(not ok and "not an integer" in why, why)
+    ok, why = await redis_words(client, "NONSENSE")
+    check(not ok and "unknown command" in why, why)
+
+
+@with_services()
+async def mysql_types(server, client):
+    """Parameters and rows of all types; SQL in a parameter stays a text."""
+    check((await sql(client, "query", "CREATE OR REPLACE TABLE t (id BIGINT PRIMARY KEY AUTO_INCREMENT, name VARCHAR(99), "
+                     "price DECIMAL(10,2), at DATETIME, big BIGINT UNSIGNED, ratio DOUBLE)"))[0], "create")
+    evil = "Robert'); DROP TABLE t; -- \\ \" ? 😀"
+    ok, info = await sql(client, "insert", "INSERT INTO t (name, price, at, big, ratio) VALUES (?, ?, ?, ?, ?)", evil, "12.50",
+                         "2024-02-29 12:34:56", "18446744073709551615", 0.25)
+    check(ok and info == {"affected": 1, "last_insert_id": 1}, info)
+    ok, rows = await sql(client, "select", "SELECT * FROM t WHERE name = ?1 AND id = ?2", evil, 1)
+    check(ok and rows == [{"id": 1, "name": evil, "price": "12.50", "at": "2024-02-29 12:34:56",
+                           "big": "18446744073709551615", "ratio": 0.25}], rows)
+    ok, info = await sql(client, "update", "UPDATE t SET name = ? WHERE id = ?", None, 1)
+    check(ok and info["affected"] == 1, info)
+    ok, rows = await sql(client, "select", "SELECT name, ratio FROM t")
+    check(rows == [{"ratio": 0.25}], rows)
+    ok, why = await sql(client, "select", "SELECT nothing FROM t")
+    check(not ok and "nothing" in why, why)
+    ok, why = await call(client, "transaction", list=[["INSERT INTO t (name) VALUES (?)", "x"], ["INSERT INTO t (id) VALUES (1)"]])
+    check(not ok and "Duplicate" in why, why)
+    ok, results = await call(client, "transaction", list=[["INSERT INTO t (name) VALUES (?)", "y"], ["SELECT count(*) AS n FROM t"]])
+    check(ok and results[0]["affected"] == 1 and results[1]["rows"] == [{"n": 2}], results)
+
+
+@with_services()
+async def wrong_arguments(server, client):
+    """What is wrong with a call is said at its caller's line."""
+    _, reasons = await call(client, "wrong")
+    for line, (reason, word) in enumerate(zip(reasons, (
+            "no redis/nowhere", "command expected", "argument 2: string or number", "verb must be", "SQL expected",
+            "parameter 1: nil, boolean", "has no replies", "list of frames", "frame 1:", "milliseconds", "function expected",
+            "id must be", "content must be", "id must be")), 30):
+        check(word in reason and f"calls.lua:{line}:" in reason, f"line {line}, {word}: {reason}")
+
+
+@with_services()
+async def timers(server, client):
+    ok, slept = await call(client, "sleep", msec=50)
+    check(ok and 50 <= slept < 500, slept)
+    await call(client, "after")
+    got = [(await client.receive())["msec"] for _ in range(3)]
+    check(got == [20, 40, 60], got)
+
+
+@with_services(clients=("ann", "reader"))
+async def events(server, client, reader):
+    """What is published reaches one worker once, also after Redis was away."""
+    for again in range(2):
+        while (await redis_words(client, "PUBLISH", "news", "ready"))[1] != 1:
+            await asyncio.sleep(0.02)
+        check((await reader.receive())["payload"] == "ready", "the first event")
+        for nbr in range(50):
+            await redis_words(client, "PUBLISH", "news", str(nbr))
+        got = [(await reader.receive())["payload"] for _ in range(50)]
+        check(got == [str(nbr) for nbr in range(50)], got)
+        if not again:
+            server.redis.stop()
+            server.redis.start()
+
+
+@with_services("link/echo/endpoint=tcp://127.0.0.1:1", clients=("ann",))
+async def no_service(server, client):
+    """Without its service a call to a link fails in its time."""
+    ok, why = await call(client, "link", link="push", how="send_table", frames=["x"])
+    check(ok is True, why)
+
+
+async def serve(socket, count):
+    """Echoes backwards: each reply goes to whoever asked, in any order."""
+    asked = [await socket.recv_multipart() for _ in range(count)]
+    for frames in reversed(asked):
+        cut = frames.index(b"")
+        await socket.send_multipart(frames[:cut + 1] + [b"re"] + frames[cut + 1:])
+
+
+def links():
+    """push with a bounded queue, dealer with replies in another order, pub and a bound push; powerOn to damR."""
+    ports = {name: free_port() for name in ("dealer", "req", "damR", "pub", "bound")}
+    settings = []
+    for name, port in ports.items():
+        kind = {"damR": "push", "bound": "push"}.get(name, name)
+        at = "@" if name == "bound" else ""
+        settings += [f"link/{name}/endpoint={at}tcp://127.0.0.1:{port}", f"link/{name}/type={kind}"]
+    settings += ["link/damR/queue=5", "link/dealer/timeout=1000", "worker/count=1"]
+
+    @with_services(*settings, clients=("ann", "bob", "cid"))
+    async def test(server, *clients):
+        context = zmq.asyncio.Context()
+        context.linger = 0
+
+        def socket(kind, name, connect=False):
+            fresh = context.socket(kind)
+            (fresh.connect if connect else fresh.bind)(f"tcp://127.0.0.1:{ports[name]}")
+            return fresh
+        try:
+            # Replies come in another order than the calls
+            router = socket(zmq.ROUTER, "dealer")
+            task = asyncio.create_task(serve(router, 3))
+            got = await asyncio.gather(*(call(client, "link", link="dealer", how="call_table", frames=[str(nbr), "x"])
+                                         for nbr, client in enumerate(clients)))
+            check([frames for _, frames in got] == [["re", str(nbr), "x"] for nbr in range(3)], got)
+            await task
+            rep = socket(zmq.REP, "req")
+            task = asyncio.create_task(call(clients[0], "link", link="req", how="call_table", frames=["question"]))
+            check(await asyncio.wait_for(rep.recv(), 10) == b"question", "REP")
+            await rep.send_multipart([b"answer", b"", b"2"])
+            check((await task) == (True, ["answer", "", "2"]), "the reply of a REP")
+            ok, why = await call(clients[0], "link", link="dealer", how="call_table", frames=["nobody answers"])
+            check(not ok and "no answer in time" in why, why)
+
+            # A bound one, which the service connects to
+            pull = socket(zmq.PULL, "bound", connect=True)
+            await call(clients[0], "link", link="bound", how="send_table", frames=["a", "b"])
+            check(await asyncio.wait_for(pull.recv_multipart(), 10) == [b"a", b"b"], "bound")
+            sub = socket(zmq.SUB, "pub")
+            sub.setsockopt(zmq.SUBSCRIBE, b"")
+            while not await sub.poll(50):
+                await call(clients[0], "link", link="pub", how="send_table", frames=["news"])
+            check(await sub.recv_multipart() == [b"news"], "pub")
+
+            # powerOn: waits in the queue up to its limit, then the handler is told; then all come
+            await power_on(clients[0], socket)
+        finally:
+            context.destroy(linger=0)
+    test()
+
+
+async def power_on(client, socket):
+    text = '{"action":"call", "call":"link", "link":"damR", "how":"send_table", "frames":["%d"]}'
+    answers = [await client.ask(text % nbr) for nbr in range(8)]
+    check([answer["ok"] for answer in answers] == [True] * 5 + [False] * 3, answers)
+    check("queue is full" in answers[5]["result"], answers[5])
+    pull = socket(zmq.PULL, "damR")
+    got = [await asyncio.wait_for(pull.recv_multipart(), 10) for _ in range(5)]
+    check(got == [[b"%d" % nbr] for nbr in range(5)], got)
+
+
+def power_on_app():
+    """The chat application's own powerOn, byte for byte."""
+    port = free_port()
+    server = Server(f"link/damR/endpoint=tcp://127.0.0.1:{port}", "link/damR/queue=2", "worker/count=1")
+
+    async def test():
+        device = await Client.open(server)
+        text = '{"action":"powerOn","IMEI":"864376021234567", "battery" : 0.5}'
+        answers = [await device.ask(text) for _ in range(3)]
+        check([answer["code"] for answer in answers] == ["ok", "ok", "link-unavailable"], answers)
+        check((await device.ask({"action": "powerOn"}))["code"] == "bad-request", "without an IMEI")
+        context = zmq.asyncio.Context()
+        pull = context.socket(zmq.PULL)
+        pull.bind(f"tcp://127.0.0.1:{port}")
+        for _ in range(2):
+            frames = await asyncio.wait_for(pull.recv_multipart(), 10)
+            check(frames == [b'{"powerOn":["864376021234567"]}', text.encode()], frames)
+        await Client.close_all()
+        context.destroy(linger=0)
+    try:
+        asyncio.run(asyncio.wait_for(test(), 60))
+        check(server.stop() == 0, "exit status")
+    finally:
+        server.remove()
+
+
+@with_services("redis/main/timeout=8000", clients=[f"u{nbr}" for nbr in range(8)])
+async def redis_killed(server, *clients):
+    """Redis is killed under load: every call gets its own reply or a reason, none gets another's."""
+    seen = {"ok": 0, "lost": 0}
+    stop = asyncio.Event()
+
+    async def load(nbr, client):
+        count = 0
+        while not stop.is_set():
+            count += 1
+            word = f"{nbr}-{count}"
+            ok, reply = await redis_words(client, "ECHO", word)
+            check(not ok or reply == word, f"{word} got {reply}")
+            check(ok or "may have run" in reply or "was not sent" in reply, reply)
+            seen["ok" if ok else "lost"] += 1
+
+    async def kills():
+        for _ in range(10):
+            await asyncio.sleep(0.15)
+            await asyncio.get_running_loop().run_in_executor(None, server.redis.stop)
+            await asyncio.get_running_loop().run_in_executor(None, server.redis.start)
+        before = seen["ok"]
+        while seen["ok"] < before + 100:
+            await asyncio.sleep(0.02)
+        stop.set()
+    await asyncio.gather(kills(), *(load(nbr, client) for nbr, client in enumerate(clients)))
+    print(f"   {seen['ok']} answered, {seen['lost']} lost with a reason")
+    check(seen["ok"] > 500, seen)
+
+
+@with_services("mysql/main/timeout=20000", "mysql/main/connections=3", clients=[f"u{nbr}" for nbr in range(8)])
+async def mysql_restarted(server, *clients):
+    """MariaDB is killed under load: what was answered ok is there once, what failed says whether it may be."""
+    await sql(clients[0], "query", "CREATE OR REPLACE TABLE log (who INT, nbr INT, PRIMARY KEY (who, nbr))")
+    done, failed = [set() for _ in clients], [set() for _ in clients]
+    stop = asyncio.Event()
+
+    async def load(who, client):
+        nbr = 0
+        while not stop.is_set():
+            nbr += 1
+            ok, why = await sql(client, "insert", "INSERT INTO log VALUES (?, ?)", who, nbr)
+            (done if ok else failed)[who].add(nbr)
+            check(ok or "may have been done" in why, why)
+
+    async def kills():
+        for _ in range(3):
+            await asyncio.sleep(0.5)
+            await asyncio.get_running_loop().run_in_executor(None, server.mariadb.stop)
+            await asyncio.get_running_loop().run_in_executor(None, server.mariadb.start)
+        before = sum(map(len, done))
+        while sum(map(len, done)) < before + 100:
+            await asyncio.sleep(0.02)
+        stop.set()
+    await asyncio.gather(kills(), *(load(who, client) for who, client in enumerate(clients)))
+    there = [set() for _ in clients]
+    for who, nbr in server.mariadb.ask("SELECT who, nbr FROM log", "calls"):
+        there[int(who)].add(int(nbr))
+    for who in range(len(clients)):
+        check(done[who] <= there[who], f"lost: {done[who] - there[who]}")
+        check(there[who] <= done[who] | failed[who], "a row that nobody wrote")
+    print(f"   {sum(map(len, done))} stored, {sum(map(len, failed))} failed with a reason")
+
+
+def in_cluster():
+    """A Redis Cluster of three: keys go to their nodes, hash tags stay together, and slots that move under load
+    are followed with ASK and MOVED without a lost or a second INCR."""
+    nodes = [Redis("--cluster-enabled", "yes", "--cluster-port", str(free_port()), "--cluster-node-timeout", "2000")
+             for _ in range(3)]
+    subprocess.run(["redis-cli", "--cluster", "create", *(f"127.0.0.1:{node.port}" for node in nodes), "--cluster-yes"],
+                   stdout=subprocess.DEVNULL, check=True)
+    server = Server(HANDLERS, "chat/durability=relayed", f"redis/main/port={nodes[0].port}", "redis/main/cluster=1",
+                    *MariaDB.shared().settings("main", "calls"), "link/push/endpoint=tcp://127.0.0.1:1")
+    stop = asyncio.Event()
+
+    async def load(client, keys):
+        counts = dict.fromkeys(keys, 0)
+        while not stop.is_set():
+            for key in keys:
+                ok, got = await redis_words(client, "INCR", key)
+                counts[key] += 1
+                check(ok and got == counts[key], f"{key}: {got} instead of {counts[key]}")
+        return sum(counts.values())
+
+    async def reshard():
+        loop = asyncio.get_running_loop()
+        for source, target in ((0, 1), (1, 2), (2, 0)):
+            ids = [nodes[nbr].ask("cluster", "myid") for nbr in (source, target)]
+            await loop.run_in_executor(None, lambda: subprocess.run(
+                ["redis-cli", "--cluster", "reshard", f"127.0.0.1:{nodes[0].port}", "--cluster-from", ids[0],
+                 "--cluster-to", ids[1], "--cluster-slots", "500", "--cluster-yes"], stdout=subprocess.DEVNULL, check=True))
+        stop.set()
+
+    async def test():
+        clients = [await Client.open(server, f"u{nbr}") for nbr in range(4)]
+        for _ in range(200):    # Until the cluster says it is whole
+            if (await redis_words(clients[0], "SET", "x", "y"))[0]:
+                break
+            await asyncio.sleep(0.05)
+        for nbr in range(100):
+            check((await redis_words(clients[0], "SET", f"key-{nbr}", nbr))[0], "SET")
+        for nbr in range(100):
+            check((await redis_words(clients[1], "GET", f"key-{nbr}")) == (True, str(nbr)), "GET")
+        check(all(int(node.ask("dbsize")) > 10 for node in nodes), "keys lie on one node")
+        ok, got = await redis_words(clients[0], "MSET", "{ann}.a", 1, "{ann}.b", 2)
+        check(ok and (await redis_words(clients[0], "MGET", "{ann}.a", "{ann}.b"))[1] == ["1", "2"], got)
+        ok, why = await redis_words(clients[0], "MSET", "a", 1, "b", 2)
+        check(not ok and "CROSSSLOT" in why, why)
+        ok, got = await redis_words(clients[0], "EVAL", "return redis.call('get', KEYS[1])", 1, "key-7")
+        check(ok and got == "7", got)
+        counts = await asyncio.gather(reshard(), *(load(client, [f"c{nbr}-{key}" for key in range(50)])
+                                                   for nbr, client in enumerate(clients)))
+        redirected = server.counters()["redis-main"]["redirected"]
+        print(f"   {sum(counts[1:])} calls, {redirected} redirected")
+        check(sum(counts[1:]) > 500 and redirected > 10, "too little load")
+        await Client.close_all()
+    try:
+        asyncio.run(asyncio.wait_for(test(), 120))
+        check(server.stop() == 0, "exit status")
+    except BaseException:
+        print(server.logged()[-3000:])
+        raise
+    finally:
+        server.remove()
+        for node in nodes:
+            node.remove()
+
+
+if __name__ == "__main__":
+    run(redis_replies, mysql_types, wrong_arguments, timers, events, no_service, links, power_on_app, redis_killed,
+        mysql_restarted, in_cluster)

@@ -1,0 +1,7 @@
+--  A bind without any store
+
+return {action = "bind", handle = function (ctx, msg)
+    session.bind (ctx.cid, msg.uid)
+    setting.uidmap (ctx.cid, msg.uid)
+    return {}
+end}
