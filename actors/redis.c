@@ -727,10 +727,10 @@ redis_actor (zsock_t *pipe, void *args_p)
     while (!self->life.terminated)
         s_round (self, items, &wait);
     //  What is under way is answered; what waits is for the next life
-    for (size_t nbr = 0; nbr < self->count; nbr++)
-        rk_redisnode_break (self->nodes[nbr], "its actor ends");
-    if (self->subscriber)
-        rk_redisnode_break (self->subscriber, "its actor ends");
+    for (size_t nbr = 0; nbr < self->count && self->life.down; nbr++)
+        rk_redisnode_break (self->nodes[nbr], "its actor failed");
+    if (self->subscriber && self->life.down)
+        rk_redisnode_break (self->subscriber, "its actor failed");
     if (rk_life_end (&self->life))
         args->kept = (rk_estate_t){self, s_self_free};
     else

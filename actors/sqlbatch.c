@@ -102,8 +102,8 @@ rk_sqlbatch_run (rk_sqlbatch_t *self, rk_sqlcall_t *call, bool alone)
                           : strdup ("a call that isn't a list of statements");
     if (savepoint && call->error)
         self->engine.exec (owner, "ROLLBACK TO rookery");
-    if (savepoint)
-        self->engine.exec (owner, "RELEASE SAVEPOINT rookery");
+    if (savepoint && self->engine.release)
+        self->engine.exec (owner, "RELEASE rookery");
 }
 
 

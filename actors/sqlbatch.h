@@ -23,6 +23,8 @@ typedef struct {
     //  Run one statement, whose opening mark is taken off rest, and append its result: [ changes
     //  last-id [ column... ] [ value... ]... ]. Returns NULL or a fresh reason.
     char *(*run) (void *owner, rk_slice_t *rest, rk_pack_t *result);
+    //  Savepoints of the same name nest and must be released; else the next takes its place.
+    bool release;
 } rk_sqlengine_t;
 
 enum {

@@ -442,7 +442,7 @@ s_self_new (rk_pool_args_t *args)
     self->path = rk_config_str (args->config, "store/path");
     self->statements = rk_index_new ();
     zhashx_set_destructor (self->statements, s_statement_free);
-    rk_sqlengine_t engine = {self, s_exec, s_run_statement};
+    rk_sqlengine_t engine = {self, s_exec, s_run_statement, true};
     rk_sqlbatch_begin (&self->batch, args, &self->life,
                        (size_t) rk_config_int (args->config, "store/batch"), &engine);
     return self;
