@@ -120,6 +120,9 @@ const rk_config_key_t rk_config_keys[] = {
      "refuse|drop: with a full queue the handler is told, or the message is left out"},
     {"link/*/timeout", 'i', "5000", 10, 600000, "msec until a reply is given up"},
 
+    {"console/control", 'e', "ipc://var/control", 0, 0,
+     "where rookery ctl asks; only whoever may open the file can"},
+
     {"auth/mode", 'c', "open", 0, 0,
      "open|token: anybody may bind as anybody, or with a signed token only"},
     {"auth/secret", 's', "", 0, 0, "key of the tokens, HS256; at least 32 bytes"},
@@ -421,6 +424,12 @@ s_check_together (rk_config_t *self)
     char *error = s_check_services (self);
     if (error)
         return error;
+    const char *control = rk_config_str (self, "console/control");
+    if (strneq (control, "none") && strncmp (control, "ipc://", 6) != 0 &&
+        (strncmp (control, "tcp://", 6) != 0 || !s_is_loopback (control + 6)))
+        return zsys_sprintf ("console/control = %s: must be ipc://FILE, a loopback "
+                             "address or none: whoever reaches it may do everything",
+                             control);
     if (!*id || strlen (id) > 32 || strpbrk (id, ". ,"))
         return strdup (
             "gateway/id: must have 1 to 32 bytes without dot, comma and space");
@@ -557,6 +566,13 @@ config_test (bool verbose)
     s_expect_error ("gateway\n    listen = nowhere\n", NULL, "must be HOST:PORT");
     s_expect_error ("gateway\n    listen = 0.0.0.0:80\n", NULL, "only a loopback");
     s_expect_error ("sender\n    downstream = tcp://*:7002\n", NULL, "only a loopback");
+    s_expect_error ("console\n    control = tcp://*:9\n", NULL, "must be ipc://FILE");
+    s_expect_error ("store\n    driver = mysql\n    pool = main\n", NULL,
+                    "must name a pool");
+    s_expect_error ("link\n    damR\n        type = push\n", NULL,
+                    "link/damR/endpoint = : must be an endpoint");
+    s_expect_error ("redis\n    main\n        prot = 1\n", NULL,
+                    ":3: unknown key redis/main/prot");
     s_expect_error ("", (char *[]){"nonsense", NULL}, "-s nonsense: must be KEY=VALUE");
     s_expect_error ("", (char *[]){"a/b=c", NULL}, "-s a/b=c: unknown key");
     s_expect_error ("", (char *[]){"auth/mode=token", NULL}, "at least 32 bytes");

@@ -13,6 +13,7 @@
 #include "worker.h"
 
 #define BACKOFF_MOST 10000    //  msec
+#define ASK_MOST 10000        //  msec that a worker may take to load its handlers
 #define WINDOW 60000          //  msec in which restarts count
 
 //  One actor, in each of its lives.
@@ -300,17 +301,23 @@ s_plan_restart (rk_server_t *self, s_actor_t *actor)
 
 
 static bool
+s_handle_down (rk_server_t *self, s_actor_t *actor, const char *reason)
+{
+    rk_log ('E', "supervisor: %s is down: %s", actor->name,
+            reason ? reason : "no reason given");
+    rk_actor_stop (&actor->actor);
+    return s_plan_restart (self, actor);
+}
+
+
+static bool
 s_handle_pipe (rk_server_t *self, s_actor_t *actor)
 {
     char *word = NULL, *reason = NULL;
     rk_str_recv (actor->actor, &word, &reason);
     bool good = true;
-    if (word && streq (word, "DOWN")) {
-        rk_log ('E', "supervisor: %s is down: %s", actor->name,
-                reason ? reason : "no reason given");
-        rk_actor_stop (&actor->actor);
-        good = s_plan_restart (self, actor);
-    }
+    if (word && streq (word, "DOWN"))
+        good = s_handle_down (self, actor, reason);
     zstr_free (&word);
     zstr_free (&reason);
     return good;
@@ -318,10 +325,10 @@ s_handle_pipe (rk_server_t *self, s_actor_t *actor)
 
 
 bool
-rk_server_step (rk_server_t *self, int fd, int64_t timeout)
+rk_server_step (rk_server_t *self, zmq_pollitem_t *more, int more_count, int64_t timeout)
 {
-    zmq_pollitem_t *items =
-        (zmq_pollitem_t *) zmalloc ((self->count + 1) * sizeof (zmq_pollitem_t));
+    zmq_pollitem_t *items = (zmq_pollitem_t *) zmalloc (
+        (self->count + (size_t) more_count + 1) * sizeof (zmq_pollitem_t));
     size_t *whose = (size_t *) zmalloc ((self->count + 1) * sizeof (size_t));
     int64_t now = zclock_mono ();
     int used = 0;
@@ -335,10 +342,12 @@ rk_server_step (rk_server_t *self, int fd, int64_t timeout)
         else if (actor->restart_at && (timeout < 0 || actor->restart_at - now < timeout))
             timeout = actor->restart_at > now ? actor->restart_at - now : 0;
     }
-    if (fd != -1)
-        items[used] = (zmq_pollitem_t){NULL, fd, ZMQ_POLLIN, 0};
+    for (int nbr = 0; nbr < more_count; nbr++)
+        items[used + nbr] = more[nbr];
     bool good = true;
-    zmq_poll (items, used + (fd != -1), (long) timeout);
+    zmq_poll (items, used + more_count, (long) timeout);
+    for (int nbr = 0; nbr < more_count; nbr++)
+        more[nbr].revents = items[used + nbr].revents;
     for (int nbr = 0; nbr < used && good; nbr++)
         if (items[nbr].revents)
             good = s_handle_pipe (self, &self->actors[whose[nbr]]);
@@ -509,6 +518,54 @@ rk_server_ready_line (rk_server_t *self)
 }
 
 
+//  Sends words to a worker and waits for its answer. Returns the text of the answer, with *good
+//  whether it was one.
+
+static char *
+s_ask (rk_server_t *self, s_actor_t *actor, const char *word, const char *first,
+       const char *second, bool *good)
+{
+    char *answer = NULL, *text = NULL;
+    zsock_set_rcvtimeo (zactor_sock (actor->actor), ASK_MOST);
+    zstr_sendx (actor->actor, word, first, second, NULL);
+    rk_str_recv (actor->actor, &answer, &text);
+    *good = answer && (streq (answer, "RELOADED") || streq (answer, "HANDLED"));
+    if (answer && streq (answer, "DOWN"))
+        s_handle_down (self, actor, text);
+    else if (actor->actor)
+        zsock_set_rcvtimeo (zactor_sock (actor->actor), -1);
+    if (!*good && !text)
+        text = zsys_sprintf ("no answer within %d s", ASK_MOST / 1000);
+    zstr_free (&answer);
+    return text ? text : strdup ("");
+}
+
+
+char *
+rk_server_ask_workers (rk_server_t *self, const char *word, const char *first,
+                       const char *second, bool *good)
+{
+    char *text = NULL;
+    *good = true;
+    for (size_t nbr = 0; nbr < self->count && *good; nbr++) {
+        s_actor_t *actor = &self->actors[nbr];
+        if (!actor->actor || actor->fn != worker_actor)
+            continue;
+        zstr_free (&text);
+        text = s_ask (self, actor, word, first, second, good);
+        if (!*good) {
+            char *whose = zsys_sprintf ("%s: %s", actor->name, text);
+            zstr_free (&text);
+            text = whose;
+        }
+    }
+    if (text)
+        return text;
+    *good = false;
+    return strdup ("no worker is up in this process");
+}
+
+
 void
 rk_server_log_counters (rk_server_t *self)
 {
@@ -566,7 +623,7 @@ s_test_say (s_bench_t *bench, int user, const char *text)
     rk_frames_addstr (&frames, cid);
     rk_frames_addstr (&frames, text);
     while (rk_frames_send_wait (&frames, bench->up, 10) == -1)
-        rk_check (rk_server_step (bench->server, -1, 0));
+        rk_check (rk_server_step (bench->server, NULL, 0, 0));
 }
 
 
@@ -619,7 +676,7 @@ static void
 s_test_read (s_bench_t *bench, int wait)
 {
     zmq_pollitem_t item = {zsock_resolve (bench->down), 0, ZMQ_POLLIN, 0};
-    rk_check (rk_server_step (bench->server, -1, 0));
+    rk_check (rk_server_step (bench->server, NULL, 0, 0));
     if (zmq_poll (&item, 1, wait) <= 0)
         return;
     rk_frames_t frames = {0};
@@ -794,7 +851,7 @@ server_test (bool verbose)
         if (worker && worker != before)
             zstr_sendx (worker, "FAIL", "the test says so", NULL);
         before = worker;
-        alive = rk_server_step (bench->server, -1, 10);
+        alive = rk_server_step (bench->server, NULL, 0, 10);
     }
     rk_check (!alive);
     rk_server_destroy (&bench->server);

@@ -16,9 +16,15 @@ typedef struct rk_server rk_server_t;
 //  line in *error that the caller frees, when something can't be opened or started.
 rk_server_t *rk_server_new (rk_config_t *config, char **error);
 
-//  Wait for events for at most timeout msecs, or until the descriptor fd is readable (-1:
-//  none); restart actors that went DOWN. Returns false when an actor had to be given up.
-bool rk_server_step (rk_server_t *self, int fd, int64_t timeout);
+//  Wait for events for at most timeout msecs, or until one of more comes, of which revents is set;
+//  restart actors that went DOWN. Returns false when an actor had to be given up.
+bool rk_server_step (rk_server_t *self, zmq_pollitem_t *more, int more_count,
+                     int64_t timeout);
+
+//  Ask the workers one after the other, RELOAD or HANDLER word name (see worker.c); the first that
+//  refuses ends it. Returns the last answer, or "worker-1: reason"; the caller frees it.
+char *rk_server_ask_workers (rk_server_t *self, const char *word, const char *first,
+                             const char *second, bool *good);
 
 //  Finish what is in flight, front to back, for at most the configured time.
 void rk_server_drain (rk_server_t *self);

@@ -1,4 +1,4 @@
-//  supervisor.c - the rookery command: run, selftest, chat, token, bench
+//  supervisor.c - the rookery command: run, selftest, chat, ctl, token, bench
 //
 //  run reads the configuration, starts the server (server.c) and then does nothing but wait
 //  for signals and for actors that went DOWN. Signals come through a descriptor (signalfd), so
@@ -6,6 +6,7 @@
 
 #include "commands.h"
 #include "config.h"
+#include "control.h"
 #include "server.h"
 #include "../proto/json.h"
 #include <argp.h>
@@ -23,6 +24,7 @@ typedef struct {
     char *settings[SETTINGS_MOST + 1];
     size_t count;
     bool check;
+    bool watch;
 } s_run_t;
 
 
@@ -35,6 +37,7 @@ static const struct argp_option s_run_options[] = {
     {"set", 's', "KEY=VALUE", 0, "set one key, over the file; may be given many times",
      0},
     {"check", 'k', NULL, 0, "only check the configuration", 0},
+    {"watch", 'w', NULL, 0, "reload the handlers when one of their files changes", 0},
     {0},
 };
 
@@ -53,6 +56,9 @@ s_run_parse (int key, char *arg, struct argp_state *state)
         return 0;
     case 'k':
         run->check = true;
+        return 0;
+    case 'w':
+        run->watch = true;
         return 0;
     case ARGP_KEY_ARG:
         argp_error (state, "%s: no such word; settings are given as -s KEY=VALUE", arg);
@@ -100,34 +106,46 @@ s_raise_limits (void)
 }
 
 
+//  Handles what signals there are; false when one says stop.
+
+static bool
+s_handle_signals (rk_server_t *server, int signals)
+{
+    struct signalfd_siginfo info;
+    while (read (signals, &info, sizeof (info)) == sizeof (info)) {
+        if (info.ssi_signo == SIGUSR1)
+            rk_server_log_counters (server);
+        else if (info.ssi_signo == SIGHUP)
+            rk_control_reload (server);
+        else {
+            rk_log ('I', "supervisor: %s: finishing what is in flight",
+                    info.ssi_signo == SIGTERM ? "SIGTERM" : "SIGINT");
+            return false;
+        }
+    }
+    return true;
+}
+
+
 //  Runs until a signal says stop; false when an actor had to be given up.
 
 static bool
-s_wait (rk_server_t *server, int signals)
+s_wait (rk_server_t *server, rk_control_t *control, int signals)
 {
+    zmq_pollitem_t items[1 + RK_CONTROL_ITEMS] = {{NULL, signals, ZMQ_POLLIN, 0}};
     while (true) {
-        if (!rk_server_step (server, signals, -1))
+        int count = 1 + rk_control_pollitems (control, &items[1]);
+        if (!rk_server_step (server, items, count, rk_control_patience (control)))
             return false;
-        struct signalfd_siginfo info;
-        while (read (signals, &info, sizeof (info)) == sizeof (info)) {
-            if (info.ssi_signo == SIGUSR1)
-                rk_server_log_counters (server);
-            else if (info.ssi_signo == SIGHUP)
-                rk_log (
-                    'W',
-                    "supervisor: SIGHUP: nothing can be reloaded yet; restart to change");
-            else {
-                rk_log ('I', "supervisor: %s: finishing what is in flight",
-                        info.ssi_signo == SIGTERM ? "SIGTERM" : "SIGINT");
-                return true;
-            }
-        }
+        if (items[0].revents && !s_handle_signals (server, signals))
+            return true;
+        rk_control_step (control, server, &items[1]);
     }
 }
 
 
 static int
-s_run_server (rk_config_t *config)
+s_run_server (rk_config_t *config, bool watch)
 {
     rk_log_verbose (rk_config_int (config, "server/debug"));
     int signals = s_open_signals ();
@@ -138,18 +156,20 @@ s_run_server (rk_config_t *config)
     lws_set_log_level (LLL_ERR | LLL_WARN, s_lws_log);
     char *error = NULL;
     rk_server_t *server = rk_server_new (config, &error);
-    bool good = server != NULL;
-    if (!server)
+    rk_control_t *control = server ? rk_control_new (config, watch, &error) : NULL;
+    bool good = control != NULL;
+    if (!control)
         fprintf (stderr, "rookery: %s\n", error);
     else {
         char *line = rk_server_ready_line (server);
         printf ("%s\n", line);
         fflush (stdout);
         zstr_free (&line);
-        good = s_wait (server, signals);
+        good = s_wait (server, control, signals);
         rk_server_drain (server);
     }
     zstr_free (&error);
+    rk_control_destroy (&control);
     rk_server_destroy (&server);
     zsys_shutdown ();
     close (signals);
@@ -166,8 +186,8 @@ s_run (int argc, char *argv[])
         s_run_parse,
         NULL,
         "Start a server: a gateway, an app server, or both in one process.\v"
-        "SIGTERM finishes what is in flight and exits; SIGUSR1 logs all "
-        "counters. Without a file the defaults hold.",
+        "SIGTERM finishes what is in flight and exits; SIGHUP reloads the handlers; "
+        "SIGUSR1 logs all counters. Without a file the defaults hold.",
         NULL,
         NULL,
         NULL};
@@ -183,7 +203,7 @@ s_run (int argc, char *argv[])
     if (run.check)
         puts ("the configuration is good");
     else
-        rc = s_run_server (config);
+        rc = s_run_server (config, run.watch);
     rk_config_destroy (&config);
     return rc;
 }
@@ -200,6 +220,7 @@ static const struct {
     {"run", s_run, "start a server"},
     {"selftest", rk_command_selftest, "test every actor and codec"},
     {"chat", rk_command_chat, "chat from the terminal"},
+    {"ctl", rk_command_ctl, "reload, open and close handlers of a running server"},
     {"token", rk_command_token, "mint a token for a user"},
     {"bench", rk_command_bench, "put load on a server"},
     {NULL, NULL, NULL},

@@ -600,6 +600,8 @@ s_start_message (s_self_t *self, s_connection_t *connection, rk_frames_t *frames
 {
     s_job_t *job = s_job_new (self);
     job->connection = connection;
+    if (job->task.thread && job->state != self->state)    //  A timer of a replaced state
+        rk_lua_forget (job->state->lua, &job->task);
     job->state = self->state;
     job->state->jobs++;
     connection->running++;

@@ -17,6 +17,7 @@ typedef struct {
 typedef struct {
     long nbr;
     long sent, answered, delivered, refused;
+    long last;    //  Number of the chat that was answered last
     bool bound;
     rk_ws_connection_t *connection;
 } s_user_t;
@@ -199,6 +200,10 @@ s_on_message (void *arg, rk_ws_connection_t *connection, rk_slice_t text)
         self->answered++;
         user->answered++;
         s_note (self, self->answer_us, text);
+        long nbr = s_chat_number (self, text);
+        if (nbr < user->last)
+            s_stop (self, "a user's chats were answered out of order");
+        user->last = nbr;
         if (!memmem (text.data, text.size, "\"code\":\"ok\"", 11))
             self->refused++;
         if (!self->plan.rate)

@@ -47,18 +47,20 @@ class Store:
 class Server:
     """A server on free ports with a store in a temporary folder."""
 
-    def __init__(self, *settings, folder=None):
+    def __init__(self, *settings, folder=None, words=()):
         self.binary = sys.argv[1] if len(sys.argv) > 1 else "build/rookery"
         self.own = folder is None
         self.folder = folder or tempfile.mkdtemp(prefix="rookery-e2e-")
         self.settings = settings
+        self.words = list(words)
         self.store = Store(self.folder)
         self.start()
 
     def start(self):
-        words = [self.binary, "run"]
+        words = [self.binary, "run", *self.words]
         for setting in ("gateway/listen=127.0.0.1:0", "receiver/upstream=tcp://127.0.0.1:*",
-                        "sender/downstream=tcp://127.0.0.1:*", *self.store.settings, *self.settings):
+                        "sender/downstream=tcp://127.0.0.1:*",
+                        f"console/control=ipc://{self.folder}/control", *self.store.settings, *self.settings):
             words += ["-s", setting]
         self.log = open(f"{self.folder}/log", "ab")
         self.process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=self.log, text=True)
@@ -71,6 +73,13 @@ class Server:
     def logged(self):
         with open(f"{self.folder}/log", errors="replace") as file:
             return file.read()
+
+    def ctl(self, *words, good=True):
+        """rookery ctl; returns what it prints."""
+        done = subprocess.run([self.binary, "ctl", "-e", f"ipc://{self.folder}/control", *words], stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True, timeout=60)
+        check((done.returncode == 0) == good, f"ctl {words}: {done.returncode} {done.stdout}{done.stderr}")
+        return (done.stdout if good else done.stderr).strip()
 
     def counters(self):
         """All counters, as {"worker-1": {"messages": 5}}."""
