@@ -164,6 +164,9 @@ function app_load (file)
     return result == nil and true or result
 end
 
+--  An application of the older framework has its own way of loading; nil for one of ours
+local older = assert (loadfile (worker.path (worker.config ("lua/core")) .. "/compat/init.lua", "t")) (app, sandbox)
+
 --  The handler that a file returned: a table with "handle", and "action" or frame = "status"; nil
 --  when the file is something else. A handler's check () may refuse the whole.
 local function as_handler (name, result)
@@ -179,6 +182,9 @@ end
 
 --  Loads one file anew
 function app_load_handler (name)
+    if older then
+        return older.load (name)
+    end
     local before = required[name]
     required[name] = nil
     local good, result = pcall (function () return as_handler (name, sandbox.require (name)) end)
@@ -189,12 +195,15 @@ function app_load_handler (name)
     return result
 end
 
---  All handlers of the application, by the names of their files
+--  All handlers of the application, by the names of their files, and which are closed
 function app_load_all ()
+    if older then
+        return older.handlers, older.closed
+    end
     local handlers = {}
     for _, file in ipairs (assert (worker.files (app))) do
         local name = file:sub (1, -5)
         handlers[name] = as_handler (name, sandbox.require (name))
     end
-    return handlers
+    return handlers, {}
 end

@@ -1,19 +1,18 @@
 --  start.lua - what a worker calls: app_call_by_msg (frames), for each message in a coroutine
 
-local handlers = app_load_all ()    --  By file
-local closed = {}                   --  Files that an operator has closed
-local by_action, on_status = {}, nil
+local handlers, closed = app_load_all ()    --  By file; closed are those that an operator has closed
+local by_action, by_frame = {}, {}
 local connection, send, in_turn = worker.connection, worker.send, worker.in_turn
 local decode, encode = json.decode, json.encode
 
 --  Who gets what, after a handler was loaded, unloaded, opened or closed
 local function route_all ()
-    by_action, on_status = {}, nil
+    by_action, by_frame = {}, {}
     for name, handler in pairs (handlers) do
         if closed[name] then
             --  Not there
-        elseif handler.frame == "status" then
-            on_status = handler
+        elseif handler.frame then
+            by_frame[handler.frame] = handler
         else
             by_action[handler.action] = handler
         end
@@ -58,8 +57,19 @@ local function refuse (cid, code, message, offset)
     answer (cid, {action = "error", code = code, message = message, offset = offset})
 end
 
+--  A handler for a first frame gets the message as it is
+local function handle_frames (handler, cid, frames)
+    in_turn (false)
+    local ctx = connection (cid) or {cid = cid}
+    ctx.frames = frames
+    handler.handle (ctx, frames[2])
+end
+
 local function handle_upstream (frames)
     local cid, text = frames[2], frames[3]
+    if by_frame.upstream then
+        return handle_frames (by_frame.upstream, cid, frames)
+    end
     local msg, why, offset = decode (text)
     if msg == nil and why then
         return refuse (cid, "bad-json", why .. " at byte " .. offset, offset)
@@ -87,12 +97,10 @@ local function handle_upstream (frames)
 end
 
 local function handle_status (frames)
-    in_turn (false)
-    if on_status then
-        local ctx = connection (frames[3]) or {cid = frames[3]}
-        ctx.frames = frames
-        on_status.handle (ctx, frames[2])
+    if by_frame.status then
+        return handle_frames (by_frame.status, frames[3], frames)
     end
+    in_turn (false)
 end
 
 local function handle_timer (frames)

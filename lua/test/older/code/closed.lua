@@ -1,0 +1,5 @@
+module('closed', package.seeall)
+
+function handle()
+	error("it is closed")
+end

@@ -1,0 +1,3 @@
+module("BYNAME_LIST")
+
+OWN_LIST = {}

@@ -1,0 +1,5 @@
+module("CONFIG_LIST")
+
+OWN_LIST = {
+	pattern = "report",
+}
