@@ -62,7 +62,8 @@ const rk_config_key_t rk_config_keys[] = {
      "msec between pings of a gateway; three without an answer and it is away"},
 
     {"lua/core", 's', "lua/core", 0, 0, "folder of the worker's own Lua files"},
-    {"lua/app", 's', "lua/app", 0, 0, "folder of handlers"},
+    {"lua/app", 's', "lua/app", 0, 0,
+     "folders of handlers, with commas; the first that has a file wins"},
     {"lua/instructions", 'i', "10000000", 1000, 1000000000000,
      "Lua instructions of one message"},
     {"lua/time", 'i', "500", 1, 600000,

@@ -235,10 +235,15 @@ rk_control_new (rk_config_t *config, bool watch, char **error)
     const char *endpoint = rk_config_str (config, "console/control");
     *error = streq (endpoint, "none") ? NULL : s_open_socket (self, endpoint);
     if (watch && !*error) {
-        char *folder = rk_path_find (rk_config_str (config, "lua/app"));
         self->watch = inotify_init1 (IN_NONBLOCK | IN_CLOEXEC);
-        s_watch_folder (self, folder);
-        zstr_free (&folder);
+        char *list = strdup (rk_config_str (config, "lua/app")), *rest = list;
+        for (char *name = strtok_r (list, ", ", &rest); name;
+             name = strtok_r (NULL, ", ", &rest)) {
+            char *folder = rk_path_find (name);
+            s_watch_folder (self, folder);
+            zstr_free (&folder);
+        }
+        zstr_free (&list);
     }
     if (*error)
         rk_control_destroy (&self);

@@ -118,6 +118,7 @@ s_help (void)
         "@NAME [TEXT]   talk to a user      #GROUP [TEXT]  join a group and talk to it");
     s_print ("/history       what was said       /groups        your groups");
     s_print ("/members       of this group       /leave         this group");
+    s_print ("{...}          any message, as JSON");
     s_print ("/quit          or the end of input");
 }
 
@@ -174,6 +175,20 @@ s_command (s_chat_t *self, const char *word)
 }
 
 
+//  A line of JSON goes out as a message of its own, for handlers that we know nothing of.
+
+static void
+s_raw (s_chat_t *self, const char *line)
+{
+    const char *end = line;
+    cJSON *message = cJSON_ParseWithOpts (line, &end, true);
+    if (message)
+        s_ask (self, message);
+    else
+        s_print ("! no valid JSON behind byte %d", (int) (end - line));
+}
+
+
 static void
 s_on_line (s_chat_t *self, char *line)
 {
@@ -185,6 +200,8 @@ s_on_line (s_chat_t *self, char *line)
     }
     else if (*line == '/')
         s_command (self, line);
+    else if (*line == '{')
+        s_raw (self, line);
     else if (*line)
         s_say (self, line);
 }
@@ -292,15 +309,28 @@ s_show_list (const cJSON *message, const char *key)
 }
 
 
+//  Whatever it is, from a handler that we know nothing of.
+
+static void
+s_show_raw (const cJSON *message)
+{
+    char *text = cJSON_PrintUnformatted (message);
+    s_print ("< %s", text ? text : "no JSON");
+    cJSON_free (text);
+}
+
+
 static void
 s_show_answer (s_chat_t *self, cJSON *message, const char *action)
 {
     cJSON *item;
     if (streq (action, "ackRsp") || streq (action, "acked"))
         return;
-    if (strneq (action, "bindRsp"))
+    if (strneq (action, "bindRsp") && cJSON_GetObjectItemCaseSensitive (message, "code"))
         self->waiting--;
-    if (strneq (s_text (message, "code"), "ok"))
+    if (!cJSON_GetObjectItemCaseSensitive (message, "code"))
+        s_show_raw (message);
+    else if (strneq (s_text (message, "code"), "ok"))
         s_print ("! %s", s_text (message, "message"));
     else if (streq (action, "bindRsp"))
         s_print ("- connected as %s; /help tells what you can type", self->uid);
@@ -311,6 +341,9 @@ s_show_answer (s_chat_t *self, cJSON *message, const char *action)
     else if (streq (action, "historyRsp"))
         cJSON_ArrayForEach (item, cJSON_GetObjectItemCaseSensitive (message, "messages"))
             s_show_chat (self, item, true);
+    else if (strneq (action, "chatRsp") && strneq (action, "chatGroupRsp") &&
+             strneq (action, "groupJoinRsp") && strneq (action, "groupLeaveRsp"))
+        s_show_raw (message);
     if (streq (action, "bindRsp") && strneq (s_text (message, "code"), "ok")) {
         self->failed = true;
         uv_stop (&self->loop);

@@ -4,7 +4,12 @@
 --  reaches outside of the state: no os, io, debug, package, no bytecode.
 
 local worker, json = worker, json
-local app = worker.path (worker.config ("lua/app"))
+
+--  The folders of handlers; the first that has a file wins
+local apps = {}
+for folder in worker.config ("lua/app"):gmatch ("[^,%s]+") do
+    apps[#apps + 1] = worker.path (folder)
+end
 
 --------------------------------------------------------------------------------
 --  The calls
@@ -139,6 +144,18 @@ local function environment ()
     return env
 end
 
+--  The file of a name; of none there is the path where it would be, for the error's sake
+local function find (name)
+    for _, folder in ipairs (apps) do
+        for _, file in ipairs (worker.files (folder) or {}) do
+            if file == name .. ".lua" then
+                return folder .. "/" .. file
+            end
+        end
+    end
+    return apps[1] .. "/" .. name .. ".lua"
+end
+
 --  require in a handler: one of the libraries above, else a file of the application
 local required = {}
 
@@ -149,7 +166,7 @@ function sandbox.require (name)
         error ("require: a name of letters, digits and _ expected", 2)
     end
     if required[name] == nil then
-        required[name] = app_load (app .. "/" .. name .. ".lua")
+        required[name] = app_load (find (name))
     end
     return required[name]
 end
@@ -165,7 +182,8 @@ function app_load (file)
 end
 
 --  An application of the older framework has its own way of loading; nil for one of ours
-local older = assert (loadfile (worker.path (worker.config ("lua/core")) .. "/compat/init.lua", "t")) (app, sandbox)
+local older = assert (loadfile (worker.path (worker.config ("lua/core")) .. "/compat/init.lua", "t"))
+              (apps[1], sandbox)
 
 --  The handler that a file returned: a table with "handle", and "action" or frame = "status"; nil
 --  when the file is something else. A handler's check () may refuse the whole.
@@ -200,10 +218,18 @@ function app_load_all ()
     if older then
         return older.handlers, older.closed
     end
-    local handlers = {}
-    for _, file in ipairs (assert (worker.files (app))) do
-        local name = file:sub (1, -5)
-        handlers[name] = as_handler (name, sandbox.require (name))
+    local handlers, by_action = {}, {}
+    for _, folder in ipairs (apps) do
+        for _, file in ipairs (assert (worker.files (folder))) do
+            local name = file:sub (1, -5)
+            local handler = as_handler (name, sandbox.require (name))
+            local action = handler and handler.action
+            if action and by_action[action] and by_action[action] ~= name then
+                error (("%s.lua and %s.lua both have the action %s"):format (by_action[action], name, action), 0)
+            end
+            handlers[name] = handler
+            by_action[action or 0] = name
+        end
     end
     return handlers, {}
 end
