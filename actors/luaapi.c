@@ -45,6 +45,16 @@ s_send (lua_State *L)
 }
 
 
+static void
+s_set_text (lua_State *L, const char *field, const char *text)
+{
+    if (!text)
+        return;
+    lua_pushstring (L, text);
+    lua_setfield (L, -2, field);
+}
+
+
 //  worker.connection (cid)    returns {cid, uid, device, mark}, or nil
 
 static int
@@ -54,15 +64,13 @@ s_connection (lua_State *L)
     rk_identity_t *identity = host->identity (host->worker, s_check_slice (L, 1));
     if (!identity)
         return 0;
-    lua_createtable (L, 0, 8);    //  Room for what start.lua adds
+    //  Room for the CID, for what start.lua adds, and for what there is; many may wait
+    lua_createtable (L, 0, identity->uid || identity->mark ? 8 : 4);
     lua_pushvalue (L, 1);
     lua_setfield (L, -2, "cid");
-    lua_pushstring (L, identity->uid);
-    lua_setfield (L, -2, "uid");
-    lua_pushstring (L, identity->device);
-    lua_setfield (L, -2, "device");
-    lua_pushstring (L, identity->mark);
-    lua_setfield (L, -2, "mark");
+    s_set_text (L, "uid", identity->uid);
+    s_set_text (L, "device", identity->device);
+    s_set_text (L, "mark", identity->mark);
     return 1;
 }
 

@@ -11,9 +11,12 @@
 
 #include "luahost.h"
 
-#define GC_PAUSE                                                                         \
-    400    //  %; the state may grow to 4 times what lives before it is collected
-#define STEP 1000    //  Instructions between two looks at the budget
+//  How far a state may grow, in % of what lives, before it is collected: a small one rarely, since
+//  that costs most; one in which much waits soon, since then garbage is what costs.
+#define GC_PAUSE 400
+#define GC_PAUSE_LARGE 150
+#define GC_LARGE (8 * 1024 * 1024)    //  bytes
+#define STEP 1000                     //  Instructions between two looks at the budget
 
 struct rk_lua {
     lua_State *L;
@@ -25,6 +28,7 @@ struct rk_lua {
     size_t ceiling;     //  Bytes it may use now
     int64_t started;    //  nsec, when the running slice began
     bool expired;       //  The running task has spent its budget
+    bool large;         //  It has more than GC_LARGE in use
     uint64_t limit_instructions;
     int64_t limit_nsec;
     size_t limit_memory;
@@ -141,18 +145,6 @@ s_hook (lua_State *L, lua_Debug *debug)
 //  --------------------------------------------------------------------------
 //  Running
 
-//  Runs in the coroutine, protected by lua_resume.
-
-static int
-s_entry_done (lua_State *L, int status, lua_KContext context)
-{
-    (void) L;
-    (void) status;
-    (void) context;
-    return 0;
-}
-
-
 static void
 s_push_frames (lua_State *L, rk_frames_t *frames)
 {
@@ -165,38 +157,20 @@ s_push_frames (lua_State *L, rk_frames_t *frames)
 }
 
 
-static int
-s_entry (lua_State *L)
-{
-    lua_getglobal (L, "app_call_by_msg");
-    s_push_frames (L, &s_self (L)->task->frames);
-    lua_callk (L, 1, 0, 0, s_entry_done);
-    return 0;
-}
-
+//  Runs in lua_pcall, for memory may be short: puts app_call_by_msg and the task's frames on its
+//  coroutine, which is made when it has none.
 
 static int
-s_new_thread (lua_State *L)
+s_prepare (lua_State *L)
 {
-    lua_newthread (L);
-    lua_pushinteger (L, luaL_ref (L, LUA_REGISTRYINDEX));
-    return 1;
-}
-
-
-static bool
-s_give_thread (rk_lua_t *self, rk_task_t *task)
-{
-    lua_pushcfunction (self->L, s_new_thread);
-    bool good = lua_pcall (self->L, 0, 1, 0) == LUA_OK;
-    if (good) {
-        task->ref = (int) lua_tointeger (self->L, -1);
-        lua_rawgeti (self->L, LUA_REGISTRYINDEX, task->ref);
-        task->thread = lua_tothread (self->L, -1);
-        lua_pop (self->L, 1);
+    rk_task_t *task = s_self (L)->task;
+    if (!task->thread) {
+        task->thread = lua_newthread (L);
+        task->ref = luaL_ref (L, LUA_REGISTRYINDEX);
     }
-    lua_pop (self->L, 1);
-    return good;
+    lua_getglobal (task->thread, "app_call_by_msg");
+    s_push_frames (task->thread, &task->frames);
+    return 0;
 }
 
 
@@ -238,6 +212,10 @@ s_slice_end (rk_lua_t *self, rk_task_t *task, size_t before)
 {
     if (self->memory > before)
         task->memory += self->memory - before;
+    if (self->large != (self->memory > GC_LARGE)) {
+        self->large = !self->large;
+        lua_gc (self->L, LUA_GCSETPAUSE, self->large ? GC_PAUSE_LARGE : GC_PAUSE);
+    }
     task->nsec += s_now () - self->started;
     self->task = NULL;
     self->ceiling = self->limit_memory;
@@ -278,21 +256,25 @@ s_error_text (rk_lua_t *self, lua_State *thread, int status)
 rk_lua_result_t
 rk_lua_run (rk_lua_t *self, rk_task_t *task, const rk_reply_t *reply, char **error)
 {
-    if (!reply && !task->waits_turn) {
+    bool fresh = !reply && !task->waits_turn;
+    if (fresh) {
         task->pipelined = false;
         s_budget_begin (task);
-        if (!task->thread && !s_give_thread (self, task)) {
-            *error = strdup ("no memory for a coroutine");
-            return RK_LUA_FAILED;
-        }
-        lua_pushcfunction (task->thread, s_entry);
     }
     task->reply = reply;
     task->waits_turn = false;
     task->call = 0;
     size_t before = self->memory;
     s_slice_begin (self, task);
-    int status = lua_resume (task->thread, self->L, 0);
+    int status = LUA_OK;
+    if (fresh) {
+        lua_pushcfunction (self->L, s_prepare);
+        status = lua_pcall (self->L, 0, 0, 0);
+    }
+    if (status != LUA_OK)
+        lua_pop (self->L, 1);
+    else
+        status = lua_resume (task->thread, self->L, fresh ? 1 : 0);
     bool expired = self->expired;
     s_slice_end (self, task, before);
     task->reply = NULL;

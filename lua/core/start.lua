@@ -65,12 +65,10 @@ local function handle_frames (handler, cid, frames)
     handler.handle (ctx, frames[2])
 end
 
-local function handle_upstream (frames)
-    local cid, text = frames[2], frames[3]
-    if by_frame.upstream then
-        return handle_frames (by_frame.upstream, cid, frames)
-    end
-    local msg, why, offset = decode (text)
+--  The message of a client, its handler and action; nil when it had to be refused
+local function understand (frames)
+    local cid = frames[2]
+    local msg, why, offset = decode (frames[3])
     if msg == nil and why then
         return refuse (cid, "bad-json", why .. " at byte " .. offset, offset)
     elseif type (msg) ~= "table" then
@@ -83,13 +81,25 @@ local function handle_upstream (frames)
                        and "there is no action " .. action:sub (1, 100)
                        or "the field action is missing or not a string")
     end
+    return msg, handler, action
+end
+
+--  Few locals: what waits in a handler keeps them
+local function handle_upstream (frames)
+    if by_frame.upstream then
+        return handle_frames (by_frame.upstream, frames[2], frames)
+    end
+    local msg, handler, action = understand (frames)
+    if not msg then
+        return
+    end
     in_turn (handler.pipelined)
-    local ctx = connection (cid)
+    local ctx = connection (frames[2])
     ctx.frames = frames
-    ctx.text = text
+    ctx.text = frames[3]
     local reply = handler.handle (ctx, msg)
     if reply then
-        answer (cid, complete (reply, action, msg))
+        answer (frames[2], complete (reply, action, msg))
     end
     if ctx.after then
         ctx.after ()    --  What must come behind the answer
