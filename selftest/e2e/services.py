@@ -5,6 +5,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -94,3 +95,10 @@ class MariaDB(Service):
     def settings(self, pool, database):
         self.ask(f"CREATE DATABASE IF NOT EXISTS {database} CHARACTER SET utf8mb4")
         return [f"mysql/{pool}/port={self.port}", f"mysql/{pool}/user=root", f"mysql/{pool}/database={database}"]
+
+
+if __name__ == "__main__":    # For script/bench: both, until the input ends
+    redis, mariadb = Redis(), MariaDB()
+    mariadb.settings("main", "bench")
+    print(redis.port, mariadb.port, flush=True)
+    sys.stdin.read()
