@@ -28,6 +28,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
+#define SCHEMA 1                          //  Version of the tables in config/mysql.sql
 #define STATEMENTS_MOST 200               //  Prepared ones kept
 #define RESULT_MOST (16 * 1024 * 1024)    //  bytes of one answer
 #define CONNECT_MOST 2                    //  seconds until a connection counts as failed
@@ -506,14 +507,41 @@ s_disconnect (s_self_t *self, const char *why)
 }
 
 
-//  The chat's tables, made when they aren't there. The file has several statements.
+//  The version of the chat's tables that are there, 0 for none
 
-static bool
+static int
+s_version (MYSQL *db)
+{
+    int version = 0;
+    const char *query = "SELECT max(version) FROM schema_version";
+    if (mysql_real_query (db, query, strlen (query)) != 0)
+        return 0;
+    MYSQL_RES *rows = mysql_store_result (db);
+    MYSQL_ROW row = rows ? mysql_fetch_row (rows) : NULL;
+    if (row && row[0])
+        version = atoi (row[0]);
+    mysql_free_result (rows);
+    return version;
+}
+
+
+//  Makes the chat's tables when they aren't there; the file has several statements. Returns NULL or a
+//  fresh reason.
+
+static char *
 s_make_tables (s_self_t *self, MYSQL *db)
 {
+    int version = s_version (db);
+    if (version == SCHEMA)
+        return NULL;
+    if (version > SCHEMA)
+        return zsys_sprintf ("the chat's tables are of version %d, made by a newer "
+                             "server; this one knows version %d",
+                             version, SCHEMA);
     zchunk_t *file = zchunk_slurp (self->args->schema, 1024 * 1024);
     if (!file)
-        return false;
+        return zsys_sprintf ("%s: can't be read: %s", self->args->schema,
+                             strerror (errno));
     mysql_set_server_option (db, MYSQL_OPTION_MULTI_STATEMENTS_ON);
     int rc = mysql_real_query (db, (char *) zchunk_data (file), zchunk_size (file));
     while (rc == 0) {
@@ -523,9 +551,10 @@ s_make_tables (s_self_t *self, MYSQL *db)
         rc = mysql_next_result (db);
     }
     zchunk_destroy (&file);
-    if (rc == -1)
-        mysql_set_server_option (db, MYSQL_OPTION_MULTI_STATEMENTS_OFF);
-    return rc == -1;
+    if (rc != -1)
+        return zsys_sprintf ("the chat's tables can't be made: %s", mysql_error (db));
+    mysql_set_server_option (db, MYSQL_OPTION_MULTI_STATEMENTS_OFF);
+    return NULL;
 }
 
 
@@ -544,18 +573,23 @@ s_connect (s_self_t *self)
     mysql_options (db, MYSQL_OPT_READ_TIMEOUT, &timeout);
     mysql_options (db, MYSQL_OPT_WRITE_TIMEOUT, &timeout);
     mysql_options (db, MYSQL_SET_CHARSET_NAME, "utf8mb4");
+    char *why = NULL;
     if (!mysql_real_connect (db,
                              *path ? NULL : rk_pool_str (config, "mysql", pool, "host"),
                              rk_pool_str (config, "mysql", pool, "user"),
                              rk_pool_str (config, "mysql", pool, "password"),
                              rk_pool_str (config, "mysql", pool, "database"),
                              (unsigned) rk_pool_int (config, "mysql", pool, "port"),
-                             *path ? path : NULL, 0) ||
-        (self->args->schema && !s_make_tables (self, db))) {
+                             *path ? path : NULL, 0))
+        why = strdup (mysql_error (db));
+    else if (self->args->schema)
+        why = s_make_tables (self, db);
+    if (why) {
         if (self->backoff == BACKOFF_LEAST)
-            rk_log ('W', "mysql/%s: %s; trying again", pool, mysql_error (db));
-        s_disconnect (self, mysql_error (db));
+            rk_log ('W', "mysql/%s: %s; trying again", pool, why);
+        s_disconnect (self, why);
         mysql_close (db);
+        zstr_free (&why);
         return;
     }
     if (self->backoff != BACKOFF_LEAST)

@@ -20,6 +20,7 @@ typedef struct {
     const char *name;     //  The actor's: "redis-main", "mysql-main-2"
     const char *pool;     //  The pool's, as the configuration has it: "main"
     zsock_t *inbox;       //  PULL, from the workers
+    zsock_t *outside;     //  The outer socket of a link that we bind, else NULL
     zsock_t **workers;    //  PUSH, the replies to each worker
     zsock_t **events;     //  PUSH, what each has subscribed to; of redis only
     size_t count;         //  of workers
@@ -28,17 +29,19 @@ typedef struct {
     rk_estate_t kept;    //  What the actor left behind when it went DOWN
 } rk_pool_args_t;
 
+#define RK_SERVICES_MOST 64
+
 //  What a worker can call or send to, as the configuration names it.
 typedef struct {
     enum { RK_STORE, RK_MYSQL, RK_REDIS, RK_LINK } kind;
     const char *name;
     zsock_t **members;    //  To each actor of the pool; of a link the one to the service
     size_t count;
-    int64_t timeout;    //  msec
-    bool replies;       //  A link whose service answers
-    bool drop;          //  A link whose messages may be left out when its queue is full
-    uint64_t sent;
-    uint64_t refused;    //  By a full queue
+    int64_t timeout;      //  msec
+    bool replies;         //  A link whose service answers
+    bool drop;            //  A link whose messages may be left out when its queue is full
+    uint64_t *sent;       //  The worker's counters of a link
+    uint64_t *refused;    //  By its full queue
 } rk_service_t;
 
 //  The token in a message's second frame; false when it isn't one.

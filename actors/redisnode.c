@@ -451,6 +451,24 @@ s_expire (rk_redisnode_t *self, int64_t now)
 }
 
 
+//  msec until a call's time is over or a connection may be tried again, at the most 1000
+
+static int64_t
+s_patience (rk_redisnode_t *self, int64_t now)
+{
+    int64_t until = now + 1000;
+    if (self->waiting.head && s_token (self->waiting.head).deadline < until)
+        until = s_token (self->waiting.head).deadline;
+    if (self->sent.head && s_token (self->sent.head).deadline < until)
+        until = s_token (self->sent.head).deadline;
+    if (self->state == DOWN && self->retry_at < until)
+        until = self->retry_at;
+    if ((self->state == CONNECTING || self->state == GREETED) && self->give_up_at < until)
+        until = self->give_up_at;
+    return until > now ? until - now : 0;
+}
+
+
 int64_t
 rk_redisnode_step (rk_redisnode_t *self, short revents, int64_t now)
 {
@@ -466,7 +484,5 @@ rk_redisnode_step (rk_redisnode_t *self, short revents, int64_t now)
     if (self->state >= GREETED && self->unwritten)
         s_write (self, now);
     s_expire (self, now);
-    if (self->state == DOWN)
-        return self->retry_at > now ? self->retry_at - now : 0;
-    return rk_redisnode_calls (self) ? 100 : 1000;
+    return s_patience (self, now);
 }

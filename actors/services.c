@@ -1,12 +1,11 @@
 //  services.c - the pools, the store and the links that the configuration names, and their wires
 
 #include "services.h"
+#include "link.h"
 #include "mysql.h"
 #include "redis.h"
 #include "sqlite.h"
 #include <mysql.h>
-
-#define SERVICES_MOST 64
 
 typedef struct {
     zactor_fn *fn;
@@ -20,11 +19,10 @@ struct rk_services {
     size_t workers;
     rk_services_socket_fn *make;
     void *owner;
-    rk_service_t *services;    //  SERVICES_MOST for each worker
+    rk_service_t *services;    //  RK_SERVICES_MOST for each worker
     size_t count;
-    s_pool_actor_t *actors[SERVICES_MOST * 4];
+    s_pool_actor_t *actors[RK_SERVICES_MOST * 4];
     size_t actor_count;
-    zlist_t *proxies;    //  Of links that we bind
     char *error;
 };
 
@@ -46,7 +44,7 @@ s_add_actor (rk_services_t *self, const char *kind, const char *pool, int nbr,
              zactor_fn *fn, int64_t queue)
 {
     s_pool_actor_t *actor = (s_pool_actor_t *) zmalloc (sizeof (s_pool_actor_t));
-    assert (self->actor_count < SERVICES_MOST * 4);
+    assert (self->actor_count < RK_SERVICES_MOST * 4);
     self->actors[self->actor_count++] = actor;
     actor->fn = fn;
     actor->name = !pool      ? strdup (kind)
@@ -81,13 +79,13 @@ static rk_service_t *
 s_add_service (rk_services_t *self, int kind, const char *name, size_t members,
                s_pool_actor_t **actors, int64_t queue, int64_t timeout)
 {
-    if (self->count == SERVICES_MOST) {
+    if (self->count == RK_SERVICES_MOST) {
         if (!self->error)
-            self->error = zsys_sprintf ("more than %d pools and links", SERVICES_MOST);
+            self->error = zsys_sprintf ("more than %d pools and links", RK_SERVICES_MOST);
         self->count--;
     }
     for (size_t worker = 0; worker < self->workers; worker++) {
-        rk_service_t *service = &self->services[worker * SERVICES_MOST + self->count];
+        rk_service_t *service = &self->services[worker * RK_SERVICES_MOST + self->count];
         *service =
             (rk_service_t){.kind = kind,
                            .name = strdup (name),
@@ -149,42 +147,38 @@ s_add_sqlite (rk_services_t *self)
 static const struct {
     const char *name;
     int type;
-    const char *front, *back;    //  Of the proxy, when we bind
+    int inner, outer;    //  Of its actor, when we bind
     bool replies;
 } s_link_types[] = {
-    {"push", ZMQ_PUSH, "PULL", "PUSH", false},
-    {"pub", ZMQ_PUB, "XSUB", "XPUB", false},
-    {"dealer", ZMQ_DEALER, "ROUTER", "DEALER", true},
-    {"req", ZMQ_DEALER, "ROUTER", "DEALER", true},
-    {NULL, 0, NULL, NULL, false},
+    {"push", ZMQ_PUSH, ZMQ_PULL, ZMQ_PUSH, false},
+    {"pub", ZMQ_PUB, ZMQ_XSUB, ZMQ_XPUB, false},
+    {"dealer", ZMQ_DEALER, ZMQ_ROUTER, ZMQ_DEALER, true},
+    {"req", ZMQ_DEALER, ZMQ_ROUTER, ZMQ_DEALER, true},
+    {NULL, 0, 0, 0, false},
 };
 
 
-//  An endpoint can be bound once, but each worker has a socket: a proxy stands between them.
+//  An endpoint can be bound once, but each worker has a socket: an actor stands between them.
 
 static void
-s_add_proxy (rk_services_t *self, const char *link, const char *endpoint, size_t type)
+s_add_bound (rk_services_t *self, const char *link, const char *endpoint, size_t type)
 {
-    char *inside = zsys_sprintf ("inproc://link-%s", link);
-    zactor_t *proxy = zactor_new (zproxy, NULL);
-    zlist_append (self->proxies, proxy);
-    zstr_sendx (proxy, "FRONTEND", s_link_types[type].front, inside, NULL);
-    zsock_wait (proxy);
-    //  The proxy asserts on an endpoint that can't be bound: we try it ourselves before
-    zsock_t *probe = zsock_new (ZMQ_PUSH);
-    if (zsock_bind (probe, "%s", endpoint) == -1) {
-        if (!self->error)
-            self->error = zsys_sprintf ("link/%s/endpoint = @%s: %s", link, endpoint,
-                                        zmq_strerror (errno));
-        zsock_destroy (&probe);
-    }
-    else {
-        zsock_unbind (probe, "%s", endpoint);
-        zsock_destroy (&probe);
-        zstr_sendx (proxy, "BACKEND", s_link_types[type].back, endpoint, NULL);
-        zsock_wait (proxy);
-    }
-    zstr_free (&inside);
+    s_pool_actor_t *actor = (s_pool_actor_t *) zmalloc (sizeof (s_pool_actor_t));
+    assert (self->actor_count < RK_SERVICES_MOST * 4);
+    self->actors[self->actor_count++] = actor;
+    int64_t queue = rk_pool_int (self->config, "link", link, "queue");
+    actor->fn = link_actor;
+    actor->name = zsys_sprintf ("link-%s", link);
+    actor->endpoint = zsys_sprintf ("@inproc://link-%s", link);
+    actor->args = (rk_pool_args_t){
+        .name = actor->name,
+        .inbox = s_make (self, s_link_types[type].inner, actor->endpoint, 2),
+        .outside = s_make (self, s_link_types[type].outer, NULL, queue * 2 - 2),
+        .config = self->config};
+    if (actor->args.outside && zsock_bind (actor->args.outside, "%s", endpoint) == -1 &&
+        !self->error)
+        self->error = zsys_sprintf ("link/%s/endpoint = @%s: %s", link, endpoint,
+                                    zmq_strerror (errno));
 }
 
 
@@ -198,12 +192,12 @@ s_add_link (rk_services_t *self, const char *name)
         type++;
     char *inside = zsys_sprintf ("inproc://link-%s", name);
     if (*endpoint == '@')
-        s_add_proxy (self, name, endpoint + 1, type);
+        s_add_bound (self, name, endpoint + 1, type);
     rk_service_t *first =
         s_add_service (self, RK_LINK, name, 1, NULL, 0,
                        rk_pool_int (self->config, "link", name, "timeout"));
     for (size_t worker = 0; worker < self->workers; worker++) {
-        rk_service_t *service = first + worker * SERVICES_MOST;
+        rk_service_t *service = first + worker * RK_SERVICES_MOST;
         //  One side of a TCP wire has the whole limit, and it is ours
         int64_t queue = rk_pool_int (self->config, "link", name, "queue");
         zsock_t *socket = s_make (self, s_link_types[type].type, NULL, queue * 2 - 2);
@@ -257,9 +251,8 @@ rk_services_new (rk_config_t *config, size_t workers, rk_services_socket_fn *mak
     self->workers = workers;
     self->make = make;
     self->owner = owner;
-    self->proxies = zlist_new ();
     self->services =
-        (rk_service_t *) zmalloc (workers * SERVICES_MOST * sizeof (rk_service_t));
+        (rk_service_t *) zmalloc (workers * RK_SERVICES_MOST * sizeof (rk_service_t));
     if (streq (rk_config_str (config, "chat/durability"), "stored") &&
         streq (rk_config_str (config, "store/driver"), "sqlite"))
         s_add_sqlite (self);
@@ -280,10 +273,6 @@ rk_services_destroy (rk_services_t **self_p)
     rk_services_t *self = *self_p;
     if (!self)
         return;
-    zactor_t *proxy;
-    while ((proxy = (zactor_t *) zlist_pop (self->proxies)))
-        zactor_destroy (&proxy);
-    zlist_destroy (&self->proxies);
     mysql_library_end ();
     for (size_t nbr = 0; nbr < self->actor_count; nbr++) {
         s_pool_actor_t *actor = self->actors[nbr];
@@ -296,7 +285,7 @@ rk_services_destroy (rk_services_t **self_p)
         free (actor->endpoint);
         free (actor);
     }
-    for (size_t nbr = 0; nbr < self->workers * SERVICES_MOST; nbr++) {
+    for (size_t nbr = 0; nbr < self->workers * RK_SERVICES_MOST; nbr++) {
         free ((char *) self->services[nbr].name);
         free (self->services[nbr].members);
     }
@@ -314,7 +303,7 @@ rk_service_t *
 rk_services_of (rk_services_t *self, size_t worker, size_t *count)
 {
     *count = self->count;
-    return &self->services[worker * SERVICES_MOST];
+    return &self->services[worker * RK_SERVICES_MOST];
 }
 
 

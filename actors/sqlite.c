@@ -24,6 +24,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
+#define SCHEMA 1               //  Version of the tables in config/sqlite.sql
 #define STATEMENTS_MOST 200    //  Prepared ones kept
 #define BUSY_BATCH 50          //  A batch of more than this says there is load
 #define LINGER 4               //  msec that the next one then waits for more
@@ -374,6 +375,22 @@ s_lengthen_log (s_self_t *self)
 }
 
 
+//  The version of the tables that are there, 0 for none
+
+static int
+s_version (s_self_t *self)
+{
+    sqlite3_stmt *stmt = NULL;
+    int version = 0;
+    if (sqlite3_prepare_v2 (self->db, "PRAGMA user_version", -1, &stmt, NULL) ==
+            SQLITE_OK &&
+        sqlite3_step (stmt) == SQLITE_ROW)
+        version = sqlite3_column_int (stmt, 0);
+    sqlite3_finalize (stmt);
+    return version;
+}
+
+
 //  Returns NULL, or a fresh reason why the database can't be used.
 
 static char *
@@ -404,7 +421,14 @@ s_open (s_self_t *self)
     int rc = sqlite3_open_v2 (
         self->path, &self->db,
         SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
-    bool good = rc == SQLITE_OK && s_exec (self, pragmas) && s_exec (self, sql);
+    bool good = rc == SQLITE_OK && s_exec (self, pragmas);
+    if (good && s_version (self) > SCHEMA) {
+        free (sql);
+        return zsys_sprintf ("store/path = %s: its tables are of version %d, made by a "
+                             "newer server; this one knows version %d",
+                             self->path, s_version (self), SCHEMA);
+    }
+    good = good && s_exec (self, sql);
     free (sql);
     if (!good)
         return zsys_sprintf ("store/path = %s: %s", self->path,
@@ -535,6 +559,16 @@ sqlite_test (bool verbose)
 
     rk_sqltest_run (&test);
     rk_sqltest_stop (&test);
+
+    //  Tables of a newer server are left alone
+    sqlite3 *db = NULL;
+    rk_check (sqlite3_open (rk_config_str (config, "store/path"), &db) == SQLITE_OK);
+    rk_check (sqlite3_exec (db, "PRAGMA user_version = 7", NULL, NULL, NULL) ==
+              SQLITE_OK);
+    sqlite3_close (db);
+    rk_check (!rk_actor_start (sqlite_actor, &test.args, &reason));
+    rk_check (strstr (reason, "version 7"));
+    zstr_free (&reason);
 
     //  A file that isn't a database is an error, not an end
     FILE *file = fopen (rk_config_str (config, "store/path"), "w");

@@ -88,7 +88,8 @@ enum {
     WAITING,
     MEMORY,
     CUSTOM,
-    COUNTERS = CUSTOM + 32
+    CUSTOM_MOST = 32,
+    COUNTERS = CUSTOM + CUSTOM_MOST + 2 * RK_SERVICES_MOST
 };
 
 typedef struct {
@@ -113,7 +114,8 @@ typedef struct {
     zmq_pollitem_t items[3 + LINKS_MOST];
     zsock_t *link[LINKS_MOST];
     int links;
-    char *closed;    //  Handlers that an operator has closed, for the next state
+    size_t custom;    //  The first counter that Lua names
+    char *closed;     //  Handlers that an operator has closed, for the next state
     rk_counter_t counters[COUNTERS + 1];
 } s_self_t;
 
@@ -264,11 +266,9 @@ s_host_call (void *worker, rk_task_t *task, int nbr, rk_slice_t packed)
     if (rk_frames_send (&frames, s_member (service, ((s_job_t *) task)->connection)) ==
         -1) {
         rk_frames_clear (&frames);
-        service->refused++;
         return 0;
     }
     task->deadline = token.deadline + GRACE;
-    service->sent++;
     self->counters[CALLS].value++;
     return token.call;
 }
@@ -295,11 +295,11 @@ s_host_link (void *worker, rk_task_t *task, int nbr, rk_frames_t *frames)
         task->deadline = zclock_mono () + service->timeout;
     }
     if (rk_frames_send (frames, service->members[0]) == 0) {
-        service->sent++;
+        ++*service->sent;
         return call;
     }
     rk_frames_clear (frames);
-    service->refused++;
+    ++*service->refused;
     return service->drop && !task ? call : 0;
 }
 
@@ -368,7 +368,7 @@ static void
 s_host_count (void *worker, const char *name)
 {
     s_self_t *self = (s_self_t *) worker;
-    for (size_t nbr = CUSTOM; nbr < COUNTERS; nbr++) {
+    for (size_t nbr = self->custom; nbr < self->custom + CUSTOM_MOST; nbr++) {
         if (!self->counters[nbr].name)
             self->counters[nbr].name = strdup (name);
         if (strneq (self->counters[nbr].name, name))
@@ -887,6 +887,15 @@ s_give_credit (s_self_t *self)
 //  --------------------------------------------------------------------------
 //  The actor
 
+static uint64_t *
+s_link_counter (s_self_t *self, rk_service_t *service, const char *what)
+{
+    rk_counter_t *counter = &self->counters[self->custom++];
+    counter->name = zsys_sprintf ("link_%s_%s", service->name, what);
+    return &counter->value;
+}
+
+
 static s_self_t *
 s_self_new (worker_args_t *args)
 {
@@ -903,6 +912,14 @@ s_self_new (worker_args_t *args)
         "reloads",  "connections",   "waiting",   "lua_bytes"};
     for (size_t nbr = 0; nbr < CUSTOM; nbr++)
         self->counters[nbr].name = names[nbr];
+    self->custom = CUSTOM;
+    for (size_t nbr = 0; nbr < args->service_count; nbr++) {
+        rk_service_t *service = &args->services[nbr];
+        if (service->kind != RK_LINK)
+            continue;
+        service->sent = s_link_counter (self, service, "sent");
+        service->refused = s_link_counter (self, service, "refused");
+    }
     return self;
 }
 

@@ -147,11 +147,11 @@ async def serve(socket, count):
 
 def links():
     """push with a bounded queue, dealer with replies in another order, pub and a bound push; powerOn to damR."""
-    ports = {name: free_port() for name in ("dealer", "req", "damR", "pub", "bound")}
+    ports = {name: free_port() for name in ("dealer", "req", "damR", "pub", "bound", "bound_dealer", "bound_pub")}
     settings = []
     for name, port in ports.items():
-        kind = {"damR": "push", "bound": "push"}.get(name, name)
-        at = "@" if name == "bound" else ""
+        kind = {"damR": "push", "bound": "push"}.get(name, name.replace("bound_", ""))
+        at = "@" if name.startswith("bound") else ""
         settings += [f"link/{name}/endpoint={at}tcp://127.0.0.1:{port}", f"link/{name}/type={kind}"]
     settings += ["link/damR/queue=5", "link/dealer/timeout=1000", "worker/count=1"]
 
@@ -184,24 +184,33 @@ def links():
             pull = socket(zmq.PULL, "bound", connect=True)
             await call(clients[0], "link", link="bound", how="send_table", frames=["a", "b"])
             check(await asyncio.wait_for(pull.recv_multipart(), 10) == [b"a", b"b"], "bound")
-            sub = socket(zmq.SUB, "pub")
-            sub.setsockopt(zmq.SUBSCRIBE, b"")
-            while not await sub.poll(50):
-                await call(clients[0], "link", link="pub", how="send_table", frames=["news"])
-            check(await sub.recv_multipart() == [b"news"], "pub")
+            rep = socket(zmq.REP, "bound_dealer", connect=True)
+            for nbr in range(3):
+                task = asyncio.create_task(call(clients[0], "link", link="bound_dealer", how="call_table", frames=[nbr]))
+                check(await asyncio.wait_for(rep.recv(), 10) == b"%d" % nbr, "bound dealer")
+                await rep.send(b"re %d" % nbr)
+                check((await task) == (True, [f"re {nbr}"]), "the reply of a bound dealer")
+            for name in ("pub", "bound_pub"):
+                sub = socket(zmq.SUB, name, connect=name == "bound_pub")
+                sub.setsockopt(zmq.SUBSCRIBE, b"")
+                while not await sub.poll(50):
+                    await call(clients[0], "link", link=name, how="send_table", frames=["news"])
+                check(await sub.recv_multipart() == [b"news"], name)
 
             # powerOn: waits in the queue up to its limit, then the handler is told; then all come
-            await power_on(clients[0], socket)
+            await power_on(server, clients[0], socket)
         finally:
             context.destroy(linger=0)
     test()
 
 
-async def power_on(client, socket):
+async def power_on(server, client, socket):
     text = '{"action":"call", "call":"link", "link":"damR", "how":"send_table", "frames":["%d"]}'
     answers = [await client.ask(text % nbr) for nbr in range(8)]
     check([answer["ok"] for answer in answers] == [True] * 5 + [False] * 3, answers)
     check("queue is full" in answers[5]["result"], answers[5])
+    counters = server.counters()["worker-1"]
+    check(counters["link_damR_sent"] == 5 and counters["link_damR_refused"] == 3, counters)
     pull = socket(zmq.PULL, "damR")
     got = [await asyncio.wait_for(pull.recv_multipart(), 10) for _ in range(5)]
     check(got == [[b"%d" % nbr] for nbr in range(5)], got)
@@ -297,6 +306,52 @@ async def mysql_restarted(server, *clients):
     print(f"   {sum(map(len, done))} stored, {sum(map(len, failed))} failed with a reason")
 
 
+@with_services("mysql/main/connections=8", clients=[f"u{nbr}" for nbr in range(6)])
+async def deadlocks(server, *clients):
+    """Transactions that take the same rows in another order: the victim is run again, and all succeed."""
+    await sql(clients[0], "query", "CREATE OR REPLACE TABLE cross_ (id INT PRIMARY KEY, n INT NOT NULL) ENGINE = InnoDB")
+    await sql(clients[0], "insert", "INSERT INTO cross_ VALUES (1, 0), (2, 0)")
+    add, wait = "UPDATE cross_ SET n = n + 1 WHERE id = ?", ["SELECT sleep(0.02)"]
+
+    async def both(nbr, client):
+        for turn in range(8):
+            first = 1 + (nbr + turn) % 2
+            ok, why = await call(client, "transaction", list=[[add, first], wait, [add, 3 - first]])
+            check(ok, why)
+    await asyncio.gather(*(both(nbr, client) for nbr, client in enumerate(clients)))
+    ok, rows = await sql(clients[0], "select", "SELECT n FROM cross_")
+    check([row["n"] for row in rows] == [8 * len(clients)] * 2, rows)
+    again = sum(counters["tried_again"] for name, counters in server.counters().items() if name.startswith("mysql-main"))
+    print(f"   {again} tried again")
+    check(again > 0, "there was no deadlock")
+
+
+def redis_logins():
+    """AUTH with a password, with an ACL user, and a wrong one, which is said in the reason."""
+    redis = Redis("--requirepass", "secret")
+    redis.ask("-a", "secret", "--no-auth-warning", "acl", "setuser", "worker", "on", ">word", "~w:*", "+@all")
+    server = Server(HANDLERS, "chat/durability=relayed", f"redis/main/port={redis.port}", "redis/main/password=secret",
+                    f"redis/acl/port={redis.port}", "redis/acl/user=worker", "redis/acl/password=word", "redis/acl/database=2",
+                    f"redis/wrong/port={redis.port}", "redis/wrong/password=guess", "redis/wrong/timeout=300",
+                    *MariaDB.shared().settings("main", "calls"), "link/push/endpoint=tcp://127.0.0.1:1")
+
+    async def test():
+        client = await Client.open(server)
+        check(await redis_words(client, "SET", "w:x", "1") == (True, "OK"), "password")
+        check(await call(client, "redis", pool="acl", words=["GET", "w:x"]) == (True, None), "ACL user, another database")
+        ok, why = await call(client, "redis", pool="acl", words=["GET", "x"])
+        check(not ok and "NOPERM" in why, why)
+        ok, why = await call(client, "redis", pool="wrong", words=["GET", "w:x"])
+        check(not ok and "WRONGPASS" in why and "was not sent" in why, why)
+        await Client.close_all()
+    try:
+        asyncio.run(asyncio.wait_for(test(), 60))
+        check(server.stop() == 0, "exit status")
+    finally:
+        server.remove()
+        redis.remove()
+
+
 def in_cluster():
     """A Redis Cluster of three: keys go to their nodes, hash tags stay together, and slots that move under load
     are followed with ASK and MOVED without a lost or a second INCR."""
@@ -363,4 +418,4 @@ def in_cluster():
 
 if __name__ == "__main__":
     run(redis_replies, mysql_types, wrong_arguments, timers, events, no_service, links, power_on_app, redis_killed,
-        mysql_restarted, in_cluster)
+        mysql_restarted, deadlocks, redis_logins, in_cluster)

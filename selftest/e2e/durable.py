@@ -27,19 +27,20 @@ class User:
         self.twice = 0         # Deliveries that came again, under the same seq
         self.conversation = ",".join(sorted((name, partner)))
 
-    async def live(self, server, talk):
-        """Binds, sends again what has no answer, and goes on until the connection is lost, or, when it
-        only listens, until the last chat it knows of has come."""
+    async def live(self, server, all_bound):
+        """Binds, waits until all have, for nobody here acks and so gets again what came before its bind; then sends
+        again what has no answer, and goes on until the connection is lost."""
         try:
             self.client = await Client.open(server, self.name)
+            await all_bound.wait()
             for message in self.open.values():
                 await self.client.send(message)
             while True:
-                while talk and len(self.open) < WINDOW:
+                while len(self.open) < WINDOW:
                     await self.say()
                 self.note(await self.client.receive())
-        except (websockets.exceptions.ConnectionClosed, OSError):
-            return
+        except (websockets.exceptions.ConnectionClosed, asyncio.BrokenBarrierError, OSError):
+            await all_bound.abort()
 
     async def say(self):
         chat_id = f"{self.name}-{self.sent}"
@@ -127,7 +128,8 @@ def check_delivered(users):
 
 
 async def load_until(server, users, seconds, how):
-    tasks = [asyncio.create_task(user.live(server, True)) for user in users]
+    all_bound = asyncio.Barrier(len(users))
+    tasks = [asyncio.create_task(user.live(server, all_bound)) for user in users]
     await asyncio.sleep(seconds)
     status = await asyncio.get_running_loop().run_in_executor(None, server.stop, how)
     await asyncio.wait_for(asyncio.gather(*tasks), 60)
