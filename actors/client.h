@@ -19,6 +19,7 @@ typedef struct rk_client {
     bool dirty;             //  It is in the gateway's list of those to flush
     bool stalled;           //  We don't read from it until there is room upstream
     bool held;              //  We don't read from it until it has read more
+    bool closing;           //  The close frame is out; it is for the client to go
     uint16_t close_code;    //  RFC 6455, 7.4; not 0: close it when the queue is out
     const char *close_why;
     struct rk_client *next_dirty;

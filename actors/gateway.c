@@ -32,7 +32,7 @@
 #define BATCH 1000       //  Frames from app servers in one turn
 #define TICK 1000        //  msec between pings of app servers
 #define MISSED_MOST 5    //  Pings without an answer until we say hello again
-#define GOODBYE 1000     //  msec for clients to take their last message
+#define GOODBYE 3000     //  msec for clients to take their last message and go
 #define HOLD_SHARE 8     //  A client isn't read while this share of its queue is full
 #define SLOW_CLOSE 10    //  seconds for a slow client to take its close
 
@@ -107,8 +107,8 @@ typedef struct {
 static void
 s_set_flow (s_self_t *self, rk_client_t *client)
 {
-    lws_rx_flow_control (client->wsi,
-                         !client->stalled && !client->held && !self->life.paused);
+    bool reads = !client->stalled && !client->held && !self->life.paused;
+    lws_rx_flow_control (client->wsi, reads || client->closing);
 }
 
 
@@ -515,12 +515,20 @@ static int
 s_on_writeable (s_self_t *self, rk_client_t *client, struct lws *wsi, rk_slice_t in)
 {
     (void) in;
-    (void) wsi;
-    if (client->close_code && !client->queue.head) {
-        rk_client_write_close (client, &self->buffer);
-        return -1;
+    if (client->closing)
+        return 0;
+    if (!client->close_code || client->queue.head) {
+        s_make_dirty (self, client);
+        return 0;
     }
-    s_make_dirty (self, client);
+    //  The client closes, on our close frame or on the end of what we send. Would we, with bytes of
+    //  its unread, the kernel would reset the connection and throw away what is on its way to it
+    //  (RFC 1122, 4.2.2.13); so we read on, and throw that away.
+    rk_client_write_close (client, &self->buffer);
+    client->closing = true;
+    shutdown (lws_get_socket_fd (wsi), SHUT_WR);
+    s_set_flow (self, client);
+    lws_set_timeout (wsi, PENDING_TIMEOUT_CLOSE_ACK, GOODBYE / 1000);
     return 0;
 }
 

@@ -223,8 +223,8 @@ s_unsubscribe (lua_State *L)
 //  --------------------------------------------------------------------------
 //  Links
 
-//  The frames of a table; none when it isn't a list of 1 to 14 strings and numbers. Two more are
-//  for the envelope of a call.
+//  The frames of a table; none when it isn't a list of 1 to 13 strings and numbers. Three more are
+//  for the envelope of a call, with a bound link's.
 
 static rk_frames_t
 s_check_frames (lua_State *L, int index)
@@ -232,9 +232,9 @@ s_check_frames (lua_State *L, int index)
     rk_frames_t frames = {0};
     luaL_checktype (L, index, LUA_TTABLE);
     lua_Integer count = luaL_len (L, index);
-    if (count < 1 || count > RK_FRAMES_MAX - 2)
+    if (count < 1 || count > RK_FRAMES_MAX - 3)
         rk_lua_complain (L, "a list of 1 to %d frames expected, not %d",
-                         RK_FRAMES_MAX - 2, (int) count);
+                         RK_FRAMES_MAX - 3, (int) count);
     for (lua_Integer nbr = 1; nbr <= count; nbr++) {
         int type = lua_geti (L, index, nbr);
         if (type != LUA_TSTRING && type != LUA_TNUMBER) {

@@ -165,8 +165,9 @@ s_prepare (lua_State *L)
 {
     rk_task_t *task = s_self (L)->task;
     if (!task->thread) {
-        task->thread = lua_newthread (L);
+        lua_State *thread = lua_newthread (L);
         task->ref = luaL_ref (L, LUA_REGISTRYINDEX);
+        task->thread = thread;    //  Behind the reference, which may fail
     }
     lua_getglobal (task->thread, "app_call_by_msg");
     s_push_frames (task->thread, &task->frames);

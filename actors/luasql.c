@@ -1,6 +1,9 @@
 //  luasql.c - calls from Lua to a store: pack the arguments, yield, and go on with the reply
 
 #include "luahost.h"
+#include "sqlparams.h"
+
+#define STATEMENTS_MOST 1000    //  In one transaction
 
 //  --------------------------------------------------------------------------
 //  The reply
@@ -138,6 +141,9 @@ rk_lua_transaction (lua_State *L)
     rk_pack_t *pack = rk_lua_pack (L);
     pack->size = 0;
     lua_Integer statements = luaL_len (L, 2);
+    if (statements < 1 || statements > STATEMENTS_MOST)
+        return rk_lua_complain (L, "1 to %d statements expected, not %d", STATEMENTS_MOST,
+                                (int) statements);
     for (lua_Integer nbr = 1; nbr <= statements; nbr++) {
         if (lua_geti (L, 2, nbr) != LUA_TTABLE)
             return rk_lua_complain (L, "statement %d: a list {sql, param...} expected",
@@ -145,6 +151,9 @@ rk_lua_transaction (lua_State *L)
         if (lua_getfield (L, -1, "n") == LUA_TNIL)
             lua_pushinteger (L, luaL_len (L, -2));
         lua_Integer count = lua_tointeger (L, -1);
+        if (count < 1 || count > RK_SQL_PARAMS_MOST + 1)
+            return rk_lua_complain (L, "statement %d: at most %d parameters expected",
+                                    (int) nbr, RK_SQL_PARAMS_MOST);
         lua_settop (L, 3);
         if (lua_geti (L, 3, 1) != LUA_TSTRING)
             return rk_lua_complain (L, "statement %d: its first item must be SQL",

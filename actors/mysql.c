@@ -27,6 +27,7 @@
 #include <mysqld_error.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 
 #define SCHEMA 1                          //  Version of the tables in config/mysql.sql
 #define STATEMENTS_MOST 200               //  Prepared ones kept
@@ -45,6 +46,7 @@ typedef struct {
     size_t marks, wanted;
     uint16_t *order;    //  Which parameter each question mark takes
     bool select;
+    bool plain;
     unsigned columns;
     MYSQL_RES *meta;    //  NULL when it gives no rows
     MYSQL_BIND *params, *results;
@@ -65,7 +67,9 @@ typedef struct {
     MYSQL *db;    //  NULL while there is no connection
     zhashx_t *statements;
     rk_sqlbatch_t batch;
-    bool autocommit;
+    int autocommit;         //  Of the session; -1: who knows
+    bool executed;          //  The try in hand has sent a statement
+    size_t span;            //  Calls of the batch that run together, from the front
     s_outcome_t trouble;    //  What the statement in hand ran into, else DONE
     int64_t retry_at;       //  msec, monotonic
     int64_t backoff;
@@ -78,22 +82,34 @@ typedef struct {
 //  Statements
 
 static void
-s_statement_free (void **self_p)
+s_unbind_columns (s_statement_t *self)
 {
-    s_statement_t *self = (s_statement_t *) *self_p;
     for (unsigned nbr = 0; self->results && nbr < self->columns; nbr++)
         if (self->results[nbr].buffer_type == MYSQL_TYPE_STRING)
             free (self->results[nbr].buffer);
     if (self->meta)
         mysql_free_result (self->meta);
-    mysql_stmt_close (self->stmt);
-    free ((char *) self->key.data);
-    free (self->order);
-    free (self->params);
     free (self->results);
     free (self->cells);
     free (self->lengths);
     free (self->nulls);
+    self->meta = NULL;
+    self->results = NULL;
+    self->cells = NULL;
+    self->lengths = NULL;
+    self->nulls = NULL;
+}
+
+
+static void
+s_statement_free (void **self_p)
+{
+    s_statement_t *self = (s_statement_t *) *self_p;
+    s_unbind_columns (self);
+    mysql_stmt_close (self->stmt);
+    free ((char *) self->key.data);
+    free (self->order);
+    free (self->params);
     free (self);
     *self_p = NULL;
 }
@@ -147,7 +163,8 @@ s_fail (s_self_t *self, const char *text, unsigned code)
 {
     if (code == CR_SERVER_GONE_ERROR || code == CR_SERVER_LOST ||
         code == ER_SERVER_SHUTDOWN || code == ER_CONNECTION_KILLED ||
-        code == ER_NORMAL_SHUTDOWN)
+        code == ER_NORMAL_SHUTDOWN || code == CR_COMMANDS_OUT_OF_SYNC ||
+        code == CR_NEW_STMT_METADATA)    //  The last two: a fresh connection helps
         self->trouble = LOST;
     else if (code == ER_LOCK_DEADLOCK)
         self->trouble = AGAIN;
@@ -198,6 +215,7 @@ s_prepare (s_self_t *self, rk_slice_t sql, char **why)
     fresh->marks = marks;
     fresh->wanted = wanted;
     fresh->select = rk_sql_is_select (sql);
+    fresh->plain = rk_sql_is_plain (sql);
     fresh->order = (uint16_t *) zmalloc (marks * sizeof (uint16_t) + 1);
     memcpy (fresh->order, order, marks * sizeof (uint16_t));
     fresh->params = (MYSQL_BIND *) zmalloc ((marks + 1) * sizeof (MYSQL_BIND));
@@ -246,9 +264,10 @@ static char *
 s_bind_all (s_statement_t *statement, rk_slice_t *rest, rk_value_t *values)
 {
     size_t count = 0;
-    while (count < RK_SQL_PARAMS_MOST && rk_unpack (rest, &values[count]) &&
-           values[count].kind != ']')
-        count++;
+    rk_value_t value;
+    while (rk_unpack (rest, &value) && value.kind != ']')
+        if (count++ < RK_SQL_PARAMS_MOST)
+            values[count - 1] = value;
     if (count != statement->wanted)
         return strdup (
             "the number of parameters isn't that of the statement's question marks");
@@ -373,9 +392,21 @@ s_run (void *owner, rk_slice_t *rest, rk_pack_t *result)
     why = s_bind_all (statement, rest, values);
     if (why)
         return why;
+    self->executed = true;
     if (mysql_stmt_execute (statement->stmt) != 0)
         return s_statement_fail (self, statement->stmt);
-    return s_pack_result (self, statement, result);
+    //  A procedure may give rows that nobody knew of, and several lists of them; the first counts
+    if (mysql_stmt_field_count (statement->stmt) != statement->columns) {
+        s_unbind_columns (statement);
+        s_bind_columns (statement);
+    }
+    why = s_pack_result (self, statement, result);
+    while (mysql_stmt_more_results (statement->stmt) &&
+           mysql_stmt_next_result (statement->stmt) == 0)
+        mysql_stmt_free_result (statement->stmt);
+    if (!statement->plain)    //  The library's columns of such a one move at its next run
+        rk_index_delete (self->statements, statement->key);
+    return why;
 }
 
 
@@ -406,13 +437,14 @@ s_send (s_self_t *self, rk_sqlcall_t *call, s_sent_t *sent)
         return false;
     s_statement_t *statement =
         (s_statement_t *) rk_index_lookup (self->statements, value.text);
-    if (!statement || statement->columns)
+    if (!statement || statement->columns || !statement->plain)
         return false;    //  What isn't prepared yet takes the slow way, once
     why = s_bind_all (statement, &rest, values);
     if (why || rest.size) {
         zstr_free (&why);
         return false;
     }
+    self->executed = true;
     const struct st_mariadb_methods *methods = self->db->methods;
     unsigned char *request =
         methods->db_execute_generate_request (statement->stmt, &size, 0);
@@ -455,7 +487,7 @@ s_pipeline (s_self_t *self, size_t first)
     s_sent_t sent[PIPELINE];
     size_t count = 0;
     s_cork (self, 1);
-    while (count < PIPELINE && first + count < batch->count && self->trouble == DONE &&
+    while (count < PIPELINE && first + count < self->span && self->trouble == DONE &&
            s_send (self, &batch->calls[first + count], &sent[count]))
         count++;
     s_cork (self, 0);
@@ -603,25 +635,40 @@ s_connect (s_self_t *self)
 //  --------------------------------------------------------------------------
 //  The batch
 
-//  Whether every statement can be rolled back and run again; with only_read, that it changes
-//  nothing at all.
+//  Whether a call's statements all are so.
 
 static bool
-s_is_plain (rk_sqlbatch_t *batch, bool only_read)
+s_all_are (rk_sqlcall_t *call, bool (*is) (rk_slice_t sql))
 {
-    for (size_t nbr = 0; nbr < batch->count; nbr++) {
-        rk_slice_t rest = rk_sqlcall_statements (&batch->calls[nbr]);
-        rk_value_t value;
-        bool first = false;
-        while (rk_unpack (&rest, &value)) {
-            if (first && value.kind == 's' &&
-                !(only_read ? rk_sql_is_select (value.text)
-                            : rk_sql_is_plain (value.text)))
-                return false;
-            first = value.kind == '[';
-        }
+    rk_slice_t rest = rk_sqlcall_statements (call);
+    rk_value_t value;
+    bool first = false;
+    while (rk_unpack (&rest, &value)) {
+        if (first && value.kind == 's' && !is (value.text))
+            return false;
+        first = value.kind == '[';
     }
     return true;
+}
+
+
+static bool
+s_is_harmless (rk_slice_t sql)
+{
+    return !rk_sql_is_control (sql);
+}
+
+
+//  How many calls may share a transaction: those in front that can be rolled back and run again.
+//  Another one, a CREATE TABLE or a CALL, may commit by itself and so runs alone.
+
+static size_t
+s_span (rk_sqlbatch_t *batch)
+{
+    size_t count = 0;
+    while (count < batch->count && s_all_are (&batch->calls[count], rk_sql_is_plain))
+        count++;
+    return count ? count : 1;
 }
 
 
@@ -633,9 +680,8 @@ s_autocommit (s_self_t *self, bool on)
 {
     if (self->autocommit == on)
         return true;
-    self->autocommit = s_exec (self, on ? "SET autocommit = 1" : "SET autocommit = 0")
-                           ? on
-                           : self->autocommit;
+    if (s_exec (self, on ? "SET autocommit = 1" : "SET autocommit = 0"))
+        self->autocommit = on;
     return self->autocommit == on;
 }
 
@@ -645,36 +691,47 @@ s_run_calls (s_self_t *self)
 {
     rk_sqlbatch_t *batch = &self->batch;
     size_t nbr = 0;
-    while (nbr < batch->count && self->trouble == DONE) {
-        nbr += batch->count > 1 ? s_pipeline (self, nbr) : 0;
-        if (nbr < batch->count && self->trouble == DONE)
-            rk_sqlbatch_run (batch, &batch->calls[nbr++], batch->count == 1);
+    while (nbr < self->span && self->trouble == DONE) {
+        nbr += self->span > 1 ? s_pipeline (self, nbr) : 0;
+        if (nbr < self->span && self->trouble == DONE)
+            rk_sqlbatch_run (batch, &batch->calls[nbr++], self->span == 1);
     }
 }
 
 
-//  Runs all calls and commits. A lone call of one statement commits by itself.
+//  Runs the calls of the span and commits. A lone call of one statement commits by itself.
 
 static s_outcome_t
 s_try (s_self_t *self)
 {
-    rk_sqlbatch_t *batch = &self->batch;
-    bool alone = batch->count == 1;
-    bool bare = alone && rk_sqlcall_count (&batch->calls[0]) == 1;
+    rk_sqlcall_t *first = self->batch.calls;
+    bool alone = self->span == 1, plain = s_all_are (first, rk_sql_is_plain);
+    bool bare = alone && rk_sqlcall_count (first) == 1;
     self->trouble = DONE;
+    self->executed = false;
+    if (!s_all_are (first, s_is_harmless)) {
+        first->error = strdup ("BEGIN, COMMIT and the like have no place here: others' "
+                               "calls share the connection; a transaction is a list of "
+                               "statements");
+        return DONE;
+    }
     if (!s_autocommit (self, bare))
         return self->trouble == LOST ? LOST : REFUSED;
     s_run_calls (self);
-    if (self->trouble != DONE) {
-        if (self->trouble == AGAIN && !bare)
+    if (!plain)
+        self->autocommit = -1;
+    if (self->trouble == AGAIN) {
+        if (!bare)
             mysql_rollback (self->db);
-        if (self->trouble == LOST && !s_is_plain (batch, bare))
-            return UNKNOWN;
-        return self->trouble;
+        return plain ? AGAIN : DONE;    //  With its error
+    }
+    if (self->trouble == LOST) {
+        bool again = plain && (!bare || s_all_are (first, rk_sql_is_select));
+        return !self->executed || again ? LOST : UNKNOWN;
     }
     if (bare)
         return DONE;
-    if (alone && batch->calls[0].error)
+    if (alone && first->error)
         return s_exec (self, "ROLLBACK") ? DONE : REFUSED;
     if (s_exec (self, "COMMIT"))
         return DONE;
@@ -686,7 +743,22 @@ static void
 s_answer (s_self_t *self, const char *error)
 {
     self->batch.counters[RK_SQL_COMMITS].value++;
-    rk_sqlbatch_answer (&self->batch, error);
+    rk_sqlbatch_answer (&self->batch, self->span, error);
+}
+
+
+//  A server that has closed the connection while nothing was asked is found out before a write is
+//  sent there, for whose fate nobody could tell then.
+
+static bool
+s_is_alive (s_self_t *self)
+{
+    struct pollfd item = {mysql_get_socket (self->db), POLLIN | POLLRDHUP, 0};
+    if (poll (&item, 1, 0) == 0)
+        return true;
+    s_disconnect (self, "the server has closed the connection");
+    s_connect (self);
+    return self->db != NULL;
 }
 
 
@@ -695,7 +767,10 @@ s_run_batch (s_self_t *self)
 {
     rk_sqlbatch_expire (&self->batch, zclock_mono (),
                         "the call waited too long for its turn; it was not made");
-    s_outcome_t outcome = self->batch.count ? AGAIN : DONE;
+    if (!self->batch.count || !s_is_alive (self))
+        return;
+    s_outcome_t outcome = AGAIN;
+    self->span = s_span (&self->batch);
     for (int tries = 0; tries < TRIES && outcome == AGAIN; tries++) {
         if (tries) {
             rk_sqlbatch_forget (&self->batch);
@@ -812,7 +887,9 @@ mysql_actor (zsock_t *pipe, void *args_p)
     rk_life_begin (&self->life, NULL);
     while (!self->life.terminated) {
         zmq_pollitem_t items[2] = {{zsock_resolve (pipe), 0, ZMQ_POLLIN, 0},
-                                   {zsock_resolve (args->inbox), 0, ZMQ_POLLIN, 0}};
+                                   {zsock_resolve (args->inbox), 0,
+                                    self->batch.count < self->batch.room ? ZMQ_POLLIN : 0,
+                                    0}};
         long wait = !self->db ? 50 : self->life.draining || self->batch.count ? 0 : -1;
         if (zmq_poll (items, 2, wait) == -1)
             break;    //  The context is going away

@@ -2,6 +2,8 @@
 
 #include "pool.h"
 
+#define WORKER_WAIT 20000    //  msec
+
 bool
 rk_token_read (rk_slice_t frame, rk_token_t *token)
 {
@@ -25,8 +27,14 @@ rk_pool_reply (zsock_t **workers, size_t count, rk_slice_t token, bool good,
     rk_frames_add (&out, token.data, token.size);
     rk_frames_addstr (&out, good ? "ok" : "error");
     rk_frames_add (&out, text.data, text.size);
-    int rc = rk_frames_send (&out, workers[whose.worker]);
-    assert (rc == 0);
+    //  There is room, but for late answers to calls that have timed out. A worker never waits for
+    //  us, so it will read on; one that doesn't is stuck
+    if (rk_frames_send (&out, workers[whose.worker]) == -1 &&
+        rk_frames_send_wait (&out, workers[whose.worker], WORKER_WAIT) == -1) {
+        rk_log ('E', "worker-%d has taken no reply for %d s: one is lost",
+                (int) whose.worker + 1, WORKER_WAIT / 1000);
+        rk_frames_clear (&out);
+    }
 }
 
 

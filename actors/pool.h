@@ -47,8 +47,7 @@ typedef struct {
 //  The token in a message's second frame; false when it isn't one.
 bool rk_token_read (rk_slice_t frame, rk_token_t *token);
 
-//  Sends REPLY token ok|error text to the worker that asked. There is always room: the worker
-//  has never more calls under way than the socket holds.
+//  Sends REPLY token ok|error text to the worker that asked; waits for it when it is behind.
 void rk_pool_reply (zsock_t **workers, size_t count, rk_slice_t token, bool good,
                     rk_slice_t text);
 

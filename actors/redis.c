@@ -61,6 +61,7 @@ typedef struct {
     rk_redisnode_t **slots;    //  Of a cluster
     bool stale;                //  They may have changed
     bool moved;                //  They have: nodes and waiting calls are to be sorted
+    bool deaf;                 //  The subscriber's node is gone: another one will do
     int64_t refresh_at;        //  msec, monotonic
     rk_queue_t later;          //  Calls that the cluster put off
     int64_t again_at;
@@ -111,7 +112,8 @@ static const struct {
 static bool
 s_same_word (rk_slice_t word, const char *name)
 {
-    return word.size == strlen (name) && strncasecmp (word.data, name, word.size) == 0;
+    return word.size && (word.data[0] | 0x20) == (name[0] | 0x20) &&
+           word.size == strlen (name) && strncasecmp (word.data, name, word.size) == 0;
 }
 
 
@@ -165,6 +167,18 @@ s_words (rk_parcel_t *call)
 }
 
 
+//  One that is up, for whatever any can do; else the first.
+
+static rk_redisnode_t *
+s_any_node (s_self_t *self)
+{
+    for (size_t nbr = 0; nbr < self->count; nbr++)
+        if (rk_redisnode_is_up (self->nodes[nbr]))
+            return self->nodes[nbr];
+    return self->nodes[0];
+}
+
+
 static void
 s_route (s_self_t *self, rk_parcel_t *call)
 {
@@ -174,6 +188,8 @@ s_route (s_self_t *self, rk_parcel_t *call)
         rk_slice_t key = s_key_of (rest);
         if (key.size && self->slots[rk_redis_slot (key)])
             node = self->slots[rk_redis_slot (key)];
+        else
+            node = s_any_node (self);
     }
     else if (self->count > 1) {
         rk_value_t value;
@@ -426,6 +442,16 @@ s_handle_event (s_self_t *self, const redisReply *reply)
 
 
 static void
+s_make_subscriber (s_self_t *self)
+{
+    self->subscriber =
+        rk_redisnode_new (self->args->config, self->args->pool,
+                          rk_redisnode_address (s_any_node (self)), &self->events);
+    rk_redisnode_be_subscriber (self->subscriber);
+}
+
+
+static void
 s_say_subscribe (s_self_t *self, const char *command, const char *channel)
 {
     if (self->subscriber)
@@ -493,17 +519,51 @@ static void
 s_on_down (void *owner, rk_redisnode_t *node)
 {
     s_self_t *self = (s_self_t *) owner;
-    self->stale = self->cluster && node != self->subscriber;
+    if (node == self->subscriber)
+        self->deaf = self->cluster;
+    else
+        self->stale = self->stale || self->cluster;
 }
 
 
 //  --------------------------------------------------------------------------
 //  Handlers of the inbox
 
+//  Commands that would change the connection for all who share it, or give more replies than one.
+
+static const char *s_refused[] = {
+    "SUBSCRIBE",    "PSUBSCRIBE", "SSUBSCRIBE", "UNSUBSCRIBE", "PUNSUBSCRIBE",
+    "SUNSUBSCRIBE", "MONITOR",    "SELECT",     "HELLO",       "RESET",
+    "QUIT",         "MULTI",      "EXEC",       "DISCARD",     "WATCH",
+    "UNWATCH",      "AUTH",       "ASKING",     "READONLY",    "READWRITE",
+    "SYNC",         "PSYNC",      NULL};
+
+static bool
+s_is_refused (rk_slice_t rest)
+{
+    rk_value_t value;
+    rk_unpack (&rest, &value);    //  The hash key
+    if (!rk_unpack (&rest, &value) || value.kind != 's')
+        return true;
+    if (s_same_word (value.text, "CLIENT"))
+        return rk_unpack (&rest, &value) && value.kind == 's' &&
+               s_same_word (value.text, "REPLY");
+    for (size_t nbr = 0; s_refused[nbr]; nbr++)
+        if (s_same_word (value.text, s_refused[nbr]))
+            return true;
+    return false;
+}
+
+
 static int
 s_handle_redis (s_self_t *self, rk_frames_t *frames)
 {
-    s_route (self, rk_parcel_new (frames));
+    if (s_is_refused (rk_frames_at (frames, 2)))
+        s_answer (self, rk_parcel_new (frames), false,
+                  rk_slice ("this command has no place on a connection that others "
+                            "share; see redis_api in docs/lua.md"));
+    else
+        s_route (self, rk_parcel_new (frames));
     return 0;
 }
 
@@ -524,12 +584,8 @@ s_handle_subscribe (s_self_t *self, rk_frames_t *frames)
         s_say_subscribe (self, "SUBSCRIBE", channel->name);
     }
     channel->modes[token.worker] = token.hops ? 2 : 1;
-    if (!self->subscriber) {
-        self->subscriber =
-            rk_redisnode_new (self->args->config, self->args->pool,
-                              rk_redisnode_address (self->nodes[0]), &self->events);
-        rk_redisnode_be_subscriber (self->subscriber);
-    }
+    if (!self->subscriber)
+        s_make_subscriber (self);
     return 0;
 }
 
@@ -660,6 +716,11 @@ s_look_after_cluster (s_self_t *self, int64_t now)
     self->moved = false;
     if (self->stale)
         s_ask_slots (self, now);
+    if (self->deaf && rk_redisnode_is_up (s_any_node (self))) {
+        rk_redisnode_destroy (&self->subscriber);
+        s_make_subscriber (self);
+        self->deaf = false;
+    }
     if (self->later.count && now >= self->again_at) {
         rk_queue_t later = self->later;
         self->later = (rk_queue_t){NULL, NULL, 0, 0};

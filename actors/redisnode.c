@@ -104,7 +104,7 @@ rk_redisnode_be_subscriber (rk_redisnode_t *self)
 static rk_token_t
 s_token (rk_parcel_t *call)
 {
-    rk_token_t token = {0, 0, INT64_MAX, 0};
+    rk_token_t token = {0, 0, (int64_t) (call->bytes >> 2), 0};
     if (call->count)
         memcpy (&token, zmq_msg_data (&call->part[1]), sizeof (token));
     return token;
@@ -178,7 +178,8 @@ s_mark (size_t kind)
 {
     rk_frames_t none = {0};
     rk_parcel_t *mark = rk_parcel_new (&none);
-    mark->bytes = kind;
+    mark->bytes =
+        (size_t) (zclock_mono () + CONNECT_MOST) << 2 | kind;    //  Its deadline
     return mark;
 }
 
@@ -372,7 +373,7 @@ s_handle (rk_redisnode_t *self, redisReply *reply, int64_t now)
 {
     rk_parcel_t *whose =
         self->subscriber && self->state == UP ? NULL : rk_queue_pop (&self->sent);
-    size_t kind = whose && !whose->count ? whose->bytes : 0;
+    size_t kind = whose && !whose->count ? whose->bytes & 3 : 0;
     if (kind)
         rk_parcel_destroy (&whose);
     if (kind == GREETING) {

@@ -36,6 +36,7 @@ struct rk_server {
     char *error;          //  The first one
     s_actor_t *actors;    //  In the order they are started
     size_t count;
+    bool given_up;    //  An actor went down too often
     bool app, gateway;
     receiver_args_t receiver;
     dispatcher_args_t dispatcher;
@@ -306,7 +307,8 @@ s_handle_down (rk_server_t *self, s_actor_t *actor, const char *reason)
     rk_log ('E', "supervisor: %s is down: %s", actor->name,
             reason ? reason : "no reason given");
     rk_actor_stop (&actor->actor);
-    return s_plan_restart (self, actor);
+    self->given_up = self->given_up || !s_plan_restart (self, actor);
+    return !self->given_up;
 }
 
 
@@ -359,7 +361,7 @@ rk_server_step (rk_server_t *self, zmq_pollitem_t *more, int more_count, int64_t
     }
     free (items);
     free (whose);
-    return good;
+    return good && !self->given_up;
 }
 
 
@@ -578,6 +580,11 @@ rk_server_log_counters (rk_server_t *self)
         zmsg_t *msg = rk_msg_recv (actor->actor);
         char *line = strdup (actor->name);
         char *name = msg ? zmsg_popstr (msg) : NULL;    //  "STATS"
+        if (name && streq (name, "DOWN")) {
+            char *reason = zmsg_popstr (msg);
+            s_handle_down (self, actor, reason);
+            zstr_free (&reason);
+        }
         while (name) {
             zstr_free (&name);
             name = zmsg_popstr (msg);
@@ -589,7 +596,8 @@ rk_server_log_counters (rk_server_t *self)
         rk_log ('I', "counters: %s", line);
         zstr_free (&line);
         zmsg_destroy (&msg);
-        zsock_set_rcvtimeo (zactor_sock (actor->actor), -1);
+        if (actor->actor)
+            zsock_set_rcvtimeo (zactor_sock (actor->actor), -1);
     }
 }
 

@@ -66,8 +66,9 @@ void rk_sqlbatch_run (rk_sqlbatch_t *self, rk_sqlcall_t *call, bool alone);
 //  Forget all results, for another try.
 void rk_sqlbatch_forget (rk_sqlbatch_t *self);
 
-//  Answer all calls; those without an own error with this one, unless it is NULL.
-void rk_sqlbatch_answer (rk_sqlbatch_t *self, const char *error);
+//  Answer the first count calls; those without an own error with this one, unless it is NULL. The
+//  others move to the front.
+void rk_sqlbatch_answer (rk_sqlbatch_t *self, size_t count, const char *error);
 
 //  Answer calls whose time is over with that reason; the others stay in their order.
 void rk_sqlbatch_expire (rk_sqlbatch_t *self, int64_t now, const char *reason);

@@ -324,7 +324,7 @@ s_run_batch (s_self_t *self)
     }
     batch->counters[RK_SQL_COMMITS].value++;
     self->before = batch->count;
-    rk_sqlbatch_answer (batch, why);
+    rk_sqlbatch_answer (batch, batch->count, why);
     zstr_free (&why);
     s_checkpoint_if_due (self);
 }

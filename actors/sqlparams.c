@@ -100,6 +100,17 @@ rk_sql_is_select (rk_slice_t sql)
 }
 
 
+bool
+rk_sql_is_control (rk_slice_t sql)
+{
+    char *text = rk_slice_dup (sql);
+    bool sets = s_begins (sql, "SET") && strcasestr (text, "autocommit");
+    free (text);
+    return sets || s_begins (sql, "BEGIN START COMMIT ROLLBACK SAVEPOINT RELEASE LOCK "
+                                  "UNLOCK XA USE HANDLER");
+}
+
+
 //  --------------------------------------------------------------------------
 //  Selftest
 
@@ -140,4 +151,7 @@ sqlparams_test (bool verbose)
     rk_check (rk_sql_is_plain (rk_slice ("With x as (select 1) select 2")));
     rk_check (!rk_sql_is_plain (rk_slice ("CREATE TABLE t (n INT)")));
     rk_check (!rk_sql_is_select (rk_slice ("selective")));
+    rk_check (rk_sql_is_control (rk_slice (" commit")));
+    rk_check (rk_sql_is_control (rk_slice ("SET @@autocommit = 0")));
+    rk_check (!rk_sql_is_control (rk_slice ("SET @x = 0")));
 }

@@ -18,6 +18,9 @@ char *rk_sql_params (rk_slice_t sql, uint16_t *order, size_t *count, size_t *wan
 bool rk_sql_is_plain (rk_slice_t sql);
 bool rk_sql_is_select (rk_slice_t sql);
 
+//  True when it begins or ends a transaction, or locks tables for longer than itself.
+bool rk_sql_is_control (rk_slice_t sql);
+
 void sqlparams_test (bool verbose);
 
 #endif

@@ -39,7 +39,7 @@
 #define SENDER_WAIT 20000    //  msec until a sender that takes nothing is given up
 #define GRACE 100            //  msec that a service has to say itself that time is over
 #define EVENTS_MOST 10000    //  Timers and events that wait at once
-#define LINKS_MOST 16        //  Links whose service answers
+#define LATER 10    //  msec until a timer is tried again for which there was no room
 
 //  One connection. It is in the ready list when it has messages and the next one may start.
 typedef struct s_connection {
@@ -111,8 +111,8 @@ typedef struct {
     uint64_t generation;    //  Counts calls, over all lives
     uint32_t owed;          //  Credit that we haven't given back yet
     int64_t sweep;          //  msec, monotonic
-    zmq_pollitem_t items[3 + LINKS_MOST];
-    zsock_t *link[LINKS_MOST];
+    zmq_pollitem_t items[3 + RK_SERVICES_MOST];
+    zsock_t *link[RK_SERVICES_MOST];
     int links;
     size_t custom;    //  The first counter that Lua names
     char *closed;     //  Handlers that an operator has closed, for the next state
@@ -805,8 +805,7 @@ s_read_link (s_self_t *self, zsock_t *socket)
 }
 
 
-//  In the state that set it, which may have been replaced. It doesn't wait behind others: there is
-//  one for each that a handler has set, so these are bounded already.
+//  In the state that set it, which may have been replaced.
 
 static void
 s_run_timer (s_self_t *self, s_state_t *state, rk_frames_t *frames)
@@ -831,6 +830,11 @@ s_run_timers (s_self_t *self)
         s_state_t *state = (s_state_t *) timer.owner;
         if (!state) {
             s_resume (self, timer.id, &reply);
+            continue;
+        }
+        if (self->waiting >= self->waiting_most) {    //  It is a message like others
+            timer.when = now + LATER;
+            rk_timers_add (&self->timers, timer);
             continue;
         }
         char id[24];
@@ -1075,7 +1079,7 @@ s_list_sockets (s_self_t *self)
     self->links = 0;
     for (size_t nbr = 0; nbr < args->service_count; nbr++) {
         rk_service_t *service = &args->services[nbr];
-        if (!service->replies || self->links == LINKS_MOST)
+        if (!service->replies || self->links == RK_SERVICES_MOST)
             continue;
         self->link[self->links] = service->members[0];
         self->items[3 + self->links++] =

@@ -266,7 +266,10 @@ rk_json_check (rk_slice_t text, int depth, size_t *offset)
 void
 rk_json_push_array_mark (lua_State *L)
 {
-    luaL_newmetatable (L, ARRAY_MARK);
+    if (luaL_newmetatable (L, ARRAY_MARK)) {
+        lua_pushboolean (L, false);
+        lua_setfield (L, -2, "__metatable");    //  Nobody may change it
+    }
 }
 
 

@@ -34,10 +34,15 @@ local function action_of (msg)
     return action
 end
 
---  Fills in what every answer has; content.chatID tells the client which chat it is about
-local function complete (reply, action, msg)
-    if reply.action and not msg.requestID then
-        return reply
+--  Fills in what every answer has; content.chatID tells the client which chat it is about. A handler
+--  may return the same table again and again, so a copy is filled
+local function complete (given, action, msg)
+    if given.action and not msg.requestID then
+        return given
+    end
+    local reply = {}
+    for key, value in pairs (given) do
+        reply[key] = value
     end
     reply.action = action .. "Rsp"
     reply.code = reply.code or "ok"

@@ -161,7 +161,9 @@ async def refusals(server):
     client = await Client.open(server)
     for message in (chat("ann", "bob", "1"), {"action": "groups"}, {"action": "ack", "conversation": "x", "seq": 1},
                     {"action": "groupJoin", "groupID": "g"}, {"action": "history", "conversation": "x"}):
-        await expect_code(client, message, "not-bound")
+        answer = await expect_code(client, {**message, "requestID": message["action"]}, "not-bound")
+        check(answer["action"] == message["action"] + "Rsp" and answer["requestID"] == message["action"], answer)
+        check("chatID" not in answer or message["action"] == "chat", f"another request's field: {answer}")
     await expect_code(client, {"uid": "ann"}, "ok")
     answer = await expect_code(client, chat("bob", "ann", "1"), "not-you")
     check(answer["chatID"] == "1" and answer["action"] == "chatRsp", answer)

@@ -68,6 +68,10 @@ async def redis_replies(server, client):
     check(not ok and "not an integer" in why, why)
     ok, why = await redis_words(client, "NONSENSE")
     check(not ok and "unknown command" in why, why)
+    for words in (("subscribe", "a", "b"), ("SELECT", 3), ("MULTI",), ("Monitor",), ("CLIENT", "reply", "SKIP"), ("QUIT",)):
+        ok, why = await redis_words(client, *words)
+        check(not ok and "no place on a connection" in why, f"{words}: {why}")
+    check(await redis_words(client, "GET", "k") == (True, "v"), "after what was refused")
 
 
 @with_services()
@@ -92,6 +96,25 @@ async def mysql_types(server, client):
     check(not ok and "Duplicate" in why, why)
     ok, results = await call(client, "transaction", list=[["INSERT INTO t (name) VALUES (?)", "y"], ["SELECT count(*) AS n FROM t"]])
     check(ok and results[0]["affected"] == 1 and results[1]["rows"] == [{"n": 2}], results)
+    for words in ("COMMIT", "begin", "SET autocommit = 1", "LOCK TABLES t WRITE"):
+        ok, why = await sql(client, "query", words)
+        check(not ok and "have no place here" in why, f"{words}: {why}")
+    # What is prepared changes under us, and procedures give rows that nobody knew of
+    check((await sql(client, "query", "SELECT * FROM t WHERE id = 1"))[1][0]["id"] == 1, "before")
+    check((await sql(client, "query", "ALTER TABLE t ADD COLUMN more INT DEFAULT 7 FIRST"))[0], "alter")
+    for _ in range(2):
+        ok, rows = await sql(client, "query", "SELECT * FROM t WHERE id = 1")
+        check(ok and rows[0]["more"] == 7 and rows[0]["id"] == 1, rows)
+    await sql(client, "query", "CREATE OR REPLACE PROCEDURE p (n INT) BEGIN SELECT n AS one; SELECT n + 1 AS two, 'x' AS y; END")
+    for nbr in range(3):
+        ok, rows = await sql(client, "query", "CALL p (?)", nbr)
+        check(ok and rows == [{"one": nbr}], rows)
+        check((await sql(client, "query", "SELECT 1 AS n")) == (True, [{"n": 1}]), "after a procedure")
+    marks = ", ".join(["?"] * 1000)
+    ok, rows = await sql(client, "query", f"SELECT 1000 IN ({marks}) AS n", *range(1, 1001))
+    check(ok and rows == [{"n": 1}], rows)
+    ok, why = await sql(client, "query", f"SELECT 1 IN ({marks}, ?)", *range(1001))
+    check(not ok and "too many parameters" in why, why)
 
 
 @with_services()
@@ -112,6 +135,13 @@ async def timers(server, client):
     await call(client, "after")
     got = [(await client.receive())["msec"] for _ in range(3)]
     check(got == [20, 40, 60], got)
+
+
+@with_services("redis/main/timeout=20000")
+async def timer_storm(server, client):
+    """6,000 timers at once, more than calls may wait: each makes its call when there is room."""
+    check((await call(client, "storm", count=6000))[0], "storm")
+    check(await client.receive() == {"action": "stormed", "done": 6000}, "stormed")
 
 
 @with_services(clients=("ann", "reader"))
@@ -306,6 +336,24 @@ async def mysql_restarted(server, *clients):
     print(f"   {sum(map(len, done))} stored, {sum(map(len, failed))} failed with a reason")
 
 
+@with_services(clients=[f"u{nbr}" for nbr in range(8)])
+async def mixed_statements(server, *clients):
+    """Statements that commit by themselves come in the middle of others: nothing is done twice or lost."""
+    await sql(clients[0], "query", "CREATE OR REPLACE TABLE mixed (who INT, nbr INT, PRIMARY KEY (who, nbr))")
+
+    async def load(who, client):
+        for nbr in range(100):
+            ok, why = await sql(client, "insert", "INSERT INTO mixed VALUES (?, ?)", who, nbr)
+            check(ok, why)
+            if nbr % 10 == 0:
+                ok, why = await sql(client, "query", f"CREATE OR REPLACE TABLE mixed_{who} (n INT)")
+                check(ok, why)
+                ok, why = await sql(client, "insert", f"INSERT INTO mixed_{who} VALUES (1), (2)")
+                check(ok and why["affected"] == 2, why)
+    await asyncio.gather(*(load(who, client) for who, client in enumerate(clients)))
+    check(server.mariadb.ask("SELECT count(*) FROM mixed", "calls") == [["800"]], "rows")
+
+
 @with_services("mysql/main/connections=8", clients=[f"u{nbr}" for nbr in range(6)])
 async def deadlocks(server, *clients):
     """Transactions that take the same rows in another order: the victim is run again, and all succeed."""
@@ -417,5 +465,5 @@ def in_cluster():
 
 
 if __name__ == "__main__":
-    run(redis_replies, mysql_types, wrong_arguments, timers, events, no_service, links, power_on_app, redis_killed,
-        mysql_restarted, deadlocks, redis_logins, in_cluster)
+    run(redis_replies, mysql_types, wrong_arguments, timers, timer_storm, events, no_service, links, power_on_app, redis_killed,
+        mysql_restarted, mixed_statements, deadlocks, redis_logins, in_cluster)

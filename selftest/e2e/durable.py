@@ -41,6 +41,11 @@ class User:
                 self.note(await self.client.receive())
         except (websockets.exceptions.ConnectionClosed, asyncio.BrokenBarrierError, OSError):
             await all_bound.abort()
+        try:
+            while hasattr(self, "client"):    # What came before the end and isn't read yet
+                self.note(await self.client.receive())
+        except websockets.exceptions.ConnectionClosed:
+            return
 
     async def say(self):
         chat_id = f"{self.name}-{self.sent}"

@@ -56,7 +56,10 @@ end
 function faults.globals ()
     assert (io == nil and debug == nil and package == nil and dofile == nil and worker == nil)
     assert (os.execute == nil and os.exit == nil and string.dump == nil)
-    assert (getmetatable ("") == false)
+    assert (getmetatable ("") == false and getmetatable (json.array {}) == false)
+    assert (not pcall (sql.transaction, {{"SELECT 1", n = 1e15}}))
+    assert (not pcall (sql.transaction, {{"SELECT 1", n = math.maxinteger}}))
+    assert (not pcall (sql.transaction, {}))
     leaked = 1
     return {seen = tostring (leaked)}
 end

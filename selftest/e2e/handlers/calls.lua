@@ -62,6 +62,21 @@ function calls.after (msg, ctx)
     return true
 end
 
+--  More timers at once than calls may wait: each makes its call, when there is room
+function calls.storm (msg, ctx)
+    local done = 0
+    for _ = 1, msg.count do
+        timer.after (100, function ()
+            local ok = redis_api.cmd ("main", "", "INCR", "storm")
+            done = done + (ok and 1 or 0)
+            if done == msg.count then
+                downstream.cid (ctx.cid, {action = "stormed", done = done})
+            end
+        end)
+    end
+    return true
+end
+
 if config.get ("redis/main/path") ~= "" or config.get ("redis/main/port") ~= "6379" then
     redis_api.subscribe ("main", "news", function (payload, channel)
         downstream.uid ("reader", {action = "news", payload = payload, channel = channel})
