@@ -19,7 +19,11 @@ s_start (char *const *words)
     posix_spawn_file_actions_init (&actions);
     posix_spawn_file_actions_addopen (&actions, 1, "/dev/null", O_WRONLY, 0);
     posix_spawn_file_actions_addopen (&actions, 2, "/dev/null", O_WRONLY, 0);
-    int rc = posix_spawnp (&pid, words[0], &actions, NULL, words, environ);
+    //  It ends with us, also when a check fails: setpriv (1) becomes it
+    char *all[20] = {"setpriv", "--pdeathsig", "KILL"};
+    for (size_t nbr = 0; words[nbr]; nbr++)
+        all[3 + nbr] = words[nbr];
+    int rc = posix_spawnp (&pid, all[0], &actions, NULL, all, environ);
     posix_spawn_file_actions_destroy (&actions);
     return rc == 0 ? pid : 0;
 }
