@@ -50,6 +50,8 @@ s_handle_reload (rk_server_t *server, zmsg_t *words, bool *good)
     (void) words;
     char *error = rk_control_reload (server);
     *good = error == NULL;
+    if (error)
+        error[strcspn (error, "\n")] = 0;    //  The traceback is in the log
     return error ? error : strdup ("the handlers are reloaded");
 }
 

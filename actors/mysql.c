@@ -18,45 +18,24 @@
 //  is over.
 
 #include "mysql.h"
+#include "mystatement.h"
 #include "sqlbatch.h"
-#include "sqlparams.h"
 #include "sqltest.h"
 #include "../selftest/spawn.h"
-#include <mysql.h>
 #include <errmsg.h>
 #include <mysqld_error.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 
-#define SCHEMA 1                          //  Version of the tables in config/mysql.sql
-#define STATEMENTS_MOST 200               //  Prepared ones kept
-#define RESULT_MOST (16 * 1024 * 1024)    //  bytes of one answer
-#define CONNECT_MOST 2                    //  seconds until a connection counts as failed
-#define BACKOFF_LEAST 50                  //  msec
-#define BACKOFF_MOST 3000                 //  msec
-#define PIPELINE 100       //  Statements sent before their answers are read
-#define ANSWER_LEAST 11    //  bytes of an OK packet
-#define TRIES 10           //  of a batch that is a deadlock's victim
-
-//  One prepared statement, with room for its parameters and the columns of a row.
-typedef struct {
-    rk_slice_t key;    //  Its SQL as the handler wrote it; owned
-    MYSQL_STMT *stmt;
-    size_t marks, wanted;
-    uint16_t *order;    //  Which parameter each question mark takes
-    bool select;
-    bool plain;
-    unsigned columns;
-    MYSQL_RES *meta;    //  NULL when it gives no rows
-    MYSQL_BIND *params, *results;
-    union {
-        long long number;
-        double real;
-    } * cells;
-    unsigned long *lengths;
-    my_bool *nulls;
-} s_statement_t;
+#define SCHEMA 1               //  Version of the tables in config/mysql.sql
+#define STATEMENTS_MOST 200    //  Prepared ones kept
+#define CONNECT_MOST 2         //  seconds until a connection counts as failed
+#define BACKOFF_LEAST 50       //  msec
+#define BACKOFF_MOST 3000      //  msec
+#define PIPELINE 100           //  Statements sent before their answers are read
+#define ANSWER_LEAST 11        //  bytes of an OK packet
+#define TRIES 10               //  of a batch that is a deadlock's victim
 
 //  How a try of a batch ended.
 typedef enum { DONE, AGAIN, LOST, UNKNOWN, REFUSED } s_outcome_t;
@@ -81,85 +60,10 @@ typedef struct {
 //  --------------------------------------------------------------------------
 //  Statements
 
-static void
-s_unbind_columns (s_statement_t *self)
-{
-    for (unsigned nbr = 0; self->results && nbr < self->columns; nbr++)
-        if (self->results[nbr].buffer_type == MYSQL_TYPE_STRING)
-            free (self->results[nbr].buffer);
-    if (self->meta)
-        mysql_free_result (self->meta);
-    free (self->results);
-    free (self->cells);
-    free (self->lengths);
-    free (self->nulls);
-    self->meta = NULL;
-    self->results = NULL;
-    self->cells = NULL;
-    self->lengths = NULL;
-    self->nulls = NULL;
-}
-
+//  What an error's code means for the batch in work
 
 static void
-s_statement_free (void **self_p)
-{
-    s_statement_t *self = (s_statement_t *) *self_p;
-    s_unbind_columns (self);
-    mysql_stmt_close (self->stmt);
-    free ((char *) self->key.data);
-    free (self->order);
-    free (self->params);
-    free (self);
-    *self_p = NULL;
-}
-
-
-//  Binds the columns: integers and floats to cells, the rest as text with room that grows.
-
-static void
-s_bind_columns (s_statement_t *self)
-{
-    self->meta = mysql_stmt_result_metadata (self->stmt);
-    self->columns = self->meta ? mysql_num_fields (self->meta) : 0;
-    if (!self->columns)
-        return;
-    self->results = (MYSQL_BIND *) zmalloc (self->columns * sizeof (MYSQL_BIND));
-    self->cells = zmalloc (self->columns * sizeof (*self->cells));
-    self->lengths = (unsigned long *) zmalloc (self->columns * sizeof (unsigned long));
-    self->nulls = (my_bool *) zmalloc (self->columns * sizeof (my_bool));
-    MYSQL_FIELD *fields = mysql_fetch_fields (self->meta);
-    for (unsigned nbr = 0; nbr < self->columns; nbr++) {
-        MYSQL_BIND *bind = &self->results[nbr];
-        bind->length = &self->lengths[nbr];
-        bind->is_null = &self->nulls[nbr];
-        switch (fields[nbr].type) {
-        case MYSQL_TYPE_TINY:
-        case MYSQL_TYPE_SHORT:
-        case MYSQL_TYPE_INT24:
-        case MYSQL_TYPE_LONG:
-        case MYSQL_TYPE_LONGLONG:
-        case MYSQL_TYPE_YEAR:
-            bind->buffer_type = MYSQL_TYPE_LONGLONG;
-            bind->is_unsigned = (fields[nbr].flags & UNSIGNED_FLAG) != 0;
-            bind->buffer = &self->cells[nbr].number;
-            break;
-        case MYSQL_TYPE_FLOAT:
-        case MYSQL_TYPE_DOUBLE:
-            bind->buffer_type = MYSQL_TYPE_DOUBLE;
-            bind->buffer = &self->cells[nbr].real;
-            break;
-        default:    //  DECIMAL, dates and times become text
-            bind->buffer_type = MYSQL_TYPE_STRING;
-            bind->buffer_length = 256;
-            bind->buffer = zmalloc (bind->buffer_length);
-        }
-    }
-}
-
-
-static char *
-s_fail (s_self_t *self, const char *text, unsigned code)
+s_note_trouble (s_self_t *self, unsigned code)
 {
     if (code == CR_SERVER_GONE_ERROR || code == CR_SERVER_LOST ||
         code == ER_SERVER_SHUTDOWN || code == ER_CONNECTION_KILLED ||
@@ -168,210 +72,44 @@ s_fail (s_self_t *self, const char *text, unsigned code)
         self->trouble = LOST;
     else if (code == ER_LOCK_DEADLOCK)
         self->trouble = AGAIN;
-    return strdup (text);
 }
 
 
 static char *
 s_statement_fail (s_self_t *self, MYSQL_STMT *stmt)
 {
-    return s_fail (self, mysql_stmt_error (stmt), mysql_stmt_errno (stmt));
+    s_note_trouble (self, mysql_stmt_errno (stmt));
+    return strdup (mysql_stmt_error (stmt));
 }
 
 
 //  The prepared statement of an SQL text, made when it isn't there. NULL with a fresh reason.
 
-static s_statement_t *
+static rk_mystatement_t *
 s_prepare (s_self_t *self, rk_slice_t sql, char **why)
 {
-    s_statement_t *known = (s_statement_t *) rk_index_lookup (self->statements, sql);
+    rk_mystatement_t *known =
+        (rk_mystatement_t *) rk_index_lookup (self->statements, sql);
     if (known)
         return known;
     if (zhashx_size (self->statements) >= STATEMENTS_MOST)
         zhashx_purge (self->statements);
-    uint16_t order[RK_SQL_PARAMS_MOST];
-    size_t marks, wanted;
-    char *plain = rk_sql_params (sql, order, &marks, &wanted);
-    if (!plain || strspn (plain, " \t\r\n;") == strlen (plain)) {
-        *why = strdup (plain ? "the statement is empty" : "too many parameters, or ?0");
-        free (plain);
-        return NULL;
-    }
-    MYSQL_STMT *stmt = mysql_stmt_init (self->db);
-    assert (stmt);
-    if (mysql_stmt_prepare (stmt, plain, strlen (plain)) != 0 ||
-        mysql_stmt_param_count (stmt) != marks) {
-        *why = mysql_stmt_errno (stmt)
-                   ? s_statement_fail (self, stmt)
-                   : strdup ("its question marks can't be told from its text");
-        mysql_stmt_close (stmt);
-        free (plain);
-        return NULL;
-    }
-    free (plain);
-    s_statement_t *fresh = (s_statement_t *) zmalloc (sizeof (s_statement_t));
-    fresh->key = (rk_slice_t){rk_slice_dup (sql), sql.size};
-    fresh->stmt = stmt;
-    fresh->marks = marks;
-    fresh->wanted = wanted;
-    fresh->select = rk_sql_is_select (sql);
-    fresh->plain = rk_sql_is_plain (sql);
-    fresh->order = (uint16_t *) zmalloc (marks * sizeof (uint16_t) + 1);
-    memcpy (fresh->order, order, marks * sizeof (uint16_t));
-    fresh->params = (MYSQL_BIND *) zmalloc ((marks + 1) * sizeof (MYSQL_BIND));
-    s_bind_columns (fresh);
-    rk_index_insert (self->statements, &fresh->key, fresh);
+    unsigned code = 0;
+    rk_mystatement_t *fresh = rk_mystatement_new (self->db, sql, why, &code);
+    s_note_trouble (self, code);
+    if (fresh)
+        rk_index_insert (self->statements, &fresh->key, fresh);
     return fresh;
 }
 
 
-//  --------------------------------------------------------------------------
-//  Running one
-
-static void
-s_bind (MYSQL_BIND *bind, rk_value_t *value)
-{
-    memset (bind, 0, sizeof (*bind));
-    switch (value->kind) {
-    case 'i':
-        bind->buffer_type = MYSQL_TYPE_LONGLONG;
-        bind->buffer = &value->number;
-        break;
-    case 'd':
-        bind->buffer_type = MYSQL_TYPE_DOUBLE;
-        bind->buffer = &value->real;
-        break;
-    case 't':
-    case 'f':
-        value->number = value->kind == 't';
-        bind->buffer_type = MYSQL_TYPE_LONGLONG;
-        bind->buffer = &value->number;
-        break;
-    case 's':
-        bind->buffer_type = MYSQL_TYPE_STRING;
-        bind->buffer = (void *) value->text.data;
-        bind->buffer_length = value->text.size;
-        break;
-    default:
-        bind->buffer_type = MYSQL_TYPE_NULL;
-    }
-}
-
-
-//  Takes the parameters off rest, to the closing mark, and binds them; values is where they lie.
+//  Packs what a statement that has run gave.
 
 static char *
-s_bind_all (s_statement_t *statement, rk_slice_t *rest, rk_value_t *values)
+s_pack (s_self_t *self, rk_mystatement_t *statement, rk_pack_t *result)
 {
-    size_t count = 0;
-    rk_value_t value;
-    while (rk_unpack (rest, &value) && value.kind != ']')
-        if (count++ < RK_SQL_PARAMS_MOST)
-            values[count - 1] = value;
-    if (count != statement->wanted)
-        return strdup (
-            "the number of parameters isn't that of the statement's question marks");
-    for (size_t nbr = 0; nbr < statement->marks; nbr++)
-        s_bind (&statement->params[nbr], &values[statement->order[nbr]]);
-    if (statement->marks)
-        mysql_stmt_bind_param (statement->stmt, statement->params);
-    return NULL;
-}
-
-
-//  Fetches what was longer than its room.
-
-static void
-s_fetch_long (s_statement_t *self, unsigned column)
-{
-    MYSQL_BIND *bind = &self->results[column];
-    if (self->lengths[column] <= bind->buffer_length)
-        return;
-    free (bind->buffer);
-    bind->buffer_length = self->lengths[column] * 2;
-    bind->buffer = zmalloc (bind->buffer_length);
-    mysql_stmt_fetch_column (self->stmt, bind, column, 0);
-}
-
-
-static void
-s_pack_cell (s_statement_t *self, unsigned column, rk_pack_t *result)
-{
-    const MYSQL_BIND *bind = &self->results[column];
-    char digits[24];
-    if (self->nulls[column])
-        rk_pack_null (result);
-    else if (bind->buffer_type == MYSQL_TYPE_DOUBLE)
-        rk_pack_float (result, self->cells[column].real);
-    else if (bind->buffer_type == MYSQL_TYPE_STRING)
-        rk_pack_text (result, bind->buffer, self->lengths[column]);
-    else if (!bind->is_unsigned || self->cells[column].number >= 0)
-        rk_pack_int (result, self->cells[column].number);
-    else {    //  Beyond what an integer of ours holds
-        snprintf (digits, sizeof (digits), "%llu",
-                  (unsigned long long) self->cells[column].number);
-        rk_pack_text (result, digits, strlen (digits));
-    }
-}
-
-
-//  Packs [ column... ] and the rows behind it.
-
-static char *
-s_pack_rows (s_self_t *self, s_statement_t *statement, rk_pack_t *result)
-{
-    MYSQL_STMT *stmt = statement->stmt;
-    MYSQL_FIELD *fields = statement->meta ? mysql_fetch_fields (statement->meta) : NULL;
-    rk_pack_open (result);
-    for (unsigned nbr = 0; nbr < statement->columns; nbr++)
-        rk_pack_text (result, fields[nbr].name, strlen (fields[nbr].name));
-    rk_pack_close (result);
-    if (!statement->columns)
-        return NULL;
-    if (mysql_stmt_bind_result (stmt, statement->results) != 0 ||
-        mysql_stmt_store_result (stmt) != 0)
-        return s_statement_fail (self, stmt);
-    int rc;
-    while ((rc = mysql_stmt_fetch (stmt)) == 0 || rc == MYSQL_DATA_TRUNCATED) {
-        bool grown = false;
-        rk_pack_open (result);
-        for (unsigned nbr = 0; nbr < statement->columns; nbr++) {
-            if (statement->results[nbr].buffer_type == MYSQL_TYPE_STRING &&
-                !statement->nulls[nbr]) {
-                void *before = statement->results[nbr].buffer;
-                s_fetch_long (statement, nbr);
-                grown = grown || before != statement->results[nbr].buffer;
-            }
-            s_pack_cell (statement, nbr, result);
-        }
-        rk_pack_close (result);
-        if (grown)    //  The library has copied the bindings
-            mysql_stmt_bind_result (stmt, statement->results);
-        if (result->size > RESULT_MOST)
-            return strdup ("the result is larger than 16 MB; ask for fewer rows");
-    }
-    return rc == MYSQL_NO_DATA ? NULL : s_statement_fail (self, stmt);
-}
-
-
-//  Packs what a statement that has run gave: [ changes last-id [ column... ] [ value... ]... ].
-
-static char *
-s_pack_result (s_self_t *self, s_statement_t *statement, rk_pack_t *result)
-{
-    MYSQL_STMT *stmt = statement->stmt;
-    rk_pack_open (result);
-    size_t changes_at = result->size;
-    rk_pack_int (result, 0);    //  Set below, when they are known
-    rk_pack_int (result, 0);
-    char *why = s_pack_rows (self, statement, result);
-    rk_pack_close (result);
-    int64_t changes = statement->select ? 0 : (int64_t) mysql_stmt_affected_rows (stmt);
-    int64_t last_id = changes > 0 ? (int64_t) mysql_stmt_insert_id (stmt) : 0;
-    memcpy (result->data + changes_at + 1, &changes, sizeof (changes));
-    memcpy (result->data + changes_at + 2 + sizeof (changes), &last_id, sizeof (last_id));
-    if (statement->columns)
-        mysql_stmt_free_result (stmt);
+    char *why = rk_mystatement_pack (statement, result);
+    s_note_trouble (self, why ? mysql_stmt_errno (statement->stmt) : 0);
     return why;
 }
 
@@ -386,21 +124,19 @@ s_run (void *owner, rk_slice_t *rest, rk_pack_t *result)
         return strdup ("not run");
     if (!rk_unpack (rest, &value) || value.kind != 's')
         return strdup ("a call without SQL");
-    s_statement_t *statement = s_prepare (self, value.text, &why);
+    rk_mystatement_t *statement = s_prepare (self, value.text, &why);
     if (!statement)
         return why;
-    why = s_bind_all (statement, rest, values);
+    why = rk_mystatement_bind (statement, rest, values);
     if (why)
         return why;
     self->executed = true;
     if (mysql_stmt_execute (statement->stmt) != 0)
         return s_statement_fail (self, statement->stmt);
     //  A procedure may give rows that nobody knew of, and several lists of them; the first counts
-    if (mysql_stmt_field_count (statement->stmt) != statement->columns) {
-        s_unbind_columns (statement);
-        s_bind_columns (statement);
-    }
-    why = s_pack_result (self, statement, result);
+    if (mysql_stmt_field_count (statement->stmt) != statement->columns)
+        rk_mystatement_bind_columns (statement);
+    why = s_pack (self, statement, result);
     while (mysql_stmt_more_results (statement->stmt) &&
            mysql_stmt_next_result (statement->stmt) == 0)
         mysql_stmt_free_result (statement->stmt);
@@ -420,7 +156,7 @@ s_run (void *owner, rk_slice_t *rest, rk_pack_t *result)
 
 typedef struct {
     rk_sqlcall_t *call;
-    s_statement_t *statement;
+    rk_mystatement_t *statement;
 } s_sent_t;
 
 //  Sends a call's only statement, if it is one that gives no rows. False when it isn't.
@@ -435,11 +171,11 @@ s_send (s_self_t *self, rk_sqlcall_t *call, s_sent_t *sent)
     if (!rk_unpack (&rest, &value) || value.kind != '[' || !rk_unpack (&rest, &value) ||
         value.kind != 's')
         return false;
-    s_statement_t *statement =
-        (s_statement_t *) rk_index_lookup (self->statements, value.text);
+    rk_mystatement_t *statement =
+        (rk_mystatement_t *) rk_index_lookup (self->statements, value.text);
     if (!statement || statement->columns || !statement->plain)
         return false;    //  What isn't prepared yet takes the slow way, once
-    why = s_bind_all (statement, &rest, values);
+    why = rk_mystatement_bind (statement, &rest, values);
     if (why || rest.size) {
         zstr_free (&why);
         return false;
@@ -499,7 +235,7 @@ s_pipeline (s_self_t *self, size_t first)
         self->db->net.pkt_nr = 1;    //  Each answer counts its packets from there
         call->error = self->db->methods->db_read_execute_response (stmt) != 0
                           ? s_statement_fail (self, stmt)
-                          : s_pack_result (self, sent[nbr].statement, &call->result);
+                          : s_pack (self, sent[nbr].statement, &call->result);
         if (nbr == 0 && count > 1)
             s_wake_at (self, 1);
     }
@@ -513,8 +249,7 @@ s_exec (void *owner, const char *sql)
     s_self_t *self = (s_self_t *) owner;
     if (self->trouble == LOST || mysql_real_query (self->db, sql, strlen (sql)) == 0)
         return self->trouble != LOST;
-    char *why = s_fail (self, mysql_error (self->db), mysql_errno (self->db));
-    zstr_free (&why);
+    s_note_trouble (self, mysql_errno (self->db));
     return false;
 }
 
@@ -815,7 +550,7 @@ s_self_new (rk_pool_args_t *args)
     s_self_t *self = (s_self_t *) zmalloc (sizeof (s_self_t));
     self->args = args;
     self->statements = rk_index_new ();
-    zhashx_set_destructor (self->statements, s_statement_free);
+    zhashx_set_destructor (self->statements, rk_mystatement_free);
     self->backoff = BACKOFF_LEAST;
     self->error = zsys_sprintf ("mysql/%s: not connected yet", args->pool);
     self->seed = (unsigned) (uintptr_t) self;

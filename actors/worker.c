@@ -28,606 +28,28 @@
 //  Timers and events are messages too, of a connection that isn't one: the background. They
 //  have no order among each other.
 
-#include "worker.h"
-#include "luahost.h"
-#include "timers.h"
+#include "work.h"
 
 #define BATCH 100            //  Messages between two looks at the pipe
-#define INDEX_BITS 20        //  of a call's number; the rest counts up
-#define PIPELINE 64          //  Messages of one connection under way at once
 #define SWEEP 100            //  msec between two looks for calls that timed out
-#define SENDER_WAIT 20000    //  msec until a sender that takes nothing is given up
-#define GRACE 100            //  msec that a service has to say itself that time is over
 #define EVENTS_MOST 10000    //  Timers and events that wait at once
 #define LATER 10    //  msec until a timer is tried again for which there was no room
-
-//  One connection. It is in the ready list when it has messages and the next one may start.
-typedef struct s_connection {
-    rk_slice_t key;
-    rk_identity_t identity;
-    rk_queue_t queue;
-    uint32_t running;      //  Messages under way
-    bool pipelined;        //  All of them are: the next may start
-    struct s_job *turn;    //  The last one, which waits until it is alone
-    bool ready;
-    bool closed;    //  Forget it after the message that runs
-    struct s_connection *next;
-} s_connection_t;
-
-//  A Lua state. One that was replaced lives until nothing is under way in it.
-typedef struct s_state {
-    rk_lua_t *lua;
-    uint32_t jobs;
-    uint32_t timers;
-    bool replaced;
-    struct s_state *next;    //  In the list of those that were replaced
-} s_state_t;
-
-//  A message that runs or waits, with the number of its place in the table.
-typedef struct s_job {
-    rk_task_t task;
-    s_connection_t *connection;
-    s_state_t *state;      //  Where its coroutine lives
-    struct s_job *next;    //  In the list of free ones, or of those whose turn has come
-    uint32_t index;
-} s_job_t;
-
-enum {
-    MESSAGES,
-    CALLS,
-    SENT,
-    ERRORS,
-    BUDGET,
-    TIMEOUTS,
-    STALE,
-    LOST,
-    EVENTS,
-    EVENTS_LOST,
-    RELOADS,
-    CONNECTIONS,
-    WAITING,
-    MEMORY,
-    CUSTOM,
-    CUSTOM_MOST = 32,
-    COUNTERS = CUSTOM + CUSTOM_MOST + 2 * RK_SERVICES_MOST
-};
-
-typedef struct {
-    rk_life_t life;
-    char name[16];
-    worker_args_t *args;
-    s_state_t *state;       //  The one for new messages
-    s_state_t *replaced;    //  Those in which something is under way yet
-    s_connection_t background;
-    rk_timers_t timers;
-    zhashx_t *connections;
-    s_connection_t *ready_head, *ready_tail;
-    s_job_t **jobs;    //  All there are; a call's number holds the index
-    s_job_t *free_jobs;
-    s_job_t *turns;    //  Those whose turn has come
-    uint32_t job_count;
-    uint32_t waiting;
-    uint32_t waiting_most;
-    uint64_t generation;    //  Counts calls, over all lives
-    uint32_t owed;          //  Credit that we haven't given back yet
-    int64_t sweep;          //  msec, monotonic
-    zmq_pollitem_t items[3 + RK_SERVICES_MOST];
-    zsock_t *link[RK_SERVICES_MOST];
-    int links;
-    size_t custom;    //  The first counter that Lua names
-    char *closed;     //  Handlers that an operator has closed, for the next state
-    rk_counter_t counters[COUNTERS + 1];
-} s_self_t;
-
-
-//  --------------------------------------------------------------------------
-//  Connections
-
-static s_connection_t *
-s_connection_get (s_self_t *self, rk_slice_t cid)
-{
-    s_connection_t *found = (s_connection_t *) rk_index_lookup (self->connections, cid);
-    if (found)
-        return found;
-    s_connection_t *fresh = (s_connection_t *) zmalloc (sizeof (s_connection_t));
-    fresh->identity.cid = rk_slice_dup (cid);
-    fresh->key = (rk_slice_t){fresh->identity.cid, cid.size};
-    rk_index_insert (self->connections, &fresh->key, fresh);
-    self->counters[CONNECTIONS].value++;
-    return fresh;
-}
-
-
-static void
-s_connection_free (void **self_p)
-{
-    s_connection_t *self = (s_connection_t *) *self_p;
-    rk_queue_clear (&self->queue);
-    zstr_free (&self->identity.cid);
-    zstr_free (&self->identity.uid);
-    zstr_free (&self->identity.device);
-    zstr_free (&self->identity.mark);
-    free (self);
-    *self_p = NULL;
-}
-
-
-//  The background has no key and no limit.
-
-static bool
-s_may_start (s_connection_t *connection)
-{
-    return connection->running == 0 || !connection->key.data ||
-           (connection->pipelined && connection->running < PIPELINE);
-}
-
-
-static void
-s_make_ready (s_self_t *self, s_connection_t *connection)
-{
-    if (connection->ready || !connection->queue.count || !s_may_start (connection))
-        return;
-    connection->ready = true;
-    connection->next = NULL;
-    if (self->ready_tail)
-        self->ready_tail->next = connection;
-    else
-        self->ready_head = connection;
-    self->ready_tail = connection;
-}
-
-
-static s_connection_t *
-s_next_ready (s_self_t *self)
-{
-    s_connection_t *connection = self->ready_head;
-    if (!connection)
-        return NULL;
-    self->ready_head = connection->next;
-    if (!self->ready_head)
-        self->ready_tail = NULL;
-    connection->ready = false;
-    return connection;
-}
-
-
-//  --------------------------------------------------------------------------
-//  What Lua may do outside of its state
-
-static void
-s_host_send (void *worker, rk_frames_t *frames)
-{
-    s_self_t *self = (s_self_t *) worker;
-    //  The sender never waits for us, so this can't go in a circle; see proto/CONTRACT.md
-    if (rk_frames_send_wait (frames, self->args->sender, SENDER_WAIT) == 0) {
-        self->counters[SENT].value++;
-        return;
-    }
-    self->counters[LOST].value++;
-    rk_frames_clear (frames);
-    rk_life_fail (&self->life, "the sender has taken nothing for %d s",
-                  SENDER_WAIT / 1000);
-}
-
-
-static int
-s_host_service (void *worker, int kind, const char *name)
-{
-    s_self_t *self = (s_self_t *) worker;
-    for (size_t nbr = 0; nbr < self->args->service_count; nbr++)
-        if ((int) self->args->services[nbr].kind == kind &&
-            streq (self->args->services[nbr].name, name))
-            return (int) nbr;
-    return -1;
-}
-
-
-static rk_service_t *
-s_service (s_self_t *self, int nbr)
-{
-    assert (nbr >= 0 && (size_t) nbr < self->args->service_count);
-    return &self->args->services[nbr];
-}
-
-
-//  The upper bits tell a late reply from the answer to a later call of the same job.
-
-static uint64_t
-s_next_call (s_self_t *self, rk_task_t *task)
-{
-    s_job_t *job = (s_job_t *) task;    //  Its first member
-    return ++self->generation << INDEX_BITS | job->index;
-}
-
-
-//  A client's calls to a pool all go to the same member: so they are answered in order.
-
-static zsock_t *
-s_member (rk_service_t *service, s_connection_t *connection)
-{
-    size_t nbr =
-        service->count == 1 ? 0 : rk_slice_hash (connection->key) % service->count;
-    return service->members[nbr];
-}
-
-
-static uint64_t
-s_host_call (void *worker, rk_task_t *task, int nbr, rk_slice_t packed)
-{
-    s_self_t *self = (s_self_t *) worker;
-    rk_service_t *service = s_service (self, nbr);
-    rk_token_t token = {self->args->index, s_next_call (self, task),
-                        zclock_mono () + service->timeout, 0};
-    rk_frames_t frames;
-    frames.count = 0;
-    rk_frames_addstr (&frames, service->kind == RK_REDIS ? "REDIS" : "SQL");
-    rk_frames_add (&frames, &token, sizeof (token));
-    rk_frames_add (&frames, packed.data, packed.size);
-    if (rk_frames_send (&frames, s_member (service, ((s_job_t *) task)->connection)) ==
-        -1) {
-        rk_frames_clear (&frames);
-        return 0;
-    }
-    task->deadline = token.deadline + GRACE;
-    self->counters[CALLS].value++;
-    return token.call;
-}
-
-
-//  A call's envelope is its number and an empty frame: services send back all up to that
-//  (https://rfc.zeromq.org/spec/28/, REQ and REP).
-
-static uint64_t
-s_host_link (void *worker, rk_task_t *task, int nbr, rk_frames_t *frames)
-{
-    s_self_t *self = (s_self_t *) worker;
-    rk_service_t *service = s_service (self, nbr);
-    uint64_t call = task ? s_next_call (self, task) : 1;
-    rk_frames_t enveloped;
-    enveloped.count = 0;
-    if (task) {
-        rk_frames_add (&enveloped, &call, sizeof (call));
-        rk_frames_addstr (&enveloped, "");
-        for (size_t part = 0; part < frames->count; part++)
-            rk_frames_share (&enveloped, &frames->part[part]);
-        rk_frames_clear (frames);
-        rk_frames_move (frames, &enveloped);
-        task->deadline = zclock_mono () + service->timeout;
-    }
-    if (rk_frames_send (frames, service->members[0]) == 0) {
-        ++*service->sent;
-        return call;
-    }
-    rk_frames_clear (frames);
-    ++*service->refused;
-    return service->drop && !task ? call : 0;
-}
-
-
-static bool
-s_host_subscribe (void *worker, int nbr, const char *word, rk_slice_t channel, bool every)
-{
-    s_self_t *self = (s_self_t *) worker;
-    rk_token_t token = {self->args->index, 0, 0, every};
-    rk_frames_t frames;
-    frames.count = 0;
-    rk_frames_addstr (&frames, word);
-    rk_frames_add (&frames, &token, sizeof (token));
-    rk_frames_add (&frames, channel.data, channel.size);
-    bool good = rk_frames_send (&frames, s_service (self, nbr)->members[0]) == 0;
-    rk_frames_clear (&frames);
-    return good;
-}
-
-
-static uint64_t
-s_host_sleep (void *worker, rk_task_t *task, int64_t msec)
-{
-    s_self_t *self = (s_self_t *) worker;
-    uint64_t call = s_next_call (self, task);
-    task->deadline = INT64_MAX;    //  The timer wakes it
-    rk_timers_add (&self->timers,
-                   (rk_timer_t){zclock_mono () + (msec > 0 ? msec : 0), call, NULL});
-    return call;
-}
-
-
-static uint64_t
-s_host_after (void *worker, void *state_p, int64_t msec)
-{
-    s_self_t *self = (s_self_t *) worker;
-    s_state_t *state = (s_state_t *) state_p;
-    if (state->replaced)
-        return 0;
-    state->timers++;
-    rk_timers_add (&self->timers, (rk_timer_t){zclock_mono () + (msec > 0 ? msec : 0),
-                                               ++self->generation, state});
-    return self->generation;
-}
-
-
-static rk_identity_t *
-s_host_identity (void *worker, rk_slice_t cid)
-{
-    s_self_t *self = (s_self_t *) worker;
-    s_connection_t *found = (s_connection_t *) rk_index_lookup (self->connections, cid);
-    return found ? &found->identity : NULL;
-}
-
-
-static bool
-s_host_in_turn (void *worker, rk_task_t *task)
-{
-    (void) worker;
-    s_connection_t *connection = ((s_job_t *) task)->connection;
-    return task->pipelined || connection->running == 1 || !connection->key.data;
-}
-
-
-static void
-s_host_count (void *worker, const char *name)
-{
-    s_self_t *self = (s_self_t *) worker;
-    for (size_t nbr = self->custom; nbr < self->custom + CUSTOM_MOST; nbr++) {
-        if (!self->counters[nbr].name)
-            self->counters[nbr].name = strdup (name);
-        if (strneq (self->counters[nbr].name, name))
-            continue;
-        self->counters[nbr].value++;
-        return;
-    }
-}
-
-
-//  --------------------------------------------------------------------------
-//  Lua states
-
-static void
-s_state_destroy (s_state_t **self_p)
-{
-    s_state_t *self = *self_p;
-    if (!self)
-        return;
-    rk_lua_destroy (&self->lua);
-    free (self);
-    *self_p = NULL;
-}
-
-
-//  Makes the state for new messages. Returns NULL with the reason in *error when it can't be loaded.
-
-static s_state_t *
-s_state_new (s_self_t *self, char **error)
-{
-    s_state_t *state = (s_state_t *) zmalloc (sizeof (s_state_t));
-    rk_lua_host_t host = {.worker = self,
-                          .state = state,
-                          .config = self->args->config,
-                          .send = s_host_send,
-                          .service = s_host_service,
-                          .call = s_host_call,
-                          .link = s_host_link,
-                          .subscribe = s_host_subscribe,
-                          .sleep = s_host_sleep,
-                          .after = s_host_after,
-                          .identity = s_host_identity,
-                          .in_turn = s_host_in_turn,
-                          .count = s_host_count};
-    state->lua = rk_lua_new (&host, error);
-    if (!state->lua) {
-        rk_timers_forget (&self->timers, state);
-        s_state_destroy (&state);
-    }
-    if (state && self->closed && *self->closed) {
-        bool good;
-        char *answer = rk_lua_control (state->lua, "close", self->closed, &good);
-        zstr_free (&answer);
-    }
-    return state;
-}
-
-
-//  Something in the state is over: when it was replaced and that was the last, it goes.
-
-static void
-s_state_release (s_self_t *self, s_state_t *state)
-{
-    if (!state->replaced || state->jobs || state->timers)
-        return;
-    s_state_t **link = &self->replaced;
-    while (*link != state)
-        link = &(*link)->next;
-    *link = state->next;
-    s_state_destroy (&state);
-}
-
-
-//  A fresh state takes the place of the one in use. Coroutines kept for later go with it.
-
-static void
-s_state_replace (s_self_t *self, s_state_t *fresh)
-{
-    s_state_t *old = self->state;
-    for (uint32_t nbr = 0; nbr < self->job_count; nbr++)
-        if (!self->jobs[nbr]->connection)
-            rk_lua_forget (old->lua, &self->jobs[nbr]->task);
-    self->state = fresh;
-    old->replaced = true;
-    old->next = self->replaced;
-    self->replaced = old;
-    s_state_release (self, old);
-}
-
-
-//  --------------------------------------------------------------------------
-//  Jobs: messages that run or wait
-
-static s_job_t *
-s_job_new (s_self_t *self)
-{
-    s_job_t *job = self->free_jobs;
-    if (job) {
-        self->free_jobs = job->next;
-        return job;
-    }
-    job = (s_job_t *) zmalloc (sizeof (s_job_t));
-    job->index = self->job_count++;
-    self->jobs = (s_job_t **) realloc (self->jobs, self->job_count * sizeof (s_job_t *));
-    assert (self->jobs);
-    self->jobs[job->index] = job;
-    return job;
-}
-
-
-static void s_free_connection_if_closed (s_self_t *self, s_connection_t *connection);
-
-//  The message that waited for its turn goes on in the next round, not inside of another's end.
-
-static void
-s_make_turn (s_self_t *self, s_connection_t *connection)
-{
-    connection->turn->next = self->turns;
-    self->turns = connection->turn;
-    connection->turn = NULL;
-}
-
-
-static void
-s_job_done (s_self_t *self, s_job_t *job)
-{
-    s_connection_t *connection = job->connection;
-    s_state_t *state = job->state;
-    rk_frames_clear (&job->task.frames);
-    job->task.call = 0;
-    job->connection = NULL;
-    job->next = self->free_jobs;
-    self->free_jobs = job;
-    self->owed += connection != &self->background;
-    if (state->replaced)
-        rk_lua_forget (state->lua, &job->task);
-    state->jobs--;
-    s_state_release (self, state);
-    if (--connection->running == 1 && connection->turn)
-        s_make_turn (self, connection);
-    s_make_ready (self, connection);
-    s_free_connection_if_closed (self, connection);
-}
-
-
-static void
-s_free_connection_if_closed (s_self_t *self, s_connection_t *connection)
-{
-    if (!connection->closed || connection->running || connection->queue.count)
-        return;    //  The background is never closed
-    rk_index_delete (self->connections, connection->key);    //  Frees it
-    self->counters[CONNECTIONS].value--;
-}
-
-
-//  When not even the application's own answer to a failure works
-
-static void
-s_answer_plainly (s_self_t *self, s_job_t *job)
-{
-    if (!rk_slice_is (rk_frames_at (&job->task.frames, 0), "upstream"))
-        return;
-    rk_frames_t frames = {0};
-    rk_frames_addstr (&frames, "downstream");
-    rk_frames_addstr (&frames, "cid");
-    rk_frames_share (&frames, &job->task.frames.part[1]);
-    rk_frames_addstr (&frames,
-                      "{\"action\":\"error\",\"code\":\"internal\",\"message\":\"the "
-                      "server could not handle this message; it is in its log\"}");
-    s_host_send (self, &frames);
-}
-
-
-static void
-s_job_failed (s_self_t *self, s_job_t *job, const char *error)
-{
-    rk_log ('E', "%s: handler for %s failed: %s", self->name,
-            job->connection->identity.cid, error);
-    self->counters[ERRORS].value++;
-    bool budget = strstr (error, "has spent its budget of") != NULL;
-    if (budget)
-        self->counters[BUDGET].value++;
-    const char *reason = budget ? "the handler took too much; the message was given up"
-                                : "the handler failed; the reason is in the server's log";
-    if (!rk_lua_answer_failure (job->state->lua, &job->task, "internal", reason))
-        s_answer_plainly (self, job);
-}
-
-
-static void
-s_job_run (s_self_t *self, s_job_t *job, const rk_reply_t *reply)
-{
-    char *error = NULL;
-    s_connection_t *connection = job->connection;
-    switch (rk_lua_run (job->state->lua, &job->task, reply, &error)) {
-    case RK_LUA_WAITS:
-        self->waiting++;
-        connection->pipelined = job->task.pipelined || connection == &self->background;
-        if (job->task.waits_turn)
-            connection->turn = job;
-        s_make_ready (self, connection);
-        return;
-    case RK_LUA_FAILED:
-        s_job_failed (self, job, error);
-        zstr_free (&error);
-        break;
-    case RK_LUA_DONE:
-        break;
-    }
-    s_job_done (self, job);
-}
-
-
-//  The sender learns routes from status messages; it gets them from us, because from here
-//  they come in the right order with the settings that handlers make.
-
-static void
-s_tell_sender (s_self_t *self, rk_frames_t *frames)
-{
-    rk_frames_t copy = {0};
-    for (size_t nbr = 0; nbr < frames->count; nbr++)
-        rk_frames_share (&copy, &frames->part[nbr]);
-    s_host_send (self, &copy);
-}
-
-
-static void
-s_start_message (s_self_t *self, s_connection_t *connection, rk_frames_t *frames)
-{
-    s_job_t *job = s_job_new (self);
-    job->connection = connection;
-    if (job->task.thread && job->state != self->state)    //  A timer of a replaced state
-        rk_lua_forget (job->state->lua, &job->task);
-    job->state = self->state;
-    job->state->jobs++;
-    connection->running++;
-    connection->pipelined = connection == &self->background;    //  Others have to say so
-    rk_frames_move (&job->task.frames, frames);
-    self->counters[MESSAGES].value++;
-    if (rk_slice_is (rk_frames_at (&job->task.frames, 0), "status"))
-        s_tell_sender (self, &job->task.frames);
-    s_job_run (self, job, NULL);
-}
 
 
 //  --------------------------------------------------------------------------
 //  Handlers of the inbox
 
-static s_connection_t *
-s_handle_upstream (s_self_t *self, rk_frames_t *frames)
+static rk_work_connection_t *
+s_handle_upstream (rk_work_t *self, rk_frames_t *frames)
 {
-    return s_connection_get (self, rk_frames_at (frames, 1));
+    return rk_work_find (self, rk_frames_at (frames, 1));
 }
 
 
-static s_connection_t *
-s_handle_status (s_self_t *self, rk_frames_t *frames)
+static rk_work_connection_t *
+s_handle_status (rk_work_t *self, rk_frames_t *frames)
 {
-    s_connection_t *connection = s_connection_get (self, rk_frames_at (frames, 2));
+    rk_work_connection_t *connection = rk_work_find (self, rk_frames_at (frames, 2));
     if (rk_slice_is (rk_frames_at (frames, 1), "closed")) {
         connection->closed = true;
         return connection;
@@ -644,7 +66,7 @@ s_handle_status (s_self_t *self, rk_frames_t *frames)
 
 static const struct {
     const char *name;
-    s_connection_t *(*handle) (s_self_t *self, rk_frames_t *frames);
+    rk_work_connection_t *(*handle) (rk_work_t *self, rk_frames_t *frames);
 } s_inbox_routes[] = {
     {"upstream", s_handle_upstream},
     {"status", s_handle_status},
@@ -653,48 +75,48 @@ static const struct {
 
 
 static void
-s_handle_message (s_self_t *self, rk_frames_t *frames)
+s_handle_message (rk_work_t *self, rk_frames_t *frames)
 {
     size_t nbr = 0;
     rk_slice_t name = rk_frames_at (frames, 0);
     while (s_inbox_routes[nbr].name && !rk_slice_is (name, s_inbox_routes[nbr].name))
         nbr++;
     assert (s_inbox_routes[nbr].name);    //  The receiver lets nothing else pass
-    s_connection_t *connection = s_inbox_routes[nbr].handle (self, frames);
-    if (!s_may_start (connection) || connection->queue.count ||
+    rk_work_connection_t *connection = s_inbox_routes[nbr].handle (self, frames);
+    if (!rk_work_may_start (connection) || connection->queue.count ||
         self->waiting >= self->waiting_most) {
         rk_queue_push (&connection->queue, rk_parcel_new (frames));
-        s_make_ready (self, connection);
+        rk_work_make_ready (self, connection);
     }
     else
-        s_start_message (self, connection, frames);
+        rk_work_start (self, connection, frames);
 }
 
 
 static void
-s_run_turns (s_self_t *self)
+s_run_turns (rk_work_t *self)
 {
     while (self->turns) {
-        s_job_t *job = self->turns;
+        rk_work_job_t *job = self->turns;
         self->turns = job->next;
         self->waiting--;
-        s_job_run (self, job, NULL);
+        rk_work_job_run (self, job, NULL);
     }
 }
 
 
 static void
-s_start_ready (s_self_t *self)
+s_start_ready (rk_work_t *self)
 {
     s_run_turns (self);
     rk_frames_t frames = {0};
-    s_connection_t *connection;
+    rk_work_connection_t *connection;
     for (int nbr = 0; nbr < BATCH && self->waiting < self->waiting_most; nbr++) {
-        if (self->life.terminated || !(connection = s_next_ready (self)))
+        if (self->life.terminated || !(connection = rk_work_next_ready (self)))
             return;
         rk_parcel_t *parcel = rk_queue_pop (&connection->queue);
         rk_parcel_unpack (&parcel, &frames);
-        s_start_message (self, connection, &frames);
+        rk_work_start (self, connection, &frames);
     }
 }
 
@@ -705,21 +127,21 @@ s_start_ready (s_self_t *self)
 //  The call's task goes on, if it still waits for that.
 
 static void
-s_resume (s_self_t *self, uint64_t call, const rk_reply_t *reply)
+s_resume (rk_work_t *self, uint64_t call, const rk_reply_t *reply)
 {
-    uint32_t index = call & ((1 << INDEX_BITS) - 1);
-    s_job_t *job = index < self->job_count ? self->jobs[index] : NULL;
+    uint32_t index = call & ((1 << RK_WORK_INDEX_BITS) - 1);
+    rk_work_job_t *job = index < self->job_count ? self->jobs[index] : NULL;
     if (!job || !call || job->task.call != call) {
-        self->counters[STALE].value++;
+        self->counters[RK_WORK_STALE].value++;
         return;
     }
     self->waiting--;
-    s_job_run (self, job, reply);
+    rk_work_job_run (self, job, reply);
 }
 
 
 static void
-s_handle_reply (s_self_t *self, rk_frames_t *frames)
+s_handle_reply (rk_work_t *self, rk_frames_t *frames)
 {
     rk_token_t token;
     bool known = rk_token_read (rk_frames_at (frames, 1), &token);
@@ -734,30 +156,30 @@ s_handle_reply (s_self_t *self, rk_frames_t *frames)
 //  are too many the rest is left out.
 
 static void
-s_start_background (s_self_t *self, rk_frames_t *frames)
+s_start_background (rk_work_t *self, rk_frames_t *frames)
 {
     if (self->waiting < self->waiting_most && !self->background.queue.count)
-        s_start_message (self, &self->background, frames);
+        rk_work_start (self, &self->background, frames);
     else if (self->background.queue.count < EVENTS_MOST) {
         rk_queue_push (&self->background.queue, rk_parcel_new (frames));
-        s_make_ready (self, &self->background);
+        rk_work_make_ready (self, &self->background);
     }
     else
-        self->counters[EVENTS_LOST].value++;
+        self->counters[RK_WORK_EVENTS_LOST].value++;
 }
 
 
 static void
-s_handle_event (s_self_t *self, rk_frames_t *frames)
+s_handle_event (rk_work_t *self, rk_frames_t *frames)
 {
-    self->counters[EVENTS].value++;
+    self->counters[RK_WORK_EVENTS].value++;
     s_start_background (self, frames);
 }
 
 
 static const struct {
     const char *name;
-    void (*handle) (s_self_t *self, rk_frames_t *frames);
+    void (*handle) (rk_work_t *self, rk_frames_t *frames);
 } s_replies_routes[] = {
     {"REPLY", s_handle_reply},
     {"EVENT", s_handle_event},
@@ -766,7 +188,7 @@ static const struct {
 
 
 static void
-s_read_replies (s_self_t *self)
+s_read_replies (rk_work_t *self)
 {
     rk_frames_t frames = {0};
     for (int nbr = 0; nbr < BATCH && rk_frames_recv (&frames, self->args->replies);
@@ -782,7 +204,7 @@ s_read_replies (s_self_t *self)
 //  A service's reply to a call, its number and an empty frame in front; all others are stale.
 
 static void
-s_read_link (s_self_t *self, zsock_t *socket)
+s_read_link (rk_work_t *self, zsock_t *socket)
 {
     rk_frames_t frames;
     frames.count = 0;
@@ -808,26 +230,26 @@ s_read_link (s_self_t *self, zsock_t *socket)
 //  In the state that set it, which may have been replaced.
 
 static void
-s_run_timer (s_self_t *self, s_state_t *state, rk_frames_t *frames)
+s_run_timer (rk_work_t *self, rk_work_state_t *state, rk_frames_t *frames)
 {
-    s_state_t *current = self->state;
+    rk_work_state_t *current = self->state;
     self->state = state;
-    self->counters[EVENTS].value++;
-    s_start_message (self, &self->background, frames);
+    self->counters[RK_WORK_EVENTS].value++;
+    rk_work_start (self, &self->background, frames);
     self->state = current;
     state->timers--;
-    s_state_release (self, state);
+    rk_work_state_release (self, state);
 }
 
 
 static void
-s_run_timers (s_self_t *self)
+s_run_timers (rk_work_t *self)
 {
     rk_timer_t timer;
     rk_reply_t reply = {true, {"", 0}};
     int64_t now = zclock_mono ();
     while (rk_timers_pop (&self->timers, now, &timer)) {
-        s_state_t *state = (s_state_t *) timer.owner;
+        rk_work_state_t *state = (rk_work_state_t *) timer.owner;
         if (!state) {
             s_resume (self, timer.id, &reply);
             continue;
@@ -853,7 +275,7 @@ s_run_timers (s_self_t *self)
 //  the table is looked through now and then; nothing is kept in order on the hot path.
 
 static void
-s_sweep (s_self_t *self)
+s_sweep (rk_work_t *self)
 {
     int64_t now = zclock_mono ();
     if (now < self->sweep)
@@ -862,12 +284,12 @@ s_sweep (s_self_t *self)
     rk_reply_t reply = {false,
                         rk_slice ("no answer in time; the call may still be done")};
     for (uint32_t nbr = 0; nbr < self->job_count && self->waiting; nbr++) {
-        s_job_t *job = self->jobs[nbr];
+        rk_work_job_t *job = self->jobs[nbr];
         if (!job->task.call || job->task.deadline > now)
             continue;
-        self->counters[TIMEOUTS].value++;
+        self->counters[RK_WORK_TIMEOUTS].value++;
         self->waiting--;
-        s_job_run (self, job, &reply);
+        rk_work_job_run (self, job, &reply);
     }
 }
 
@@ -876,7 +298,7 @@ s_sweep (s_self_t *self)
 //  Credit
 
 static void
-s_give_credit (s_self_t *self)
+s_give_credit (rk_work_t *self)
 {
     uint32_t note[2] = {(uint32_t) self->args->index, self->owed};
     rk_frames_t frames = {0};
@@ -892,7 +314,7 @@ s_give_credit (s_self_t *self)
 //  The actor
 
 static uint64_t *
-s_link_counter (s_self_t *self, rk_service_t *service, const char *what)
+s_link_counter (rk_work_t *self, rk_service_t *service, const char *what)
 {
     rk_counter_t *counter = &self->counters[self->custom++];
     counter->name = zsys_sprintf ("link_%s_%s", service->name, what);
@@ -900,23 +322,23 @@ s_link_counter (s_self_t *self, rk_service_t *service, const char *what)
 }
 
 
-static s_self_t *
+static rk_work_t *
 s_self_new (worker_args_t *args)
 {
-    s_self_t *self = (s_self_t *) zmalloc (sizeof (s_self_t));
+    rk_work_t *self = (rk_work_t *) zmalloc (sizeof (rk_work_t));
     self->args = args;
     self->connections = rk_index_new ();
     self->background.identity.cid = strdup ("a timer or event");
-    zhashx_set_destructor (self->connections, s_connection_free);
+    zhashx_set_destructor (self->connections, rk_work_connection_free);
     self->waiting_most = (uint32_t) rk_config_int (args->config, "worker/waiting");
     snprintf (self->name, sizeof (self->name), "worker-%zu", args->index + 1);
     static const char *names[] = {
         "messages", "calls",         "sent",      "errors",   "budget_spent",
         "timeouts", "stale_replies", "lost_down", "events",   "events_lost",
         "reloads",  "connections",   "waiting",   "lua_bytes"};
-    for (size_t nbr = 0; nbr < CUSTOM; nbr++)
+    for (size_t nbr = 0; nbr < RK_WORK_CUSTOM; nbr++)
         self->counters[nbr].name = names[nbr];
-    self->custom = CUSTOM;
+    self->custom = RK_WORK_CUSTOM;
     for (size_t nbr = 0; nbr < args->service_count; nbr++) {
         rk_service_t *service = &args->services[nbr];
         if (service->kind != RK_LINK)
@@ -931,30 +353,30 @@ s_self_new (worker_args_t *args)
 //  A message that waited for its turn has done nothing yet: the next life begins it anew.
 
 static void
-s_job_again (s_self_t *self, s_job_t *job)
+s_job_again (rk_work_t *self, rk_work_job_t *job)
 {
-    s_connection_t *connection = job->connection;
+    rk_work_connection_t *connection = job->connection;
     connection->turn = NULL;
     connection->running--;
     job->state->jobs--;
     rk_queue_unshift (&connection->queue, rk_parcel_new (&job->task.frames));
-    s_make_ready (self, connection);
+    rk_work_make_ready (self, connection);
 }
 
 
 //  What ends with each life: the Lua state, and the messages that were running in it.
 
 static void
-s_drop_lua (s_self_t *self, bool answer)
+s_drop_lua (rk_work_t *self, bool answer)
 {
     for (uint32_t nbr = 0; nbr < self->job_count; nbr++) {
-        s_job_t *job = self->jobs[nbr];
+        rk_work_job_t *job = self->jobs[nbr];
         if (job->connection && job->task.waits_turn)
             s_job_again (self, job);
         else if (job->connection) {
             if (answer)
-                s_answer_plainly (self, job);
-            s_job_done (self, job);
+                rk_work_answer_plainly (self, job);
+            rk_work_job_done (self, job);
         }
         free (job);
     }
@@ -963,26 +385,26 @@ s_drop_lua (s_self_t *self, bool answer)
     self->free_jobs = self->turns = NULL;
     self->waiting = 0;
     rk_timers_clear (&self->timers);
-    s_state_destroy (&self->state);
+    rk_work_state_destroy (&self->state);
     while (self->replaced) {
-        s_state_t *state = self->replaced;
+        rk_work_state_t *state = self->replaced;
         self->replaced = state->next;
-        s_state_destroy (&state);
+        rk_work_state_destroy (&state);
     }
     rk_json_end ();
 }
 
 
 static void
-s_self_destroy (s_self_t **self_p)
+s_self_destroy (rk_work_t **self_p)
 {
-    s_self_t *self = *self_p;
+    rk_work_t *self = *self_p;
     s_drop_lua (self, false);
     rk_queue_clear (&self->background.queue);
     zstr_free (&self->background.identity.cid);
     zstr_free (&self->closed);
     zhashx_destroy (&self->connections);
-    for (size_t nbr = CUSTOM; nbr < COUNTERS; nbr++)
+    for (size_t nbr = RK_WORK_CUSTOM; nbr < RK_WORK_COUNTERS; nbr++)
         free ((char *) self->counters[nbr].name);
     free (self);
     *self_p = NULL;
@@ -992,12 +414,12 @@ s_self_destroy (s_self_t **self_p)
 static void
 s_self_free (void **self_p)
 {
-    s_self_destroy ((s_self_t **) self_p);
+    s_self_destroy ((rk_work_t **) self_p);
 }
 
 
 static bool
-s_idle (s_self_t *self)
+s_idle (rk_work_t *self)
 {
     return !self->waiting && !self->ready_head;
 }
@@ -1009,14 +431,14 @@ s_idle (s_self_t *self)
 //  RELOAD: a new state from the files as they are now; when they can't be loaded the old one stays.
 
 static void
-s_handle_reload (s_self_t *self, zmsg_t *words)
+s_handle_reload (rk_work_t *self, zmsg_t *words)
 {
     (void) words;
     char *error = NULL;
-    s_state_t *fresh = s_state_new (self, &error);
+    rk_work_state_t *fresh = rk_work_state_new (self, &error);
     if (fresh) {
-        s_state_replace (self, fresh);
-        self->counters[RELOADS].value++;
+        rk_work_state_replace (self, fresh);
+        self->counters[RK_WORK_RELOADS].value++;
         zstr_send (self->life.pipe, "RELOADED");
     }
     else
@@ -1029,7 +451,7 @@ s_handle_reload (s_self_t *self, zmsg_t *words)
 //  the next state.
 
 static void
-s_handle_handler (s_self_t *self, zmsg_t *words)
+s_handle_handler (rk_work_t *self, zmsg_t *words)
 {
     char *word = zmsg_popstr (words), *name = zmsg_popstr (words);
     bool good = false;
@@ -1046,7 +468,7 @@ s_handle_handler (s_self_t *self, zmsg_t *words)
 
 static const struct {
     const char *name;
-    void (*handle) (s_self_t *self, zmsg_t *words);
+    void (*handle) (rk_work_t *self, zmsg_t *words);
 } s_command_routes[] = {
     {"RELOAD", s_handle_reload},
     {"HANDLER", s_handle_handler},
@@ -1057,7 +479,7 @@ static const struct {
 static void
 s_on_command (void *owner, const char *name, zmsg_t *words)
 {
-    s_self_t *self = (s_self_t *) owner;
+    rk_work_t *self = (rk_work_t *) owner;
     for (size_t nbr = 0; s_command_routes[nbr].name; nbr++)
         if (streq (s_command_routes[nbr].name, name))
             s_command_routes[nbr].handle (self, words);
@@ -1070,7 +492,7 @@ s_on_command (void *owner, const char *name, zmsg_t *words)
 //  The pipe, replies, the inbox, and behind them the links whose services answer
 
 static void
-s_list_sockets (s_self_t *self)
+s_list_sockets (rk_work_t *self)
 {
     worker_args_t *args = self->args;
     self->items[0] = (zmq_pollitem_t){zsock_resolve (self->life.pipe), 0, ZMQ_POLLIN, 0};
@@ -1089,7 +511,7 @@ s_list_sockets (s_self_t *self)
 
 
 static long
-s_patience (s_self_t *self)
+s_patience (rk_work_t *self)
 {
     if (self->turns || self->life.draining ||
         (self->ready_head && self->waiting < self->waiting_most))
@@ -1101,7 +523,7 @@ s_patience (s_self_t *self)
 
 
 static void
-s_read_inbox (s_self_t *self)
+s_read_inbox (rk_work_t *self)
 {
     rk_frames_t frames;
     frames.count = 0;
@@ -1116,7 +538,7 @@ s_read_inbox (s_self_t *self)
 //  One round: replies first, for they free places; then what waits here, then the inbox.
 
 static void
-s_round (s_self_t *self)
+s_round (rk_work_t *self)
 {
     zmq_pollitem_t *items = self->items;
     if (zmq_poll (items, 3 + self->links, s_patience (self)) == -1) {
@@ -1139,8 +561,8 @@ s_round (s_self_t *self)
         s_sweep (self);
     if (self->owed)
         s_give_credit (self);
-    self->counters[WAITING].value = self->waiting;
-    self->counters[MEMORY].value = rk_lua_memory (self->state->lua);
+    self->counters[RK_WORK_WAITING].value = self->waiting;
+    self->counters[RK_WORK_MEMORY].value = rk_lua_memory (self->state->lua);
     if (self->life.draining && !items[2].revents && s_idle (self))
         rk_life_drained (&self->life);
 }
@@ -1150,7 +572,7 @@ void
 worker_actor (zsock_t *pipe, void *args_p)
 {
     worker_args_t *args = (worker_args_t *) args_p;
-    s_self_t *self = (s_self_t *) rk_estate_take (&args->kept);
+    rk_work_t *self = (rk_work_t *) rk_estate_take (&args->kept);
     if (!self)
         self = s_self_new (args);
     self->life = (rk_life_t){.pipe = pipe,
@@ -1159,7 +581,7 @@ worker_actor (zsock_t *pipe, void *args_p)
                              .owner = self,
                              .command = s_on_command};
     char *error = NULL;
-    self->state = s_state_new (self, &error);
+    self->state = rk_work_state_new (self, &error);
     rk_life_begin (&self->life, error);
     zstr_free (&error);
     s_list_sockets (self);

@@ -1,0 +1,301 @@
+//  work.c - messages on their way through coroutines: connections, Lua states, jobs
+
+#include "work.h"
+
+#define PIPELINE 64    //  Messages of one connection under way at once
+
+
+//  --------------------------------------------------------------------------
+//  Connections
+
+rk_work_connection_t *
+rk_work_find (rk_work_t *self, rk_slice_t cid)
+{
+    rk_work_connection_t *found =
+        (rk_work_connection_t *) rk_index_lookup (self->connections, cid);
+    if (found)
+        return found;
+    rk_work_connection_t *fresh =
+        (rk_work_connection_t *) zmalloc (sizeof (rk_work_connection_t));
+    fresh->identity.cid = rk_slice_dup (cid);
+    fresh->key = (rk_slice_t){fresh->identity.cid, cid.size};
+    rk_index_insert (self->connections, &fresh->key, fresh);
+    self->counters[RK_WORK_CONNECTIONS].value++;
+    return fresh;
+}
+
+
+void
+rk_work_connection_free (void **self_p)
+{
+    rk_work_connection_t *self = (rk_work_connection_t *) *self_p;
+    rk_queue_clear (&self->queue);
+    zstr_free (&self->identity.cid);
+    zstr_free (&self->identity.uid);
+    zstr_free (&self->identity.device);
+    zstr_free (&self->identity.mark);
+    free (self);
+    *self_p = NULL;
+}
+
+
+//  The background has no key and no limit.
+
+bool
+rk_work_may_start (rk_work_connection_t *connection)
+{
+    return connection->running == 0 || !connection->key.data ||
+           (connection->pipelined && connection->running < PIPELINE);
+}
+
+
+void
+rk_work_make_ready (rk_work_t *self, rk_work_connection_t *connection)
+{
+    if (connection->ready || !connection->queue.count || !rk_work_may_start (connection))
+        return;
+    connection->ready = true;
+    connection->next = NULL;
+    if (self->ready_tail)
+        self->ready_tail->next = connection;
+    else
+        self->ready_head = connection;
+    self->ready_tail = connection;
+}
+
+
+rk_work_connection_t *
+rk_work_next_ready (rk_work_t *self)
+{
+    rk_work_connection_t *connection = self->ready_head;
+    if (!connection)
+        return NULL;
+    self->ready_head = connection->next;
+    if (!self->ready_head)
+        self->ready_tail = NULL;
+    connection->ready = false;
+    return connection;
+}
+
+//  --------------------------------------------------------------------------
+//  Lua states
+
+void
+rk_work_state_destroy (rk_work_state_t **self_p)
+{
+    rk_work_state_t *self = *self_p;
+    if (!self)
+        return;
+    rk_lua_destroy (&self->lua);
+    free (self);
+    *self_p = NULL;
+}
+
+
+//  Makes the state for new messages. Returns NULL with the reason in *error when it can't be loaded.
+
+rk_work_state_t *
+rk_work_state_new (rk_work_t *self, char **error)
+{
+    rk_work_state_t *state = (rk_work_state_t *) zmalloc (sizeof (rk_work_state_t));
+    rk_lua_host_t host = rk_work_host (self, state);
+    state->lua = rk_lua_new (&host, error);
+    if (!state->lua) {
+        rk_timers_forget (&self->timers, state);
+        rk_work_state_destroy (&state);
+    }
+    if (state && self->closed && *self->closed) {
+        bool good;
+        char *answer = rk_lua_control (state->lua, "close", self->closed, &good);
+        zstr_free (&answer);
+    }
+    return state;
+}
+
+
+//  Something in the state is over: when it was replaced and that was the last, it goes.
+
+void
+rk_work_state_release (rk_work_t *self, rk_work_state_t *state)
+{
+    if (!state->replaced || state->jobs || state->timers)
+        return;
+    rk_work_state_t **link = &self->replaced;
+    while (*link != state)
+        link = &(*link)->next;
+    *link = state->next;
+    rk_work_state_destroy (&state);
+}
+
+
+//  A fresh state takes the place of the one in use. Coroutines kept for later go with it.
+
+void
+rk_work_state_replace (rk_work_t *self, rk_work_state_t *fresh)
+{
+    rk_work_state_t *old = self->state;
+    for (uint32_t nbr = 0; nbr < self->job_count; nbr++)
+        if (!self->jobs[nbr]->connection)
+            rk_lua_forget (old->lua, &self->jobs[nbr]->task);
+    self->state = fresh;
+    old->replaced = true;
+    old->next = self->replaced;
+    self->replaced = old;
+    rk_work_state_release (self, old);
+}
+
+//  --------------------------------------------------------------------------
+//  Jobs: messages that run or wait
+
+static rk_work_job_t *
+s_job_new (rk_work_t *self)
+{
+    rk_work_job_t *job = self->free_jobs;
+    if (job) {
+        self->free_jobs = job->next;
+        return job;
+    }
+    job = (rk_work_job_t *) zmalloc (sizeof (rk_work_job_t));
+    job->index = self->job_count++;
+    self->jobs = (rk_work_job_t **) realloc (self->jobs,
+                                             self->job_count * sizeof (rk_work_job_t *));
+    assert (self->jobs);
+    self->jobs[job->index] = job;
+    return job;
+}
+
+
+static void s_free_connection_if_closed (rk_work_t *self,
+                                         rk_work_connection_t *connection);
+
+//  The message that waited for its turn goes on in the next round, not inside of another's end.
+
+static void
+s_make_turn (rk_work_t *self, rk_work_connection_t *connection)
+{
+    connection->turn->next = self->turns;
+    self->turns = connection->turn;
+    connection->turn = NULL;
+}
+
+
+void
+rk_work_job_done (rk_work_t *self, rk_work_job_t *job)
+{
+    rk_work_connection_t *connection = job->connection;
+    rk_work_state_t *state = job->state;
+    rk_frames_clear (&job->task.frames);
+    job->task.call = 0;
+    job->connection = NULL;
+    job->next = self->free_jobs;
+    self->free_jobs = job;
+    self->owed += connection != &self->background;
+    if (state->replaced)
+        rk_lua_forget (state->lua, &job->task);
+    state->jobs--;
+    rk_work_state_release (self, state);
+    if (--connection->running == 1 && connection->turn)
+        s_make_turn (self, connection);
+    rk_work_make_ready (self, connection);
+    s_free_connection_if_closed (self, connection);
+}
+
+
+static void
+s_free_connection_if_closed (rk_work_t *self, rk_work_connection_t *connection)
+{
+    if (!connection->closed || connection->running || connection->queue.count)
+        return;    //  The background is never closed
+    rk_index_delete (self->connections, connection->key);    //  Frees it
+    self->counters[RK_WORK_CONNECTIONS].value--;
+}
+
+
+//  When not even the application's own answer to a failure works
+
+void
+rk_work_answer_plainly (rk_work_t *self, rk_work_job_t *job)
+{
+    if (!rk_slice_is (rk_frames_at (&job->task.frames, 0), "upstream"))
+        return;
+    rk_frames_t frames = {0};
+    rk_frames_addstr (&frames, "downstream");
+    rk_frames_addstr (&frames, "cid");
+    rk_frames_share (&frames, &job->task.frames.part[1]);
+    rk_frames_addstr (&frames,
+                      "{\"action\":\"error\",\"code\":\"internal\",\"message\":\"the "
+                      "server could not handle this message; it is in its log\"}");
+    rk_work_send (self, &frames);
+}
+
+
+static void
+s_job_failed (rk_work_t *self, rk_work_job_t *job, const char *error)
+{
+    rk_log ('E', "%s: handler for %s failed: %s", self->name,
+            job->connection->identity.cid, error);
+    self->counters[RK_WORK_ERRORS].value++;
+    bool budget = strstr (error, "has spent its budget of") != NULL;
+    if (budget)
+        self->counters[RK_WORK_BUDGET].value++;
+    const char *reason = budget ? "the handler took too much; the message was given up"
+                                : "the handler failed; the reason is in the server's log";
+    if (!rk_lua_answer_failure (job->state->lua, &job->task, "internal", reason))
+        rk_work_answer_plainly (self, job);
+}
+
+
+void
+rk_work_job_run (rk_work_t *self, rk_work_job_t *job, const rk_reply_t *reply)
+{
+    char *error = NULL;
+    rk_work_connection_t *connection = job->connection;
+    switch (rk_lua_run (job->state->lua, &job->task, reply, &error)) {
+    case RK_LUA_WAITS:
+        self->waiting++;
+        connection->pipelined = job->task.pipelined || connection == &self->background;
+        if (job->task.waits_turn)
+            connection->turn = job;
+        rk_work_make_ready (self, connection);
+        return;
+    case RK_LUA_FAILED:
+        s_job_failed (self, job, error);
+        zstr_free (&error);
+        break;
+    case RK_LUA_DONE:
+        break;
+    }
+    rk_work_job_done (self, job);
+}
+
+
+//  The sender learns routes from status messages; it gets them from us, because from here
+//  they come in the right order with the settings that handlers make.
+
+static void
+s_tell_sender (rk_work_t *self, rk_frames_t *frames)
+{
+    rk_frames_t copy = {0};
+    for (size_t nbr = 0; nbr < frames->count; nbr++)
+        rk_frames_share (&copy, &frames->part[nbr]);
+    rk_work_send (self, &copy);
+}
+
+
+void
+rk_work_start (rk_work_t *self, rk_work_connection_t *connection, rk_frames_t *frames)
+{
+    rk_work_job_t *job = s_job_new (self);
+    job->connection = connection;
+    if (job->task.thread && job->state != self->state)    //  A timer of a replaced state
+        rk_lua_forget (job->state->lua, &job->task);
+    job->state = self->state;
+    job->state->jobs++;
+    connection->running++;
+    connection->pipelined = connection == &self->background;    //  Others have to say so
+    rk_frames_move (&job->task.frames, frames);
+    self->counters[RK_WORK_MESSAGES].value++;
+    if (rk_slice_is (rk_frames_at (&job->task.frames, 0), "status"))
+        s_tell_sender (self, &job->task.frames);
+    rk_work_job_run (self, job, NULL);
+}

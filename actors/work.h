@@ -1,0 +1,139 @@
+//  work.h - what the worker holds: connections, messages under way, Lua states
+//
+//  Private to the worker: worker.c is the actor, work.c moves messages through coroutines,
+//  workhost.c is what Lua code may do outside of its state.
+
+#ifndef WORK_H
+#define WORK_H
+
+#include "worker.h"
+#include "luahost.h"
+#include "timers.h"
+
+#define RK_WORK_INDEX_BITS 20    //  of a call's number; the rest counts up
+
+//  One connection. It is in the ready list when it has messages and the next one may start.
+typedef struct rk_work_connection {
+    rk_slice_t key;
+    rk_identity_t identity;
+    rk_queue_t queue;
+    uint32_t running;            //  Messages under way
+    bool pipelined;              //  All of them are: the next may start
+    struct rk_work_job *turn;    //  The last one, which waits until it is alone
+    bool ready;
+    bool closed;    //  Forget it after the message that runs
+    struct rk_work_connection *next;
+} rk_work_connection_t;
+
+//  A Lua state. One that was replaced lives until nothing is under way in it.
+typedef struct rk_work_state {
+    rk_lua_t *lua;
+    uint32_t jobs;
+    uint32_t timers;
+    bool replaced;
+    struct rk_work_state *next;    //  In the list of those that were replaced
+} rk_work_state_t;
+
+//  A message that runs or waits, with the number of its place in the table.
+typedef struct rk_work_job {
+    rk_task_t task;
+    rk_work_connection_t *connection;
+    rk_work_state_t *state;    //  Where its coroutine lives
+    struct rk_work_job
+        *next;    //  In the list of free ones, or of those whose turn has come
+    uint32_t index;
+} rk_work_job_t;
+
+enum {
+    RK_WORK_MESSAGES,
+    RK_WORK_CALLS,
+    RK_WORK_SENT,
+    RK_WORK_ERRORS,
+    RK_WORK_BUDGET,
+    RK_WORK_TIMEOUTS,
+    RK_WORK_STALE,
+    RK_WORK_LOST,
+    RK_WORK_EVENTS,
+    RK_WORK_EVENTS_LOST,
+    RK_WORK_RELOADS,
+    RK_WORK_CONNECTIONS,
+    RK_WORK_WAITING,
+    RK_WORK_MEMORY,
+    RK_WORK_CUSTOM,
+    RK_WORK_CUSTOM_MOST = 32,
+    RK_WORK_COUNTERS = RK_WORK_CUSTOM + RK_WORK_CUSTOM_MOST + 2 * RK_SERVICES_MOST
+};
+
+//  A worker, as its actor and its two helpers see it.
+typedef struct {
+    rk_life_t life;
+    char name[16];
+    worker_args_t *args;
+    rk_work_state_t *state;       //  The one for new messages
+    rk_work_state_t *replaced;    //  Those in which something is under way yet
+    rk_work_connection_t background;
+    rk_timers_t timers;
+    zhashx_t *connections;
+    rk_work_connection_t *ready_head, *ready_tail;
+    rk_work_job_t **jobs;    //  All there are; a call's number holds the index
+    rk_work_job_t *free_jobs;
+    rk_work_job_t *turns;    //  Those whose turn has come
+    uint32_t job_count;
+    uint32_t waiting;
+    uint32_t waiting_most;
+    uint64_t generation;    //  Counts calls, over all lives
+    uint32_t owed;          //  Credit that we haven't given back yet
+    int64_t sweep;          //  msec, monotonic
+    zmq_pollitem_t items[3 + RK_SERVICES_MOST];
+    zsock_t *link[RK_SERVICES_MOST];
+    int links;
+    size_t custom;    //  The first counter that Lua names
+    char *closed;     //  Handlers that an operator has closed, for the next state
+    rk_counter_t counters[RK_WORK_COUNTERS + 1];
+} rk_work_t;
+
+//  workhost.c
+
+//  What a state's Lua code may do; the state is handed back to it.
+rk_lua_host_t rk_work_host (rk_work_t *self, rk_work_state_t *state);
+
+//  Pass frames to the sender, waiting for it; takes them.
+void rk_work_send (void *worker, rk_frames_t *frames);
+
+//  work.c
+
+//  The connection of a CID, made when it isn't there; freed with the index that holds it.
+rk_work_connection_t *rk_work_find (rk_work_t *self, rk_slice_t cid);
+void rk_work_connection_free (void **self_p);
+
+//  Whether its next message may start; puts it in the list of those that may; takes the first
+//  one off that list, NULL when there is none.
+bool rk_work_may_start (rk_work_connection_t *connection);
+void rk_work_make_ready (rk_work_t *self, rk_work_connection_t *connection);
+rk_work_connection_t *rk_work_next_ready (rk_work_t *self);
+
+//  Makes a state of the files as they are now. Returns NULL with the reason in *error, which the
+//  caller frees, when they can't be loaded.
+rk_work_state_t *rk_work_state_new (rk_work_t *self, char **error);
+void rk_work_state_destroy (rk_work_state_t **self_p);
+
+//  A fresh state takes the place of the one for new messages.
+void rk_work_state_replace (rk_work_t *self, rk_work_state_t *fresh);
+
+//  Something in the state is over: when it was replaced and that was the last, it goes.
+void rk_work_state_release (rk_work_t *self, rk_work_state_t *state);
+
+//  Start a message of a connection; takes the frames.
+void rk_work_start (rk_work_t *self, rk_work_connection_t *connection,
+                    rk_frames_t *frames);
+
+//  Start or go on with a job, with a reply or in its turn.
+void rk_work_job_run (rk_work_t *self, rk_work_job_t *job, const rk_reply_t *reply);
+
+//  A job is over: its place is free, its connection's next message may start.
+void rk_work_job_done (rk_work_t *self, rk_work_job_t *job);
+
+//  Answer with code "internal", when not even the application can.
+void rk_work_answer_plainly (rk_work_t *self, rk_work_job_t *job);
+
+#endif

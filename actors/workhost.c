@@ -1,0 +1,210 @@
+//  workhost.c - what Lua code may do outside of its state: send, call, wait, count
+
+#include "work.h"
+
+#define SENDER_WAIT 20000    //  msec until a sender that takes nothing is given up
+#define GRACE 100            //  msec that a service has to say itself that time is over
+
+void
+rk_work_send (void *worker, rk_frames_t *frames)
+{
+    rk_work_t *self = (rk_work_t *) worker;
+    //  The sender never waits for us, so this can't go in a circle; see proto/CONTRACT.md
+    if (rk_frames_send_wait (frames, self->args->sender, SENDER_WAIT) == 0) {
+        self->counters[RK_WORK_SENT].value++;
+        return;
+    }
+    self->counters[RK_WORK_LOST].value++;
+    rk_frames_clear (frames);
+    rk_life_fail (&self->life, "the sender has taken nothing for %d s",
+                  SENDER_WAIT / 1000);
+}
+
+
+static int
+s_host_service (void *worker, int kind, const char *name)
+{
+    rk_work_t *self = (rk_work_t *) worker;
+    for (size_t nbr = 0; nbr < self->args->service_count; nbr++)
+        if ((int) self->args->services[nbr].kind == kind &&
+            streq (self->args->services[nbr].name, name))
+            return (int) nbr;
+    return -1;
+}
+
+
+static rk_service_t *
+s_service (rk_work_t *self, int nbr)
+{
+    assert (nbr >= 0 && (size_t) nbr < self->args->service_count);
+    return &self->args->services[nbr];
+}
+
+
+//  The upper bits tell a late reply from the answer to a later call of the same job.
+
+static uint64_t
+s_next_call (rk_work_t *self, rk_task_t *task)
+{
+    rk_work_job_t *job = (rk_work_job_t *) task;    //  Its first member
+    return ++self->generation << RK_WORK_INDEX_BITS | job->index;
+}
+
+
+//  A client's calls to a pool all go to the same member: so they are answered in order.
+
+static zsock_t *
+s_member (rk_service_t *service, rk_work_connection_t *connection)
+{
+    size_t nbr =
+        service->count == 1 ? 0 : rk_slice_hash (connection->key) % service->count;
+    return service->members[nbr];
+}
+
+
+static uint64_t
+s_host_call (void *worker, rk_task_t *task, int nbr, rk_slice_t packed)
+{
+    rk_work_t *self = (rk_work_t *) worker;
+    rk_service_t *service = s_service (self, nbr);
+    rk_token_t token = {self->args->index, s_next_call (self, task),
+                        zclock_mono () + service->timeout, 0};
+    rk_frames_t frames;
+    frames.count = 0;
+    rk_frames_addstr (&frames, service->kind == RK_REDIS ? "REDIS" : "SQL");
+    rk_frames_add (&frames, &token, sizeof (token));
+    rk_frames_add (&frames, packed.data, packed.size);
+    if (rk_frames_send (&frames,
+                        s_member (service, ((rk_work_job_t *) task)->connection)) == -1) {
+        rk_frames_clear (&frames);
+        return 0;
+    }
+    task->deadline = token.deadline + GRACE;
+    self->counters[RK_WORK_CALLS].value++;
+    return token.call;
+}
+
+
+//  A call's envelope is its number and an empty frame: services send back all up to that
+//  (https://rfc.zeromq.org/spec/28/, REQ and REP).
+
+static uint64_t
+s_host_link (void *worker, rk_task_t *task, int nbr, rk_frames_t *frames)
+{
+    rk_work_t *self = (rk_work_t *) worker;
+    rk_service_t *service = s_service (self, nbr);
+    uint64_t call = task ? s_next_call (self, task) : 1;
+    rk_frames_t enveloped;
+    enveloped.count = 0;
+    if (task) {
+        rk_frames_add (&enveloped, &call, sizeof (call));
+        rk_frames_addstr (&enveloped, "");
+        for (size_t part = 0; part < frames->count; part++)
+            rk_frames_share (&enveloped, &frames->part[part]);
+        rk_frames_clear (frames);
+        rk_frames_move (frames, &enveloped);
+        task->deadline = zclock_mono () + service->timeout;
+    }
+    if (rk_frames_send (frames, service->members[0]) == 0) {
+        ++*service->sent;
+        return call;
+    }
+    rk_frames_clear (frames);
+    ++*service->refused;
+    return service->drop && !task ? call : 0;
+}
+
+
+static bool
+s_host_subscribe (void *worker, int nbr, const char *word, rk_slice_t channel, bool every)
+{
+    rk_work_t *self = (rk_work_t *) worker;
+    rk_token_t token = {self->args->index, 0, 0, every};
+    rk_frames_t frames;
+    frames.count = 0;
+    rk_frames_addstr (&frames, word);
+    rk_frames_add (&frames, &token, sizeof (token));
+    rk_frames_add (&frames, channel.data, channel.size);
+    bool good = rk_frames_send (&frames, s_service (self, nbr)->members[0]) == 0;
+    rk_frames_clear (&frames);
+    return good;
+}
+
+
+static uint64_t
+s_host_sleep (void *worker, rk_task_t *task, int64_t msec)
+{
+    rk_work_t *self = (rk_work_t *) worker;
+    uint64_t call = s_next_call (self, task);
+    task->deadline = INT64_MAX;    //  The timer wakes it
+    rk_timers_add (&self->timers,
+                   (rk_timer_t){zclock_mono () + (msec > 0 ? msec : 0), call, NULL});
+    return call;
+}
+
+
+static uint64_t
+s_host_after (void *worker, void *state_p, int64_t msec)
+{
+    rk_work_t *self = (rk_work_t *) worker;
+    rk_work_state_t *state = (rk_work_state_t *) state_p;
+    if (state->replaced)
+        return 0;
+    state->timers++;
+    rk_timers_add (&self->timers, (rk_timer_t){zclock_mono () + (msec > 0 ? msec : 0),
+                                               ++self->generation, state});
+    return self->generation;
+}
+
+
+static rk_identity_t *
+s_host_identity (void *worker, rk_slice_t cid)
+{
+    rk_work_t *self = (rk_work_t *) worker;
+    rk_work_connection_t *found =
+        (rk_work_connection_t *) rk_index_lookup (self->connections, cid);
+    return found ? &found->identity : NULL;
+}
+
+
+static bool
+s_host_in_turn (void *worker, rk_task_t *task)
+{
+    (void) worker;
+    rk_work_connection_t *connection = ((rk_work_job_t *) task)->connection;
+    return task->pipelined || connection->running == 1 || !connection->key.data;
+}
+
+
+static void
+s_host_count (void *worker, const char *name)
+{
+    rk_work_t *self = (rk_work_t *) worker;
+    for (size_t nbr = self->custom; nbr < self->custom + RK_WORK_CUSTOM_MOST; nbr++) {
+        if (!self->counters[nbr].name)
+            self->counters[nbr].name = strdup (name);
+        if (strneq (self->counters[nbr].name, name))
+            continue;
+        self->counters[nbr].value++;
+        return;
+    }
+}
+
+
+rk_lua_host_t
+rk_work_host (rk_work_t *self, rk_work_state_t *state)
+{
+    return (rk_lua_host_t){.worker = self,
+                           .state = state,
+                           .config = self->args->config,
+                           .send = rk_work_send,
+                           .service = s_host_service,
+                           .call = s_host_call,
+                           .link = s_host_link,
+                           .subscribe = s_host_subscribe,
+                           .sleep = s_host_sleep,
+                           .after = s_host_after,
+                           .identity = s_host_identity,
+                           .in_turn = s_host_in_turn,
+                           .count = s_host_count};
+}
