@@ -155,10 +155,10 @@ s_run_server (rk_config_t *config, bool watch)
     rk_json_begin ();
     lws_set_log_level (LLL_ERR | LLL_WARN, s_lws_log);
     char *error = NULL;
-    rk_server_t *server = rk_server_new (config, &error);
-    rk_control_t *control = server ? rk_control_new (config, watch, &error) : NULL;
-    bool good = control != NULL;
-    if (!control)
+    rk_control_t *control = rk_control_new (config, watch, &error);
+    rk_server_t *server = control ? rk_server_new (config, &error) : NULL;
+    bool good = server != NULL;
+    if (!server)
         fprintf (stderr, "rookery: %s\n", error);
     else {
         char *line = rk_server_ready_line (server);

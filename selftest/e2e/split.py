@@ -88,14 +88,16 @@ def taken_port():
     """A port in use is one clear line that says what to do, and an exit status."""
     server = Server()
     try:
+        rows = [(f"store/path={server.folder}/chat.db", "another server uses it")] if not server.store.mariadb else []
         for setting, words in ((f"gateway/listen={server.url[5:-3]}", "gateway/listen"),
                                (f"receiver/upstream={server.upstream}", "receiver/upstream"),
                                (f"sender/downstream={server.downstream}", "sender/downstream"),
-                               (f"store/path={server.folder}/chat.db", "another server uses it"),
+                               (f"console/control=ipc://{server.folder}/control", "another server listens there"),
                                ("store/path=/proc/nowhere/x.db", "store/path"),
-                               ("lua/time=soon", "must be a whole number")):
+                               ("lua/time=soon", "must be a whole number"), *rows):
             words_of = [server.binary, "run", "-s", "gateway/listen=127.0.0.1:0", "-s", "receiver/upstream=none",
-                        "-s", "sender/downstream=none", "-s", f"store/path={server.folder}/other.db", "-s", setting]
+                        "-s", "sender/downstream=none", "-s", f"console/control=ipc://{server.folder}/other",
+                        "-s", f"store/path={server.folder}/other.db", "-s", setting]
             done = subprocess.run(words_of, capture_output=True, text=True, timeout=20)
             lines = done.stderr.strip().split("\n")
             check(done.returncode == 1 and len(lines) == 1 and words in lines[0], f"{setting}: {done}")
