@@ -291,6 +291,14 @@ rk_sock_new (int type, const char *endpoints, int hwm)
 }
 
 
+int
+rk_msg_send (zmsg_t **msg_p, void *to)
+{
+    HANDOVER_SENT ();
+    return zmsg_send (msg_p, to);
+}
+
+
 zmsg_t *
 rk_msg_recv (void *from)
 {

@@ -976,7 +976,7 @@ s_test_down (s_bench_t *bench, const char *words)
     for (char *word = strtok_r (copy, " ", &save); word;
          word = strtok_r (NULL, " ", &save))
         zmsg_addstr (msg, *word == '$' ? bench->cid[word[1] - '0'] : word);
-    rk_check (zmsg_send (&msg, bench->down) == 0);
+    rk_check (rk_msg_send (&msg, bench->down) == 0);
     free (copy);
 }
 

@@ -205,7 +205,7 @@ s_test_send (zsock_t *to, const char *words)
     for (char *word = strtok_r (copy, " ", &save); word;
          word = strtok_r (NULL, " ", &save))
         zmsg_addstr (msg, streq (word, "-") ? "" : word);
-    rk_check (zmsg_send (&msg, to) == 0);
+    rk_check (rk_msg_send (&msg, to) == 0);
     free (copy);
 }
 

@@ -135,8 +135,10 @@ void rk_queue_clear (rk_queue_t *self);
 //  can't be used.
 zsock_t *rk_sock_new (int type, const char *endpoints, int hwm);
 
-//  Receive a message as zmsg_recv does; all of ours that aren't rk_frames_t come this way.
+//  Receive and send a message as zmsg_recv and zmsg_send do; all of ours that aren't rk_frames_t go
+//  this way.
 zmsg_t *rk_msg_recv (void *from);
+int rk_msg_send (zmsg_t **msg_p, void *to);
 
 //  Receive a message of at most two strings, waiting for it; each is NULL when it isn't there.
 //  The caller frees both. second may be NULL.

@@ -702,7 +702,7 @@ s_test_say (zsock_t *to, const char *words)
     for (char *word = strtok_r (copy, " ", &save); word;
          word = strtok_r (NULL, " ", &save))
         zmsg_addstr (msg, word);
-    rk_check (zmsg_send (&msg, to) == 0);
+    rk_check (rk_msg_send (&msg, to) == 0);
     free (copy);
 }
 

@@ -129,6 +129,7 @@ rk_spawn_mysql (rk_spawn_t *self)
                      data,
                      "--user=root",
                      "--auth-root-authentication-method=normal",
+                     "--skip-name-resolve",
                      NULL};
     pid_t pid = s_start (words);
     int status = -1;

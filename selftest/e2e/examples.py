@@ -12,10 +12,11 @@ from services import MariaDB, Redis, free_port
 
 def examples():
     redis, port = Redis(), free_port()
-    upper = subprocess.Popen([sys.executable, "lua/examples/upper.py", f"tcp://127.0.0.1:{port}"])
     server = Server("lua/app=lua/app,lua/examples", f"redis/main/port={redis.port}",
                     *MariaDB.shared().settings("main", "examples"), f"link/upper/endpoint=tcp://127.0.0.1:{port}",
                     "link/upper/type=req")
+
+    upper = subprocess.Popen([sys.executable, "lua/examples/upper.py", f"tcp://127.0.0.1:{port}"])
 
     def say(message):
         """What the terminal client shows for a message that is typed as JSON."""

@@ -72,8 +72,8 @@ class MariaDB(Service):
     def __init__(self):
         super().__init__("mariadb")
         subprocess.run(["mariadb-install-db", "--no-defaults", f"--datadir={self.folder}/data", "--user=root",
-                        "--auth-root-authentication-method=normal"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                       check=True)
+                        "--auth-root-authentication-method=normal", "--skip-name-resolve"],
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
         self.start()
 
     @classmethod
