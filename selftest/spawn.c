@@ -130,6 +130,7 @@ rk_spawn_mysql (rk_spawn_t *self)
                      "--user=root",
                      "--auth-root-authentication-method=normal",
                      "--skip-name-resolve",
+                     "--force",
                      NULL};
     pid_t pid = s_start (words);
     int status = -1;

@@ -72,7 +72,7 @@ class MariaDB(Service):
     def __init__(self):
         super().__init__("mariadb")
         subprocess.run(["mariadb-install-db", "--no-defaults", f"--datadir={self.folder}/data", "--user=root",
-                        "--auth-root-authentication-method=normal", "--skip-name-resolve"],
+                        "--auth-root-authentication-method=normal", "--skip-name-resolve", "--force"],
                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
         self.start()
 
