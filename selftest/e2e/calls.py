@@ -13,11 +13,11 @@ from services import MariaDB, Redis, free_port
 HANDLERS = "lua/app=selftest/e2e/handlers"
 
 
-def with_services(*settings, clients=("ann",)):
+def with_services(*settings, clients=("ann",), durable=False):
     """A test that gets a server on a Redis and a MariaDB of its own, and bound clients."""
     def wrap(test):
         def wrapped():
-            redis, mariadb = Redis(), MariaDB.shared()
+            redis, mariadb = Redis(durable=durable), MariaDB.shared()
             server = Server(HANDLERS, "chat/durability=relayed", f"redis/main/port={redis.port}",
                             *mariadb.settings("main", "calls"), "link/push/endpoint=tcp://127.0.0.1:1", *settings)
             server.redis, server.mariadb = redis, mariadb
@@ -272,10 +272,11 @@ def power_on_app():
         server.remove()
 
 
-@with_services("redis/main/timeout=8000", clients=[f"u{nbr}" for nbr in range(8)])
+@with_services("redis/main/timeout=8000", clients=[f"u{nbr}" for nbr in range(8)], durable=True)
 async def redis_killed(server, *clients):
-    """Redis is killed under load: every call gets its own reply or a reason, none gets another's."""
+    """Redis is killed under load: every call gets its own reply or a reason, none gets another's or is made twice."""
     seen = {"ok": 0, "lost": 0}
+    counted = {"ok": 0, "lost": 0}
     stop = asyncio.Event()
 
     async def load(nbr, client):
@@ -287,10 +288,12 @@ async def redis_killed(server, *clients):
             check(not ok or reply == word, f"{word} got {reply}")
             check(ok or "may have run" in reply or "was not sent" in reply, reply)
             seen["ok" if ok else "lost"] += 1
+            ok, reply = await redis_words(client, "INCR", "counted")
+            counted["ok" if ok else "lost"] += 1
 
     async def kills():
         for _ in range(10):
-            await asyncio.sleep(0.15)
+            await asyncio.sleep(0.15)    # The load goes on meanwhile
             await asyncio.get_running_loop().run_in_executor(None, server.redis.stop)
             await asyncio.get_running_loop().run_in_executor(None, server.redis.start)
         before = seen["ok"]
@@ -299,7 +302,9 @@ async def redis_killed(server, *clients):
         stop.set()
     await asyncio.gather(kills(), *(load(nbr, client) for nbr, client in enumerate(clients)))
     print(f"   {seen['ok']} answered, {seen['lost']} lost with a reason")
-    check(seen["ok"] > 500, seen)
+    check(seen["ok"] > 200, seen)
+    value = int(server.redis.ask("get", "counted"))
+    check(counted["ok"] <= value <= counted["ok"] + counted["lost"], f"{counted}, Redis has {value}")
 
 
 @with_services("mysql/main/timeout=20000", "mysql/main/connections=3", clients=[f"u{nbr}" for nbr in range(8)])
