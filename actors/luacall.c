@@ -76,12 +76,15 @@ rk_lua_pack_value (lua_State *L, int index, int nbr, const char *what)
 }
 
 
-int
-rk_lua_push_failure (lua_State *L, const rk_reply_t *reply)
+bool
+rk_lua_take_reply (lua_State *L, rk_slice_t *rest)
 {
-    lua_pushboolean (L, false);
-    lua_pushlstring (L, reply->text.data, reply->text.size);
-    return 2;
+    const rk_reply_t *reply = rk_lua_task (L)->reply;
+    lua_pushboolean (L, reply->done);
+    if (!reply->done)
+        lua_pushlstring (L, reply->text.data, reply->text.size);
+    *rest = reply->text;
+    return reply->done;
 }
 
 
@@ -99,7 +102,7 @@ s_waiting_task (lua_State *L)
 
 
 int
-rk_lua_call (lua_State *L, int service, lua_KContext context, lua_KFunction finish)
+rk_lua_call (lua_State *L, int service, lua_KFunction finish)
 {
     rk_task_t *task = s_waiting_task (L);
     rk_lua_host_t *host = rk_lua_host (L);
@@ -107,7 +110,7 @@ rk_lua_call (lua_State *L, int service, lua_KContext context, lua_KFunction fini
     task->call =
         host->call (host->worker, task, service, (rk_slice_t){pack->data, pack->size});
     if (task->call)
-        return lua_yieldk (L, 0, context, finish);
+        return lua_yieldk (L, 0, 0, finish);
     lua_pushboolean (L, false);
     lua_pushliteral (L, "overloaded: the queue of the service is full");
     return 2;
@@ -162,12 +165,10 @@ s_finish_reply (lua_State *L, int status, lua_KContext context)
 {
     (void) status;
     (void) context;
-    const rk_reply_t *reply = rk_lua_task (L)->reply;
-    if (!reply->done)
-        return rk_lua_push_failure (L, reply);
-    rk_slice_t rest = reply->text;
+    rk_slice_t rest;
+    if (!rk_lua_take_reply (L, &rest))
+        return 2;
     rk_value_t value = {'n', 0, 0, {"", 0}};
-    lua_pushboolean (L, true);
     rk_unpack (&rest, &value);
     s_push_reply (L, &rest, &value);
     return 2;
@@ -188,7 +189,7 @@ s_redis (lua_State *L)
                                     nbr - 3, luaL_typename (L, nbr));
         rk_lua_pack_value (L, nbr, nbr - 3, "argument");
     }
-    return rk_lua_call (L, service, 0, s_finish_reply);
+    return rk_lua_call (L, service, s_finish_reply);
 }
 
 

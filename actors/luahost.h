@@ -119,11 +119,12 @@ void rk_luaapi_open (lua_State *L);
 int rk_lua_complain (lua_State *L, const char *format, ...);
 
 //  For functions that wait: passes what lies in rk_lua_pack to a service and yields; finish
-//  gets the task's reply when it is there, and context as it is given here.
-int rk_lua_call (lua_State *L, int service, lua_KContext context, lua_KFunction finish);
+//  runs when the task's reply is there.
+int rk_lua_call (lua_State *L, int service, lua_KFunction finish);
 
-//  Pushes false and the reason of a reply that isn't done.
-int rk_lua_push_failure (lua_State *L, const rk_reply_t *reply);
+//  For such a finish: pushes true and gives what is to be unpacked in *rest; or pushes false and the
+//  reason, and returns false.
+bool rk_lua_take_reply (lua_State *L, rk_slice_t *rest);
 
 //  Pushes a value that isn't a list, null as nil.
 void rk_lua_push_value (lua_State *L, const rk_value_t *value);

@@ -57,12 +57,10 @@ s_push_single (lua_State *L, int status, lua_KContext context)
 {
     (void) status;
     (void) context;
-    const rk_reply_t *reply = rk_lua_task (L)->reply;
-    if (!reply->done)
-        return rk_lua_push_failure (L, reply);
-    rk_slice_t rest = reply->text;
+    rk_slice_t rest;
+    if (!rk_lua_take_reply (L, &rest))
+        return 2;
     rk_value_t value;
-    lua_pushboolean (L, true);
     rk_unpack (&rest, &value);    //  [
     s_effect_t effect = s_push_rows (L, &rest);
     lua_pushinteger (L, effect.changes);
@@ -78,12 +76,10 @@ s_push_list (lua_State *L, int status, lua_KContext context)
 {
     (void) status;
     (void) context;
-    const rk_reply_t *reply = rk_lua_task (L)->reply;
-    if (!reply->done)
-        return rk_lua_push_failure (L, reply);
-    rk_slice_t rest = reply->text;
+    rk_slice_t rest;
+    if (!rk_lua_take_reply (L, &rest))
+        return 2;
     rk_value_t value;
-    lua_pushboolean (L, true);
     int lists = lua_gettop (L) + 1;
     for (int nbr = 0; nbr < 3; nbr++)
         lua_newtable (L);
@@ -123,7 +119,7 @@ rk_lua_sql (lua_State *L)
     for (int nbr = 3; nbr <= count; nbr++)
         rk_lua_pack_value (L, nbr, nbr - 2, "parameter");
     rk_pack_close (pack);
-    return rk_lua_call (L, service, 0, s_push_single);
+    return rk_lua_call (L, service, s_push_single);
 }
 
 
@@ -167,5 +163,5 @@ rk_lua_transaction (lua_State *L)
         rk_pack_close (pack);
         lua_settop (L, 2);
     }
-    return rk_lua_call (L, service, 0, s_push_list);
+    return rk_lua_call (L, service, s_push_list);
 }

@@ -103,11 +103,14 @@ rk_sql_is_select (rk_slice_t sql)
 bool
 rk_sql_is_control (rk_slice_t sql)
 {
-    char *text = rk_slice_dup (sql);
-    bool sets = s_begins (sql, "SET") && strcasestr (text, "autocommit");
-    free (text);
-    return sets || s_begins (sql, "BEGIN START COMMIT ROLLBACK SAVEPOINT RELEASE LOCK "
-                                  "UNLOCK XA USE HANDLER");
+    if (s_begins (sql, "SET")) {
+        char *text = rk_slice_dup (sql);
+        bool sets = strcasestr (text, "autocommit") != NULL;
+        free (text);
+        return sets;
+    }
+    return s_begins (sql, "BEGIN START COMMIT ROLLBACK SAVEPOINT RELEASE LOCK "
+                          "UNLOCK XA USE HANDLER");
 }
 
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 
-from rookery import Client, Server, chat, check, run
+from rookery import Client, Server, chat, check, live, run
 
 SECRET = "auth/secret=0123456789abcdef0123456789abcdef"
 
@@ -15,19 +15,9 @@ SECRET = "auth/secret=0123456789abcdef0123456789abcdef"
 def with_server(*settings):
     """A test that gets a server of its own, which must end well."""
     def wrap(test):
-        async def bounded(server):
-            try:
-                await asyncio.wait_for(test(server), 120)
-            finally:
-                await Client.close_all()
-
         def wrapped():
             server = Server(*settings)
-            try:
-                asyncio.run(bounded(server))
-                check(server.stop() == 0, "exit status")
-            finally:
-                server.remove()
+            live(server, lambda: test(server))
         wrapped.__name__ = test.__name__
         return wrapped
     return wrap

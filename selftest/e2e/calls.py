@@ -7,7 +7,7 @@ import subprocess
 import zmq
 import zmq.asyncio
 
-from rookery import Client, Server, check, run
+from rookery import Client, Server, check, live, run
 from services import MariaDB, Redis, free_port
 
 HANDLERS = "lua/app=selftest/e2e/handlers"
@@ -22,20 +22,9 @@ def with_services(*settings, clients=("ann",), durable=False):
                             *mariadb.settings("main", "calls"), "link/push/endpoint=tcp://127.0.0.1:1", *settings)
             server.redis, server.mariadb = redis, mariadb
 
-            async def bounded():
-                try:
-                    await asyncio.wait_for(test(server, *[await Client.open(server, uid) for uid in clients]), 120)
-                finally:
-                    await Client.close_all()
-            try:
-                asyncio.run(bounded())
-                check(server.stop() == 0, "exit status")
-            except BaseException:
-                print(server.logged()[-3000:])
-                raise
-            finally:
-                server.remove()
-                redis.remove()
+            async def bound():
+                await test(server, *[await Client.open(server, uid) for uid in clients])
+            live(server, bound, redis)
         wrapped.__name__ = test.__name__
         return wrapped
     return wrap
@@ -396,13 +385,7 @@ def redis_logins():
         check(not ok and "NOPERM" in why, why)
         ok, why = await call(client, "redis", pool="wrong", words=["GET", "w:x"])
         check(not ok and "WRONGPASS" in why and "was not sent" in why, why)
-        await Client.close_all()
-    try:
-        asyncio.run(asyncio.wait_for(test(), 60))
-        check(server.stop() == 0, "exit status")
-    finally:
-        server.remove()
-        redis.remove()
+    live(server, test, redis, seconds=60)
 
 
 def in_cluster():
@@ -456,17 +439,7 @@ def in_cluster():
         redirected = server.counters()["redis-main"]["redirected"]
         print(f"   {sum(counts[1:])} calls, {redirected} redirected")
         check(sum(counts[1:]) > 500 and redirected > 10, "too little load")
-        await Client.close_all()
-    try:
-        asyncio.run(asyncio.wait_for(test(), 120))
-        check(server.stop() == 0, "exit status")
-    except BaseException:
-        print(server.logged()[-3000:])
-        raise
-    finally:
-        server.remove()
-        for node in nodes:
-            node.remove()
+    live(server, test, *nodes)
 
 
 if __name__ == "__main__":

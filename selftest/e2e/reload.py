@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import time
 
-from rookery import Client, Server, check, run
+from rookery import Client, Server, check, live, run
 from services import Redis
 
 BIND = open("selftest/e2e/handlers/bind.lua").read()
@@ -43,20 +43,9 @@ def with_handlers(*settings):
             server = Server(f"lua/app={folder}", "chat/durability=relayed", f"redis/main/port={redis.port}",
                             "redis/main/timeout=30000", *settings)
 
-            async def bounded():
-                try:
-                    await asyncio.wait_for(test(server, write, redis), 120)
-                finally:
-                    await Client.close_all()
             try:
-                asyncio.run(bounded())
-                check(server.stop() == 0, "exit status")
-            except BaseException:
-                print(server.logged()[-3000:])
-                raise
+                live(server, lambda: test(server, write, redis), redis)
             finally:
-                server.remove()
-                redis.remove()
                 shutil.rmtree(folder)
         wrapped.__name__ = test.__name__
         return wrapped

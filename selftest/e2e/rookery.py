@@ -150,6 +150,25 @@ class Client:
                 await client.close()
 
 
+def live(server, test, *services, seconds=120):
+    """Runs the coroutine function test () on the server, which must end well, and removes all; shows the log of a failure."""
+    async def bounded():
+        try:
+            await asyncio.wait_for(test(), seconds)
+        finally:
+            await Client.close_all()
+    try:
+        asyncio.run(bounded())
+        check(server.stop() == 0, "exit status")
+    except BaseException:
+        print(server.logged()[-3000:])
+        raise
+    finally:
+        server.remove()
+        for service in services:
+            service.remove()
+
+
 def chat(sender, to, chat_id, **more):
     return {"action": "chat", "content": {"fromAccountID": sender, "toAccountID": to, "chatID": chat_id, **more}}
 
