@@ -18,14 +18,20 @@ const rk_config_key_t rk_config_keys[] = {
      "restarts of one actor within a minute before giving up"},
     {"server/backoff", 'i', "100", 1, 60000,
      "msec before the first restart; doubles each time, to 10 s"},
-    {"server/debug", 'b', "0", 0, 1, "debug lines in the log"},
+    {"server/stuck", 'i', "2000", 100, 600000,
+     "msec without an answer until an actor counts as stuck"},
+
+    {"log/level", 'c', "info", 0, 0,
+     "debug|info|warn|error: the least that is logged; rookery ctl log changes it"},
+    {"log/format", 'c', "text", 0, 0, "text|json: how a line is written"},
+    {"log/to", 'c', "stderr", 0, 0, "stderr|syslog: where it goes"},
 
     {"gateway/enabled", 'b', "1", 0, 1, "run a gateway in this process"},
     {"gateway/id", 's', "gw1", 0, 0,
      "the gateway's name, the first part of each CID; unique in the system"},
     {"gateway/listen", 'a', "127.0.0.1:8080", 0, 0,
      "HTTP and WebSocket; port 0 takes any free one"},
-    {"gateway/web", 's', "web", 0, 0, "folder of the chat page"},
+    {"gateway/web", 's', "web/chat", 0, 0, "folder of the chat page"},
     {"gateway/message", 'i', "1048576", 1024, 67108864,
      "bytes of one client message with its attachment"},
     {"gateway/connections", 'i', "10000", 1, 1000000, "client connections in all"},
@@ -121,8 +127,13 @@ const rk_config_key_t rk_config_keys[] = {
      "refuse|drop: with a full queue the handler is told, or the message is left out"},
     {"link/*/timeout", 'i', "5000", 10, 600000, "msec until a reply is given up"},
 
+    {"console/enabled", 'b', "1", 0, 1,
+     "measure, and show it to operators; 0 leaves out all of this section"},
+    {"console/listen", 'n', "127.0.0.1:8081", 0, 0,
+     "HTTP: /console, /metrics, /healthz; port 0 takes any free one, or none"},
     {"console/control", 'e', "ipc://var/control", 0, 0,
-     "where rookery ctl asks; only whoever may open the file can"},
+     "where rookery ctl, top and monitor ask; only whoever may open the file can"},
+    {"console/web", 's', "web/console", 0, 0, "folder of the console page"},
 
     {"auth/mode", 'c', "open", 0, 0,
      "open|token: anybody may bind as anybody, or with a signed token only"},
@@ -271,6 +282,8 @@ s_check_value (const rk_config_key_t *key, const char *value)
         return s_check_int (key, value);
     case 'c':
         return s_check_choice (key, value);
+    case 'n':
+        return streq (value, "none") ? NULL : s_check_address (value);
     case 'a':
         return s_check_address (value);
     case 'e':
@@ -413,6 +426,14 @@ s_check_together (rk_config_t *self)
         return zsys_sprintf ("gateway/listen = %s: with auth/mode = open only a loopback "
                              "address is allowed; set auth/mode = token and auth/secret",
                              listen);
+    const char *console = rk_config_str (self, "console/listen");
+    if (streq (rk_config_str (self, "auth/mode"), "open") && strneq (console, "none") &&
+        !s_is_loopback (console))
+        return zsys_sprintf (
+            "console/listen = %s: with auth/mode = open only a loopback "
+            "address is allowed; the console has no password, so let a proxy "
+            "with one stand before it",
+            console);
     const char *endpoints[] = {"receiver/upstream", "sender/downstream", NULL};
     for (size_t nbr = 0;
          endpoints[nbr] && streq (rk_config_str (self, "auth/mode"), "open"); nbr++) {

@@ -11,7 +11,7 @@ typedef struct rk_config rk_config_t;
 typedef struct {
     const char *path;
     char
-        kind;    //  s text, i integer, b 0 or 1, a HOST:PORT, e endpoint or none, c one of help's words
+        kind;    //  s text, i integer, b 0 or 1, a HOST:PORT, n HOST:PORT or none, e endpoint or none, c one of help's words
     const char *initial;    //  Default as text
     int64_t least;          //  Limits of an integer
     int64_t most;

@@ -1,54 +1,77 @@
-//  control.c - what an operator asks a running server, and what it notices by itself
+//  control.c - what an operator asks a running server to do, and what it notices by itself
 //
-//  A REP socket at console/control. A request is a command and its words, an answer is "ok" or
-//  "error" and a text:
+//  The console takes a request, a command and its words, and what it can't answer itself comes here.
+//  An answer is "ok" or "error" and a text:
 //
 //      reload                                  load the handlers anew, in each worker
 //      handlers                                list them: name, open or closed, action
 //      handler open|close|load|unload NAME     one of them
+//      kick CID-or-UID                         close a connection, or all of a user
+//      send cid|uid|gid ID JSON                a message down
+//      log LEVEL [ACTOR]                       how much is logged, by one actor or by all
+//      trace [CID]                             tell of the messages of a connection, or of none
+//      drain, stop                             end the server: finish what is in flight, or not
 //
 //  With an eye on the folder (inotify(7)) a change there reloads as well, once the writer has
 //  been quiet for a moment.
 
 #include "control.h"
+#include "../proto/json.h"
 #include <sys/inotify.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
+#include <systemd/sd-daemon.h>
 
 #define QUIET 100    //  msec without a change until the handlers are loaded
+#define JSON_DEPTH 200
 
 struct rk_control {
-    zsock_t *socket;      //  NULL: none was asked for
+    rk_config_t *config;
+    rk_server_t *server;
+    const char *end;      //  What an operator wants, or NULL
     int watch;            //  Descriptor, or -1
     int64_t reload_at;    //  msec, monotonic; 0: no change to load
 };
 
 
 //  --------------------------------------------------------------------------
-//  Commands
+//  Commands. Each returns the text for whoever asked, which is freed.
+
+//  Asks actors with up to five words; see rk_server_ask.
+
+static char *
+s_ask (rk_control_t *self, const char *prefix, bool *good, char *words[], size_t count)
+{
+    zmsg_t *msg = zmsg_new ();
+    for (size_t nbr = 0; nbr < count; nbr++)
+        zmsg_addstr (msg, words[nbr] ? words[nbr] : "");
+    char *text = rk_server_ask (self->server, prefix, msg, good);
+    zmsg_destroy (&msg);
+    return text;
+}
+
 
 char *
-rk_control_reload (rk_server_t *server)
+rk_control_reload (rk_control_t *self)
 {
     bool good;
-    char *text = rk_server_ask_workers (server, "RELOAD", "", "", &good);
+    sd_notifyf (0, "RELOADING=1\nMONOTONIC_USEC=%" PRId64, rk_now () / 1000);
+    char *text = s_ask (self, "worker", &good, (char *[]){"RELOAD"}, 1);
+    sd_notify (0, "READY=1");
     if (good) {
-        rk_log ('I', "supervisor: the handlers are reloaded");
+        rk_event ("control", 'I', "the handlers are reloaded");
         zstr_free (&text);
     }
     else
-        rk_log ('E', "supervisor: the handlers are not reloaded, the old ones go on: %s",
-                text);
+        rk_event ("control", 'E', "the handlers are not reloaded, the old ones go on: %s",
+                  text);
     return text;
 }
 
 
 static char *
-s_handle_reload (rk_server_t *server, zmsg_t *words, bool *good)
+s_handle_reload (rk_control_t *self, zmsg_t *words, bool *good)
 {
     (void) words;
-    char *error = rk_control_reload (server);
+    char *error = rk_control_reload (self);
     *good = error == NULL;
     if (error)
         error[strcspn (error, "\n")] = 0;    //  The traceback is in the log
@@ -57,62 +80,155 @@ s_handle_reload (rk_server_t *server, zmsg_t *words, bool *good)
 
 
 static char *
-s_handle_handlers (rk_server_t *server, zmsg_t *words, bool *good)
+s_handle_handlers (rk_control_t *self, zmsg_t *words, bool *good)
 {
     (void) words;
-    return rk_server_ask_workers (server, "HANDLER", "list", "", good);
+    return s_ask (self, "worker", good, (char *[]){"HANDLER", "list", ""}, 3);
 }
 
 
 static char *
-s_handle_handler (rk_server_t *server, zmsg_t *words, bool *good)
+s_handle_handler (rk_control_t *self, zmsg_t *words, bool *good)
 {
     char *word = zmsg_popstr (words), *name = zmsg_popstr (words), *text;
-    *good = false;
     if (!name || (strneq (word, "open") && strneq (word, "close") &&
                   strneq (word, "load") && strneq (word, "unload")))
         text = strdup ("handler open|close|load|unload NAME expected");
     else
-        text = rk_server_ask_workers (server, "HANDLER", word, name, good);
+        text = s_ask (self, "worker", good, (char *[]){"HANDLER", word, name}, 3);
     if (*good)
-        rk_log ('I', "supervisor: handler %s: %s", name, text);
+        rk_event ("control", 'I', "handler %s: %s", name, text);
     zstr_free (&word);
     zstr_free (&name);
     return text;
 }
 
 
+static char *
+s_handle_kick (rk_control_t *self, zmsg_t *words, bool *good)
+{
+    char *id = zmsg_popstr (words);
+    char *text = id ? s_ask (self, "sender", good, (char *[]){"KICK", id}, 2)
+                    : strdup ("kick CID-or-UID expected");
+    if (*good)
+        rk_event ("control", 'I', "kick %s: %s", id, text);
+    zstr_free (&id);
+    return text;
+}
+
+
+static char *
+s_handle_send (rk_control_t *self, zmsg_t *words, bool *good)
+{
+    char *kind = zmsg_popstr (words), *id = zmsg_popstr (words),
+         *content = zmsg_popstr (words), *text;
+    size_t offset = 0;
+    const char *why =
+        content ? rk_json_check (rk_slice (content), JSON_DEPTH, &offset) : NULL;
+    if (!content ||
+        (strneq (kind, "cid") && strneq (kind, "uid") && strneq (kind, "gid")))
+        text = strdup ("send cid|uid|gid ID JSON expected");
+    else if (why)
+        text = zsys_sprintf ("the content is no JSON: %s at byte %zu", why, offset);
+    else
+        text = s_ask (self, "sender", good, (char *[]){"SEND", kind, id, content}, 4);
+    zstr_free (&kind);
+    zstr_free (&id);
+    zstr_free (&content);
+    return text;
+}
+
+
+//  Tells actors a word; the text says how many there are.
+
+static char *
+s_tell (rk_control_t *self, const char *prefix, const char *command, const char *word,
+        bool *good)
+{
+    zmsg_t *msg = zmsg_new ();
+    zmsg_addstr (msg, command);
+    zmsg_addstr (msg, word);
+    size_t count = rk_server_tell (self->server, prefix, msg);
+    zmsg_destroy (&msg);
+    *good = count > 0;
+    return count ? zsys_sprintf ("%zu actor%s told", count, count == 1 ? " is" : "s are")
+                 : zsys_sprintf ("there is no actor whose name begins with %s", prefix);
+}
+
+
+static char *
+s_handle_log (rk_control_t *self, zmsg_t *words, bool *good)
+{
+    char *level = zmsg_popstr (words), *actor = zmsg_popstr (words);
+    char letter[2] = {level ? rk_log_letter (level) : 0, 0};
+    char *text = *letter ? s_tell (self, actor ? actor : "", "LOG", letter, good)
+                         : strdup ("log debug|info|warn|error [ACTOR] expected");
+    if (*good && (!actor || streq (actor, "supervisor")))
+        rk_log_level (*letter);
+    if (*good)
+        rk_event ("control", 'I', "%s: the log level is %s", actor ? actor : "all actors",
+                  level);
+    zstr_free (&level);
+    zstr_free (&actor);
+    return text;
+}
+
+
+static char *
+s_handle_trace (rk_control_t *self, zmsg_t *words, bool *good)
+{
+    char *cid = zmsg_popstr (words);
+    char *text = s_tell (self, "", "TRACE", cid ? cid : "", good);
+    zstr_free (&cid);
+    return text;
+}
+
+
+static char *
+s_handle_drain (rk_control_t *self, zmsg_t *words, bool *good)
+{
+    (void) words;
+    self->end = "drain";
+    *good = true;
+    return strdup ("finishing what is in flight, then the server ends");
+}
+
+
+static char *
+s_handle_stop (rk_control_t *self, zmsg_t *words, bool *good)
+{
+    (void) words;
+    self->end = "stop";
+    *good = true;
+    return strdup ("the server ends now");
+}
+
+
 static const struct {
     const char *name;
-    char *(*handle) (rk_server_t *server, zmsg_t *words, bool *good);
+    char *(*handle) (rk_control_t *self, zmsg_t *words, bool *good);
 } s_control_routes[] = {
-    {"reload", s_handle_reload},
-    {"handlers", s_handle_handlers},
-    {"handler", s_handle_handler},
-    {NULL, NULL},
+    {"reload", s_handle_reload},   {"handlers", s_handle_handlers},
+    {"handler", s_handle_handler}, {"kick", s_handle_kick},
+    {"send", s_handle_send},       {"log", s_handle_log},
+    {"trace", s_handle_trace},     {"drain", s_handle_drain},
+    {"stop", s_handle_stop},       {NULL, NULL},
 };
 
 
 static void
-s_handle_request (rk_control_t *self, rk_server_t *server)
+s_on_ask (void *owner, zframe_t *client, zmsg_t *words)
 {
-    zmsg_t *words = rk_msg_recv (self->socket);
-    if (!words)
-        return;
+    rk_control_t *self = (rk_control_t *) owner;
     char *name = zmsg_popstr (words), *text = NULL;
     bool good = false;
-    size_t nbr = 0;
-    while (name && s_control_routes[nbr].name &&
-           strneq (s_control_routes[nbr].name, name))
-        nbr++;
-    if (name && s_control_routes[nbr].name)
-        text = s_control_routes[nbr].handle (server, words, &good);
-    else
-        text = strdup ("unknown command; rookery ctl --help lists them");
-    zstr_sendx (self->socket, good ? "ok" : "error", text, NULL);
+    for (size_t nbr = 0; name && s_control_routes[nbr].name; nbr++)
+        if (streq (s_control_routes[nbr].name, name))
+            text = s_control_routes[nbr].handle (self, words, &good);
+    rk_server_answer (self->server, client, good,
+                      text ? text : "unknown command; rookery ctl --help lists them");
     zstr_free (&text);
     zstr_free (&name);
-    zmsg_destroy (&words);
 }
 
 
@@ -147,13 +263,8 @@ s_handle_change (rk_control_t *self)
 int
 rk_control_pollitems (rk_control_t *self, zmq_pollitem_t *items)
 {
-    items[0] = items[1] = (zmq_pollitem_t){NULL, -1, 0, 0};
-    int count = 0;
-    if (self->socket)
-        items[count++] = (zmq_pollitem_t){zsock_resolve (self->socket), 0, ZMQ_POLLIN, 0};
-    if (self->watch != -1)
-        items[count++] = (zmq_pollitem_t){NULL, self->watch, ZMQ_POLLIN, 0};
-    return count;
+    items[0] = (zmq_pollitem_t){NULL, self->watch, ZMQ_POLLIN, 0};
+    return self->watch == -1 ? 0 : 1;
 }
 
 
@@ -168,87 +279,47 @@ rk_control_patience (rk_control_t *self)
 
 
 void
-rk_control_step (rk_control_t *self, rk_server_t *server, zmq_pollitem_t *items)
+rk_control_step (rk_control_t *self, zmq_pollitem_t *items)
 {
-    for (int nbr = 0; nbr < RK_CONTROL_ITEMS; nbr++) {
-        if (!items[nbr].revents)
-            continue;
-        if (items[nbr].socket)
-            s_handle_request (self, server);
-        else
-            s_handle_change (self);
-    }
-    if (self->reload_at && self->reload_at <= zclock_mono ()) {
-        self->reload_at = 0;
-        char *error = rk_control_reload (server);
-        zstr_free (&error);
-    }
+    if (self->watch != -1 && items[0].revents)
+        s_handle_change (self);
+    if (!self->reload_at || self->reload_at > zclock_mono ())
+        return;
+    self->reload_at = 0;
+    char *error = rk_control_reload (self);
+    zstr_free (&error);
+}
+
+
+const char *
+rk_control_end (rk_control_t *self)
+{
+    return self->end;
 }
 
 
 //  --------------------------------------------------------------------------
 //  Birth and death
 
-//  A bind to ipc takes the file away from whoever listens there; so we ask first.
-
-static bool
-s_is_taken (const char *path)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    snprintf (address.sun_path, sizeof (address.sun_path), "%s", path);
-    int handle = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    int rc = connect (handle, (struct sockaddr *) &address, sizeof (address));
-    close (handle);
-    return rc == 0;
-}
-
-
-static char *
-s_open_socket (rk_control_t *self, const char *endpoint)
-{
-    const char *path = strncmp (endpoint, "ipc://", 6) == 0 ? endpoint + 6 : NULL;
-    char *folder = path ? strdup (path) : NULL;
-    char *slash = folder ? strrchr (folder, '/') : NULL;
-    if (slash && slash > folder) {
-        *slash = 0;
-        mkdir (folder, 0700);    //  When it can't be made, opening the file says why
-    }
-    zstr_free (&folder);
-    if (path && s_is_taken (path))
-        return zsys_sprintf ("console/control = %s: another server listens there; give "
-                             "this one its own, or none",
-                             endpoint);
-    mode_t mask = umask (0077);    //  For the owner alone
-    self->socket = zsock_new (ZMQ_REP);
-    int rc = zsock_bind (self->socket, "%s", endpoint);
-    int error = errno;
-    umask (mask);
-    return rc == -1 ? zsys_sprintf ("console/control = %s: %s; choose another, or none",
-                                    endpoint, zmq_strerror (error))
-                    : NULL;
-}
-
-
 rk_control_t *
-rk_control_new (rk_config_t *config, bool watch, char **error)
+rk_control_new (rk_config_t *config, rk_server_t *server, bool watch)
 {
     rk_control_t *self = (rk_control_t *) zmalloc (sizeof (rk_control_t));
+    self->config = config;
+    self->server = server;
     self->watch = -1;
-    const char *endpoint = rk_config_str (config, "console/control");
-    *error = streq (endpoint, "none") ? NULL : s_open_socket (self, endpoint);
-    if (watch && !*error) {
-        self->watch = inotify_init1 (IN_NONBLOCK | IN_CLOEXEC);
-        char *list = strdup (rk_config_str (config, "lua/app")), *rest = list;
-        for (char *name = strtok_r (list, ", ", &rest); name;
-             name = strtok_r (NULL, ", ", &rest)) {
-            char *folder = rk_path_find (name);
-            s_watch_folder (self, folder);
-            zstr_free (&folder);
-        }
-        zstr_free (&list);
+    rk_server_on_ask (server, s_on_ask, self);
+    if (!watch)
+        return self;
+    self->watch = inotify_init1 (IN_NONBLOCK | IN_CLOEXEC);
+    char *list = strdup (rk_config_str (config, "lua/app")), *rest = list;
+    for (char *name = strtok_r (list, ", ", &rest); name;
+         name = strtok_r (NULL, ", ", &rest)) {
+        char *folder = rk_path_find (name);
+        s_watch_folder (self, folder);
+        zstr_free (&folder);
     }
-    if (*error)
-        rk_control_destroy (&self);
+    zstr_free (&list);
     return self;
 }
 
@@ -260,7 +331,7 @@ rk_control_destroy (rk_control_t **self_p)
     rk_control_t *self = *self_p;
     if (!self)
         return;
-    zsock_destroy (&self->socket);
+    rk_server_on_ask (self->server, NULL, NULL);
     if (self->watch != -1)
         close (self->watch);
     free (self);

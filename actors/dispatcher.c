@@ -16,14 +16,16 @@
 
 #define BATCH 200    //  Messages between two looks at credits and pipe
 
-enum { MESSAGES, WAITS, COUNTERS };
+enum { IN, BYTES_IN, BYTES_OUT, WAITS, COUNTERS };
 
 typedef struct {
     rk_life_t life;
     dispatcher_args_t *args;
-    int64_t *credit;       //  One for each worker
+    int64_t *credit;       //  One for each worker, as is
+    uint64_t *sent;        //  how much went to it
     rk_frames_t frames;    //  The message in hand
     size_t worker;         //  Whom it is for
+    size_t bytes;
     rk_counter_t counters[COUNTERS + 1];
 } s_self_t;
 
@@ -101,7 +103,13 @@ s_route (s_self_t *self)
         nbr++;
     assert (s_inbox_routes[nbr].name);    //  The receiver lets nothing else pass
     s_inbox_routes[nbr].handle (self);
-    self->counters[MESSAGES].value++;
+    self->counters[IN].value++;
+    self->bytes = rk_frames_bytes (&self->frames);
+    self->counters[BYTES_IN].value += self->bytes;
+    if (rk_follows)
+        rk_follow (rk_frames_cid (&self->frames), rk_frames_at (&self->frames, 2),
+                   "for worker-%zu, which has credit for %d", self->worker + 1,
+                   (int) self->credit[self->worker]);
 }
 
 
@@ -124,9 +132,11 @@ s_pump (s_self_t *self)
             }
         }
         //  Credit is less than the socket holds, so there is always room
+        self->counters[BYTES_OUT].value += self->bytes;
         int rc = rk_frames_send (&self->frames, self->args->workers[self->worker]);
         assert (rc == 0);
         self->credit[self->worker]--;
+        self->sent[self->worker]++;
     }
 }
 
@@ -134,16 +144,37 @@ s_pump (s_self_t *self)
 //  --------------------------------------------------------------------------
 //  The actor
 
+//  What each worker got, and what it holds of that: its mailbox
+
+static void
+s_report (void *owner, zmsg_t *stats)
+{
+    s_self_t *self = (s_self_t *) owner;
+    char name[40];
+    for (size_t nbr = 0; nbr < self->args->count; nbr++) {
+        snprintf (name, sizeof (name), "out:worker-%zu", nbr + 1);
+        rk_life_report (stats, name, self->sent[nbr], false);
+        snprintf (name, sizeof (name), "held:worker-%zu", nbr + 1);
+        rk_life_report (stats, name,
+                        (uint64_t) ((int64_t) self->args->credit - self->credit[nbr]),
+                        true);
+    }
+}
+
+
 static s_self_t *
 s_self_new (dispatcher_args_t *args)
 {
     s_self_t *self = (s_self_t *) zmalloc (sizeof (s_self_t));
     self->args = args;
     self->credit = (int64_t *) zmalloc (args->count * sizeof (int64_t));
+    self->sent = (uint64_t *) zmalloc (args->count * sizeof (uint64_t));
     for (size_t nbr = 0; nbr < args->count; nbr++)
         self->credit[nbr] = (int64_t) args->credit;
-    self->counters[MESSAGES].name = "messages";
-    self->counters[WAITS].name = "waits_for_credit";
+    static const char *names[] = {"in:receiver", "in_bytes", "out_bytes",
+                                  "waits_for_credit"};
+    for (size_t nbr = 0; nbr < COUNTERS; nbr++)
+        self->counters[nbr].name = names[nbr];
     return self;
 }
 
@@ -153,6 +184,7 @@ s_self_destroy (s_self_t **self_p)
 {
     rk_frames_clear (&(*self_p)->frames);
     free ((*self_p)->credit);
+    free ((*self_p)->sent);
     free (*self_p);
     *self_p = NULL;
 }
@@ -172,8 +204,11 @@ dispatcher_actor (zsock_t *pipe, void *args_p)
     s_self_t *self = (s_self_t *) rk_estate_take (&args->kept);
     if (!self)
         self = s_self_new (args);
-    self->life =
-        (rk_life_t){.pipe = pipe, .name = "dispatcher", .counters = self->counters};
+    self->life = (rk_life_t){.pipe = pipe,
+                             .name = "dispatcher",
+                             .counters = self->counters,
+                             .owner = self,
+                             .report = s_report};
     rk_life_begin (&self->life, NULL);
 
     while (!self->life.terminated) {
@@ -185,12 +220,14 @@ dispatcher_actor (zsock_t *pipe, void *args_p)
             break;    //  The context is going away
         if (items[0].revents)
             rk_life_handle (&self->life);
+        rk_life_wake (&self->life, self->counters[IN].value);
         if (items[1].revents)
             s_read_credits (self);
         if (items[2].revents || stuck)
             s_pump (self);
         else if (self->life.draining)
             rk_life_drained (&self->life);
+        rk_life_rest (&self->life, self->counters[IN].value);
     }
     if (rk_life_end (&self->life))
         args->kept = (rk_estate_t){

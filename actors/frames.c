@@ -148,6 +148,22 @@ rk_frames_at (rk_frames_t *self, size_t index)
 }
 
 
+rk_slice_t
+rk_frames_cid (rk_frames_t *self)
+{
+    return rk_frames_at (self, rk_slice_is (rk_frames_at (self, 0), "status") ? 2 : 1);
+}
+
+
+//  Only what came over a wire has properties: see zmq_msg_gets(3)
+
+bool
+rk_frames_local (rk_frames_t *self)
+{
+    return !zmq_msg_gets (&self->part[0], "Socket-Type");
+}
+
+
 void
 rk_frames_remove (rk_frames_t *self, size_t index)
 {

@@ -15,18 +15,15 @@
 //  Drops  frames for a connection that is gone; counted. A client whose queue is full is
 //         closed with a reason; what it missed it gets at its next bind.
 //
-//  One thread and one libuv loop, in which libwebsockets lives as a guest. ZeroMQ's sockets
-//  signal by a descriptor that is edge-triggered in meaning, so each turn of the loop reads
-//  them until they are empty, before it sleeps. When an app server is full its frames stay
-//  here, and the clients they came from are not read (TCP holds them back).
+//  One thread and one loop (webloop.h). When an app server is full its frames stay here, and the
+//  clients they came from are not read (TCP holds them back).
 
 #include "gateway.h"
 #include "client.h"
-#include "listener.h"
 #include "routes.h"
+#include "webloop.h"
 #include "../tools/ws.h"
-#include <netinet/tcp.h>
-#include <uv.h>
+#include <sys/socket.h>
 
 #define VERSION "1"
 #define BATCH 1000       //  Frames from app servers in one turn
@@ -37,14 +34,16 @@
 #define SLOW_CLOSE 10    //  seconds for a slow client to take its close
 
 enum {
+    FROM_CLIENTS,
+    TO_CLIENTS,
+    BYTES_IN,
+    BYTES_OUT,
     CONNECTED,
     CLOSED,
     CLIENTS,
+    QUEUED,
     UP,
     DOWN,
-    WRITTEN,
-    BYTES_IN,
-    BYTES_OUT,
     SLOW,
     TOO_LARGE,
     BAD_FRAME,
@@ -62,22 +61,15 @@ typedef struct {
     bool welcome;
     int missed;            //  Pings without an answer
     rk_queue_t backlog;    //  Frames it has no room for
-    uv_poll_t watch[2];
+    uint64_t given;        //  Messages to its receiver,
+    uint64_t said;         //  to its sender
+    uint64_t taken;        //  and from there
 } s_app_t;
 
 typedef struct {
     rk_life_t life;
     gateway_args_t *args;
-    uv_loop_t loop;
-    uv_prepare_t turn;
-    uv_idle_t
-        busy;    //  Runs while there is more to read, so that the loop doesn't sleep
-    uv_timer_t tick;
-    uv_poll_t pipe_watch;
-    uv_poll_t listen_watch;
-    int listener;
-    struct lws_context *lws;
-    struct lws_vhost *vhost;
+    rk_webloop_t *loop;
     struct lws_http_mount mount;
     lws_retry_bo_t liveness;
     char *web;
@@ -112,12 +104,22 @@ s_set_flow (s_self_t *self, rk_client_t *client)
 }
 
 
+static int
+s_give (s_self_t *self, s_app_t *app)
+{
+    size_t bytes = rk_frames_bytes (&self->frames);
+    int rc = rk_frames_send (&self->frames, app->args->upstream);
+    app->given += rc == 0;
+    self->counters[BYTES_OUT].value += rc == 0 ? bytes : 0;
+    return rc;
+}
+
+
 static void
 s_up (s_self_t *self, s_app_t *app, rk_client_t *client)
 {
     self->counters[UP].value++;
-    if (app->welcome && !app->backlog.count &&
-        rk_frames_send (&self->frames, app->args->upstream) == 0)
+    if (app->welcome && !app->backlog.count && s_give (self, app) == 0)
         return;
     //  One message of each client at the most: the next we don't read
     rk_queue_push (&app->backlog, rk_parcel_new (&self->frames));
@@ -140,7 +142,7 @@ s_up_backlog (s_self_t *self)
         while (app->backlog.head && app->welcome) {
             rk_parcel_t *parcel = rk_queue_pop (&app->backlog);
             rk_parcel_unpack (&parcel, &self->frames);
-            if (rk_frames_send (&self->frames, app->args->upstream) == 0)
+            if (s_give (self, app) == 0)
                 continue;
             rk_queue_unshift (&app->backlog, rk_parcel_new (&self->frames));
             break;
@@ -213,11 +215,18 @@ s_push (s_self_t *self, rk_client_t *client, rk_frames_t *frames, size_t first)
 {
     if (client->close_code)
         return;
-    if (rk_client_push (client, frames, first, self->limit_queue) == -1) {
+    if (rk_follows)
+        rk_follow (client->key, rk_frames_at (frames, first),
+                   "down to the client, %zu bytes wait before it", client->queue.bytes);
+    size_t before = client->queue.bytes;
+    int rc = rk_client_push (client, frames, first, self->limit_queue);
+    self->counters[QUEUED].value += client->queue.bytes - before;
+    if (rc == -1) {
         rk_life_complain (&self->life,
                           "client %s is too slow: %zu bytes wait for it, it is closed",
                           client->key.data, client->queue.bytes);
         self->counters[SLOW].value++;
+        self->counters[QUEUED].value -= client->queue.bytes;
         rk_queue_clear (&client->queue);
         lws_set_timeout (client->wsi, PENDING_TIMEOUT_CLOSE_SEND, SLOW_CLOSE);
         s_close_client (self, client, 1013, "too slow: messages waited for too long");
@@ -272,8 +281,9 @@ s_flush_dirty (s_self_t *self)
         if (count == -1)
             lws_set_timeout (client->wsi, PENDING_TIMEOUT_CLOSE_SEND, LWS_TO_KILL_ASYNC);
         else
-            self->counters[WRITTEN].value += (uint64_t) count;
+            self->counters[TO_CLIENTS].value += (uint64_t) count;
         self->counters[BYTES_OUT].value += bytes - client->queue.bytes;
+        self->counters[QUEUED].value -= bytes - client->queue.bytes;
         if (client->held && client->queue.bytes < self->limit_queue / HOLD_SHARE / 2) {
             client->held = false;
             s_set_flow (self, client);
@@ -343,8 +353,8 @@ s_say (s_app_t *app, const char *word, const char *more)
     rk_frames_addstr (&out, word);
     if (more)
         rk_frames_addstr (&out, more);
-    rk_frames_send (
-        &out, app->args->downstream);    //  When it is full the next tick says it again
+    //  When it is full the next tick says it again
+    app->said += rk_frames_send (&out, app->args->downstream) == 0;
     rk_frames_clear (&out);
 }
 
@@ -422,6 +432,8 @@ s_read_app (s_self_t *self, s_app_t *app)
 {
     int nbr = 0;
     for (; nbr < BATCH && rk_frames_recv (&self->frames, app->args->downstream); nbr++) {
+        app->taken++;
+        self->counters[BYTES_IN].value += rk_frames_bytes (&self->frames);
         rk_slice_t name = rk_frames_at (&self->frames, 0);
         size_t row = 0;
         while (s_inbox_routes[row].name && !rk_slice_is (name, s_inbox_routes[row].name))
@@ -488,8 +500,14 @@ s_on_receive (s_self_t *self, rk_client_t *client, struct lws *wsi, rk_slice_t i
     rk_frames_add (&self->frames, client->key.data, client->key.size);
     rk_client_input_t input =
         rk_client_input (client, in, self->limit_message, &self->frames);
-    if (input == RK_CLIENT_WHOLE)
+    self->counters[FROM_CLIENTS].value += input != RK_CLIENT_PART;
+    if (input == RK_CLIENT_WHOLE) {
+        if (rk_follows)
+            rk_follow (client->key, rk_frames_at (&self->frames, 2),
+                       "%zu bytes came, for app server %s", in.size,
+                       self->apps[client->app].args->name);
         s_up (self, &self->apps[client->app], client);
+    }
     rk_frames_clear (&self->frames);
     if (input == RK_CLIENT_WHOLE || input == RK_CLIENT_PART)
         return 0;
@@ -556,6 +574,7 @@ s_on_closed (s_self_t *self, rk_client_t *client, struct lws *wsi, rk_slice_t in
         s_unlink (&self->dirty, client, true);
     if (client->stalled)
         s_unlink (&self->stalled, client, false);
+    self->counters[QUEUED].value -= client->queue.bytes;
     rk_routes_close (self->routes, client->key);
     rk_index_delete (self->clients, client->key);
     rk_client_clear (client);
@@ -614,11 +633,7 @@ s_drained (s_self_t *self)
 static void
 s_pause (s_self_t *self)
 {
-    if (self->listener != -1 && !uv_is_closing ((uv_handle_t *) &self->listen_watch)) {
-        uv_close ((uv_handle_t *) &self->listen_watch, NULL);
-        close (self->listener);
-        self->listener = -1;
-    }
+    rk_webloop_close_port (self->loop);
     rk_client_t *client = (rk_client_t *) zhashx_first (self->clients);
     for (; client; client = (rk_client_t *) zhashx_next (self->clients))
         s_set_flow (self, client);
@@ -628,19 +643,49 @@ s_pause (s_self_t *self)
 //  --------------------------------------------------------------------------
 //  The loop
 
+//  What each app server got and gave; the one of this process is two actors
+
 static void
-s_on_idle (uv_idle_t *handle)
+s_report (void *owner, zmsg_t *stats)
 {
-    (void) handle;    //  Its being there keeps the loop from sleeping
+    s_self_t *self = (s_self_t *) owner;
+    char name[80];
+    for (size_t nbr = 0; nbr < self->args->count; nbr++) {
+        s_app_t *app = &self->apps[nbr];
+        if (app->args->local) {
+            rk_life_report (stats, "out:receiver", app->given, false);
+            rk_life_report (stats, "out:sender", app->said, false);
+            rk_life_report (stats, "in:sender", app->taken, false);
+            continue;
+        }
+        snprintf (name, sizeof (name), "to:app %.60s", app->args->name);
+        rk_life_report (stats, name, app->given + app->said, false);
+        snprintf (name, sizeof (name), "from:app %.60s", app->args->name);
+        rk_life_report (stats, name, app->taken, false);
+        snprintf (name, sizeof (name), "backlog:%.60s", app->args->name);
+        rk_life_report (stats, name, app->backlog.count, true);
+    }
+}
+
+
+//  The messages of this turn took what the loop has worked since the last one.
+
+static void
+s_note_turn (s_self_t *self)
+{
+    uint64_t handled = self->counters[UP].value + self->counters[DOWN].value;
+    if (handled == self->life.handled)
+        return;
+    rk_life_took_each (&self->life, rk_webloop_worked (self->loop), handled);
 }
 
 
 //  One turn, before the loop sleeps.
 
-static void
-s_on_turn (uv_prepare_t *handle)
+static bool
+s_on_turn (void *owner)
 {
-    s_self_t *self = (s_self_t *) handle->data;
+    s_self_t *self = (s_self_t *) owner;
     while (!self->life.terminated && rk_sock_ready (self->life.pipe, ZMQ_POLLIN)) {
         bool paused = self->life.paused;
         rk_life_handle (&self->life);
@@ -664,22 +709,20 @@ s_on_turn (uv_prepare_t *handle)
         zstr_send (self->life.pipe, "PAUSED");
     }
     if (self->life.terminated)
-        uv_stop (&self->loop);
-    if (count)
-        uv_idle_start (&self->busy, s_on_idle);
-    else
-        uv_idle_stop (&self->busy);
+        rk_webloop_stop (self->loop);
+    s_note_turn (self);
+    return count > 0;
 }
 
 
 static void
-s_on_tick (uv_timer_t *handle)
+s_on_tick (void *owner)
 {
-    s_self_t *self = (s_self_t *) handle->data;
+    s_self_t *self = (s_self_t *) owner;
     for (size_t nbr = 0; nbr < self->args->count; nbr++) {
         s_app_t *app = &self->apps[nbr];
         if (app->welcome && ++app->missed > MISSED_MOST) {
-            rk_log ('W', "gateway: app server %s does not answer", app->args->name);
+            rk_event ("gateway", 'W', "app server %s does not answer", app->args->name);
             app->welcome = false;
         }
         if (app->welcome)
@@ -691,38 +734,19 @@ s_on_tick (uv_timer_t *handle)
 
 
 static void
-s_on_wake (uv_poll_t *handle, int status, int events)
+s_on_refused (void *owner, const char *reason)
 {
-    (void) handle;    //  The turn that follows does the work
-    (void) status;
-    (void) events;
-}
-
-
-static void
-s_on_accept (uv_poll_t *handle, int status, int events)
-{
-    (void) status;
-    (void) events;
-    s_self_t *self = (s_self_t *) handle->data;
-    int one = 1, socket;
-    while ((socket = accept4 (self->listener, NULL, NULL,
-                              SOCK_NONBLOCK | SOCK_CLOEXEC)) != -1) {
-        setsockopt (socket, IPPROTO_TCP, TCP_NODELAY, &one, sizeof (one));
-        if (!lws_adopt_socket_vhost (self->vhost, socket))
-            self->counters[REFUSED].value++;    //  libwebsockets has closed it
-    }
-    if (errno == EMFILE || errno == ENFILE)
-        rk_life_complain (&self->life,
-                          "no descriptor for another connection; raise LimitNOFILE");
+    s_self_t *self = (s_self_t *) owner;
+    self->counters[REFUSED].value++;
+    rk_life_complain (&self->life, "a connection is refused: %s", reason);
 }
 
 
 //  --------------------------------------------------------------------------
 //  Birth and death
 
-static int
-s_open_lws (s_self_t *self)
+static rk_webloop_t *
+s_open_loop (s_self_t *self, char **error)
 {
     static const struct lws_protocols protocols[] = {
         {.name = "rookery",
@@ -730,7 +754,6 @@ s_open_lws (s_self_t *self)
          .per_session_data_size = sizeof (rk_client_t),
          .rx_buffer_size = 4096},
         {0}};
-    //  libwebsockets keeps pointers to all of these
     rk_config_t *config = self->args->config;
     self->web = rk_path_find (rk_config_str (config, "gateway/web"));
     self->mount = (struct lws_http_mount){.mountpoint = "/",
@@ -742,50 +765,18 @@ s_open_lws (s_self_t *self)
         .secs_since_valid_ping = (uint16_t) rk_config_int (config, "gateway/ping"),
         .secs_since_valid_hangup = (uint16_t) (rk_config_int (config, "gateway/ping") +
                                                rk_config_int (config, "gateway/pong"))};
-    void *loops[] = {&self->loop};
-    struct lws_context_creation_info info = {
-        .port = CONTEXT_PORT_NO_LISTEN,
-        .protocols = protocols,
-        .mounts = &self->mount,
-        .user = self,
-        .foreign_loops = loops,
-        .retry_and_idle_policy = &self->liveness,
-        .gid = -1,
-        .uid = -1,
-        .fd_limit_per_thread = (unsigned int) self->limit_clients + 200,
-        .pt_serv_buf_size = 16384,
-        .options = LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS};
-    self->lws = lws_create_context (&info);
-    self->vhost = self->lws ? lws_create_vhost (self->lws, &info) : NULL;
-    return self->vhost ? 0 : -1;
-}
-
-
-static void
-s_watch (s_self_t *self, uv_poll_t *watch, zsock_t *socket)
-{
-    uv_poll_init (&self->loop, watch, zsock_fd (socket));
-    uv_poll_start (watch, UV_READABLE, s_on_wake);
-}
-
-
-static void
-s_open_loop (s_self_t *self)
-{
-    uv_prepare_init (&self->loop, &self->turn);
-    uv_idle_init (&self->loop, &self->busy);
-    uv_timer_init (&self->loop, &self->tick);
-    self->turn.data = self->busy.data = self->tick.data = self->listen_watch.data = self;
-    uv_prepare_start (&self->turn, s_on_turn);
-    uv_timer_start (&self->tick, s_on_tick, 0, TICK);
-    s_watch (self, &self->pipe_watch, self->life.pipe);
-    for (size_t nbr = 0; nbr < self->args->count; nbr++) {
-        s_watch (self, &self->apps[nbr].watch[0], self->apps[nbr].args->upstream);
-        s_watch (self, &self->apps[nbr].watch[1], self->apps[nbr].args->downstream);
-    }
-    uv_poll_init (&self->loop, &self->listen_watch, self->listener);
-    self->listen_watch.data = self;
-    uv_poll_start (&self->listen_watch, UV_READABLE, s_on_accept);
+    rk_webloop_args_t args = {.owner = self,
+                              .turn = s_on_turn,
+                              .tick = s_on_tick,
+                              .every = TICK,
+                              .refused = s_on_refused,
+                              .key = "gateway/listen",
+                              .address = rk_config_str (config, "gateway/listen"),
+                              .protocols = protocols,
+                              .mounts = &self->mount,
+                              .liveness = &self->liveness,
+                              .connections = (unsigned int) self->limit_clients};
+    return rk_webloop_new (&args, error);
 }
 
 
@@ -794,7 +785,6 @@ s_self_new (zsock_t *pipe, gateway_args_t *args)
 {
     s_self_t *self = (s_self_t *) zmalloc (sizeof (s_self_t));
     self->args = args;
-    self->listener = -1;
     self->clients = rk_index_new ();
     self->routes = rk_routes_new ();
     self->apps = (s_app_t *) zmalloc (args->count * sizeof (s_app_t));
@@ -807,29 +797,19 @@ s_self_new (zsock_t *pipe, gateway_args_t *args)
     int rc = getentropy (&self->epoch,
                          6);    //  A CID must never come twice, also after a restart
     assert (rc == 0);
-    static const char *names[] = {"connected", "closed",    "clients",   "up",
-                                  "down",      "written",   "bytes_in",  "bytes_out",
-                                  "slow",      "too_large", "bad_frame", "refused",
-                                  "nobody",    "malformed", "stalls",    "held"};
+    static const char *names[] = {
+        "from:clients", "to:clients",   "in_bytes", "out_bytes", "connected", "closed",
+        "clients",      "queued_bytes", "up",       "down",      "slow",      "too_large",
+        "bad_frame",    "refused",      "nobody",   "malformed", "stalls",    "held"};
     for (size_t nbr = 0; nbr < COUNTERS; nbr++)
         self->counters[nbr].name = names[nbr];
-    self->life = (rk_life_t){.pipe = pipe, .name = "gateway", .counters = self->counters};
-    uv_loop_init (&self->loop);
+    self->counters[CLIENTS].gauge = self->counters[QUEUED].gauge = true;
+    self->life = (rk_life_t){.pipe = pipe,
+                             .name = "gateway",
+                             .counters = self->counters,
+                             .owner = self,
+                             .report = s_report};
     return self;
-}
-
-
-static void
-s_close_loop (s_self_t *self)
-{
-    uv_close ((uv_handle_t *) &self->turn, NULL);
-    uv_close ((uv_handle_t *) &self->busy, NULL);
-    uv_close ((uv_handle_t *) &self->tick, NULL);
-    uv_close ((uv_handle_t *) &self->pipe_watch, NULL);
-    if (!uv_is_closing ((uv_handle_t *) &self->listen_watch))
-        uv_close ((uv_handle_t *) &self->listen_watch, NULL);
-    for (size_t nbr = 0; nbr < self->args->count * 2; nbr++)
-        uv_close ((uv_handle_t *) &self->apps[nbr / 2].watch[nbr % 2], NULL);
 }
 
 
@@ -837,18 +817,7 @@ static void
 s_self_destroy (s_self_t **self_p)
 {
     s_self_t *self = *self_p;
-    if (self->turn.data)
-        s_close_loop (self);
-    if (self->lws)
-        lws_context_destroy (self->lws);
-    uv_run (&self->loop,
-            UV_RUN_DEFAULT);    //  Until all handles are closed, also its own
-    if (self->lws)
-        lws_context_destroy (self->lws);    //  Only this second call frees the context
-    if (uv_loop_close (&self->loop) != 0)
-        rk_log ('W', "gateway: libwebsockets left something in the loop");
-    if (self->listener != -1)
-        close (self->listener);
+    rk_webloop_destroy (&self->loop);
     for (size_t nbr = 0; nbr < self->args->count; nbr++)
         rk_queue_clear (&self->apps[nbr].backlog);
     rk_frames_clear (&self->frames);
@@ -867,17 +836,18 @@ gateway_actor (zsock_t *pipe, void *args)
 {
     s_self_t *self = s_self_new (pipe, (gateway_args_t *) args);
     char *error = NULL;
-    self->listener = rk_listen (rk_config_str (self->args->config, "gateway/listen"),
-                                &self->args->port, &error);
-    if (self->listener != -1 && s_open_lws (self) == -1)
-        error =
-            strdup ("libwebsockets can't start; is libwebsockets-evlib-uv installed?");
-    bool good = error == NULL;
+    self->loop = s_open_loop (self, &error);
+    if (self->loop)
+        self->args->port = rk_webloop_port (self->loop);
     rk_life_begin (&self->life, error);
     zstr_free (&error);
-    if (good) {
-        s_open_loop (self);
-        uv_run (&self->loop, UV_RUN_DEFAULT);
+    if (self->loop) {
+        rk_webloop_watch (self->loop, pipe);
+        for (size_t nbr = 0; nbr < self->args->count; nbr++) {
+            rk_webloop_watch (self->loop, self->apps[nbr].args->upstream);
+            rk_webloop_watch (self->loop, self->apps[nbr].args->downstream);
+        }
+        rk_webloop_run (self->loop);
     }
     rk_life_end (&self->life);
     s_self_destroy (&self);
@@ -1101,8 +1071,8 @@ gateway_test (bool verbose)
     zsock_t *dealer = rk_sock_new (ZMQ_DEALER, NULL, 1000);
     zsock_set_identity (dealer, "gw");
     rk_check (zsock_connect (dealer, "inproc://gateway-test-down") == 0);
-    gateway_app_t app = {"test", rk_sock_new (ZMQ_PUSH, ">inproc://gateway-test-up", 2),
-                         dealer};
+    gateway_app_t app = {"test", false,
+                         rk_sock_new (ZMQ_PUSH, ">inproc://gateway-test-up", 2), dealer};
     gateway_args_t args = {&app, 1, config, 0};
     bench->actor = rk_actor_start (gateway_actor, &args, NULL);
     rk_check (bench->actor && args.port > 0);

@@ -9,6 +9,7 @@
 //  An app server that the gateway works for. The sockets are lent; they outlive the actor.
 typedef struct {
     const char *name;       //  Borrowed likewise
+    bool local;             //  It is in this process
     zsock_t *upstream;      //  PUSH
     zsock_t *downstream;    //  DEALER with the gateway's id
 } gateway_app_t;

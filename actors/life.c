@@ -7,6 +7,8 @@
 #define START_TIMEOUT 10000    //  msec
 #define COMPLAINTS_PER_SECOND 10
 
+static bool s_measures = true;    //  Set before there are other threads
+
 
 //  --------------------------------------------------------------------------
 //  The life of an actor: its own side
@@ -20,6 +22,28 @@ s_life_say (rk_life_t *self, const char *word, const char *reason)
         zmsg_addstr (msg, reason);
     HANDOVER_SENT ();
     zmsg_send (&msg, self->pipe);
+}
+
+
+//  What happens here, for the supervisor. When the pipe is full it is left out.
+
+static void
+s_tell_event (void *owner, const rk_event_t *event)
+{
+    rk_life_t *self = (rk_life_t *) owner;
+    char numbers[80];
+    snprintf (numbers, sizeof (numbers), "%" PRId64 " %" PRId64 " %c %" PRIu32, event->at,
+              event->nsec, event->level, event->number);
+    rk_frames_t frames;
+    frames.count = 0;
+    rk_frames_addstr (&frames, "EVENT");
+    rk_frames_addstr (&frames, self->name);
+    rk_frames_addstr (&frames, event->kind);
+    rk_frames_addstr (&frames, numbers);
+    rk_frames_addstr (&frames, event->text);
+    rk_frames_add (&frames, event->cid.data, event->cid.size);
+    rk_frames_send (&frames, self->pipe);
+    rk_frames_clear (&frames);
 }
 
 
@@ -40,6 +64,7 @@ rk_life_begin (rk_life_t *self, const char *reason)
 {
     HANDOVER_RECEIVED ();
     pthread_setname_np (pthread_self (), self->name);    //  For top -H and perf
+    rk_log_thread (self->name, s_tell_event, self);
     s_let_others_finish ();
     zsock_signal (self->pipe, 0);    //  Lets zactor_new () return
     s_life_say (self, reason ? "FAILED" : "READY", reason);
@@ -79,17 +104,61 @@ s_handle_fail (rk_life_t *self, zmsg_t *msg)
 }
 
 
+void
+rk_life_report (zmsg_t *stats, const char *name, uint64_t value, bool gauge)
+{
+    zmsg_addstrf (stats, "%s%s", gauge ? "=" : "", name);
+    zmsg_addstrf (stats, "%" PRIu64, value);
+}
+
+
+void
+rk_life_report_times (zmsg_t *stats, const char *name, const rk_histogram_t *times)
+{
+    zmsg_addstrf (stats, "~%s", name);
+    zmsg_addmem (stats, times, sizeof (*times));
+}
+
+
 static void
 s_handle_stats (rk_life_t *self, zmsg_t *msg)
 {
     (void) msg;
+    struct timespec used;
+    clock_gettime (CLOCK_THREAD_CPUTIME_ID, &used);
     zmsg_t *answer = zmsg_new ();
     zmsg_addstr (answer, "STATS");
-    for (rk_counter_t *counter = self->counters; counter && counter->name; counter++) {
-        zmsg_addstr (answer, counter->name);
-        zmsg_addstrf (answer, "%" PRIu64, counter->value);
-    }
-    zmsg_send (&answer, self->pipe);
+    rk_life_report (answer, "at_nsec", (uint64_t) rk_now (), true);
+    rk_life_report (answer, "thread", (uint64_t) gettid (), true);
+    rk_life_report (answer, "cpu_nsec",
+                    (uint64_t) used.tv_sec * 1000000000 + (uint64_t) used.tv_nsec, false);
+    for (rk_counter_t *counter = self->counters; counter && counter->name; counter++)
+        rk_life_report (answer, counter->name, counter->value, counter->gauge);
+    if (self->times.count)
+        rk_life_report_times (answer, "handling", &self->times);
+    if (self->report)
+        self->report (self->owner, answer);
+    rk_msg_send (&answer, self->pipe);
+}
+
+
+static void
+s_handle_log (rk_life_t *self, zmsg_t *msg)
+{
+    (void) self;
+    char *level = zmsg_popstr (msg);
+    rk_log_level (level ? *level : 0);
+    zstr_free (&level);
+}
+
+
+static void
+s_handle_trace (rk_life_t *self, zmsg_t *msg)
+{
+    (void) self;
+    char *cid = zmsg_popstr (msg);
+    rk_log_trace (cid ? cid : "");
+    zstr_free (&cid);
 }
 
 
@@ -97,8 +166,10 @@ static const struct {
     const char *name;
     void (*handle) (rk_life_t *self, zmsg_t *msg);
 } s_pipe_routes[] = {
-    {"$TERM", s_handle_term},  {"DRAIN", s_handle_drain}, {"PAUSE", s_handle_pause},
-    {"STATS", s_handle_stats}, {"FAIL", s_handle_fail},   {NULL, NULL},
+    {"$TERM", s_handle_term},  {"DRAIN", s_handle_drain},
+    {"PAUSE", s_handle_pause}, {"STATS", s_handle_stats},
+    {"FAIL", s_handle_fail},   {"LOG", s_handle_log},
+    {"TRACE", s_handle_trace}, {NULL, NULL},
 };
 
 
@@ -118,7 +189,7 @@ rk_life_handle (rk_life_t *self)
     else if (name && self->command)
         self->command (self->owner, name, msg);
     else if (name)
-        rk_log ('W', "%s: unknown command %s on the pipe ignored", self->name, name);
+        rk_log ('W', "unknown command %s on the pipe ignored", name);
     zstr_free (&name);
     zmsg_destroy (&msg);
 }
@@ -158,12 +229,54 @@ rk_life_end (rk_life_t *self)
 
 
 void
+rk_life_measure (bool on)
+{
+    s_measures = on;
+}
+
+
+void
+rk_life_wake (rk_life_t *self, uint64_t handled)
+{
+    self->handled = handled;
+    if (s_measures)
+        self->woke = rk_now ();
+}
+
+
+void
+rk_life_rest (rk_life_t *self, uint64_t handled)
+{
+    if (s_measures && handled > self->handled)
+        rk_life_took_each (self, rk_now () - self->woke, handled);
+}
+
+
+void
+rk_life_took_each (rk_life_t *self, int64_t nsec, uint64_t handled)
+{
+    uint64_t count = handled - self->handled;
+    self->handled = handled;
+    if (s_measures && count)
+        rk_histogram_add (&self->times, (uint64_t) nsec / count, count);
+}
+
+
+void
+rk_life_took (rk_life_t *self, int64_t nsec)
+{
+    if (s_measures)
+        rk_histogram_add (&self->times, (uint64_t) nsec, 1);
+}
+
+
+void
 rk_life_complain (rk_life_t *self, const char *format, ...)
 {
     int64_t second = zclock_mono () / 1000;
     if (second != self->second) {
         if (self->quiet > COMPLAINTS_PER_SECOND)
-            rk_log ('W', "%s: and %u more complaints in that second", self->name,
+            rk_log ('W', "and %u more complaints in that second",
                     self->quiet - COMPLAINTS_PER_SECOND);
         self->second = second;
         self->quiet = 0;
@@ -174,7 +287,7 @@ rk_life_complain (rk_life_t *self, const char *format, ...)
     va_start (argptr, format);
     char *text = zsys_vprintf (format, argptr);
     va_end (argptr);
-    rk_log ('W', "%s: %s", self->name, text);
+    rk_log ('W', "%s", text);
     zstr_free (&text);
 }
 
@@ -237,18 +350,36 @@ rk_actor_stop (zactor_t **actor_p)
 }
 
 
+char *
+rk_actor_await (zactor_t *actor, const char *word)
+{
+    char *said = NULL, *text = NULL;
+    while (!said || strneq (said, word)) {
+        zstr_free (&said);
+        zstr_free (&text);
+        rk_str_recv (actor, &said, &text);
+    }
+    zstr_free (&said);
+    return text;
+}
+
+
 int64_t
 rk_actor_count (zactor_t *actor, const char *name)
 {
     zstr_send (actor, "STATS");
     zmsg_t *msg = rk_msg_recv (actor);
+    while (msg && !zframe_streq (zmsg_first (msg), "STATS")) {
+        zmsg_destroy (&msg);    //  An event
+        msg = rk_msg_recv (actor);
+    }
     int64_t value = -1;
     char *key = msg ? zmsg_popstr (msg) : NULL;    //  "STATS"
     while (key) {
         zstr_free (&key);
         key = zmsg_popstr (msg);
         char *text = key ? zmsg_popstr (msg) : NULL;
-        if (text && streq (key, name))
+        if (text && streq (*key == '=' ? key + 1 : key, name))
             value = atoll (text);
         zstr_free (&text);
     }

@@ -49,7 +49,10 @@ link_actor (zsock_t *pipe, void *args_p)
 {
     rk_pool_args_t *args = (rk_pool_args_t *) args_p;
     s_self_t self = {{.pipe = pipe, .name = args->name, .counters = self.counters},
-                     {{"out", 0}, {"back", 0}, {"dropped", 0}, {NULL, 0}}};
+                     {{"in:worker", 0, false},
+                      {"from:service", 0, false},
+                      {"dropped", 0, false},
+                      {NULL, 0, false}}};
     rk_life_begin (&self.life, NULL);
     while (!self.life.terminated) {
         //  Without room outside we wait for that, not for what comes from inside

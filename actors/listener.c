@@ -10,7 +10,7 @@
 //  The address as getaddrinfo has it, or NULL with a reason; freeaddrinfo frees it.
 
 static struct addrinfo *
-s_resolve (const char *address, char **error)
+s_resolve (const char *key, const char *address, char **error)
 {
     const char *colon = strrchr (address, ':');
     bool bracket = *address == '[';
@@ -21,7 +21,7 @@ s_resolve (const char *address, char **error)
     int rc = getaddrinfo (host, colon + 1, &hints, &found);
     free (host);
     if (rc != 0)
-        *error = zsys_sprintf ("gateway/listen = %s: %s", address, gai_strerror (rc));
+        *error = zsys_sprintf ("%s = %s: %s", key, address, gai_strerror (rc));
     return rc == 0 ? found : NULL;
 }
 
@@ -39,9 +39,9 @@ s_port_of (int handle)
 
 
 int
-rk_listen (const char *address, int *port, char **error)
+rk_listen (const char *key, const char *address, int *port, char **error)
 {
-    struct addrinfo *found = s_resolve (address, error);
+    struct addrinfo *found = s_resolve (key, address, error);
     if (!found)
         return -1;
     int one = 1,
@@ -55,9 +55,8 @@ rk_listen (const char *address, int *port, char **error)
         *port = s_port_of (handle);
         return handle;
     }
-    *error = zsys_sprintf ("gateway/listen = %s: %s; choose another with "
-                           "-s gateway/listen=127.0.0.1:0",
-                           address, strerror (errno));
+    *error = zsys_sprintf ("%s = %s: %s; choose another with -s %s=127.0.0.1:0", key,
+                           address, strerror (errno), key);
     close (handle);
     return -1;
 }

@@ -115,8 +115,9 @@ s_mark (lua_State *L)
 }
 
 
-//  worker.in_turn (pipelined)    returns when the message may take effect: at once for a
-//  pipelined one, else when all earlier messages of its connection are done
+//  worker.in_turn (pipelined, number)    the message is in the hands of the handler of that number;
+//  returns when it may take effect: at once for a pipelined one, else when all earlier messages of
+//  its connection are done
 
 static int
 s_turn_came (lua_State *L, int status, lua_KContext context)
@@ -136,10 +137,23 @@ s_in_turn (lua_State *L)
     if (!task || L != task->thread)
         return 0;
     task->pipelined = lua_toboolean (L, 1);
+    host->doing (host->worker, task, (size_t) lua_tointeger (L, 2));
     if (host->in_turn (host->worker, task))
         return 0;
     task->waits_turn = true;
     return lua_yieldk (L, 0, 0, s_turn_came);
+}
+
+
+//  worker.handler (name)    returns the number of a handler, for in_turn
+
+static int
+s_handler (lua_State *L)
+{
+    rk_lua_host_t *host = rk_lua_host (L);
+    lua_pushinteger (L,
+                     (lua_Integer) host->handler (host->worker, luaL_checkstring (L, 1)));
+    return 1;
 }
 
 
@@ -245,7 +259,7 @@ static int
 s_log (lua_State *L)
 {
     const char *level = luaL_checkstring (L, 1);
-    rk_log (*level, "lua: %s", luaL_checkstring (L, 2));
+    rk_log (*level, "%s", luaL_checkstring (L, 2));
     return 0;
 }
 
@@ -455,7 +469,8 @@ rk_luaapi_open (lua_State *L)
         {"count", s_count},     {"now", s_now},
         {"path", s_path},       {"files", s_files},
         {"verify", s_verify},   {"good_id", s_good_id},
-        {"in_turn", s_in_turn}, {NULL, NULL},
+        {"in_turn", s_in_turn}, {"handler", s_handler},
+        {NULL, NULL},
     };
     static const luaL_Reg json[] = {{"decode", s_json_decode},
                                     {"encode", s_json_encode},

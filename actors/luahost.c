@@ -84,15 +84,6 @@ rk_lua_memory (rk_lua_t *self)
 //  --------------------------------------------------------------------------
 //  Budget
 
-static int64_t
-s_now (void)
-{
-    struct timespec now;
-    clock_gettime (CLOCK_MONOTONIC, &now);
-    return (int64_t) now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
-
 static void *
 s_alloc (void *arg, void *data, size_t before, size_t after)
 {
@@ -126,7 +117,7 @@ s_hook (lua_State *L, lua_Debug *debug)
         task->instructions += STEP;
         if (task->instructions > self->limit_instructions)
             self->expired = true;
-        else if (task->nsec + s_now () - self->started > self->limit_nsec) {
+        else if (task->nsec + rk_now () - self->started > self->limit_nsec) {
             self->expired = true;
             what = "time";
         }
@@ -203,7 +194,7 @@ s_slice_begin (rk_lua_t *self, rk_task_t *task)
     size_t ceiling = self->memory + room;
     self->ceiling = ceiling < self->limit_memory ? ceiling : self->limit_memory;
     self->expired = false;
-    self->started = s_now ();
+    self->started = rk_now ();
     self->task = task;
 }
 
@@ -217,7 +208,8 @@ s_slice_end (rk_lua_t *self, rk_task_t *task, size_t before)
         self->large = !self->large;
         lua_gc (self->L, LUA_GCSETPAUSE, self->large ? GC_PAUSE_LARGE : GC_PAUSE);
     }
-    task->nsec += s_now () - self->started;
+    task->ended = rk_now ();
+    task->nsec += task->ended - self->started;
     self->task = NULL;
     self->ceiling = self->limit_memory;
 }
@@ -269,6 +261,7 @@ rk_lua_run (rk_lua_t *self, rk_task_t *task, const rk_reply_t *reply, char **err
     s_slice_begin (self, task);
     int status = LUA_OK;
     if (fresh) {
+        task->began = self->started;
         lua_pushcfunction (self->L, s_prepare);
         status = lua_pcall (self->L, 0, 0, 0);
     }
@@ -320,7 +313,7 @@ rk_lua_answer_failure (rk_lua_t *self, rk_task_t *task, const char *code,
     bool good = lua_pcall (self->L, 2, 0, 0) == LUA_OK;
     if (!good) {
         const char *text = lua_tostring (self->L, -1);
-        rk_log ('E', "lua: app_failed_by_msg failed itself: %s", text ? text : "?");
+        rk_log ('E', "app_failed_by_msg failed itself: %s", text ? text : "?");
         lua_pop (self->L, 1);
         lua_sethook (self->L, s_hook, LUA_MASKCOUNT, STEP);
     }

@@ -53,6 +53,9 @@ typedef struct {
     //  Whether all earlier messages of the task's connection are done. If not, the task must
     //  yield, and is run again without a reply when they are.
     bool (*in_turn) (void *worker, rk_task_t *task);
+    //  The number of a handler; the task is in its hands from now on.
+    size_t (*handler) (void *worker, const char *name);
+    void (*doing) (void *worker, rk_task_t *task, size_t handler);
     //  Count something under a name of Lua's choice.
     void (*count) (void *worker, const char *name);
 } rk_lua_host_t;
@@ -74,6 +77,8 @@ struct rk_task {
     int64_t deadline;    //  msec, monotonic: when that call has failed
     uint64_t instructions;    //  Used so far
     int64_t nsec;             //  Run so far
+    int64_t began;            //  nsec, monotonic: when the message was started
+    int64_t ended;            //  and when it ran last
     size_t memory;            //  Bytes added to the state so far
     const rk_reply_t *reply;
 };

@@ -353,14 +353,14 @@ s_connect (s_self_t *self)
         why = s_make_tables (self, db);
     if (why) {
         if (self->backoff == BACKOFF_LEAST)
-            rk_log ('W', "mysql/%s: %s; trying again", pool, why);
+            rk_log ('W', "%s; trying again", why);
         s_disconnect (self, why);
         mysql_close (db);
         zstr_free (&why);
         return;
     }
     if (self->backoff != BACKOFF_LEAST)
-        rk_log ('I', "%s: connected", self->args->name);
+        rk_log ('I', "connected");
     self->db = db;
     self->autocommit = true;
     self->backoff = BACKOFF_LEAST;
@@ -615,8 +615,7 @@ mysql_actor (zsock_t *pipe, void *args_p)
     s_self_t *self = (s_self_t *) rk_estate_take (&args->kept);
     if (!self)
         self = s_self_new (args);
-    self->life =
-        (rk_life_t){.pipe = pipe, .name = args->name, .counters = self->batch.counters};
+    rk_sqlbatch_live (&self->batch, pipe);
     mysql_thread_init ();
     s_connect (self);
     rk_life_begin (&self->life, NULL);

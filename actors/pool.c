@@ -15,12 +15,14 @@ rk_token_read (rk_slice_t frame, rk_token_t *token)
 
 
 void
-rk_pool_reply (zsock_t **workers, size_t count, rk_slice_t token, bool good,
+rk_pool_reply (rk_pool_args_t *self, rk_life_t *life, rk_slice_t token, bool good,
                rk_slice_t text)
 {
     rk_token_t whose;
-    bool known = rk_token_read (token, &whose) && whose.worker < count;
+    bool known = rk_token_read (token, &whose) && whose.worker < self->count;
     assert (known);    //  It was checked when the call came
+    rk_life_took (life, rk_now () - whose.asked);
+    self->answered[whose.worker]++;
     rk_frames_t out;
     out.count = 0;
     rk_frames_addstr (&out, "REPLY");
@@ -29,11 +31,23 @@ rk_pool_reply (zsock_t **workers, size_t count, rk_slice_t token, bool good,
     rk_frames_add (&out, text.data, text.size);
     //  There is room, but for late answers to calls that have timed out. A worker never waits for
     //  us, so it will read on; one that doesn't is stuck
-    if (rk_frames_send (&out, workers[whose.worker]) == -1 &&
-        rk_frames_send_wait (&out, workers[whose.worker], WORKER_WAIT) == -1) {
+    zsock_t *worker = self->workers[whose.worker];
+    if (rk_frames_send (&out, worker) == -1 &&
+        rk_frames_send_wait (&out, worker, WORKER_WAIT) == -1) {
         rk_log ('E', "worker-%d has taken no reply for %d s: one is lost",
                 (int) whose.worker + 1, WORKER_WAIT / 1000);
         rk_frames_clear (&out);
+    }
+}
+
+
+void
+rk_pool_report (rk_pool_args_t *self, zmsg_t *stats)
+{
+    char name[40];
+    for (size_t nbr = 0; nbr < self->count; nbr++) {
+        snprintf (name, sizeof (name), "out:worker-%zu", nbr + 1);
+        rk_life_report (stats, name, self->answered[nbr], false);
     }
 }
 

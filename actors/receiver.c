@@ -15,14 +15,29 @@
 #define ID_MOST 128     //  bytes of a UID or GID
 #define CID_MOST 255    //  bytes
 
-enum { UPSTREAM, STATUS, BYTES, TOO_FEW, TOO_MANY, BAD_NAME, BAD_ID, EMPTY, COUNTERS };
+enum {
+    IN,
+    FROM,
+    OUT,
+    BYTES_IN,
+    BYTES_OUT,
+    UPSTREAM,
+    STATUS,
+    TOO_FEW,
+    TOO_MANY,
+    BAD_NAME,
+    BAD_ID,
+    EMPTY,
+    COUNTERS
+};
 
 typedef struct {
     rk_life_t life;
     zsock_t *inbox;
     zsock_t *dispatcher;
     rk_frames_t
-        frames;    //  The message in hand; it stays here while the dispatcher is full
+        frames;      //  The message in hand; it stays here while the dispatcher is full
+    size_t bytes;    //  of it
     rk_counter_t counters[COUNTERS + 1];
 } s_self_t;
 
@@ -98,28 +113,45 @@ static const struct {
     {NULL, NULL},
 };
 
-//  True when the message in hand may pass; else it is gone.
+//  The message in hand may pass, or it is gone.
 
-static bool
+static void
 s_check (s_self_t *self)
 {
     rk_slice_t name = rk_frames_at (&self->frames, 0);
     size_t nbr = 0;
     while (s_inbox_routes[nbr].name && !rk_slice_is (name, s_inbox_routes[nbr].name))
         nbr++;
-    self->counters[BYTES].value += rk_frames_bytes (&self->frames);
     const char *why = s_inbox_routes[nbr].name
                           ? s_inbox_routes[nbr].handle (self)
                           : s_refuse (self, BAD_NAME, "unknown first frame");
+    rk_slice_t cid = rk_frames_cid (&self->frames),
+               content = rk_frames_at (&self->frames, 2);
+    if (rk_follows)
+        rk_follow (cid, content, "%s", why ? why : "well-formed");
     if (!why)
-        return true;
+        return;
 
-    rk_slice_t cid = rk_frames_at (&self->frames, 1);
-    rk_life_complain (&self->life, "dropped %.*s of %.*s: %s",
-                      (int) (name.size < 32 ? name.size : 32), name.data,
-                      (int) (cid.size < 64 ? cid.size : 64), cid.data, why);
+    rk_log_about ((rk_slice_t){cid.data, cid.size < 64 ? cid.size : 64}, content);
+    rk_life_complain (&self->life, "dropped %.*s: %s",
+                      (int) (name.size < 32 ? name.size : 32), name.data, why);
+    rk_log_about (rk_slice (""), rk_slice (""));
     rk_frames_clear (&self->frames);
-    return false;
+}
+
+
+//  True when there is a message, and then it is in hand or gone.
+
+static bool
+s_take (s_self_t *self)
+{
+    if (!rk_frames_recv (&self->frames, self->inbox))
+        return false;
+    self->counters[rk_frames_local (&self->frames) ? IN : FROM].value++;
+    self->bytes = rk_frames_bytes (&self->frames);
+    self->counters[BYTES_IN].value += self->bytes;
+    s_check (self);
+    return true;
 }
 
 
@@ -129,13 +161,22 @@ static void
 s_pump (s_self_t *self)
 {
     for (int nbr = 0; nbr < BATCH; nbr++) {
-        if (self->frames.count == 0 &&
-            (!rk_frames_recv (&self->frames, self->inbox) || !s_check (self)))
-            if (!rk_sock_ready (self->inbox, ZMQ_POLLIN))
-                return;
-        if (self->frames.count && rk_frames_send (&self->frames, self->dispatcher) == -1)
+        if (self->frames.count == 0 && !s_take (self))
             return;
+        if (self->frames.count == 0)
+            continue;
+        if (rk_frames_send (&self->frames, self->dispatcher) == -1)
+            return;
+        self->counters[OUT].value++;
+        self->counters[BYTES_OUT].value += self->bytes;
     }
+}
+
+
+static uint64_t
+s_taken (s_self_t *self)
+{
+    return self->counters[IN].value + self->counters[FROM].value;
 }
 
 
@@ -148,9 +189,10 @@ s_self_new (zsock_t *pipe, receiver_args_t *args)
     s_self_t *self = (s_self_t *) zmalloc (sizeof (s_self_t));
     self->inbox = args->inbox;
     self->dispatcher = args->dispatcher;
-    static const char *names[] = {
-        "upstream",        "status",       "bytes",  "too_few_frames",
-        "too_many_frames", "unknown_name", "bad_id", "empty"};
+    static const char *names[] = {"in:gateway",   "from:gateways",  "out:dispatcher",
+                                  "in_bytes",     "out_bytes",      "upstream",
+                                  "status",       "too_few_frames", "too_many_frames",
+                                  "unknown_name", "bad_id",         "empty"};
     for (size_t nbr = 0; nbr < COUNTERS; nbr++)
         self->counters[nbr].name = names[nbr];
     self->life =
@@ -184,10 +226,12 @@ receiver_actor (zsock_t *pipe, void *args)
             break;    //  The context is going away
         if (items[0].revents)
             rk_life_handle (&self->life);
+        rk_life_wake (&self->life, s_taken (self));
         if (items[1].revents)
             s_pump (self);
         else if (self->life.draining && !stuck)
             rk_life_drained (&self->life);
+        rk_life_rest (&self->life, s_taken (self));
     }
     rk_life_end (&self->life);
     s_self_destroy (&self);
@@ -258,10 +302,8 @@ receiver_test (bool verbose)
         rk_check (msg);
         zmsg_destroy (&msg);
     }
-    char *word;
-    rk_str_recv (actor, &word, NULL);
-    rk_check (word && streq (word, "DRAINED"));
-    zstr_free (&word);
+    char *drained = rk_actor_await (actor, "DRAINED");
+    zstr_free (&drained);
 
     rk_actor_stop (&actor);
     zsock_destroy (&in);

@@ -30,6 +30,9 @@
 #define DEPTH_MOST 32    //  Nesting of a reply
 
 enum {
+    IN,
+    BYTES_IN,
+    BYTES_OUT,
     CALLS,
     ERRORS,
     LOST,
@@ -209,9 +212,10 @@ s_answer (s_self_t *self, rk_parcel_t *call, bool good, rk_slice_t text)
 {
     rk_slice_t token = {(const char *) zmq_msg_data (&call->part[1]),
                         zmq_msg_size (&call->part[1])};
-    rk_pool_reply (self->args->workers, self->args->count, token, good, text);
+    rk_pool_reply (self->args, &self->life, token, good, text);
     rk_parcel_destroy (&call);
     self->counters[CALLS].value++;
+    self->counters[BYTES_OUT].value += text.size;
     self->counters[ERRORS].value += !good;
 }
 
@@ -409,6 +413,7 @@ s_tell_event (s_self_t *self, size_t worker, rk_slice_t channel, rk_slice_t payl
     rk_frames_add (&out, channel.data, channel.size);
     rk_frames_add (&out, payload.data, payload.size);
     self->counters[EVENTS].value++;
+    self->args->answered[worker]++;
     if (rk_frames_send (&out, self->args->events[worker]) == -1)
         self->counters[EVENTS_LOST].value++;
     rk_frames_clear (&out);
@@ -629,6 +634,8 @@ s_read_inbox (s_self_t *self)
         size_t row = 0;
         rk_token_t token;
         rk_slice_t name = rk_frames_at (&frames, 0);
+        self->counters[IN].value++;
+        self->counters[BYTES_IN].value += rk_frames_bytes (&frames);
         while (s_inbox_routes[row].name && !rk_slice_is (name, s_inbox_routes[row].name))
             row++;
         if (!s_inbox_routes[row].name || frames.count != 3 ||
@@ -657,6 +664,13 @@ s_address (rk_pool_args_t *args)
 }
 
 
+static void
+s_report (void *owner, zmsg_t *stats)
+{
+    rk_pool_report (((s_self_t *) owner)->args, stats);
+}
+
+
 static s_self_t *
 s_self_new (rk_pool_args_t *args)
 {
@@ -674,11 +688,12 @@ s_self_new (rk_pool_args_t *args)
     zstr_free (&address);
     if (self->cluster)
         self->slots = (rk_redisnode_t **) zmalloc (SLOTS * sizeof (rk_redisnode_t *));
-    static const char *names[] = {"calls",       "errors",     "lost",
-                                  "expired",     "redirected", "events",
-                                  "events_lost", "connected",  "waiting"};
+    static const char *names[] = {"in:worker", "in_bytes",    "out_bytes", "calls",
+                                  "errors",    "lost",        "expired",   "redirected",
+                                  "events",    "events_lost", "connected", "waiting"};
     for (size_t nbr = 0; nbr < COUNTERS; nbr++)
         self->counters[nbr].name = names[nbr];
+    self->counters[CONNECTED].gauge = self->counters[WAITING].gauge = true;
     return self;
 }
 
@@ -778,8 +793,11 @@ redis_actor (zsock_t *pipe, void *args_p)
     s_self_t *self = (s_self_t *) rk_estate_take (&args->kept);
     if (!self)
         self = s_self_new (args);
-    self->life =
-        (rk_life_t){.pipe = pipe, .name = args->name, .counters = self->counters};
+    self->life = (rk_life_t){.pipe = pipe,
+                             .name = args->name,
+                             .counters = self->counters,
+                             .owner = self,
+                             .report = s_report};
     rk_life_begin (&self->life, NULL);
     int64_t wait = 0;
     zmq_pollitem_t items[NODES_MOST + 3] = {
@@ -804,6 +822,7 @@ redis_actor (zsock_t *pipe, void *args_p)
 
 typedef struct {
     rk_pool_args_t args;
+    uint64_t answered[1];
     zsock_t *to_workers[1], *events[1];
     zsock_t *in, *replies;
     zactor_t *actor;
@@ -814,7 +833,7 @@ static void
 s_test_send (s_bench_t *bench, const char *name, uint64_t number, int64_t patience,
              const void *data, size_t size)
 {
-    rk_token_t token = {0, number, zclock_mono () + patience, 0};
+    rk_token_t token = {0, number, rk_now (), zclock_mono () + patience, 0};
     rk_frames_t frames = {0};
     rk_frames_addstr (&frames, name);
     rk_frames_add (&frames, &token, sizeof (token));
@@ -975,6 +994,7 @@ redis_test (bool verbose)
         .pool = "test",
         .inbox = rk_sock_new (ZMQ_PULL, "@inproc://redis-test-inbox", 1000),
         .workers = bench.to_workers,
+        .answered = bench.answered,
         .events = bench.events,
         .count = 1,
         .config = config};

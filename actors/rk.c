@@ -1,8 +1,6 @@
-//  rk.c - slices, log and paths; documented in rk.h
+//  rk.c - slices, paths and time; documented in rk.h
 
 #include "rk.h"
-
-static bool s_verbose = false;
 
 
 //  --------------------------------------------------------------------------
@@ -98,58 +96,45 @@ rk_index_delete (zhashx_t *self, rk_slice_t key)
 }
 
 
-//  --------------------------------------------------------------------------
-//  Log and paths
+//  The ranges are those of RFC 3629.
 
-void
-rk_log_verbose (bool on)
+size_t
+rk_utf8_length (const unsigned char *at, size_t left)
 {
-    s_verbose = on;
-}
-
-
-//  Copies text so that each byte is harmless on a terminal; returns the bytes written.
-
-static size_t
-s_log_escape (char *line, size_t room, const char *text)
-{
-    size_t size = 0;
-    for (; *text && size + 8 < room; text++) {
-        unsigned char byte = (unsigned char) *text;
-        if (byte == '\n') {
-            memcpy (line + size, "\n    ", 5);
-            size += 5;
-        }
-        else
-            line[size++] = byte == '\t' || (byte >= 32 && byte != 127) ? *text : '?';
+    static const struct {
+        unsigned char first, last, low, high, size;
+    } rows[] = {
+        {0x00, 0x7f, 0, 0, 1},       {0xc2, 0xdf, 0x80, 0xbf, 2},
+        {0xe0, 0xe0, 0xa0, 0xbf, 3}, {0xe1, 0xec, 0x80, 0xbf, 3},
+        {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3},
+        {0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4},
+        {0xf4, 0xf4, 0x80, 0x8f, 4},
+    };
+    for (size_t nbr = 0; nbr < sizeof (rows) / sizeof (*rows); nbr++) {
+        if (*at < rows[nbr].first || *at > rows[nbr].last)
+            continue;
+        size_t size = rows[nbr].size;
+        if (left < size ||
+            (size > 1 && (at[1] < rows[nbr].low || at[1] > rows[nbr].high)))
+            return 0;
+        for (size_t more = 2; more < size; more++)
+            if ((at[more] & 0xc0) != 0x80)
+                return 0;
+        return size;
     }
-    return size;
+    return 0;
 }
 
 
-void
-rk_log (char level, const char *format, ...)
-{
-    if (level == 'D' && !s_verbose)
-        return;
-    va_list argptr;
-    va_start (argptr, format);
-    char *text = zsys_vprintf (format, argptr);
-    va_end (argptr);
+//  --------------------------------------------------------------------------
+//  Paths and time
 
-    char line[8192];
+int64_t
+rk_now (void)
+{
     struct timespec now;
-    struct tm utc;
-    clock_gettime (CLOCK_REALTIME, &now);
-    gmtime_r (&now.tv_sec, &utc);
-    size_t size = strftime (line, sizeof (line), "%Y-%m-%dT%H:%M:%S", &utc);
-    size += (size_t) snprintf (line + size, 32, ".%03dZ %c ",
-                               (int) (now.tv_nsec / 1000000), level);
-    size += s_log_escape (line + size, sizeof (line) - size - 1, text);
-    line[size++] = '\n';
-    zstr_free (&text);
-    if (write (STDERR_FILENO, line, size) == -1)
-        return;    //  Nobody listens; there is nowhere to say so
+    clock_gettime (CLOCK_MONOTONIC, &now);
+    return (int64_t) now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
 

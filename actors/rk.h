@@ -3,6 +3,7 @@
 #ifndef RK_H
 #define RK_H
 
+#include "histogram.h"
 #include <czmq.h>
 #if CZMQ_VERSION < 40200
 #error "CZMQ 4.2 or newer is needed"
@@ -39,6 +40,9 @@ char *rk_slice_dup (rk_slice_t self);
 //  Eight bytes at a time, mixed by the multiplications and shifts of splitmix64 (Steele, Lea and
 //  Flood, "Fast splittable pseudorandom number generators", 2014).
 uint64_t rk_slice_hash (rk_slice_t self);
+
+//  Length of the UTF-8 sequence at the front of so many bytes, or 0 when there is none.
+size_t rk_utf8_length (const unsigned char *at, size_t left);
 
 //  A hash table from slices to items. Neither keys nor items are owned: a key must live as
 //  long as its item stays in the table, so it usually points into the item.
@@ -90,6 +94,12 @@ void rk_frames_share (rk_frames_t *self, zmq_msg_t *part);
 
 //  The bytes of a part where they lie; an empty slice when there is no such part.
 rk_slice_t rk_frames_at (rk_frames_t *self, size_t index);
+
+//  The CID in a message from a gateway: "upstream CID ..." or "status WORD CID ...".
+rk_slice_t rk_frames_cid (rk_frames_t *self);
+
+//  True when the message, just received, comes from this process.
+bool rk_frames_local (rk_frames_t *self);
 
 //  Remove a part from the middle.
 void rk_frames_remove (rk_frames_t *self, size_t index);
@@ -151,12 +161,20 @@ bool rk_sock_ready (zsock_t *self, int events);
 //  --------------------------------------------------------------------------
 //  The life of an actor, as its supervisor sees it. First word READY, or FAILED reason.
 //  Commands on the pipe, the same for all: $TERM, DRAIN (answered with DRAINED once nothing
-//  is left to do), PAUSE (the gateway's, answered with PAUSED), STATS (answered with STATS name value...), and
-//  FAIL reason, a debug command that makes the actor go DOWN as if it had failed.
+//  is left to do), PAUSE (the gateway's, answered with PAUSED), STATS (answered with STATS name
+//  value...), LOG level and TRACE cid (see rk_log_level and rk_follow), and FAIL reason, a debug
+//  command that makes the actor go DOWN as if it had failed. By itself it says EVENT (rk_event).
+
+//
+//  Names of counters: "in:ACTOR" and "out:ACTOR" are messages taken from and given to another actor
+//  of the process, "from:WHOM" and "to:WHOM" those that come from and go outside; "in_bytes" and
+//  "out_bytes" are the bytes of all of them. What an actor was given and hasn't taken waits in its
+//  mailbox. All others are the actor's own.
 
 typedef struct {
     const char *name;
     uint64_t value;
+    bool gauge;    //  It goes up and down; else it only counts up
 } rk_counter_t;
 
 typedef struct {
@@ -167,12 +185,32 @@ typedef struct {
     bool paused;
     bool draining;
     bool terminated;
-    void *owner;    //  For command
+    void *owner;    //  For the two below
     void (*command) (void *owner, const char *name,
-                     zmsg_t *words);    //  One of the actor's own
-    uint32_t quiet;                     //  Complaints in this second
+                     zmsg_t *words);                //  One of the actor's own
+    void (*report) (void *owner, zmsg_t *stats);    //  More for STATS, by rk_life_report
+    rk_histogram_t times;                           //  What one message took
+    int64_t woke;                                   //  nsec, monotonic
+    uint64_t handled;
+    uint32_t quiet;    //  Complaints in this second
     int64_t second;
 } rk_life_t;
+
+//  Whether actors measure times at all; yes until this says otherwise, before they are started.
+void rk_life_measure (bool on);
+
+//  Around what an actor does when it has been woken: it took that long to handle as many messages as
+//  handled, a total, has grown by. rk_life_rest notes the time of each.
+void rk_life_wake (rk_life_t *self, uint64_t handled);
+void rk_life_rest (rk_life_t *self, uint64_t handled);
+
+//  The same for who knows the time itself: in nsec, of all those messages, or of one.
+void rk_life_took_each (rk_life_t *self, int64_t nsec, uint64_t handled);
+void rk_life_took (rk_life_t *self, int64_t nsec);
+
+//  Append a counter or a histogram to an answer to STATS.
+void rk_life_report (zmsg_t *stats, const char *name, uint64_t value, bool gauge);
+void rk_life_report_times (zmsg_t *stats, const char *name, const rk_histogram_t *times);
 
 //  What an actor that went DOWN leaves to its next life; it lies in the actor's args. When there
 //  is no next life, rk_estate_clear frees it.
@@ -212,19 +250,79 @@ zactor_t *rk_actor_start (zactor_fn *fn, void *args, char **reason);
 //  seconds; it can't hang the shutdown.
 void rk_actor_stop (zactor_t **actor_p);
 
+//  Wait for a word on an actor's pipe; what comes before it (events) is skipped. Returns its second
+//  frame, NULL when it has none; the caller frees it. For tests; it may be waited for without end.
+char *rk_actor_await (zactor_t *actor, const char *word);
+
 //  Ask a running actor for one of its counters; for tests. -1 when it has no such counter.
 int64_t rk_actor_count (zactor_t *actor, const char *name);
 
 
 //  --------------------------------------------------------------------------
-//  Log and time
+//  Log: one line an event, with the time, the level (E, W, I, D), the actor, and when it is about a
+//  message its connection and number. Control bytes are shown as '?' and line ends are followed by
+//  an indent, so no text can pretend to be another line.
+//
+//  A message's number is a hash of its content: all actors on its way know it, also those of other
+//  processes, and nothing has to be carried along.
 
-//  One line to stderr: time, level (E, W, I, D), text. Control bytes are shown as '?', line
-//  ends are followed by an indent, so no text can pretend to be another line.
+//  What happened, for whoever watches: an operator's monitor, the console.
+typedef struct {
+    int64_t at;          //  msec, since 1970
+    const char *kind;    //  log, trace, actor, socket, gateway, control
+    char level;
+    const char *text;
+    rk_slice_t cid;    //  Empty when it isn't about a message
+    uint32_t number;
+    int64_t nsec;    //  Monotonic
+} rk_event_t;
+
+typedef void (rk_event_fn) (void *owner, const rk_event_t *event);
+
+//  How this process logs, set before there are other threads: the lowest level, lines as JSON, and
+//  to syslog (facility daemon) instead of stderr.
+void rk_log_begin (char level, bool json, bool syslog);
+
+//  The calling thread is this actor. Its warnings, errors, events and traces are given to tell, which
+//  may be NULL. The name is borrowed.
+void rk_log_thread (const char *name, rk_event_fn *tell, void *owner);
+
+//  This thread's lowest level from now on; 0 is the process' own.
+void rk_log_level (char level);
+//  A level's letter for debug, info, warn or error; 0 for another word.
+char rk_log_letter (const char *word);
+
+//  The message in work: this thread's lines carry its connection and number, until it is rk_about
+//  nothing, with two empty slices. The bytes and the words for what is done with it are borrowed.
+void rk_log_about (rk_slice_t cid, rk_slice_t content);
+void rk_log_doing (const char *what);
+
 void rk_log (char level, const char *format, ...) CHECK_PRINTF (2);
 
-//  Debug lines are off until this is called with true.
-void rk_log_verbose (bool on);
+//  A line in the log that is an event as well.
+void rk_event (const char *kind, char level, const char *format, ...) CHECK_PRINTF (3);
+
+//  A message comes by. At level debug it gives a line; when an operator traces its connection, an
+//  event. Call it only when rk_follows says that this thread wants to know.
+extern _Thread_local bool rk_follows;
+void rk_follow (rk_slice_t cid, rk_slice_t content, const char *format, ...)
+    CHECK_PRINTF (3);
+//  Trace this connection in this thread; empty for none.
+void rk_log_trace (const char *cid);
+
+//  For a thread that is stuck: sent to it, this signal writes what the thread does, in one line, to
+//  the descriptor that rk_log_where returns (for reading). Installed by its first call.
+#define RK_LOG_WHERE SIGUSR2
+int rk_log_where (void);
+
+void log_test (bool verbose);
+
+
+//  --------------------------------------------------------------------------
+//  Paths and time
+
+//  nsec, monotonic
+int64_t rk_now (void);
 
 //  Opens relative data files (lua/, web/) from wherever the binary is started: as given, else
 //  beside the build folder, else in the installed share folder. Returns a fresh string.

@@ -361,6 +361,13 @@ rk_routes_size (rk_routes_t *self)
 }
 
 
+size_t
+rk_routes_names (rk_routes_t *self, bool group)
+{
+    return zhashx_size (self->sets[group]);
+}
+
+
 //  --------------------------------------------------------------------------
 //  Selftest
 

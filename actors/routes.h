@@ -60,6 +60,9 @@ rk_slice_t rk_routes_gateway_of (rk_slice_t cid);
 //  Connections known.
 size_t rk_routes_size (rk_routes_t *self);
 
+//  Users known, or groups.
+size_t rk_routes_names (rk_routes_t *self, bool group);
+
 void routes_test (bool verbose);
 
 #endif

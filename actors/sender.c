@@ -26,23 +26,30 @@
 #define MISSED_MOST 3    //  Pings without an answer until a gateway is away
 
 enum {
+    IN,
+    IN_GATEWAY,
+    FROM,
+    OUT_RECEIVER,
+    BYTES_IN,
+    BYTES_OUT,
     DOWNSTREAM,
     SETTINGS,
     SENT,
-    BYTES,
     UNDELIVERED_FULL,
     UNDELIVERED_AWAY,
     UNDELIVERED_NOBODY,
     MALFORMED,
     GATEWAYS,
     QUEUED,
-    CONNECTIONS,
     COUNTERS
 };
 
 typedef struct {
     rk_slice_t key;    //  Its id; owned
     bool here;         //  It said hello and answers pings
+    bool local;        //  It is the one of this process; else
+    int handle;        //  the descriptor of its connection
+    uint64_t sent;     //  Messages
     int missed;        //  Pings without an answer
     int64_t away;      //  msec, monotonic: since when it isn't here
     uint64_t stamp;    //  Connections older than this it no longer has, and from
@@ -86,6 +93,7 @@ s_gateway_get (s_self_t *self, rk_slice_t id)
     gateway = (s_gateway_t *) zmalloc (sizeof (s_gateway_t));
     gateway->key = (rk_slice_t){rk_slice_dup (id), id.size};
     gateway->away = zclock_mono ();
+    gateway->local = self->args->local && rk_slice_is (id, self->args->local);
     rk_index_insert (self->gateways, &gateway->key, gateway);
     return gateway;
 }
@@ -94,13 +102,14 @@ s_gateway_get (s_self_t *self, rk_slice_t id)
 //  Hands one message with its address to the socket. On failure frames are as before.
 
 static int
-s_post (s_self_t *self, rk_frames_t *frames)
+s_post (s_self_t *self, s_gateway_t *gateway, rk_frames_t *frames)
 {
     size_t bytes = rk_frames_bytes (frames);
     if (rk_frames_send (frames, self->args->gateways) == -1)
         return -1;
+    gateway->sent++;
     self->counters[SENT].value++;
-    self->counters[BYTES].value += bytes;
+    self->counters[BYTES_OUT].value += bytes;
     return 0;
 }
 
@@ -135,7 +144,7 @@ s_send_to (void *arg, rk_slice_t id)
     rk_frames_add (&out, id.data, id.size);
     for (size_t nbr = 0; nbr < self->frames.count && nbr + 1 < RK_FRAMES_MAX; nbr++)
         rk_frames_share (&out, &self->frames.part[nbr]);
-    if (!gateway->here || gateway->queue.count || s_post (self, &out) == -1)
+    if (!gateway->here || gateway->queue.count || s_post (self, gateway, &out) == -1)
         s_keep (self, gateway, &out);
 }
 
@@ -150,7 +159,7 @@ s_flush (s_self_t *self, s_gateway_t *gateway)
     while (gateway->queue.head && gateway->here) {
         rk_parcel_t *parcel = rk_queue_pop (&gateway->queue);
         rk_parcel_unpack (&parcel, &frames);
-        if (s_post (self, &frames) == 0)
+        if (s_post (self, gateway, &frames) == 0)
             continue;
         parcel = rk_parcel_new (&frames);
         rk_queue_unshift (&gateway->queue, parcel);
@@ -388,7 +397,6 @@ s_handle_status (s_self_t *self)
         if (rk_frames_at (frames, 4).size)
             rk_routes_join (self->routes, cid, rk_frames_at (frames, 4));
     }
-    self->counters[CONNECTIONS].value = rk_routes_size (self->routes);
     return 0;
 }
 
@@ -405,8 +413,7 @@ s_answer (s_self_t *self, s_gateway_t *gateway, const char *word, const char *mo
     rk_frames_addstr (&out, word);
     if (more)
         rk_frames_addstr (&out, more);
-    rk_frames_send (&out,
-                    self->args->gateways);    //  If it is full, the next ping will do
+    s_post (self, gateway, &out);    //  If it is full, the next ping will do
     rk_frames_clear (&out);
 }
 
@@ -423,6 +430,23 @@ s_gateway_here (s_self_t *self, s_gateway_t *gateway)
 }
 
 
+//  A gateway is here. By the descriptor of its connection the console knows it again.
+
+static void
+s_note_gateway (s_self_t *self, s_gateway_t *gateway)
+{
+    if (gateway->local)
+        rk_event ("gateway", 'I', "gateway %s is here, in this process",
+                  gateway->key.data);
+    else {
+        const char *from = zmq_msg_gets (&self->frames.part[0], "Peer-Address");
+        gateway->handle = zmq_msg_get (&self->frames.part[0], ZMQ_SRCFD);
+        rk_event ("gateway", 'I', "gateway %s is here, from %s", gateway->key.data,
+                  from ? from : "this process");
+    }
+}
+
+
 static void
 s_handle_hello (s_self_t *self, s_gateway_t *gateway, rk_slice_t version)
 {
@@ -430,7 +454,7 @@ s_handle_hello (s_self_t *self, s_gateway_t *gateway, rk_slice_t version)
         s_answer (self, gateway, "refused", "this app server speaks version " VERSION);
         return;
     }
-    rk_log ('I', "sender: gateway %s is here", gateway->key.data);
+    s_note_gateway (self, gateway);
     //  It tells all its connections again; those that it doesn't are swept away later
     gateway->stamp = rk_routes_stamp (self->routes);
     gateway->sweep = zclock_mono () + self->args->keep;
@@ -495,11 +519,28 @@ s_malformed (s_self_t *self, const char *whose, rk_slice_t name)
 }
 
 
+//  For who follows a connection: what goes to it, or as a talk comes from it
+
+static void
+s_follow (s_self_t *self)
+{
+    rk_frames_t *frames = &self->frames;
+    bool talk = rk_slice_is (rk_frames_at (frames, 1), "talk");
+    rk_slice_t kind = rk_frames_at (frames, 1), id = rk_frames_at (frames, 2);
+    rk_follow (rk_frames_at (frames, talk ? 3 : 2), rk_frames_at (frames, talk ? 4 : 3),
+               "for %.*s %.*s", (int) kind.size, kind.data, (int) id.size, id.data);
+}
+
+
 static void
 s_read_inbox (s_self_t *self)
 {
     for (int nbr = 0; nbr < BATCH && rk_frames_recv (&self->frames, self->args->inbox);
          nbr++) {
+        self->counters[IN].value++;
+        self->counters[BYTES_IN].value += rk_frames_bytes (&self->frames);
+        if (rk_follows)
+            s_follow (self);
         rk_slice_t name = rk_frames_at (&self->frames, 0);
         size_t row = 0;
         while (s_inbox_routes[row].name && !rk_slice_is (name, s_inbox_routes[row].name))
@@ -518,6 +559,8 @@ s_read_gateways (s_self_t *self)
          nbr++) {
         rk_slice_t name = rk_frames_at (&self->frames, 1);
         s_gateway_t *gateway = s_gateway_get (self, rk_frames_at (&self->frames, 0));
+        self->counters[gateway->local ? IN_GATEWAY : FROM].value++;
+        self->counters[BYTES_IN].value += rk_frames_bytes (&self->frames);
         size_t row = 0;
         while (s_gateways_routes[row].name &&
                !rk_slice_is (name, s_gateways_routes[row].name))
@@ -550,6 +593,7 @@ s_tell_closed (void *arg, rk_slice_t cid, rk_slice_t uid)
     if (uid.size)
         rk_frames_add (&out, uid.data, uid.size);
     int rc = rk_frames_send (&out, self->args->upstream);
+    self->counters[OUT_RECEIVER].value += rc == 0;
     rk_frames_clear (&out);
     return rc;
 }
@@ -574,9 +618,7 @@ s_sweep (s_self_t *self, s_gateway_t *gateway, int64_t now)
     if (all)
         gateway->sweep = 0;
     if (count)
-        rk_log ('I', "sender: %zu connections of gateway %s are gone", count,
-                gateway->key.data);
-    self->counters[CONNECTIONS].value = rk_routes_size (self->routes);
+        rk_log ('I', "%zu connections of gateway %s are gone", count, gateway->key.data);
 }
 
 
@@ -594,8 +636,8 @@ s_ping_all (s_self_t *self)
         if (!gateway->here)
             continue;
         if (++gateway->missed > MISSED_MOST) {
-            rk_log ('W', "sender: gateway %s is away: no answer to %d pings",
-                    gateway->key.data, MISSED_MOST);
+            rk_event ("gateway", 'W', "gateway %s is away: no answer to %d pings",
+                      gateway->key.data, MISSED_MOST);
             gateway->here = false;
             gateway->away = now;
             self->counters[GATEWAYS].value--;
@@ -607,7 +649,136 @@ s_ping_all (s_self_t *self)
 
 
 //  --------------------------------------------------------------------------
+//  Commands of an operator, on the pipe; answered with HANDLED text or REFUSED reason
+
+static bool
+s_knows_gateway_of (s_self_t *self, rk_slice_t cid)
+{
+    return memchr (cid.data, '.', cid.size) &&
+           rk_index_lookup (self->gateways, rk_routes_gateway_of (cid));
+}
+
+
+static void
+s_visit_kick (void *arg, rk_slice_t cid)
+{
+    s_self_t *self = (s_self_t *) arg;
+    s_replace (self, 2, cid);
+    s_send_to (self, rk_routes_gateway_of (cid));
+}
+
+
+//  KICK id: of a user, or of a connection
+
+static void
+s_handle_kick (s_self_t *self, zmsg_t *words)
+{
+    char *id = zmsg_popstr (words);
+    rk_slice_t whose = rk_slice (id ? id : "");
+    const char *frames[] = {"setting", "status", whose.data, "closed"};
+    for (size_t nbr = 0; nbr < 4; nbr++)
+        rk_frames_addstr (&self->frames, frames[nbr]);
+    size_t count = rk_routes_connections (self->routes, false, whose, s_visit_kick, self);
+    if (!count && s_knows_gateway_of (self, whose)) {
+        s_send_to (self, rk_routes_gateway_of (whose));
+        count = 1;
+    }
+    rk_frames_clear (&self->frames);
+    char *text = count ? zsys_sprintf ("%zu connection%s told to close", count,
+                                       count == 1 ? " is" : "s are")
+                       : zsys_sprintf ("%s is neither a user with a connection nor a "
+                                       "connection of a gateway that is known",
+                                       whose.data);
+    zstr_sendx (self->life.pipe, count ? "HANDLED" : "REFUSED", text, NULL);
+    zstr_free (&text);
+    zstr_free (&id);
+}
+
+
+//  SEND cid|uid|gid id content
+
+static void
+s_handle_send (s_self_t *self, zmsg_t *words)
+{
+    char *kind = zmsg_popstr (words), *id = zmsg_popstr (words),
+         *content = zmsg_popstr (words);
+    uint64_t nobody = self->counters[UNDELIVERED_NOBODY].value;
+    const char *frames[] = {"downstream", kind, id, content};
+    for (size_t nbr = 0; nbr < 4; nbr++)
+        rk_frames_addstr (&self->frames, frames[nbr] ? frames[nbr] : "");
+    bool known =
+        kind && id && (strneq (kind, "cid") || s_knows_gateway_of (self, rk_slice (id)));
+    bool good = known && content && s_handle_downstream (self) == 0 &&
+                self->counters[UNDELIVERED_NOBODY].value == nobody;
+    rk_frames_clear (&self->frames);
+    if (good)
+        zstr_sendx (self->life.pipe, "HANDLED", "it is on its way", NULL);
+    else
+        zstr_sendx (self->life.pipe, "REFUSED",
+                    "no gateway holds a connection of that cid, uid or gid", NULL);
+    zstr_free (&kind);
+    zstr_free (&id);
+    zstr_free (&content);
+}
+
+
+static const struct {
+    const char *name;
+    void (*handle) (s_self_t *self, zmsg_t *words);
+} s_command_routes[] = {
+    {"KICK", s_handle_kick},
+    {"SEND", s_handle_send},
+    {NULL, NULL},
+};
+
+
+static void
+s_on_command (void *owner, const char *name, zmsg_t *words)
+{
+    for (size_t nbr = 0; s_command_routes[nbr].name; nbr++)
+        if (streq (s_command_routes[nbr].name, name))
+            s_command_routes[nbr].handle ((s_self_t *) owner, words);
+}
+
+
+//  --------------------------------------------------------------------------
 //  The actor
+
+static uint64_t
+s_taken (s_self_t *self)
+{
+    return self->counters[IN].value + self->counters[IN_GATEWAY].value +
+           self->counters[FROM].value;
+}
+
+
+//  What each gateway got, and what waits for it
+
+static void
+s_report (void *owner, zmsg_t *stats)
+{
+    s_self_t *self = (s_self_t *) owner;
+    char name[80];
+    rk_life_report (stats, "connections", rk_routes_size (self->routes), true);
+    rk_life_report (stats, "users", rk_routes_names (self->routes, false), true);
+    rk_life_report (stats, "groups", rk_routes_names (self->routes, true), true);
+    s_gateway_t *gateway = (s_gateway_t *) zhashx_first (self->gateways);
+    for (; gateway; gateway = (s_gateway_t *) zhashx_next (self->gateways)) {
+        if (gateway->local)
+            rk_life_report (stats, "out:gateway", gateway->sent, false);
+        else {
+            snprintf (name, sizeof (name), "to:gateway %.60s", gateway->key.data);
+            rk_life_report (stats, name, gateway->sent, false);
+        }
+        if (gateway->handle) {
+            snprintf (name, sizeof (name), "fd:%.60s", gateway->key.data);
+            rk_life_report (stats, name, (uint64_t) gateway->handle, true);
+        }
+        snprintf (name, sizeof (name), "queued:%.60s", gateway->key.data);
+        rk_life_report (stats, name, gateway->queue.count, true);
+    }
+}
+
 
 static s_self_t *
 s_self_new (sender_args_t *args)
@@ -617,19 +788,15 @@ s_self_new (sender_args_t *args)
     self->routes = rk_routes_new ();
     self->gateways = rk_index_new ();
     zhashx_set_destructor (self->gateways, s_gateway_free);
-    static const char *names[] = {"downstream",
-                                  "settings",
-                                  "sent",
-                                  "bytes",
-                                  "undelivered_full",
-                                  "undelivered_away",
-                                  "undelivered_nobody",
-                                  "malformed",
-                                  "gateways",
-                                  "queued",
-                                  "connections"};
+    static const char *names[] = {
+        "in:worker",        "in:gateway",       "from:gateways",
+        "out:receiver",     "in_bytes",         "out_bytes",
+        "downstream",       "settings",         "sent",
+        "undelivered_full", "undelivered_away", "undelivered_nobody",
+        "malformed",        "gateways",         "queued"};
     for (size_t nbr = 0; nbr < COUNTERS; nbr++)
         self->counters[nbr].name = names[nbr];
+    self->counters[GATEWAYS].gauge = self->counters[QUEUED].gauge = true;
     return self;
 }
 
@@ -660,7 +827,12 @@ sender_actor (zsock_t *pipe, void *args_p)
     s_self_t *self = (s_self_t *) rk_estate_take (&args->kept);
     if (!self)
         self = s_self_new (args);
-    self->life = (rk_life_t){.pipe = pipe, .name = "sender", .counters = self->counters};
+    self->life = (rk_life_t){.pipe = pipe,
+                             .name = "sender",
+                             .counters = self->counters,
+                             .owner = self,
+                             .command = s_on_command,
+                             .report = s_report};
     rk_life_begin (&self->life, NULL);
 
     while (!self->life.terminated) {
@@ -672,6 +844,7 @@ sender_actor (zsock_t *pipe, void *args_p)
             break;    //  The context is going away
         if (items[0].revents)
             rk_life_handle (&self->life);
+        rk_life_wake (&self->life, s_taken (self));
         if (items[1].revents)
             s_read_gateways (self);
         if (items[2].revents)
@@ -681,6 +854,7 @@ sender_actor (zsock_t *pipe, void *args_p)
         s_ping_all (self);
         if (self->life.draining && !items[2].revents && !self->stuck)
             rk_life_drained (&self->life);
+        rk_life_rest (&self->life, s_taken (self));
     }
     if (rk_life_end (&self->life))
         args->kept = (rk_estate_t){
@@ -750,6 +924,7 @@ sender_test (bool verbose)
     sender_args_t args = {rk_sock_new (ZMQ_PULL, "@inproc://sender-test", 1000),
                           rk_sock_new (ZMQ_PUSH, ">inproc://sender-test-up", 1000),
                           rk_sock_new (ZMQ_ROUTER, "@inproc://sender-test-down", 1000),
+                          NULL,
                           10,
                           1000,
                           50,

@@ -10,6 +10,7 @@ typedef struct {
     zsock_t *inbox;       //  PULL, from the workers
     zsock_t *upstream;    //  PUSH, to the receiver
     zsock_t *gateways;    //  ROUTER; gateways of this process and of others connect to it
+    const char *local;    //  Id of the gateway in this process, or NULL
     size_t backlog;       //  Frames kept for one gateway
     int64_t keep;         //  msec that they are kept while it is away
     int64_t ping;         //  msec between pings

@@ -1,20 +1,22 @@
-//  server.c - a whole server: its sockets, its actors, their restarts and their end
+//  server.c - a whole server: its actors, their restarts, what they say, and their end
 //
-//  inproc doesn't reconnect: when an actor that owns an endpoint ends, its peers' pipes are
-//  gone with all that was in them. So no actor owns a socket. They are all made here, lent to
-//  the actors, and found again by an actor's next life, with the messages that came meanwhile.
+//  In     pipes   READY, FAILED, DOWN, DRAINED, PAUSED, STATS name value..., EVENT ..., and answers to
+//                 commands; of the console ASK client word...
+//  Out    pipes   commands: see rk_life_t, worker.c and sender.c
+//         console ACTOR, EVENT, STATE, ANSWER: see console.c
+//
+//  Once a second each actor is asked for its STATS, and the console gets them. An actor that doesn't
+//  answer for server/stuck msec is stuck: it runs C code that no limit reaches. A signal to its
+//  thread makes that say what it is doing (rk_log_where).
 
 #include "server.h"
-#include "dispatcher.h"
-#include "gateway.h"
-#include "receiver.h"
-#include "sender.h"
-#include "services.h"
-#include "worker.h"
+#include "wires.h"
+#include <signal.h>
 
 #define BACKOFF_MOST 10000    //  msec
 #define ASK_MOST 10000        //  msec that a worker may take to load its handlers
 #define WINDOW 60000          //  msec in which restarts count
+#define TICK 1000             //  msec between two questions for STATS
 
 //  One actor, in each of its lives.
 typedef struct {
@@ -22,200 +24,113 @@ typedef struct {
     zactor_fn *fn;
     void *args;
     bool service;          //  Of a pool or the store
+    int64_t limit;         //  Messages that its inbox holds
     zactor_t *actor;       //  NULL while it is down
     int restarts;          //  In this window
+    uint64_t lives;        //  In all
     int64_t window;        //  msec, monotonic: when it began
     int64_t restart_at;    //  msec, monotonic
     int64_t backoff;       //  msec
+    int64_t began;         //  msec, monotonic: this life
+    int asked;             //  Questions for STATS that it hasn't answered,
+    int64_t asked_at;      //  since when; msec, monotonic
+    bool logs;             //  The answer goes to the log
+    int thread;            //  gettid(2)
+    bool stuck;
 } s_actor_t;
 
 struct rk_server {
     rk_config_t *config;
-    size_t workers;
-    zlistx_t *sockets;    //  All of them, in the order they were made
-    char *error;          //  The first one
+    rk_wires_t *wires;
     s_actor_t *actors;    //  In the order they are started
     size_t count;
-    bool given_up;    //  An actor went down too often
-    bool app, gateway;
-    receiver_args_t receiver;
-    dispatcher_args_t dispatcher;
-    worker_args_t *worker;
-    rk_services_t *services;
-    sender_args_t sender;
-    gateway_args_t gateways;
+    s_actor_t *console;    //  One of them, or NULL
+    bool given_up;         //  An actor went down too often
+    int64_t tick;          //  msec, monotonic: the next one
+    int64_t stuck;         //  msec
+    int where;             //  Descriptor: what stuck threads say
+    rk_server_ask_fn *on_ask;
+    void *asked;
 };
 
 
 //  --------------------------------------------------------------------------
-//  Sockets
-
-static int
-s_int (rk_server_t *self, const char *key)
-{
-    return (int) rk_config_int (self->config, key);
-}
-
-
-//  Makes a socket that is closed with the server. The limit of an inproc pipe is the sum of
-//  both sides' limits, so each gets half of what the configuration says.
-
-static zsock_t *
-s_socket (rk_server_t *self, int type, const char *endpoint, int limit)
-{
-    zsock_t *socket = rk_sock_new (type, endpoint, limit / 2 + 1);
-    if (!socket && !self->error)
-        self->error =
-            zsys_sprintf ("%s can't be opened: %s", endpoint, zmq_strerror (errno));
-    if (socket)
-        zlistx_add_end (self->sockets, socket);
-    return socket;
-}
-
-
-//  Binds a socket also for other processes, unless the key says none.
+//  To the console. What it has no room for is left out: it is not to be waited for.
 
 static void
-s_bind_public (rk_server_t *self, zsock_t *socket, const char *key)
+s_to_console (rk_server_t *self, zmsg_t **msg)
 {
-    const char *endpoint = rk_config_str (self->config, key);
-    if (!socket || streq (endpoint, "none") || self->error)
+    if (!self->console || !self->console->actor ||
+        rk_msg_send (msg, self->console->actor) == -1)
+        zmsg_destroy (msg);
+}
+
+
+//  ACTOR name state uptime restarts limit, and the rest of an answer to STATS
+
+static void
+s_show_actor (rk_server_t *self, s_actor_t *actor, zmsg_t *stats)
+{
+    if (!self->console)
         return;
-    zsock_set_maxmsgsize (socket, s_int (self, "receiver/message"));
-    if (zsock_bind (socket, "%s", endpoint) != -1)
-        return;
-    self->error = zsys_sprintf (
-        "%s = %s: %s; choose another with -s %s=tcp://127.0.0.1:PORT, or none", key,
-        endpoint, zmq_strerror (errno), key);
+    const char *state = actor->stuck ? "stuck" : actor->actor ? "up" : "down";
+    zmsg_t *msg = stats ? stats : zmsg_new ();
+    zmsg_pushstrf (msg, "%" PRId64, actor->limit);
+    zmsg_pushstrf (msg, "%" PRIu64, actor->lives ? actor->lives - 1 : 0);
+    zmsg_pushstrf (msg, "%" PRId64, actor->actor ? zclock_mono () - actor->began : 0);
+    zmsg_pushstr (msg, state);
+    zmsg_pushstr (msg, actor->name);
+    zmsg_pushstr (msg, "ACTOR");
+    s_to_console (self, &msg);
 }
 
 
-static zsock_t *
-s_worker_socket (rk_server_t *self, int type, const char *format, size_t index, int limit)
-{
-    char *endpoint = zsys_sprintf (format, index + 1);
-    zsock_t *socket = s_socket (self, type, endpoint, limit);
-    zstr_free (&endpoint);
-    return socket;
-}
-
-
-//  The sockets of one worker and of those who send to it
+//  An event of the supervisor's own
 
 static void
-s_wire_worker (rk_server_t *self, size_t nbr)
+s_tell_event (void *owner, const rk_event_t *event)
 {
-    int queue = s_int (self, "worker/queue"), waiting = s_int (self, "worker/waiting");
-    self->worker[nbr] = (worker_args_t){
-        .index = nbr,
-        .config = self->config,
-        .inbox = s_worker_socket (self, ZMQ_PULL, "@inproc://worker-%zu", nbr, queue * 2),
-        .replies = s_worker_socket (self, ZMQ_PULL, "@inproc://worker-%zu-replies", nbr,
-                                    waiting * 4),
-        .credits = s_socket (self, ZMQ_PUSH, ">inproc://dispatcher-credits", queue * 2),
-        .sender =
-            s_socket (self, ZMQ_PUSH, ">inproc://sender", s_int (self, "sender/queue"))};
-    self->worker[nbr].services =
-        rk_services_of (self->services, nbr, &self->worker[nbr].service_count);
-    self->dispatcher.workers[nbr] =
-        s_worker_socket (self, ZMQ_PUSH, ">inproc://worker-%zu", nbr, queue * 2);
+    zmsg_t *msg = zmsg_new ();
+    zmsg_addstr (msg, "EVENT");
+    zmsg_addstr (msg, "supervisor");
+    zmsg_addstr (msg, event->kind);
+    zmsg_addstrf (msg, "%" PRId64 " %" PRId64 " %c %" PRIu32, event->at, event->nsec,
+                  event->level, event->number);
+    zmsg_addstr (msg, event->text);
+    zmsg_addstr (msg, "");
+    s_to_console ((rk_server_t *) owner, &msg);
 }
 
 
-static zsock_t *
-s_service_socket (void *owner, int type, const char *endpoint, int limit)
+void
+rk_server_answer (rk_server_t *self, zframe_t *client, bool good, const char *text)
 {
-    return s_socket ((rk_server_t *) owner, type, endpoint, limit);
+    zmsg_t *msg = zmsg_new ();
+    zmsg_addstr (msg, "ANSWER");
+    zmsg_addmem (msg, zframe_data (client), zframe_size (client));
+    zmsg_addstr (msg, good ? "ok" : "error");
+    zmsg_addstr (msg, text);
+    s_to_console (self, &msg);
 }
 
 
-static void
-s_wire_app (rk_server_t *self)
+void
+rk_server_show_state (rk_server_t *self, const char *state, const char *why)
 {
-    int queue = s_int (self, "dispatcher/queue");
-    zsock_t **workers = (zsock_t **) zmalloc (self->workers * sizeof (zsock_t *));
-    self->worker = (worker_args_t *) zmalloc (self->workers * sizeof (worker_args_t));
-    self->services = rk_services_new (self->config, self->workers, s_service_socket, self,
-                                      &self->error);
-
-    self->receiver.inbox =
-        s_socket (self, ZMQ_PULL, "@inproc://upstream", s_int (self, "receiver/queue"));
-    self->dispatcher = (dispatcher_args_t){
-        .inbox = s_socket (self, ZMQ_PULL, "@inproc://dispatcher", queue),
-        .credits = s_socket (self, ZMQ_PULL, "@inproc://dispatcher-credits", 1000),
-        .workers = workers,
-        .count = self->workers,
-        .credit = (size_t) s_int (self, "worker/queue")};
-    self->receiver.dispatcher = s_socket (self, ZMQ_PUSH, ">inproc://dispatcher", queue);
-    self->sender =
-        (sender_args_t){.inbox = s_socket (self, ZMQ_PULL, "@inproc://sender",
-                                           s_int (self, "sender/queue")),
-                        .upstream = s_socket (self, ZMQ_PUSH, ">inproc://upstream",
-                                              s_int (self, "receiver/queue")),
-                        .gateways = s_socket (self, ZMQ_ROUTER, "@inproc://downstream",
-                                              s_int (self, "sender/backlog")),
-                        .backlog = (size_t) s_int (self, "sender/backlog"),
-                        .keep = s_int (self, "sender/keep"),
-                        .ping = s_int (self, "sender/ping")};
-    for (size_t nbr = 0; nbr < self->workers; nbr++)
-        s_wire_worker (self, nbr);
-    s_bind_public (self, self->receiver.inbox, "receiver/upstream");
-    s_bind_public (self, self->sender.gateways, "sender/downstream");
-}
-
-
-//  The gateway's two sockets to an app server, in this process or in another.
-
-static void
-s_wire_gateway_app (rk_server_t *self, const char *name, const char *up, const char *down)
-{
-    self->gateways.apps = (gateway_app_t *) realloc (
-        self->gateways.apps, (self->gateways.count + 1) * sizeof (gateway_app_t));
-    assert (self->gateways.apps);
-    zsock_t *downstream =
-        s_socket (self, ZMQ_DEALER, NULL, s_int (self, "sender/backlog"));
-    zsock_set_identity (downstream, rk_config_str (self->config, "gateway/id"));
-    if (zsock_connect (downstream, "%s", down) == -1 && !self->error)
-        self->error = zsys_sprintf ("gateway/app/%s/downstream = %s: %s", name, down,
-                                    zmq_strerror (errno));
-    zsock_t *upstream = s_socket (self, ZMQ_PUSH, NULL, s_int (self, "receiver/queue"));
-    if (zsock_connect (upstream, "%s", up) == -1 && !self->error)
-        self->error = zsys_sprintf ("gateway/app/%s/upstream = %s: %s", name, up,
-                                    zmq_strerror (errno));
-    self->gateways.apps[self->gateways.count++] =
-        (gateway_app_t){strdup (name), upstream, downstream};
-}
-
-
-static void
-s_wire_gateway (rk_server_t *self)
-{
-    self->gateways.config = self->config;
-    zlist_t *names = rk_config_names (self->config, "gateway/app");
-    if (zlist_size (names) == 0 && self->app)
-        s_wire_gateway_app (self, "local", "inproc://upstream", "inproc://downstream");
-    else if (zlist_size (names) == 0)
-        self->error =
-            strdup ("gateway/app: a gateway without an app server in its process needs "
-                    "gateway/app/NAME/upstream and downstream");
-    for (char *name = (char *) zlist_first (names); name;
-         name = (char *) zlist_next (names)) {
-        char *up = zsys_sprintf ("gateway/app/%s/upstream", name);
-        char *down = zsys_sprintf ("gateway/app/%s/downstream", name);
-        s_wire_gateway_app (self, name, rk_config_str (self->config, up),
-                            rk_config_str (self->config, down));
-        zstr_free (&up);
-        zstr_free (&down);
-    }
-    zlist_destroy (&names);
+    zmsg_t *msg = zmsg_new ();
+    zmsg_addstr (msg, "STATE");
+    zmsg_addstr (msg, state);
+    zmsg_addstr (msg, why);
+    s_to_console (self, &msg);
 }
 
 
 //  --------------------------------------------------------------------------
 //  Actors
 
-static void
-s_add_actor (rk_server_t *self, const char *name, zactor_fn *fn, void *args)
+static s_actor_t *
+s_add_actor (rk_server_t *self, const char *name, zactor_fn *fn, void *args,
+             const char *limit)
 {
     self->actors =
         (s_actor_t *) realloc (self->actors, (self->count + 1) * sizeof (s_actor_t));
@@ -225,7 +140,34 @@ s_add_actor (rk_server_t *self, const char *name, zactor_fn *fn, void *args)
     snprintf (actor->name, sizeof (actor->name), "%s", name);
     actor->fn = fn;
     actor->args = args;
+    actor->limit = limit ? rk_config_int (self->config, limit) : 0;
     actor->backoff = rk_config_int (self->config, "server/backoff");
+    return actor;
+}
+
+
+static void
+s_list_app (rk_server_t *self)
+{
+    const char *pool;
+    zactor_fn *fn;
+    rk_pool_args_t *args;
+    for (size_t nbr = 0;
+         rk_services_actor (self->wires->services, nbr, &pool, &fn, &args); nbr++) {
+        s_actor_t *actor = s_add_actor (self, pool, fn, args, NULL);
+        actor->service = true;
+        actor->limit = args->limit;
+    }
+    s_add_actor (self, "sender", sender_actor, &self->wires->sender, "sender/queue");
+    for (size_t nbr = 0; nbr < self->wires->workers; nbr++) {
+        char name[32];
+        snprintf (name, sizeof (name), "worker-%zu", nbr + 1);
+        s_add_actor (self, name, worker_actor, &self->wires->worker[nbr], "worker/queue");
+    }
+    s_add_actor (self, "dispatcher", dispatcher_actor, &self->wires->dispatcher,
+                 "dispatcher/queue");
+    s_add_actor (self, "receiver", receiver_actor, &self->wires->receiver,
+                 "receiver/queue");
 }
 
 
@@ -234,40 +176,48 @@ s_add_actor (rk_server_t *self, const char *name, zactor_fn *fn, void *args)
 static void
 s_list_actors (rk_server_t *self)
 {
-    char name[32];
-    if (self->app) {
-        const char *pool;
-        zactor_fn *fn;
-        rk_pool_args_t *args;
-        for (size_t nbr = 0; rk_services_actor (self->services, nbr, &pool, &fn, &args);
-             nbr++) {
-            s_add_actor (self, pool, fn, args);
-            self->actors[self->count - 1].service = true;
-        }
-        s_add_actor (self, "sender", sender_actor, &self->sender);
-        for (size_t nbr = 0; nbr < self->workers; nbr++) {
-            snprintf (name, sizeof (name), "worker-%zu", nbr + 1);
-            s_add_actor (self, name, worker_actor, &self->worker[nbr]);
-        }
-        s_add_actor (self, "dispatcher", dispatcher_actor, &self->dispatcher);
-        s_add_actor (self, "receiver", receiver_actor, &self->receiver);
-    }
-    if (self->gateway)
-        s_add_actor (self, "gateway", gateway_actor, &self->gateways);
+    if (self->wires->console)
+        s_add_actor (self, "console", console_actor, &self->wires->consoles, NULL);
+    if (self->wires->app)
+        s_list_app (self);
+    if (self->wires->gateway)
+        s_add_actor (self, "gateway", gateway_actor, &self->wires->gateways,
+                     "sender/backlog");
+    if (self->wires->console)
+        self->console = &self->actors[0];
+}
+
+
+//  One life. Returns false with the reason in *reason, which the caller frees.
+
+static bool
+s_start (rk_server_t *self, s_actor_t *actor, char **reason)
+{
+    actor->restart_at = 0;
+    actor->asked = 0;
+    actor->stuck = false;
+    actor->began = zclock_mono ();
+    actor->actor = rk_actor_start (actor->fn, actor->args, reason);
+    if (!actor->actor)
+        return false;
+    if (actor == self->console)
+        zsock_set_sndtimeo (zactor_sock (actor->actor), 0);
+    actor->lives++;
+    s_show_actor (self, actor, NULL);
+    bool again = actor->lives > 1;
+    rk_event ("actor", again ? 'I' : 'D', "%s is up%s", actor->name,
+              again ? " again" : "");
+    return true;
 }
 
 
 static bool
-s_restart (s_actor_t *actor)
+s_restart (rk_server_t *self, s_actor_t *actor)
 {
     char *reason = NULL;
-    actor->restart_at = 0;
-    actor->actor = rk_actor_start (actor->fn, actor->args, &reason);
-    if (actor->actor) {
-        rk_log ('I', "supervisor: %s is up again", actor->name);
+    if (s_start (self, actor, &reason))
         return true;
-    }
-    rk_log ('E', "supervisor: %s can't start again: %s", actor->name, reason);
+    rk_event ("actor", 'E', "%s can't start again: %s", actor->name, reason);
     zstr_free (&reason);
     return false;
 }
@@ -284,16 +234,16 @@ s_plan_restart (rk_server_t *self, s_actor_t *actor)
         actor->restarts = 0;
         actor->backoff = rk_config_int (self->config, "server/backoff");
     }
-    if (++actor->restarts > s_int (self, "server/restarts")) {
-        rk_log ('E',
-                "supervisor: %s went down %d times within a minute: giving up; the "
-                "reasons are "
-                "above, server/restarts is the limit",
-                actor->name, actor->restarts);
+    if (++actor->restarts > rk_config_int (self->config, "server/restarts")) {
+        rk_event (
+            "actor", 'E',
+            "%s went down %d times within a minute: giving up; the reasons are above, "
+            "server/restarts is the limit",
+            actor->name, actor->restarts);
         return false;
     }
-    rk_log ('W', "supervisor: %s starts again in %d ms", actor->name,
-            (int) actor->backoff);
+    rk_event ("actor", 'W', "%s starts again in %d ms", actor->name,
+              (int) actor->backoff);
     actor->restart_at = now + actor->backoff;
     actor->backoff =
         actor->backoff * 2 < BACKOFF_MOST ? actor->backoff * 2 : BACKOFF_MOST;
@@ -301,67 +251,286 @@ s_plan_restart (rk_server_t *self, s_actor_t *actor)
 }
 
 
-static bool
-s_handle_down (rk_server_t *self, s_actor_t *actor, const char *reason)
+//  --------------------------------------------------------------------------
+//  What actors say
+
+static void
+s_handle_down (rk_server_t *self, s_actor_t *actor, zmsg_t *msg)
 {
-    rk_log ('E', "supervisor: %s is down: %s", actor->name,
-            reason ? reason : "no reason given");
+    char *reason = zmsg_popstr (msg);
+    rk_event ("actor", 'E', "%s is down: %s", actor->name,
+              reason ? reason : "no reason given");
+    zstr_free (&reason);
     rk_actor_stop (&actor->actor);
     self->given_up = self->given_up || !s_plan_restart (self, actor);
-    return !self->given_up;
+    s_show_actor (self, actor, NULL);
 }
 
 
-static bool
-s_handle_pipe (rk_server_t *self, s_actor_t *actor)
+static char *
+s_append (char *line, char *more)
 {
-    char *word = NULL, *reason = NULL;
-    rk_str_recv (actor->actor, &word, &reason);
-    bool good = true;
-    if (word && streq (word, "DOWN"))
-        good = s_handle_down (self, actor, reason);
-    zstr_free (&word);
-    zstr_free (&reason);
-    return good;
+    char *longer = zsys_sprintf ("%s %s", line, more);
+    zstr_free (&line);
+    zstr_free (&more);
+    return longer;
+}
+
+
+//  An actor's counters as one line in the log: "counters: worker-1 messages=5 ..."
+
+static void
+s_log_counters (s_actor_t *actor, zmsg_t *stats)
+{
+    char *line = strdup (actor->name);
+    for (char *name = zmsg_popstr (stats); name; name = zmsg_popstr (stats)) {
+        char *value = zmsg_popstr (stats);
+        if (value && *name != '~')
+            line = s_append (
+                line, zsys_sprintf ("%s=%s", *name == '=' ? name + 1 : name, value));
+        zstr_free (&value);
+        zstr_free (&name);
+    }
+    rk_log ('I', "counters: %s", line);
+    zstr_free (&line);
+}
+
+
+static void
+s_ask_stats (s_actor_t *actor)
+{
+    if (!actor->asked++)
+        actor->asked_at = zclock_mono ();
+    zstr_send (actor->actor, "STATS");
+}
+
+
+static void
+s_handle_stats (rk_server_t *self, s_actor_t *actor, zmsg_t *msg)
+{
+    if (actor->stuck)
+        rk_event ("actor", 'I', "%s answers again, after %.1f s", actor->name,
+                  (double) (zclock_mono () - actor->asked_at) / 1000);
+    actor->stuck = false;
+    if (actor->asked)
+        actor->asked--;
+    actor->asked_at = zclock_mono ();
+    if (actor->logs && !actor->asked) {    //  The answer to the last question
+        actor->logs = false;
+        zmsg_t *copy = zmsg_dup (msg);
+        s_log_counters (actor, copy);
+        zmsg_destroy (&copy);
+    }
+    zframe_t *name = zmsg_first (msg);
+    for (; name && !zframe_streq (name, "=thread"); name = zmsg_next (msg))
+        zmsg_next (msg);
+    char *thread = name ? zframe_strdup (zmsg_next (msg)) : NULL;
+    actor->thread = thread ? atoi (thread) : 0;
+    zstr_free (&thread);
+    s_show_actor (self, actor, zmsg_dup (msg));
+}
+
+
+static void
+s_handle_event (rk_server_t *self, s_actor_t *actor, zmsg_t *msg)
+{
+    (void) actor;
+    zmsg_t *event = zmsg_dup (msg);
+    zmsg_pushstr (event, "EVENT");
+    s_to_console (self, &event);
+}
+
+
+static void
+s_handle_ask (rk_server_t *self, s_actor_t *actor, zmsg_t *msg)
+{
+    (void) actor;
+    zframe_t *client = zmsg_pop (msg);
+    if (client && self->on_ask)
+        self->on_ask (self->asked, client, msg);
+    zframe_destroy (&client);
+}
+
+
+static const struct {
+    const char *name;
+    void (*handle) (rk_server_t *self, s_actor_t *actor, zmsg_t *msg);
+} s_pipe_routes[] = {
+    {"DOWN", s_handle_down},
+    {"STATS", s_handle_stats},
+    {"EVENT", s_handle_event},
+    {"ASK", s_handle_ask},
+    {NULL, NULL},
+};
+
+
+//  Handles one message of an actor. When it is an answer to a command, its name is returned, which
+//  the caller frees, with the rest in *rest. Otherwise, or when nothing came, NULL.
+
+static char *
+s_handle_pipe (rk_server_t *self, s_actor_t *actor, zmsg_t **rest)
+{
+    zmsg_t *msg = rk_msg_recv (actor->actor);
+    char *name = msg ? zmsg_popstr (msg) : NULL;
+    for (size_t nbr = 0; name && s_pipe_routes[nbr].name; nbr++) {
+        if (strneq (s_pipe_routes[nbr].name, name))
+            continue;
+        s_pipe_routes[nbr].handle (self, actor, msg);
+        zstr_free (&name);
+    }
+    if (name && rest)
+        *rest = msg;
+    else {
+        zstr_free (&name);
+        zmsg_destroy (&msg);
+    }
+    return name;
+}
+
+
+//  Waits for an answer until that time, handling all else that the actor says. NULL when none came,
+//  or the actor went down.
+
+static char *
+s_await (rk_server_t *self, s_actor_t *actor, int64_t until, zmsg_t **rest)
+{
+    char *name = NULL;
+    while (!name && actor->actor) {
+        int64_t left = until - zclock_mono ();
+        zmq_pollitem_t item = {zsock_resolve (actor->actor), 0, ZMQ_POLLIN, 0};
+        if (zmq_poll (&item, 1, left > 0 ? (long) left : 0) <= 0)
+            break;
+        name = s_handle_pipe (self, actor, rest);
+    }
+    return name;
+}
+
+
+//  --------------------------------------------------------------------------
+//  Each second
+
+static void
+s_look_at (rk_server_t *self, s_actor_t *actor, int64_t now)
+{
+    if (actor->actor && !actor->asked) {
+        s_ask_stats (actor);
+        return;
+    }
+    if (actor->actor && !actor->stuck && now - actor->asked_at >= self->stuck) {
+        actor->stuck = true;
+        rk_event (
+            "actor", 'E',
+            "%s is stuck: it has answered nothing for %.1f s; it goes on when what it "
+            "does ends, and only a restart of the server ends that",
+            actor->name, (double) (now - actor->asked_at) / 1000);
+        if (actor->thread)
+            tgkill (getpid (), actor->thread, RK_LOG_WHERE);
+    }
+    s_show_actor (self, actor, NULL);
+}
+
+
+static void
+s_tick (rk_server_t *self)
+{
+    int64_t now = zclock_mono ();
+    if (now < self->tick)
+        return;
+    self->tick = now + TICK;
+    for (size_t nbr = 0; nbr < self->count; nbr++)
+        s_look_at (self, &self->actors[nbr], now);
+}
+
+
+//  A stuck thread has said what it does.
+
+static void
+s_handle_where (rk_server_t *self)
+{
+    char text[500];
+    ssize_t size = read (self->where, text, sizeof (text) - 1);
+    if (size <= 0)
+        return;
+    text[size] = 0;
+    text[strcspn (text, "\n")] = 0;
+    rk_event ("actor", 'E', "stuck: %s", text);
+}
+
+
+bool
+rk_server_stuck (rk_server_t *self)
+{
+    for (size_t nbr = 0; nbr < self->count; nbr++)
+        if (self->actors[nbr].stuck && !self->actors[nbr].service)
+            return true;
+    return false;
+}
+
+
+//  --------------------------------------------------------------------------
+//  The loop
+
+//  Where there is something to be read: pipes, then what stuck threads say, then more. Returns how
+//  many items are pipes, each of the actor in whose.
+
+static int
+s_list_items (rk_server_t *self, zmq_pollitem_t *items, s_actor_t **whose, int64_t *wait)
+{
+    int used = 0;
+    int64_t now = zclock_mono (), tick = self->tick > now ? self->tick - now : 0;
+    *wait = *wait < 0 || tick < *wait ? tick : *wait;
+    for (size_t nbr = 0; nbr < self->count; nbr++) {
+        s_actor_t *actor = &self->actors[nbr];
+        int64_t left = actor->restart_at > now ? actor->restart_at - now : 0;
+        if (actor->actor) {
+            whose[used] = actor;
+            items[used++] =
+                (zmq_pollitem_t){zsock_resolve (actor->actor), 0, ZMQ_POLLIN, 0};
+        }
+        else if (actor->restart_at && left < *wait)
+            *wait = left;
+    }
+    items[used] = (zmq_pollitem_t){NULL, self->where, ZMQ_POLLIN, 0};
+    return used;
+}
+
+
+static void
+s_restart_due (rk_server_t *self)
+{
+    int64_t now = zclock_mono ();
+    for (size_t nbr = 0; nbr < self->count && !self->given_up; nbr++) {
+        s_actor_t *actor = &self->actors[nbr];
+        if (!actor->actor && actor->restart_at && actor->restart_at <= now)
+            self->given_up = !s_restart (self, actor) && !s_plan_restart (self, actor);
+    }
 }
 
 
 bool
 rk_server_step (rk_server_t *self, zmq_pollitem_t *more, int more_count, int64_t timeout)
 {
-    zmq_pollitem_t *items = (zmq_pollitem_t *) zmalloc (
-        (self->count + (size_t) more_count + 1) * sizeof (zmq_pollitem_t));
-    size_t *whose = (size_t *) zmalloc ((self->count + 1) * sizeof (size_t));
-    int64_t now = zclock_mono ();
-    int used = 0;
-    for (size_t nbr = 0; nbr < self->count; nbr++) {
-        s_actor_t *actor = &self->actors[nbr];
-        if (actor->actor) {
-            whose[used] = nbr;
-            items[used++] =
-                (zmq_pollitem_t){zsock_resolve (actor->actor), 0, ZMQ_POLLIN, 0};
+    size_t room = self->count + (size_t) more_count + 1;
+    zmq_pollitem_t *items = (zmq_pollitem_t *) zmalloc (room * sizeof (zmq_pollitem_t));
+    s_actor_t **whose = (s_actor_t **) zmalloc (room * sizeof (s_actor_t *));
+    int used = s_list_items (self, items, whose, &timeout);
+    for (int nbr = 0; nbr < more_count; nbr++)
+        items[used + 1 + nbr] = more[nbr];
+    zmq_poll (items, used + 1 + more_count, (long) timeout);
+    for (int nbr = 0; nbr < more_count; nbr++)
+        more[nbr].revents = items[used + 1 + nbr].revents;
+    if (items[used].revents)
+        s_handle_where (self);
+    for (int nbr = 0; nbr < used; nbr++)
+        if (items[nbr].revents && whose[nbr]->actor) {
+            char *answer = s_handle_pipe (self, whose[nbr], NULL);    //  Nobody asked
+            zstr_free (&answer);
         }
-        else if (actor->restart_at && (timeout < 0 || actor->restart_at - now < timeout))
-            timeout = actor->restart_at > now ? actor->restart_at - now : 0;
-    }
-    for (int nbr = 0; nbr < more_count; nbr++)
-        items[used + nbr] = more[nbr];
-    bool good = true;
-    zmq_poll (items, used + more_count, (long) timeout);
-    for (int nbr = 0; nbr < more_count; nbr++)
-        more[nbr].revents = items[used + nbr].revents;
-    for (int nbr = 0; nbr < used && good; nbr++)
-        if (items[nbr].revents)
-            good = s_handle_pipe (self, &self->actors[whose[nbr]]);
-    now = zclock_mono ();
-    for (size_t nbr = 0; nbr < self->count && good; nbr++) {
-        s_actor_t *actor = &self->actors[nbr];
-        if (!actor->actor && actor->restart_at && actor->restart_at <= now)
-            good = s_restart (actor) || s_plan_restart (self, actor);
-    }
+    s_restart_due (self);
+    s_tick (self);
     free (items);
     free (whose);
-    return good && !self->given_up;
+    return !self->given_up;
 }
 
 
@@ -381,26 +550,26 @@ s_tell (rk_server_t *self, const char *prefix, const char *command, const char *
                                      : !actor->service))
             continue;
         zstr_send (actor->actor, command);
-        char *word = NULL;
-        while (!word || strneq (word, answer)) {
-            zstr_free (&word);
-            int64_t left = until - zclock_mono ();
-            zsock_set_rcvtimeo (zactor_sock (actor->actor), left > 0 ? (int) left : 1);
-            rk_str_recv (actor->actor, &word, NULL);
-            if (!word) {
-                rk_log ('W', "supervisor: %s did not finish in time", actor->name);
+        bool good = false;
+        for (char *word = NULL; !good; zstr_free (&word)) {
+            zmsg_t *rest = NULL;
+            word = s_await (self, actor, until, &rest);
+            zmsg_destroy (&rest);
+            if (!word)
                 break;
-            }
+            good = streq (word, answer);
         }
-        zstr_free (&word);
+        if (!good)
+            rk_log ('W', "%s did not finish in time", actor->name);
     }
 }
 
 
 void
-rk_server_drain (rk_server_t *self)
+rk_server_drain (rk_server_t *self, const char *why)
 {
     int64_t until = zclock_mono () + rk_config_int (self->config, "server/drain");
+    rk_server_show_state (self, "draining", why);
     s_tell (self, "gateway", "PAUSE", "PAUSED", until);
     s_tell (self, "receiver", "DRAIN", "DRAINED", until);
     s_tell (self, "dispatcher", "DRAIN", "DRAINED", until);
@@ -418,26 +587,13 @@ rk_server_destroy (rk_server_t **self_p)
     rk_server_t *self = *self_p;
     if (!self)
         return;
+    rk_log_thread ("supervisor", NULL, NULL);
     while (self->count) {
         s_actor_t *actor = &self->actors[--self->count];
         rk_actor_stop (&actor->actor);
     }
-    rk_estate_clear (&self->dispatcher.kept);
-    rk_estate_clear (&self->sender.kept);
-    for (size_t nbr = 0; self->worker && nbr < self->workers; nbr++)
-        rk_estate_clear (&self->worker[nbr].kept);
-    rk_services_destroy (&self->services);
-    zsock_t *socket;
-    while ((socket = (zsock_t *) zlistx_detach (self->sockets, NULL)))
-        zsock_destroy (&socket);
-    zlistx_destroy (&self->sockets);
-    free (self->dispatcher.workers);
-    free (self->worker);
-    for (size_t nbr = 0; nbr < self->gateways.count; nbr++)
-        free ((char *) self->gateways.apps[nbr].name);
-    free (self->gateways.apps);
+    rk_wires_destroy (&self->wires);
     free (self->actors);
-    zstr_free (&self->error);
     free (self);
     *self_p = NULL;
 }
@@ -451,26 +607,19 @@ rk_server_new (rk_config_t *config, char **error)
 {
     rk_server_t *self = (rk_server_t *) zmalloc (sizeof (rk_server_t));
     self->config = config;
-    self->sockets = zlistx_new ();
-    self->app = rk_config_int (config, "app/enabled");
-    self->gateway = rk_config_int (config, "gateway/enabled");
-    self->workers = (size_t) rk_config_int (config, "worker/count");
-    if (!self->workers)
-        self->workers = (size_t) sysconf (_SC_NPROCESSORS_ONLN);
-    if (self->app)
-        s_wire_app (self);
-    if (self->gateway && !self->error)
-        s_wire_gateway (self);
-    if (!self->error)
+    self->stuck = rk_config_int (config, "server/stuck");
+    self->where = rk_log_where ();
+    rk_life_measure (rk_config_int (config, "console/enabled"));
+    self->wires = rk_wires_new (config);
+    if (!self->wires->error)
         s_list_actors (self);
-    for (size_t nbr = 0; nbr < self->count && !self->error; nbr++) {
-        s_actor_t *actor = &self->actors[nbr];
-        actor->actor = rk_actor_start (actor->fn, actor->args, &self->error);
-    }
-    if (!self->error)
+    rk_log_thread ("supervisor", s_tell_event, self);
+    for (size_t nbr = 0; nbr < self->count && !self->wires->error; nbr++)
+        s_start (self, &self->actors[nbr], &self->wires->error);
+    if (!self->wires->error)
         return self;
-    *error = self->error;
-    self->error = NULL;
+    *error = self->wires->error;
+    self->wires->error = NULL;
     rk_server_destroy (&self);
     return NULL;
 }
@@ -478,6 +627,14 @@ rk_server_new (rk_config_t *config, char **error)
 
 //  --------------------------------------------------------------------------
 //  Asking
+
+void
+rk_server_on_ask (rk_server_t *self, rk_server_ask_fn *fn, void *owner)
+{
+    self->on_ask = fn;
+    self->asked = owner;
+}
+
 
 zactor_t *
 rk_server_actor (rk_server_t *self, const char *name)
@@ -489,73 +646,73 @@ rk_server_actor (rk_server_t *self, const char *name)
 }
 
 
+//  "HOST:PORT" with the port that it really is
+
 static char *
-s_append (char *line, char *more)
+s_place (rk_server_t *self, const char *key, int port)
 {
-    char *longer = zsys_sprintf ("%s %s", line, more);
-    zstr_free (&line);
-    zstr_free (&more);
-    return longer;
+    const char *listen = rk_config_str (self->config, key);
+    return zsys_sprintf ("%.*s:%d", (int) (strrchr (listen, ':') - listen), listen, port);
 }
 
 
 char *
 rk_server_ready_line (rk_server_t *self)
 {
+    rk_wires_t *wires = self->wires;
     char *line = strdup ("ready");
-    if (self->gateway) {
-        const char *listen = rk_config_str (self->config, "gateway/listen");
-        int host = (int) (strrchr (listen, ':') - listen);
-        line = s_append (line, zsys_sprintf ("http://%.*s:%d/ ws://%.*s:%d/ws", host,
-                                             listen, self->gateways.port, host, listen,
-                                             self->gateways.port));
+    if (wires->gateway) {
+        char *place = s_place (self, "gateway/listen", wires->gateways.port);
+        line = s_append (line, zsys_sprintf ("http://%s/ ws://%s/ws", place, place));
+        zstr_free (&place);
     }
-    if (self->app && strneq (rk_config_str (self->config, "receiver/upstream"), "none"))
+    if (wires->consoles.port) {
+        char *place = s_place (self, "console/listen", wires->consoles.port);
+        line = s_append (line, zsys_sprintf ("console http://%s/console", place));
+        zstr_free (&place);
+    }
+    if (wires->app && strneq (rk_config_str (self->config, "receiver/upstream"), "none"))
         line = s_append (
-            line, zsys_sprintf ("upstream %s", zsock_endpoint (self->receiver.inbox)));
-    if (self->app && strneq (rk_config_str (self->config, "sender/downstream"), "none"))
-        line = s_append (
-            line, zsys_sprintf ("downstream %s", zsock_endpoint (self->sender.gateways)));
+            line, zsys_sprintf ("upstream %s", zsock_endpoint (wires->receiver.inbox)));
+    if (wires->app && strneq (rk_config_str (self->config, "sender/downstream"), "none"))
+        line = s_append (line, zsys_sprintf ("downstream %s",
+                                             zsock_endpoint (wires->sender.gateways)));
     return line;
 }
 
 
-//  Sends words to a worker and waits for its answer. Returns the text of the answer, with *good
+//  Sends words to an actor and waits for its answer. Returns the text of the answer, with *good
 //  whether it was one.
 
 static char *
-s_ask (rk_server_t *self, s_actor_t *actor, const char *word, const char *first,
-       const char *second, bool *good)
+s_ask (rk_server_t *self, s_actor_t *actor, zmsg_t **words, bool *good)
 {
-    char *answer = NULL, *text = NULL;
-    zsock_set_rcvtimeo (zactor_sock (actor->actor), ASK_MOST);
-    zstr_sendx (actor->actor, word, first, second, NULL);
-    rk_str_recv (actor->actor, &answer, &text);
+    zmsg_t *rest = NULL;
+    rk_msg_send (words, actor->actor);
+    char *answer = s_await (self, actor, zclock_mono () + ASK_MOST, &rest);
+    char *text = rest ? zmsg_popstr (rest) : NULL;
     *good = answer && (streq (answer, "RELOADED") || streq (answer, "HANDLED"));
-    if (answer && streq (answer, "DOWN"))
-        s_handle_down (self, actor, text);
-    else if (actor->actor)
-        zsock_set_rcvtimeo (zactor_sock (actor->actor), -1);
-    if (!*good && !text)
+    if (!answer)
         text = zsys_sprintf ("no answer within %d s", ASK_MOST / 1000);
+    zmsg_destroy (&rest);
     zstr_free (&answer);
     return text ? text : strdup ("");
 }
 
 
 char *
-rk_server_ask_workers (rk_server_t *self, const char *word, const char *first,
-                       const char *second, bool *good)
+rk_server_ask (rk_server_t *self, const char *prefix, zmsg_t *words, bool *good)
 {
     char *text = NULL;
     *good = true;
     for (size_t nbr = 0; nbr < self->count && *good; nbr++) {
         s_actor_t *actor = &self->actors[nbr];
-        if (!actor->actor || actor->fn != worker_actor)
+        if (!actor->actor || strncmp (actor->name, prefix, strlen (prefix)) != 0)
             continue;
         zstr_free (&text);
-        text = s_ask (self, actor, word, first, second, good);
-        if (!*good) {
+        zmsg_t *copy = zmsg_dup (words);
+        text = s_ask (self, actor, &copy, good);
+        if (!*good && strneq (actor->name, prefix)) {
             char *whose = zsys_sprintf ("%s: %s", actor->name, text);
             zstr_free (&text);
             text = whose;
@@ -564,7 +721,23 @@ rk_server_ask_workers (rk_server_t *self, const char *word, const char *first,
     if (text)
         return text;
     *good = false;
-    return strdup ("no worker is up in this process");
+    return zsys_sprintf ("no %s is up in this process", prefix);
+}
+
+
+size_t
+rk_server_tell (rk_server_t *self, const char *prefix, zmsg_t *words)
+{
+    size_t count = 0;
+    for (size_t nbr = 0; nbr < self->count; nbr++) {
+        s_actor_t *actor = &self->actors[nbr];
+        if (!actor->actor || strncmp (actor->name, prefix, strlen (prefix)) != 0)
+            continue;
+        zmsg_t *copy = zmsg_dup (words);
+        rk_msg_send (&copy, actor->actor);
+        count++;
+    }
+    return count;
 }
 
 
@@ -573,31 +746,10 @@ rk_server_log_counters (rk_server_t *self)
 {
     for (size_t nbr = 0; nbr < self->count; nbr++) {
         s_actor_t *actor = &self->actors[nbr];
-        if (!actor->actor)
+        if (!actor->actor || actor->stuck)
             continue;
-        zsock_set_rcvtimeo (zactor_sock (actor->actor), 1000);
-        zstr_send (actor->actor, "STATS");
-        zmsg_t *msg = rk_msg_recv (actor->actor);
-        char *line = strdup (actor->name);
-        char *name = msg ? zmsg_popstr (msg) : NULL;    //  "STATS"
-        if (name && streq (name, "DOWN")) {
-            char *reason = zmsg_popstr (msg);
-            s_handle_down (self, actor, reason);
-            zstr_free (&reason);
-        }
-        while (name) {
-            zstr_free (&name);
-            name = zmsg_popstr (msg);
-            char *value = name ? zmsg_popstr (msg) : NULL;
-            if (value)
-                line = s_append (line, zsys_sprintf ("%s=%s", name, value));
-            zstr_free (&value);
-        }
-        rk_log ('I', "counters: %s", line);
-        zstr_free (&line);
-        zmsg_destroy (&msg);
-        if (actor->actor)
-            zsock_set_rcvtimeo (zactor_sock (actor->actor), -1);
+        actor->logs = true;
+        s_ask_stats (actor);
     }
 }
 
@@ -802,7 +954,8 @@ server_test (bool verbose)
     rk_config_t *config = rk_config_new (
         NULL,
         (char *[]){path, "gateway/enabled=0", "receiver/upstream=none",
-                   "sender/downstream=none", "worker/count=2", "server/backoff=10", NULL},
+                   "sender/downstream=none", "worker/count=2", "server/backoff=10",
+                   "console/control=none", "console/listen=127.0.0.1:0", NULL},
         &error);
     rk_check (config);
     s_bench_t *bench = (s_bench_t *) zmalloc (sizeof (s_bench_t));
@@ -833,7 +986,7 @@ server_test (bool verbose)
         next = zclock_mono () + 1000;
     }
     s_test_check (bench);
-    rk_server_drain (bench->server);
+    rk_server_drain (bench->server, "the test ends");
     rk_server_destroy (&bench->server);
 
     //  An actor that fails again and again is given up
@@ -844,6 +997,8 @@ server_test (bool verbose)
                      "server/restarts=1",
                      "server/backoff=1",
                      "worker/count=1",
+                     "console/control=none",
+                     "console/listen=none",
                      NULL};
     rk_config_t *strict = rk_config_new (NULL, twice, &error);
     until = zclock_mono () + 10000;

@@ -1,7 +1,6 @@
-//  server.h - a whole server: its sockets, its actors, their restarts and their end
+//  server.h - a whole server: its actors, their restarts, what they say, and their end
 //
-//  The supervisor of the actors, without a command line, so that tests run it as well. All
-//  sockets between actors belong to it and outlive the actors that use them.
+//  The supervisor of the actors, without a command line, so that tests run it as well.
 
 #ifndef SERVER_H
 #define SERVER_H
@@ -16,18 +15,32 @@ typedef struct rk_server rk_server_t;
 //  line in *error that the caller frees, when something can't be opened or started.
 rk_server_t *rk_server_new (rk_config_t *config, char **error);
 
-//  Wait for events for at most timeout msecs, or until one of more comes, of which revents is set;
-//  restart actors that went DOWN. Returns false when an actor had to be given up.
+//  Wait for events for at most timeout msecs (-1: a second), or until one of more comes, of which
+//  revents is set; restart actors that went DOWN. Returns false when an actor had to be given up.
 bool rk_server_step (rk_server_t *self, zmq_pollitem_t *more, int more_count,
                      int64_t timeout);
 
-//  Ask the workers one after the other, RELOAD or HANDLER word name (see worker.c); the first that
-//  refuses ends it. Returns the last answer, or "worker-1: reason"; the caller frees it.
-char *rk_server_ask_workers (rk_server_t *self, const char *word, const char *first,
-                             const char *second, bool *good);
+//  Ask the actors whose names begin with prefix, one after the other, with a command and its words
+//  (see worker.c, sender.c); the first that refuses ends it. Returns the last answer, or "worker-1:
+//  reason"; the caller frees it. The words stay the caller's.
+char *rk_server_ask (rk_server_t *self, const char *prefix, zmsg_t *words, bool *good);
+
+//  Tell them, without an answer; returns how many there are.
+size_t rk_server_tell (rk_server_t *self, const char *prefix, zmsg_t *words);
+
+//  An operator's command that came to the console, and who asked, for rk_server_answer.
+typedef void (rk_server_ask_fn) (void *owner, zframe_t *client, zmsg_t *words);
+void rk_server_on_ask (rk_server_t *self, rk_server_ask_fn *fn, void *owner);
+void rk_server_answer (rk_server_t *self, zframe_t *client, bool good, const char *text);
+
+//  Tell the console what the server as a whole does: ready, draining; and why.
+void rk_server_show_state (rk_server_t *self, const char *state, const char *why);
+
+//  True while an actor that isn't a pool's is stuck.
+bool rk_server_stuck (rk_server_t *self);
 
 //  Finish what is in flight, front to back, for at most the configured time.
-void rk_server_drain (rk_server_t *self);
+void rk_server_drain (rk_server_t *self, const char *why);
 
 //  Stop the actors, last started first, and free everything.
 void rk_server_destroy (rk_server_t **self_p);
@@ -35,7 +48,7 @@ void rk_server_destroy (rk_server_t **self_p);
 //  The line for whoever started it: "ready ..." with the URLs. The caller frees it.
 char *rk_server_ready_line (rk_server_t *self);
 
-//  Log all counters of all actors.
+//  All counters of all actors go to the log, as they answer.
 void rk_server_log_counters (rk_server_t *self);
 
 //  A running actor by its name, such as "worker-1", or NULL; for tests.

@@ -18,6 +18,7 @@ struct rk_services {
     rk_config_t *config;
     size_t workers;
     rk_services_socket_fn *make;
+    rk_services_watch_fn *watch;
     void *owner;
     rk_service_t *services;    //  RK_SERVICES_MOST for each worker
     size_t count;
@@ -59,6 +60,8 @@ s_add_actor (rk_services_t *self, const char *kind, const char *pool, int nbr,
         .workers = (zsock_t **) zmalloc (self->workers * sizeof (zsock_t *)),
         .events = (zsock_t **) zmalloc (self->workers * sizeof (zsock_t *)),
         .count = self->workers,
+        .answered = (uint64_t *) zmalloc (self->workers * sizeof (uint64_t)),
+        .limit = queue,
         .config = self->config};
     zstr_free (&bound);
     int64_t waiting = rk_config_int (self->config, "worker/waiting");
@@ -90,11 +93,15 @@ s_add_service (rk_services_t *self, int kind, const char *name, size_t members,
             (rk_service_t){.kind = kind,
                            .name = strdup (name),
                            .members = (zsock_t **) zmalloc (members * sizeof (zsock_t *)),
+                           .names = (char **) zmalloc (members * sizeof (char *)),
+                           .outside = (bool *) zmalloc (members * sizeof (bool)),
+                           .asked = (uint64_t *) zmalloc (members * sizeof (uint64_t)),
                            .count = members,
                            .timeout = timeout};
         for (size_t nbr = 0; nbr < members && actors; nbr++) {
             char *endpoint = zsys_sprintf (">%s", actors[nbr]->endpoint);
             service->members[nbr] = s_make (self, ZMQ_PUSH, endpoint, queue);
+            service->names[nbr] = strdup (actors[nbr]->name);
             zstr_free (&endpoint);
         }
     }
@@ -174,7 +181,10 @@ s_add_bound (rk_services_t *self, const char *link, const char *endpoint, size_t
         .name = actor->name,
         .inbox = s_make (self, s_link_types[type].inner, actor->endpoint, 2),
         .outside = s_make (self, s_link_types[type].outer, NULL, queue * 2 - 2),
+        .limit = queue,
         .config = self->config};
+    if (actor->args.outside)
+        self->watch (self->owner, actor->args.outside, actor->name);
     if (actor->args.outside && zsock_bind (actor->args.outside, "%s", endpoint) == -1 &&
         !self->error)
         self->error = zsys_sprintf ("link/%s/endpoint = @%s: %s", link, endpoint,
@@ -202,12 +212,16 @@ s_add_link (rk_services_t *self, const char *name)
         int64_t queue = rk_pool_int (self->config, "link", name, "queue");
         zsock_t *socket = s_make (self, s_link_types[type].type, NULL, queue * 2 - 2);
         service->members[0] = socket;
+        service->names[0] = strdup (inside + strlen ("inproc://"));
+        service->outside[0] = *endpoint != '@';
         service->replies = s_link_types[type].replies;
         service->drop =
             streq (rk_pool_str (self->config, "link", name, "overflow"), "drop");
         const char *where = *endpoint == '@'   ? inside
                             : *endpoint == '>' ? endpoint + 1
                                                : endpoint;
+        if (socket && service->outside[0])
+            self->watch (self->owner, socket, service->names[0]);
         if (socket && zsock_connect (socket, "%s", where) == -1 && !self->error)
             self->error = zsys_sprintf ("link/%s/endpoint = %s: %s", name, endpoint,
                                         zmq_strerror (errno));
@@ -244,12 +258,13 @@ s_add_mysql_pool (rk_services_t *self, const char *name)
 
 rk_services_t *
 rk_services_new (rk_config_t *config, size_t workers, rk_services_socket_fn *make,
-                 void *owner, char **error)
+                 rk_services_watch_fn *watch, void *owner, char **error)
 {
     rk_services_t *self = (rk_services_t *) zmalloc (sizeof (rk_services_t));
     self->config = config;
     self->workers = workers;
     self->make = make;
+    self->watch = watch;
     self->owner = owner;
     self->services =
         (rk_service_t *) zmalloc (workers * RK_SERVICES_MOST * sizeof (rk_service_t));
@@ -281,13 +296,19 @@ rk_services_destroy (rk_services_t **self_p)
         free (actor->args.schema);
         free (actor->args.workers);
         free (actor->args.events);
+        free (actor->args.answered);
         free (actor->name);
         free (actor->endpoint);
         free (actor);
     }
     for (size_t nbr = 0; nbr < self->workers * RK_SERVICES_MOST; nbr++) {
         free ((char *) self->services[nbr].name);
+        for (size_t member = 0; member < self->services[nbr].count; member++)
+            free (self->services[nbr].names[member]);
         free (self->services[nbr].members);
+        free (self->services[nbr].names);
+        free (self->services[nbr].outside);
+        free (self->services[nbr].asked);
     }
     free (self->services);
     zstr_free (&self->error);

@@ -14,9 +14,13 @@ typedef struct rk_services rk_services_t;
 typedef zsock_t *(rk_services_socket_fn) (void *owner, int type, const char *endpoint,
                                           int limit);
 
+//  Told of each socket with a wire to another process, before it is connected.
+typedef void (rk_services_watch_fn) (void *owner, zsock_t *socket, const char *name);
+
 //  The services for so many workers. The first error goes to *error; the caller frees it.
 rk_services_t *rk_services_new (rk_config_t *config, size_t workers,
-                                rk_services_socket_fn *make, void *owner, char **error);
+                                rk_services_socket_fn *make, rk_services_watch_fn *watch,
+                                void *owner, char **error);
 void rk_services_destroy (rk_services_t **self_p);
 
 //  One worker's view of them: an array, its length in *count. Owned by the services.

@@ -8,10 +8,29 @@ rk_sqlbatch_begin (rk_sqlbatch_t *self, rk_pool_args_t *args, rk_life_t *life,
 {
     *self = (rk_sqlbatch_t){.args = args, .life = life, .room = room, .engine = *engine};
     self->calls = (rk_sqlcall_t *) zmalloc (room * sizeof (rk_sqlcall_t));
-    static const char *names[] = {"calls",      "commits", "errors",
-                                  "batch_most", "bytes",   "tried_again"};
+    static const char *names[] = {"in:worker", "in_bytes", "out_bytes",  "calls",
+                                  "commits",   "errors",   "batch_most", "tried_again"};
     for (size_t nbr = 0; nbr < RK_SQL_COUNTERS; nbr++)
         self->counters[nbr].name = names[nbr];
+    self->counters[RK_SQL_BATCH_MOST].gauge = true;
+}
+
+
+static void
+s_report (void *owner, zmsg_t *stats)
+{
+    rk_pool_report (((rk_sqlbatch_t *) owner)->args, stats);
+}
+
+
+void
+rk_sqlbatch_live (rk_sqlbatch_t *self, zsock_t *pipe)
+{
+    *self->life = (rk_life_t){.pipe = pipe,
+                              .name = self->args->name,
+                              .counters = self->counters,
+                              .owner = self,
+                              .report = s_report};
 }
 
 
@@ -35,7 +54,8 @@ s_handle_sql (rk_sqlbatch_t *self, rk_frames_t *frames)
     if (frames->count != 3 || !rk_token_read (rk_frames_at (frames, 1), &token) ||
         token.worker >= self->args->count)
         return -1;
-    self->counters[RK_SQL_BYTES].value += rk_frames_bytes (frames);
+    self->counters[RK_SQL_IN].value++;
+    self->counters[RK_SQL_BYTES_IN].value += rk_frames_bytes (frames);
     rk_frames_move (&self->calls[self->count++].frames, frames);
     return 0;
 }
@@ -125,8 +145,9 @@ s_answer (rk_sqlbatch_t *self, rk_sqlcall_t *call, const char *error)
     const char *reason = call->error ? call->error : error;
     rk_slice_t text =
         reason ? rk_slice (reason) : (rk_slice_t){call->result.data, call->result.size};
-    rk_pool_reply (self->args->workers, self->args->count,
-                   rk_frames_at (&call->frames, 1), !reason, text);
+    self->counters[RK_SQL_BYTES_OUT].value += text.size;
+    rk_pool_reply (self->args, self->life, rk_frames_at (&call->frames, 1), !reason,
+                   text);
     self->counters[RK_SQL_CALLS].value++;
     self->counters[RK_SQL_ERRORS].value += reason != NULL;
     rk_frames_clear (&call->frames);

@@ -28,11 +28,13 @@ typedef struct {
 } rk_sqlengine_t;
 
 enum {
+    RK_SQL_IN,
+    RK_SQL_BYTES_IN,
+    RK_SQL_BYTES_OUT,
     RK_SQL_CALLS,
     RK_SQL_COMMITS,
     RK_SQL_ERRORS,
     RK_SQL_BATCH_MOST,
-    RK_SQL_BYTES,
     RK_SQL_AGAIN,
     RK_SQL_COUNTERS
 };
@@ -51,6 +53,9 @@ typedef struct {
 void rk_sqlbatch_begin (rk_sqlbatch_t *self, rk_pool_args_t *args, rk_life_t *life,
                         size_t room, const rk_sqlengine_t *engine);
 void rk_sqlbatch_end (rk_sqlbatch_t *self);
+
+//  Its actor begins a life with this pipe: fills in the life, for rk_life_begin.
+void rk_sqlbatch_live (rk_sqlbatch_t *self, zsock_t *pipe);
 
 //  Take calls from the inbox as long as there is room.
 void rk_sqlbatch_read (rk_sqlbatch_t *self);

@@ -499,8 +499,7 @@ sqlite_actor (zsock_t *pipe, void *args_p)
     s_self_t *self = (s_self_t *) rk_estate_take (&args->kept);
     if (!self)
         self = s_self_new (args);
-    self->life =
-        (rk_life_t){.pipe = pipe, .name = args->name, .counters = self->batch.counters};
+    rk_sqlbatch_live (&self->batch, pipe);
     char *error = s_open (self);
     rk_life_begin (&self->life, error);
     bool failed = error != NULL;

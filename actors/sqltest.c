@@ -18,6 +18,7 @@ rk_sqltest_begin (rk_sqltest_t *self, zactor_fn *fn, rk_config_t *config,
                          .pool = pool,
                          .inbox = rk_sock_new (ZMQ_PULL, "@inproc://sqltest", 1000),
                          .workers = self->to_workers,
+                         .answered = self->answered,
                          .count = 1,
                          .config = config,
                          .schema = self->schema};
@@ -53,7 +54,7 @@ rk_sqltest_end (rk_sqltest_t *self)
 static void
 s_send (rk_sqltest_t *self, uint64_t number, const rk_pack_t *pack)
 {
-    rk_token_t token = {0, number, zclock_mono () + PATIENCE, 0};
+    rk_token_t token = {0, number, rk_now (), zclock_mono () + PATIENCE, 0};
     rk_frames_t frames = {0};
     rk_frames_addstr (&frames, "SQL");
     rk_frames_add (&frames, &token, sizeof (token));

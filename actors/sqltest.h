@@ -10,6 +10,7 @@ typedef struct {
     zactor_t *actor;
     rk_pool_args_t args;
     zsock_t *to_workers[1];
+    uint64_t answered[4];
     zsock_t *in;
     zsock_t *replies;
     char *schema;

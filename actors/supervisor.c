@@ -1,8 +1,8 @@
-//  supervisor.c - the rookery command: run, selftest, chat, ctl, token, bench
+//  supervisor.c - the rookery command: run, selftest, monitor, top, ctl, chat, token, bench
 //
 //  run reads the configuration, starts the server (server.c) and then does nothing but wait
-//  for signals and for actors that went DOWN. Signals come through a descriptor (signalfd), so
-//  no other thread is ever interrupted.
+//  for signals, for operators (control.c) and for actors that went DOWN. Signals come through a
+//  descriptor (signalfd), so no other thread is interrupted by them.
 
 #include "commands.h"
 #include "config.h"
@@ -13,6 +13,7 @@
 #include <libwebsockets.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <systemd/sd-daemon.h>
 
 #define SOCKETS_MOST 8192
 #define SETTINGS_MOST 200
@@ -106,48 +107,102 @@ s_raise_limits (void)
 }
 
 
-//  Handles what signals there are; false when one says stop.
+//  Handles what signals there are; returns the name of the one that says stop, or NULL.
 
-static bool
-s_handle_signals (rk_server_t *server, int signals)
+static const char *
+s_handle_signals (rk_server_t *server, rk_control_t *control, int signals)
 {
     struct signalfd_siginfo info;
     while (read (signals, &info, sizeof (info)) == sizeof (info)) {
         if (info.ssi_signo == SIGUSR1)
             rk_server_log_counters (server);
-        else if (info.ssi_signo == SIGHUP)
-            rk_control_reload (server);
-        else {
-            rk_log ('I', "supervisor: %s: finishing what is in flight",
-                    info.ssi_signo == SIGTERM ? "SIGTERM" : "SIGINT");
-            return false;
+        else if (info.ssi_signo == SIGHUP) {
+            char *error = rk_control_reload (control);
+            zstr_free (&error);
         }
+        else
+            return info.ssi_signo == SIGTERM ? "SIGTERM" : "SIGINT";
     }
-    return true;
+    return NULL;
 }
 
 
-//  Runs until a signal says stop; false when an actor had to be given up.
+//  systemd restarts a server that says nothing for WATCHDOG_USEC (sd_watchdog_enabled(3)). We say
+//  nothing while an actor is stuck.
 
-static bool
+static void
+s_feed_watchdog (rk_server_t *server)
+{
+    uint64_t usec;
+    static int64_t fed;
+    if (sd_watchdog_enabled (0, &usec) <= 0 || rk_server_stuck (server) ||
+        rk_now () - fed < (int64_t) usec * 1000 / 4)
+        return;
+    fed = rk_now ();
+    sd_notify (0, "WATCHDOG=1");
+}
+
+
+//  Runs until something says stop. Returns what, or NULL when an actor had to be given up.
+
+static const char *
 s_wait (rk_server_t *server, rk_control_t *control, int signals)
 {
     zmq_pollitem_t items[1 + RK_CONTROL_ITEMS] = {{NULL, signals, ZMQ_POLLIN, 0}};
     while (true) {
         int count = 1 + rk_control_pollitems (control, &items[1]);
         if (!rk_server_step (server, items, count, rk_control_patience (control)))
-            return false;
-        if (items[0].revents && !s_handle_signals (server, signals))
-            return true;
-        rk_control_step (control, server, &items[1]);
+            return NULL;
+        const char *why = rk_control_end (control);
+        if (!why && items[0].revents)
+            why = s_handle_signals (server, control, signals);
+        if (why)
+            return why;
+        rk_control_step (control, &items[1]);
+        s_feed_watchdog (server);
     }
+}
+
+
+static void
+s_say_ready (rk_server_t *server)
+{
+    char *line = rk_server_ready_line (server);
+    printf ("%s\n", line);
+    fflush (stdout);
+    rk_server_show_state (server, "ready", "");
+    sd_notifyf (0, "READY=1\nSTATUS=%s", line);
+    zstr_free (&line);
+}
+
+
+//  Returns the exit status.
+
+static int
+s_live (rk_config_t *config, rk_server_t *server, bool watch, int signals)
+{
+    rk_control_t *control = rk_control_new (config, server, watch);
+    s_say_ready (server);
+    const char *why = s_wait (server, control, signals);
+    sd_notifyf (0, "STOPPING=1\nSTATUS=%s", why ? why : "an actor was given up");
+    if (why)
+        rk_event ("actor", 'I', "the server ends: %s", why);
+    else
+        rk_event ("actor", 'E', "the server ends: an actor was given up");
+    if (!why || strneq (why, "stop"))
+        rk_server_drain (server, why ? why : "an actor was given up");
+    rk_control_destroy (&control);
+    return why ? 0 : 1;
 }
 
 
 static int
 s_run_server (rk_config_t *config, bool watch)
 {
-    rk_log_verbose (rk_config_int (config, "server/debug"));
+    rk_log_begin (rk_log_letter (rk_config_str (config, "log/level")),
+                  streq (rk_config_str (config, "log/format"), "json"),
+                  streq (rk_config_str (config, "log/to"), "syslog"));
+    rk_log_thread ("supervisor", NULL, NULL);
     int signals = s_open_signals ();
     s_raise_limits ();
     zsys_init ();
@@ -155,25 +210,15 @@ s_run_server (rk_config_t *config, bool watch)
     rk_json_begin ();
     lws_set_log_level (LLL_ERR | LLL_WARN, s_lws_log);
     char *error = NULL;
-    rk_control_t *control = rk_control_new (config, watch, &error);
-    rk_server_t *server = control ? rk_server_new (config, &error) : NULL;
-    bool good = server != NULL;
+    rk_server_t *server = rk_server_new (config, &error);
+    int rc = server ? s_live (config, server, watch, signals) : 1;
     if (!server)
         fprintf (stderr, "rookery: %s\n", error);
-    else {
-        char *line = rk_server_ready_line (server);
-        printf ("%s\n", line);
-        fflush (stdout);
-        zstr_free (&line);
-        good = s_wait (server, control, signals);
-        rk_server_drain (server);
-    }
     zstr_free (&error);
-    rk_control_destroy (&control);
     rk_server_destroy (&server);
     zsys_shutdown ();
     close (signals);
-    return good ? 0 : 1;
+    return rc;
 }
 
 
@@ -219,8 +264,10 @@ static const struct {
 } s_commands[] = {
     {"run", s_run, "start a server"},
     {"selftest", rk_command_selftest, "test every actor and codec"},
+    {"monitor", rk_command_monitor, "show what happens in a running server"},
+    {"top", rk_command_top, "show its actors and what they do"},
+    {"ctl", rk_command_ctl, "ask it to do something"},
     {"chat", rk_command_chat, "chat from the terminal"},
-    {"ctl", rk_command_ctl, "reload, open and close handlers of a running server"},
     {"token", rk_command_token, "mint a token for a user"},
     {"bench", rk_command_bench, "put load on a server"},
     {NULL, NULL, NULL},

@@ -232,8 +232,9 @@ rk_work_answer_plainly (rk_work_t *self, rk_work_job_t *job)
 static void
 s_job_failed (rk_work_t *self, rk_work_job_t *job, const char *error)
 {
-    rk_log ('E', "%s: handler for %s failed: %s", self->name,
-            job->connection->identity.cid, error);
+    rk_work_handler_t *handler = self->handlers[job->handler];
+    rk_log ('E', "handler %s failed: %s", handler->name, error);
+    handler->failed++;
     self->counters[RK_WORK_ERRORS].value++;
     bool budget = strstr (error, "has spent its budget of") != NULL;
     if (budget)
@@ -245,8 +246,25 @@ s_job_failed (rk_work_t *self, rk_work_job_t *job, const char *error)
 }
 
 
-void
-rk_work_job_run (rk_work_t *self, rk_work_job_t *job, const rk_reply_t *reply)
+//  The books of its handler
+
+static void
+s_job_note (rk_work_t *self, rk_work_job_t *job)
+{
+    rk_work_handler_t *handler = self->handlers[job->handler];
+    int64_t whole = job->task.ended - job->task.began;
+    rk_histogram_add (&handler->run, (uint64_t) job->task.nsec, 1);
+    rk_histogram_add (&handler->whole, (uint64_t) whole, 1);
+    rk_life_took (&self->life, job->task.nsec);
+    if (rk_follows)
+        rk_follow (job->connection->key, rk_frames_at (&job->task.frames, 2),
+                   "%s done, %d us of its own in %d us", handler->name,
+                   (int) (job->task.nsec / 1000), (int) (whole / 1000));
+}
+
+
+static void
+s_job_go_on (rk_work_t *self, rk_work_job_t *job, const rk_reply_t *reply)
 {
     char *error = NULL;
     rk_work_connection_t *connection = job->connection;
@@ -265,7 +283,21 @@ rk_work_job_run (rk_work_t *self, rk_work_job_t *job, const rk_reply_t *reply)
     case RK_LUA_DONE:
         break;
     }
+    s_job_note (self, job);
     rk_work_job_done (self, job);
+}
+
+
+void
+rk_work_job_run (rk_work_t *self, rk_work_job_t *job, const rk_reply_t *reply)
+{
+    rk_slice_t content = rk_frames_at (&job->task.frames, 2);
+    rk_log_about (job->connection->key, content);
+    rk_log_doing (self->handlers[job->handler]->name);
+    if (rk_follows)
+        rk_follow (job->connection->key, content, reply ? "goes on" : "begins");
+    s_job_go_on (self, job, reply);
+    rk_log_about (rk_slice (""), rk_slice (""));
 }
 
 
@@ -287,6 +319,7 @@ rk_work_start (rk_work_t *self, rk_work_connection_t *connection, rk_frames_t *f
 {
     rk_work_job_t *job = s_job_new (self);
     job->connection = connection;
+    job->handler = 0;
     if (job->task.thread && job->state != self->state)    //  A timer of a replaced state
         rk_lua_forget (job->state->lua, &job->task);
     job->state = self->state;

@@ -11,6 +11,7 @@
 #include "timers.h"
 
 #define RK_WORK_INDEX_BITS 20    //  of a call's number; the rest counts up
+#define RK_WORK_HANDLERS_MOST 256
 
 //  One connection. It is in the ready list when it has messages and the next one may start.
 typedef struct rk_work_connection {
@@ -39,15 +40,28 @@ typedef struct rk_work_job {
     rk_task_t task;
     rk_work_connection_t *connection;
     rk_work_state_t *state;    //  Where its coroutine lives
+    size_t handler;            //  Whose hands it is in, so far
     struct rk_work_job
         *next;    //  In the list of free ones, or of those whose turn has come
     uint32_t index;
 } rk_work_job_t;
 
+//  What the messages of one handler took.
+typedef struct {
+    char *name;
+    uint64_t failed;
+    rk_histogram_t run;      //  Its own time
+    rk_histogram_t whole;    //  With the time that it waited for replies
+} rk_work_handler_t;
+
 enum {
+    RK_WORK_IN,
+    RK_WORK_IN_REPLIES,
+    RK_WORK_OUT,
+    RK_WORK_BYTES_IN,
+    RK_WORK_BYTES_OUT,
     RK_WORK_MESSAGES,
     RK_WORK_CALLS,
-    RK_WORK_SENT,
     RK_WORK_ERRORS,
     RK_WORK_BUDGET,
     RK_WORK_TIMEOUTS,
@@ -61,7 +75,7 @@ enum {
     RK_WORK_MEMORY,
     RK_WORK_CUSTOM,
     RK_WORK_CUSTOM_MOST = 32,
-    RK_WORK_COUNTERS = RK_WORK_CUSTOM + RK_WORK_CUSTOM_MOST + 2 * RK_SERVICES_MOST
+    RK_WORK_COUNTERS = RK_WORK_CUSTOM + RK_WORK_CUSTOM_MOST + RK_SERVICES_MOST
 };
 
 //  A worker, as its actor and its two helpers see it.
@@ -88,7 +102,10 @@ typedef struct {
     zsock_t *link[RK_SERVICES_MOST];
     int links;
     size_t custom;    //  The first counter that Lua names
-    char *closed;     //  Handlers that an operator has closed, for the next state
+    rk_work_handler_t
+        *handlers[RK_WORK_HANDLERS_MOST];    //  The first is for what has none
+    size_t handler_count;
+    char *closed;    //  Handlers that an operator has closed, for the next state
     rk_counter_t counters[RK_WORK_COUNTERS + 1];
 } rk_work_t;
 
@@ -96,6 +113,9 @@ typedef struct {
 
 //  What a state's Lua code may do; the state is handed back to it.
 rk_lua_host_t rk_work_host (rk_work_t *self, rk_work_state_t *state);
+
+//  The number of a handler by its name, which is made known when it isn't; 0 when there are too many.
+size_t rk_work_handler (rk_work_t *self, const char *name);
 
 //  Pass frames to the sender, waiting for it; takes them.
 void rk_work_send (void *worker, rk_frames_t *frames);

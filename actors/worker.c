@@ -193,6 +193,8 @@ s_read_replies (rk_work_t *self)
     rk_frames_t frames = {0};
     for (int nbr = 0; nbr < BATCH && rk_frames_recv (&frames, self->args->replies);
          nbr++) {
+        self->counters[RK_WORK_IN_REPLIES].value++;
+        self->counters[RK_WORK_BYTES_IN].value += rk_frames_bytes (&frames);
         for (size_t row = 0; s_replies_routes[row].name; row++)
             if (rk_slice_is (rk_frames_at (&frames, 0), s_replies_routes[row].name))
                 s_replies_routes[row].handle (self, &frames);
@@ -313,12 +315,32 @@ s_give_credit (rk_work_t *self)
 //  --------------------------------------------------------------------------
 //  The actor
 
-static uint64_t *
-s_link_counter (rk_work_t *self, rk_service_t *service, const char *what)
+//  What each service got, and the books of the handlers
+
+static void
+s_report (void *owner, zmsg_t *stats)
 {
-    rk_counter_t *counter = &self->counters[self->custom++];
-    counter->name = zsys_sprintf ("link_%s_%s", service->name, what);
-    return &counter->value;
+    rk_work_t *self = (rk_work_t *) owner;
+    char name[300];
+    for (size_t nbr = 0; nbr < self->args->service_count; nbr++) {
+        rk_service_t *service = &self->args->services[nbr];
+        for (size_t member = 0; member < service->count && service->asked; member++) {
+            snprintf (name, sizeof (name), "%s:%s",
+                      service->outside[member] ? "to" : "out", service->names[member]);
+            rk_life_report (stats, name, service->asked[member], false);
+        }
+    }
+    for (size_t nbr = 0; nbr < self->handler_count; nbr++) {
+        rk_work_handler_t *handler = self->handlers[nbr];
+        if (!handler->run.count)
+            continue;
+        snprintf (name, sizeof (name), "run:%.250s", handler->name);
+        rk_life_report_times (stats, name, &handler->run);
+        snprintf (name, sizeof (name), "whole:%.250s", handler->name);
+        rk_life_report_times (stats, name, &handler->whole);
+        snprintf (name, sizeof (name), "failed:%.250s", handler->name);
+        rk_life_report (stats, name, handler->failed, false);
+    }
 }
 
 
@@ -333,18 +355,23 @@ s_self_new (worker_args_t *args)
     self->waiting_most = (uint32_t) rk_config_int (args->config, "worker/waiting");
     snprintf (self->name, sizeof (self->name), "worker-%zu", args->index + 1);
     static const char *names[] = {
-        "messages", "calls",         "sent",      "errors",   "budget_spent",
-        "timeouts", "stale_replies", "lost_down", "events",   "events_lost",
-        "reloads",  "connections",   "waiting",   "lua_bytes"};
+        "in:dispatcher", "in:services", "out:sender", "in_bytes",     "out_bytes",
+        "messages",      "calls",       "errors",     "budget_spent", "timeouts",
+        "stale_replies", "lost_down",   "events",     "events_lost",  "reloads",
+        "connections",   "waiting",     "lua_bytes"};
     for (size_t nbr = 0; nbr < RK_WORK_CUSTOM; nbr++)
         self->counters[nbr].name = names[nbr];
+    self->counters[RK_WORK_CONNECTIONS].gauge = self->counters[RK_WORK_WAITING].gauge =
+        self->counters[RK_WORK_MEMORY].gauge = true;
+    rk_work_handler (self, "(none)");
     self->custom = RK_WORK_CUSTOM;
     for (size_t nbr = 0; nbr < args->service_count; nbr++) {
         rk_service_t *service = &args->services[nbr];
         if (service->kind != RK_LINK)
             continue;
-        service->sent = s_link_counter (self, service, "sent");
-        service->refused = s_link_counter (self, service, "refused");
+        rk_counter_t *counter = &self->counters[self->custom++];
+        counter->name = zsys_sprintf ("link_%s_refused", service->name);
+        service->refused = &counter->value;
     }
     return self;
 }
@@ -406,6 +433,10 @@ s_self_destroy (rk_work_t **self_p)
     zhashx_destroy (&self->connections);
     for (size_t nbr = RK_WORK_CUSTOM; nbr < RK_WORK_COUNTERS; nbr++)
         free ((char *) self->counters[nbr].name);
+    for (size_t nbr = 0; nbr < self->handler_count; nbr++) {
+        free (self->handlers[nbr]->name);
+        free (self->handlers[nbr]);
+    }
     free (self);
     *self_p = NULL;
 }
@@ -530,6 +561,8 @@ s_read_inbox (rk_work_t *self)
     for (int nbr = 0; nbr < BATCH && !self->life.terminated; nbr++) {
         if (!rk_frames_recv (&frames, self->args->inbox))
             return;
+        self->counters[RK_WORK_IN].value++;
+        self->counters[RK_WORK_BYTES_IN].value += rk_frames_bytes (&frames);
         s_handle_message (self, &frames);
     }
 }
@@ -579,8 +612,11 @@ worker_actor (zsock_t *pipe, void *args_p)
                              .name = self->name,
                              .counters = self->counters,
                              .owner = self,
-                             .command = s_on_command};
+                             .command = s_on_command,
+                             .report = s_report};
     char *error = NULL;
+    rk_log_thread (self->name, NULL,
+                   NULL);    //  For what is logged while handlers are loaded
     self->state = rk_work_state_new (self, &error);
     rk_life_begin (&self->life, error);
     zstr_free (&error);
@@ -605,6 +641,9 @@ typedef struct {
     worker_args_t args;
     rk_service_t service;
     zsock_t *store;
+    char *store_name;
+    bool outside;
+    uint64_t asked;
     zsock_t *in, *calls, *sent, *credits, *answers;
     zactor_t *actor;
 } s_bench_t;
@@ -705,9 +744,13 @@ s_bench_open (s_bench_t *bench, rk_config_t *config, int run, char **error)
         .credits = s_test_socket (ZMQ_PULL, ">inproc://worker-test-credits-%d", run),
         .sent = s_test_socket (ZMQ_PULL, ">inproc://worker-test-sender-%d", run),
         .calls = s_test_socket (ZMQ_PULL, ">inproc://worker-test-store-%d", run)};
+    bench->store_name = "store";
     bench->service = (rk_service_t){.kind = RK_STORE,
                                     .name = "store",
                                     .members = &bench->store,
+                                    .names = &bench->store_name,
+                                    .outside = &bench->outside,
+                                    .asked = &bench->asked,
                                     .count = 1,
                                     .timeout = rk_config_int (config, "worker/timeout")};
     zsock_set_rcvtimeo (bench->sent, 20000);

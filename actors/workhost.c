@@ -5,13 +5,33 @@
 #define SENDER_WAIT 20000    //  msec until a sender that takes nothing is given up
 #define GRACE 100            //  msec that a service has to say itself that time is over
 
+//  A message down, for who follows its connection: "downstream cid CID content", or "downstream talk
+//  UID CID content", which comes from there
+
+static void
+s_follow_down (rk_frames_t *frames)
+{
+    bool talk = rk_slice_is (rk_frames_at (frames, 1), "talk");
+    rk_slice_t kind = rk_frames_at (frames, 1), id = rk_frames_at (frames, 2);
+    if (rk_slice_is (rk_frames_at (frames, 0), "downstream"))
+        rk_follow (rk_frames_at (frames, talk ? 3 : 2),
+                   rk_frames_at (frames, talk ? 4 : 3),
+                   "sends %zu bytes down to %.*s %.*s", rk_frames_bytes (frames),
+                   (int) kind.size, kind.data, (int) id.size, id.data);
+}
+
+
 void
 rk_work_send (void *worker, rk_frames_t *frames)
 {
     rk_work_t *self = (rk_work_t *) worker;
+    size_t bytes = rk_frames_bytes (frames);
+    if (rk_follows)
+        s_follow_down (frames);
     //  The sender never waits for us, so this can't go in a circle; see proto/CONTRACT.md
     if (rk_frames_send_wait (frames, self->args->sender, SENDER_WAIT) == 0) {
-        self->counters[RK_WORK_SENT].value++;
+        self->counters[RK_WORK_OUT].value++;
+        self->counters[RK_WORK_BYTES_OUT].value += bytes;
         return;
     }
     self->counters[RK_WORK_LOST].value++;
@@ -53,12 +73,10 @@ s_next_call (rk_work_t *self, rk_task_t *task)
 
 //  A client's calls to a pool all go to the same member: so they are answered in order.
 
-static zsock_t *
+static size_t
 s_member (rk_service_t *service, rk_work_connection_t *connection)
 {
-    size_t nbr =
-        service->count == 1 ? 0 : rk_slice_hash (connection->key) % service->count;
-    return service->members[nbr];
+    return service->count == 1 ? 0 : rk_slice_hash (connection->key) % service->count;
 }
 
 
@@ -67,18 +85,24 @@ s_host_call (void *worker, rk_task_t *task, int nbr, rk_slice_t packed)
 {
     rk_work_t *self = (rk_work_t *) worker;
     rk_service_t *service = s_service (self, nbr);
-    rk_token_t token = {self->args->index, s_next_call (self, task),
-                        zclock_mono () + service->timeout, 0};
+    int64_t now = rk_now ();
+    rk_token_t token = {self->args->index, s_next_call (self, task), now,
+                        now / 1000000 + service->timeout, 0};
+    size_t member = s_member (service, ((rk_work_job_t *) task)->connection);
     rk_frames_t frames;
     frames.count = 0;
     rk_frames_addstr (&frames, service->kind == RK_REDIS ? "REDIS" : "SQL");
     rk_frames_add (&frames, &token, sizeof (token));
     rk_frames_add (&frames, packed.data, packed.size);
-    if (rk_frames_send (&frames,
-                        s_member (service, ((rk_work_job_t *) task)->connection)) == -1) {
+    self->counters[RK_WORK_BYTES_OUT].value += packed.size + sizeof (token);
+    if (rk_frames_send (&frames, service->members[member]) == -1) {
         rk_frames_clear (&frames);
         return 0;
     }
+    service->asked[member]++;
+    if (rk_follows)
+        rk_follow (rk_frames_cid (&task->frames), rk_frames_at (&task->frames, 2),
+                   "waits for %s", service->names[member]);
     task->deadline = token.deadline + GRACE;
     self->counters[RK_WORK_CALLS].value++;
     return token.call;
@@ -106,7 +130,7 @@ s_host_link (void *worker, rk_task_t *task, int nbr, rk_frames_t *frames)
         task->deadline = zclock_mono () + service->timeout;
     }
     if (rk_frames_send (frames, service->members[0]) == 0) {
-        ++*service->sent;
+        service->asked[0]++;
         return call;
     }
     rk_frames_clear (frames);
@@ -119,13 +143,14 @@ static bool
 s_host_subscribe (void *worker, int nbr, const char *word, rk_slice_t channel, bool every)
 {
     rk_work_t *self = (rk_work_t *) worker;
-    rk_token_t token = {self->args->index, 0, 0, every};
+    rk_token_t token = {self->args->index, 0, 0, 0, every};
     rk_frames_t frames;
     frames.count = 0;
     rk_frames_addstr (&frames, word);
     rk_frames_add (&frames, &token, sizeof (token));
     rk_frames_add (&frames, channel.data, channel.size);
     bool good = rk_frames_send (&frames, s_service (self, nbr)->members[0]) == 0;
+    s_service (self, nbr)->asked[0] += good;
     rk_frames_clear (&frames);
     return good;
 }
@@ -176,14 +201,49 @@ s_host_in_turn (void *worker, rk_task_t *task)
 }
 
 
+size_t
+rk_work_handler (rk_work_t *self, const char *name)
+{
+    for (size_t nbr = 0; nbr < self->handler_count; nbr++)
+        if (streq (self->handlers[nbr]->name, name))
+            return nbr;
+    if (self->handler_count == RK_WORK_HANDLERS_MOST)
+        return 0;
+    rk_work_handler_t *handler =
+        (rk_work_handler_t *) zmalloc (sizeof (rk_work_handler_t));
+    handler->name = strdup (name);
+    self->handlers[self->handler_count] = handler;
+    return self->handler_count++;
+}
+
+
+static size_t
+s_host_handler (void *worker, const char *name)
+{
+    return rk_work_handler ((rk_work_t *) worker, name);
+}
+
+
+//  The task is in the hands of a handler from now on.
+
+static void
+s_host_doing (void *worker, rk_task_t *task, size_t handler)
+{
+    rk_work_t *self = (rk_work_t *) worker;
+    rk_work_job_t *job = (rk_work_job_t *) task;
+    job->handler = handler < self->handler_count ? handler : 0;
+    rk_log_doing (self->handlers[job->handler]->name);
+}
+
+
 static void
 s_host_count (void *worker, const char *name)
 {
     rk_work_t *self = (rk_work_t *) worker;
     for (size_t nbr = self->custom; nbr < self->custom + RK_WORK_CUSTOM_MOST; nbr++) {
         if (!self->counters[nbr].name)
-            self->counters[nbr].name = strdup (name);
-        if (strneq (self->counters[nbr].name, name))
+            self->counters[nbr].name = zsys_sprintf ("lua:%s", name);
+        if (strneq (self->counters[nbr].name + 4, name))
             continue;
         self->counters[nbr].value++;
         return;
@@ -206,5 +266,7 @@ rk_work_host (rk_work_t *self, rk_work_state_t *state)
                            .after = s_host_after,
                            .identity = s_host_identity,
                            .in_turn = s_host_in_turn,
+                           .handler = s_host_handler,
+                           .doing = s_host_doing,
                            .count = s_host_count};
 }

@@ -70,6 +70,13 @@ rk_json_begin (void)
 
 
 void
+rk_json_fresh (void)
+{
+    s_arena_reset ();
+}
+
+
+void
 rk_json_end (void)
 {
     s_arena_reset ();
@@ -89,36 +96,6 @@ typedef struct {
     int depth;
     const char *why;
 } s_scan_t;
-
-//  Length of the UTF-8 sequence at the front, or 0; the ranges are those of RFC 3629.
-
-static size_t
-s_utf8_length (const unsigned char *at, size_t left)
-{
-    static const struct {
-        unsigned char first, last, low, high, size;
-    } rows[] = {
-        {0x00, 0x7f, 0, 0, 1},       {0xc2, 0xdf, 0x80, 0xbf, 2},
-        {0xe0, 0xe0, 0xa0, 0xbf, 3}, {0xe1, 0xec, 0x80, 0xbf, 3},
-        {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3},
-        {0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4},
-        {0xf4, 0xf4, 0x80, 0x8f, 4},
-    };
-    for (size_t nbr = 0; nbr < sizeof (rows) / sizeof (*rows); nbr++) {
-        if (*at < rows[nbr].first || *at > rows[nbr].last)
-            continue;
-        size_t size = rows[nbr].size;
-        if (left < size ||
-            (size > 1 && (at[1] < rows[nbr].low || at[1] > rows[nbr].high)))
-            return 0;
-        for (size_t more = 2; more < size; more++)
-            if ((at[more] & 0xc0) != 0x80)
-                return 0;
-        return size;
-    }
-    return 0;
-}
-
 
 //  Bytes that need no look inside of a string: ASCII but control bytes, quote, backslash
 
@@ -148,7 +125,7 @@ s_scan_string (s_scan_t *self)
                 self->why = "\\u0000 is not supported";
         }
         else {
-            size = s_utf8_length (at, (size_t) (self->end - at));
+            size = rk_utf8_length (at, (size_t) (self->end - at));
             if (size == 0)
                 self->why = "invalid UTF-8";
         }
@@ -390,7 +367,7 @@ s_build_string (lua_State *L, int index, const char **why)
             at++;
             continue;
         }
-        size_t length = *at ? s_utf8_length (at, (size_t) (end - at)) : 0;
+        size_t length = *at ? rk_utf8_length (at, (size_t) (end - at)) : 0;
         if (length == 0) {
             *why = *at ? "a string is not valid UTF-8" : "a string holds a zero byte";
             return NULL;

@@ -25,6 +25,9 @@ void rk_json_begin (void);
 //  Frees the arena of this thread, at its end.
 void rk_json_end (void);
 
+//  For who builds a tree with cJSON's own functions: all that they gave to this thread before is gone.
+void rk_json_fresh (void);
+
 //  Checks text without building anything. Returns NULL when it is well-formed, else what is
 //  wrong, a constant, and in *offset the byte (from 0) where.
 const char *rk_json_check (rk_slice_t text, int depth, size_t *offset);

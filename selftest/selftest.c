@@ -1,7 +1,9 @@
 //  selftest.c - runs the tests of actors and codecs: all of them, or one
 
 #include "../actors/commands.h"
+#include "../actors/board.h"
 #include "../actors/config.h"
+#include "../actors/console.h"
 #include "../actors/dispatcher.h"
 #include "../actors/gateway.h"
 #include "../actors/receiver.h"
@@ -22,6 +24,9 @@ static const struct {
     void (*test) (bool verbose);
 } s_tests[] = {
     {"config", config_test},
+    {"log", log_test},
+    {"histogram", histogram_test},
+    {"board", board_test},
     {"json", json_test},
     {"pack", pack_test},
     {"routes", routes_test},
@@ -34,6 +39,7 @@ static const struct {
     {"redis", redis_test},
     {"worker", worker_test},
     {"gateway", gateway_test},
+    {"console", console_test},
     {"server", server_test},
     {NULL, NULL},
 };
@@ -91,7 +97,7 @@ rk_command_selftest (int argc, char *argv[])
     zsys_init ();
     zsys_handler_set (NULL);
     rk_json_begin ();
-    rk_log_verbose (choice.verbose);
+    rk_log_begin (choice.verbose ? 'D' : 'I', false, false);
     for (size_t nbr = 0; s_tests[nbr].name; nbr++) {
         if (choice.only && strneq (choice.only, s_tests[nbr].name))
             continue;

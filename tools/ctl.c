@@ -1,45 +1,27 @@
 //  ctl.c - rookery ctl: asks a running server to do something
 
 #include "../actors/commands.h"
-#include "../actors/config.h"
-#include <argp.h>
+#include "operator.h"
 
 #define WORDS_MOST 8
-#define SETTINGS_MOST 20
 #define PATIENCE                                                                         \
     60000    //  msec; a server may have many workers that load their handlers
 
 typedef struct {
-    const char *endpoint;
-    const char *file;
-    char *settings[SETTINGS_MOST + 1];
-    size_t setting_count;
-    const char *words[WORDS_MOST];
+    rk_operator_t operator;
+    const char *words[WORDS_MOST + 1];
     size_t count;
 } s_ctl_t;
 
-static const struct argp_option s_options[] = {
-    {"endpoint", 'e', "ENDPOINT", 0, "ask there; else console/control says where", 0},
-    {"config", 'c', "FILE", 0, "the server's configuration", 0},
-    {"set", 's', "KEY=VALUE", 0, "set one key, over the file", 0},
-    {0},
-};
+static const struct argp_child s_children[] = {{&rk_operator_argp, 0, NULL, 0}, {0}};
 
 static error_t
 s_parse (int key, char *arg, struct argp_state *state)
 {
     s_ctl_t *ctl = (s_ctl_t *) state->input;
     switch (key) {
-    case 'e':
-        ctl->endpoint = arg;
-        return 0;
-    case 'c':
-        ctl->file = arg;
-        return 0;
-    case 's':
-        if (ctl->setting_count == SETTINGS_MOST)
-            argp_error (state, "more than %d settings", SETTINGS_MOST);
-        ctl->settings[ctl->setting_count++] = arg;
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &ctl->operator;
         return 0;
     case ARGP_KEY_ARG:
         if (ctl->count == WORDS_MOST)
@@ -56,74 +38,214 @@ s_parse (int key, char *arg, struct argp_state *state)
 }
 
 
-//  Sends the words, prints the answer; returns the exit status.
+//  --------------------------------------------------------------------------
+//  status, in a few lines
+
+static void
+s_print_status (cJSON *root)
+{
+    double faults = 0, restarts = 0, clients = 0;
+    int down = 0, count = 0;
+    cJSON *actor, *users = NULL;
+    cJSON_ArrayForEach (actor, cJSON_GetObjectItem (root, "actors"))
+    {
+        count++;
+        cJSON *counters = cJSON_GetObjectItem (actor, "counters");
+        faults += rk_operator_number (actor, "errors");
+        restarts += rk_operator_number (actor, "restarts");
+        clients += rk_operator_number (counters, "clients");
+        if (streq (rk_operator_text (actor, "name"), "sender"))
+            users = counters;
+        if (strneq (rk_operator_text (actor, "state"), "up") && ++down)
+            printf ("%s is %s\n", rk_operator_text (actor, "name"),
+                    rk_operator_text (actor, "state"));
+    }
+    const char *why = rk_operator_text (root, "why");
+    printf ("rookery %s, process %d: %s%s%s for %.0f s\n",
+            rk_operator_text (root, "version"), (int) rk_operator_number (root, "pid"),
+            rk_operator_text (root, "state"), *why ? ", " : "", why,
+            rk_operator_number (root, "uptime"));
+    printf ("%d actors, %d of them not up; %.0f restarts, %.0f faults\n", count, down,
+            restarts, faults);
+    printf (
+        "%.0f clients here; %.0f connections with a user, of %.0f users in %.0f groups\n",
+        clients, rk_operator_number (users, "connections"),
+        rk_operator_number (users, "users"), rk_operator_number (users, "groups"));
+}
+
 
 static int
-s_ask (s_ctl_t *ctl, const char *endpoint)
+s_status (s_ctl_t *ctl)
 {
-    zsock_t *socket = zsock_new (ZMQ_REQ);
-    zsock_set_rcvtimeo (socket, PATIENCE);
-    zsock_set_linger (socket, 0);
-    if (zsock_connect (socket, "%s", endpoint) == -1) {
-        fprintf (stderr, "rookery: %s: %s\n", endpoint, zmq_strerror (errno));
-        zsock_destroy (&socket);
+    char *text = rk_operator_ask (&ctl->operator, ctl->words, PATIENCE);
+    if (!text)
+        return 1;
+    cJSON *root = cJSON_Parse (text);
+    s_print_status (root);
+    cJSON_Delete (root);
+    zstr_free (&text);
+    return 0;
+}
+
+
+//  --------------------------------------------------------------------------
+//  trace CID [COUNT]: the way of a connection's messages
+
+#define QUIET 300     //  msec; events of several actors come in a mixed order
+#define AGAIN 1000    //  msec between two words that we still watch
+#define LINES_MOST 10000
+
+typedef struct {
+    double nsec;
+    char *text;
+} s_line_t;
+
+typedef struct {
+    s_line_t lines[LINES_MOST];
+    size_t count;
+    int done;    //  Messages that a worker is done with
+} s_trace_t;
+
+static int
+s_compare (const void *a, const void *b)
+{
+    double one = ((const s_line_t *) a)->nsec, two = ((const s_line_t *) b)->nsec;
+    return one < two ? -1 : one > two;
+}
+
+
+//  The time in a line is since the line before it; long pauses begin a new paragraph.
+
+static void
+s_print_trace (s_trace_t *self)
+{
+    qsort (self->lines, self->count, sizeof (s_line_t), s_compare);
+    for (size_t nbr = 0; nbr < self->count; nbr++) {
+        double since = nbr ? self->lines[nbr].nsec - self->lines[nbr - 1].nsec : 0;
+        printf ("%+10.3f ms  %s\n", since / 1e6, self->lines[nbr].text);
+        zstr_free (&self->lines[nbr].text);
+    }
+    if (self->count)
+        printf ("\n");
+    fflush (stdout);
+    self->count = 0;
+}
+
+
+static void
+s_keep_line (s_trace_t *self, const char *json)
+{
+    cJSON *event = cJSON_Parse (json);
+    const char *text = rk_operator_text (event, "text");
+    time_t seconds = (time_t) (rk_operator_number (event, "at") / 1000);
+    char time[20];
+    strftime (time, sizeof (time), "%H:%M:%S", localtime (&seconds));
+    if (self->count < LINES_MOST)
+        self->lines[self->count++] = (s_line_t){
+            rk_operator_number (event, "nsec"),
+            zsys_sprintf ("%s.%03d  %-10s msg=%s  %s", time,
+                          (int) ((long long) rk_operator_number (event, "at") % 1000),
+                          rk_operator_text (event, "actor"),
+                          rk_operator_text (event, "msg"), text)};
+    self->done += strncmp (rk_operator_text (event, "actor"), "worker", 6) == 0 &&
+                  strstr (text, " done, ") != NULL;
+    cJSON_Delete (event);
+}
+
+
+static int
+s_trace (s_ctl_t *ctl)
+{
+    if (ctl->count < 2 || ctl->count > 3) {
+        fprintf (stderr, "rookery: trace CID [MESSAGES] expected\n");
         return 1;
     }
-    zmsg_t *msg = zmsg_new ();
-    for (size_t nbr = 0; nbr < ctl->count; nbr++)
-        zmsg_addstr (msg, ctl->words[nbr]);
-    zmsg_send (&msg, socket);
-    char *word = NULL, *text = NULL;
-    zstr_recvx (socket, &word, &text, NULL);
-    int rc = word && streq (word, "ok") ? 0 : 1;
-    if (rc == 0)
-        printf ("%s\n", text ? text : "");
-    else
-        fprintf (stderr, "rookery: %s\n",
-                 text
-                     ? text
-                     : "no answer; does the server run, and is console/control its own?");
-    zstr_free (&word);
-    zstr_free (&text);
-    zsock_destroy (&socket);
+    int most = ctl->count == 3 ? atoi (ctl->words[2]) : 0;
+    s_trace_t *self = (s_trace_t *) zmalloc (sizeof (s_trace_t));
+    const char *words[] = {"trace", ctl->words[1], NULL};
+    int64_t again = 0;
+    int rc = 0;
+    while (rc == 0 && (!most || self->done < most || self->count)) {
+        int64_t now = zclock_mono ();
+        if (now >= again)
+            rk_operator_say (&ctl->operator, words);
+        again = now >= again ? now + AGAIN : again;
+        char *text = NULL, *word = rk_operator_hear (&ctl->operator, QUIET, &text);
+        if (!word)
+            s_print_trace (self);
+        else if (streq (word, "event"))
+            s_keep_line (self, text);
+        else if (streq (word, "error")) {
+            fprintf (stderr, "rookery: %s\n", text);
+            rc = 1;
+        }
+        zstr_free (&word);
+        zstr_free (&text);
+    }
+    free (self);
     return rc;
 }
+
+
+//  --------------------------------------------------------------------------
+//  All the others: the answer is what is printed
+
+static int
+s_ask (s_ctl_t *ctl)
+{
+    char *text = rk_operator_ask (&ctl->operator, ctl->words, PATIENCE);
+    if (text)
+        printf ("%s\n", text);
+    int rc = text ? 0 : 1;
+    zstr_free (&text);
+    return rc;
+}
+
+
+static const struct {
+    const char *name;
+    int (*run) (s_ctl_t *ctl);
+} s_own[] = {
+    {"status", s_status},
+    {"trace", s_trace},
+    {NULL, NULL},
+};
 
 
 int
 rk_command_ctl (int argc, char *argv[])
 {
-    s_ctl_t ctl = {NULL};
+    s_ctl_t ctl = {.count = 0};
     static const struct argp argp = {
-        s_options,
+        NULL,
         s_parse,
-        "reload\nhandlers\nhandler open|close|load|unload NAME",
+        "status\nreload\nhandlers\nhandler open|close|load|unload NAME\nkick CID-or-UID\n"
+        "send cid|uid|gid ID JSON\nlog debug|info|warn|error [ACTOR]\ntrace CID "
+        "[MESSAGES]\n"
+        "drain\nstop",
         "Ask a running server.\v"
         "reload loads all handlers anew; when one can't be loaded the old ones go on. A "
-        "handler is named by its file. A closed one answers nobody until it is opened.",
-        NULL,
+        "handler is named by its file. A closed one answers nobody until it is opened.\n"
+        "kick closes a connection, or all of a user. send puts a message on its way "
+        "down.\n"
+        "log says how much is logged, by one actor (worker-1, or worker for all of them) "
+        "or by "
+        "all. trace shows the way of a connection's next messages through the actors, "
+        "until "
+        "it is interrupted or so many messages are done.\n"
+        "drain finishes what is in flight, tells clients to connect elsewhere, and ends "
+        "the "
+        "server; stop ends it at once.",
+        s_children,
         NULL,
         NULL};
     argp_parse (&argp, argc, argv, 0, NULL, &ctl);
-    char *error = NULL;
-    rk_config_t *config = rk_config_new (ctl.file, ctl.settings, &error);
-    if (!config) {
-        fprintf (stderr, "rookery: %s\n", error);
-        zstr_free (&error);
+    if (rk_operator_open (&ctl.operator) == -1)
         return 1;
-    }
-    const char *endpoint =
-        ctl.endpoint ? ctl.endpoint : rk_config_str (config, "console/control");
-    int rc = 0;
-    if (strncmp (endpoint, "ipc://", 6) == 0 && access (endpoint + 6, F_OK) != 0) {
-        fprintf (stderr,
-                 "rookery: %s: nobody listens there; start the server, or say where with "
-                 "-e ENDPOINT\n",
-                 endpoint);
-        rc = 1;
-    }
-    else
-        rc = s_ask (&ctl, endpoint);
-    rk_config_destroy (&config);
+    size_t nbr = 0;
+    while (s_own[nbr].name && strneq (s_own[nbr].name, ctl.words[0]))
+        nbr++;
+    int rc = s_own[nbr].name ? s_own[nbr].run (&ctl) : s_ask (&ctl);
+    rk_operator_close (&ctl.operator);
     return rc;
 }

@@ -2,6 +2,7 @@
 
 local handlers, closed = app_load_all ()    --  By file; closed are those that an operator has closed
 local by_action, by_frame = {}, {}
+local number = {}    --  Of each handler, for the worker's books
 local connection, send, in_turn = worker.connection, worker.send, worker.in_turn
 local decode, encode = json.decode, json.encode
 
@@ -9,6 +10,7 @@ local decode, encode = json.decode, json.encode
 local function route_all ()
     by_action, by_frame = {}, {}
     for name, handler in pairs (handlers) do
+        number[handler] = worker.handler (name)
         if closed[name] then
             --  Not there
         elseif handler.frame then
@@ -64,7 +66,7 @@ end
 
 --  A handler for a first frame gets the message as it is
 local function handle_frames (handler, cid, frames)
-    in_turn (false)
+    in_turn (false, number[handler])
     local ctx = connection (cid) or {cid = cid}
     ctx.frames = frames
     handler.handle (ctx, frames[2])
@@ -98,7 +100,7 @@ local function handle_upstream (frames)
     if not msg then
         return
     end
-    in_turn (handler.pipelined)
+    in_turn (handler.pipelined, number[handler])
     local ctx = connection (frames[2])
     ctx.frames = frames
     ctx.text = frames[3]
@@ -118,11 +120,15 @@ local function handle_status (frames)
     in_turn (false)
 end
 
+local timers, events = worker.handler ("(timers)"), worker.handler ("(events)")
+
 local function handle_timer (frames)
+    in_turn (true, timers)
     app_timer (math.tointeger (tonumber (frames[2])))
 end
 
 local function handle_event (frames)
+    in_turn (true, events)
     app_event (frames[2], frames[3], frames[4])
 end
 

@@ -229,7 +229,7 @@ async def power_on(server, client, socket):
     check([answer["ok"] for answer in answers] == [True] * 5 + [False] * 3, answers)
     check("queue is full" in answers[5]["result"], answers[5])
     counters = server.counters()["worker-1"]
-    check(counters["link_damR_sent"] == 5 and counters["link_damR_refused"] == 3, counters)
+    check(counters["to:link-damR"] == 5 and counters["link_damR_refused"] == 3, counters)
     pull = socket(zmq.PULL, "damR")
     got = [await asyncio.wait_for(pull.recv_multipart(), 10) for _ in range(5)]
     check(got == [[b"%d" % nbr] for nbr in range(5)], got)

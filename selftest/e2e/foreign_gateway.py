@@ -138,7 +138,7 @@ def bad_frames():
         counted = server.counters()["receiver"]
         check(counted["too_few_frames"] == 2 and counted["too_many_frames"] == 2, counted)
         check(counted["unknown_name"] == 4 and counted["bad_id"] == 2 and counted["empty"] == 1, counted)
-        check("dropped upstream of nodot: the CID isn't GATEWAY.REST" in server.logged(), "no explanation")
+        check("dropped upstream: the CID isn't GATEWAY.REST cid=nodot msg=" in server.logged(), "no explanation")
         py.close()
         check(server.stop() == 0, "exit status")
     finally:

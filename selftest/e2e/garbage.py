@@ -160,7 +160,7 @@ def all_of_them():
         counted = server.counters()
         check(counted["gateway"]["too_large"] >= 1 and counted["gateway"]["bad_frame"] >= 100, counted["gateway"])
         check(counted["gateway"]["slow"] == 1, counted["gateway"])
-        refused = sum(worker.get("refused_bad_json", 0) for name, worker in counted.items() if name.startswith("worker"))
+        refused = sum(worker.get("lua:refused_bad_json", 0) for name, worker in counted.items() if name.startswith("worker"))
         check(refused >= 5, f"only {refused} refused for bad JSON")
         check(server.stop() == 0, f"exit status\n{server.logged()[-2000:]}")
     finally:

@@ -60,12 +60,14 @@ class Server:
         words = [self.binary, "run", *self.words]
         for setting in ("gateway/listen=127.0.0.1:0", "receiver/upstream=tcp://127.0.0.1:*",
                         "sender/downstream=tcp://127.0.0.1:*",
-                        f"console/control=ipc://{self.folder}/control", *self.store.settings, *self.settings):
+                        f"console/control=ipc://{self.folder}/control",
+                        "console/listen=127.0.0.1:0", *self.store.settings, *self.settings):
             words += ["-s", setting]
         self.log = open(f"{self.folder}/log", "ab")
         self.process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=self.log, text=True)
         line = self.process.stdout.readline()
         check(line.startswith("ready"), f"the server is not ready: {line!r}\n{self.logged()}")
+        self.console = (re.search(r"console (http://\S+)/console", line) or [None, ""])[1]
         self.url = (re.search(r"ws://\S+", line) or [""])[0]
         self.upstream = (re.search(r"upstream (\S+)", line) or [None, ""])[1]
         self.downstream = (re.search(r"downstream (\S+)", line) or [None, ""])[1]
@@ -81,15 +83,22 @@ class Server:
         check((done.returncode == 0) == good, f"ctl {words}: {done.returncode} {done.stdout}{done.stderr}")
         return (done.stdout if good else done.stderr).strip()
 
+    def top(self):
+        """What rookery top --once --json says; of the last second."""
+        done = subprocess.run([self.binary, "top", "-e", f"ipc://{self.folder}/control", "--once", "--json"],
+                              stdout=subprocess.PIPE, text=True, timeout=60, check=True)
+        return json.loads(done.stdout)
+
     def counters(self):
         """All counters, as {"worker-1": {"messages": 5}}."""
         before = self.logged().count("counters: ")
+        actors = {actor["name"] for actor in self.top()["actors"]}
         self.process.send_signal(signal.SIGUSR1)
         found = {}
         for _ in range(PATIENCE * 50):
             lines = re.findall(r"counters: (\S+) (.*)", self.logged())[before:]
-            found = {name: {key: int(value) for key, value in re.findall(r"(\S+)=(\d+)", rest)} for name, rest in lines}
-            if "gateway" in found or ("receiver" in found and "gateway/enabled=0" in self.settings):
+            found = {name: {key: int(value) for key, value in re.findall(r"([^= ]\S*)=(\d+)", rest)} for name, rest in lines}
+            if actors <= set(found):
                 return found
             time.sleep(0.02)
         raise AssertionError("no counters in the log")

@@ -93,10 +93,12 @@ def taken_port():
                                (f"receiver/upstream={server.upstream}", "receiver/upstream"),
                                (f"sender/downstream={server.downstream}", "sender/downstream"),
                                (f"console/control=ipc://{server.folder}/control", "another server listens there"),
+                               (f"console/listen={server.console[7:]}", "console/listen"),
                                ("store/path=/proc/nowhere/x.db", "store/path"),
                                ("lua/time=soon", "must be a whole number"), *rows):
             words_of = [server.binary, "run", "-s", "gateway/listen=127.0.0.1:0", "-s", "receiver/upstream=none",
                         "-s", "sender/downstream=none", "-s", f"console/control=ipc://{server.folder}/other",
+                        "-s", "console/listen=127.0.0.1:0",
                         "-s", f"store/path={server.folder}/other.db", "-s", setting]
             done = subprocess.run(words_of, capture_output=True, text=True, timeout=20)
             lines = done.stderr.strip().split("\n")

@@ -15,7 +15,7 @@ let server, browser, checks = 0;
 function startServer(listen) {
   return new Promise((resolve, reject) => {
     server = spawn(binary, ["run", "-s", `gateway/listen=${listen}`, "-s", "receiver/upstream=none",
-                            "-s", "sender/downstream=none", "-s", "console/control=none",
+                            "-s", "sender/downstream=none", "-s", "console/enabled=0",
                             "-s", `store/path=${folder}/chat.db`],
                    {stdio: ["ignore", "pipe", "inherit"]});
     server.stdout.on("data", data => {

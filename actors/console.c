@@ -1,0 +1,900 @@
+//  console.c - shows what the server does, and takes what operators ask
+//
+//  In     pipe      see rk_life_t; ACTOR name state uptime restarts limit [name value...]
+//                   EVENT actor kind numbers text cid, STATE state why, ANSWER client ok|error text
+//         control   a command and its words: status, monitor, trace CID; others go to the supervisor
+//         monitors  events of the sockets with a wire to another process
+//         HTTP      /metrics, /healthz, /status, /actor/NAME, /console; WebSocket /live
+//  Out    pipe      ASK client word...
+//         control   ok|error text; event JSON to those who said monitor or trace
+//         HTTP      the answers; to /live an object a second, and each event
+//  Owns   the board of what all actors said last, who watches.
+//  Drops  what a watcher has no room for: a page that doesn't read, an operator who is gone.
+//
+//  Whoever watches through the control endpoint says so again each second; three seconds without
+//  and it is forgotten, and what it traces is traced no longer.
+
+#include "console.h"
+#include "board.h"
+#include "client.h"
+#include "sockets.h"
+#include "webloop.h"
+#include "../proto/json.h"
+#include <arpa/inet.h>
+
+#define TICK 1000            //  msec
+#define BATCH 100            //  Requests in one turn
+#define WATCHERS_MOST 100    //  Through the control endpoint
+#define WATCH_FOR 3000       //  msec that a watcher needs not say it again
+#define CONNECTIONS_MOST 200
+#define QUEUE_MOST (4 * 1024 * 1024)    //  bytes that wait for a page
+
+enum { REQUESTS, PAGES, EVENTS, DROPPED, WATCHERS, COUNTERS };
+
+//  One connection of HTTP; a page's WebSocket is a client.
+typedef struct {
+    rk_client_t client;    //  First, for what it points to is this
+    char *body;
+    size_t size;
+    size_t sent;
+} s_session_t;
+
+//  Someone at the control endpoint who wants events.
+typedef struct {
+    zframe_t *id;
+    bool traces;
+    int64_t until;    //  msec, monotonic
+} s_watcher_t;
+
+typedef struct {
+    rk_life_t life;
+    console_args_t *args;
+    rk_webloop_t *loop;
+    struct lws_http_mount mounts[2];
+    lws_retry_bo_t liveness;
+    char *web;
+    rk_board_t *board;
+    rk_sockets_t *sockets;
+    zlistx_t *pages;    //  Sessions with a WebSocket
+    s_watcher_t watchers[WATCHERS_MOST];
+    size_t watcher_count;
+    char trace[256];    //  The connection that is traced
+    rk_client_buffer_t buffer;
+    rk_counter_t counters[COUNTERS + 1];
+} s_self_t;
+
+
+//  --------------------------------------------------------------------------
+//  Those who watch
+
+static void
+s_reply (s_self_t *self, zframe_t *id, const char *word, const char *text)
+{
+    rk_frames_t frames;
+    frames.count = 0;
+    rk_frames_add (&frames, zframe_data (id), zframe_size (id));
+    rk_frames_addstr (&frames, word);
+    rk_frames_addstr (&frames, text);
+    if (rk_frames_send (&frames, self->args->control) == -1)
+        self->counters[DROPPED].value++;
+    rk_frames_clear (&frames);
+}
+
+
+static void
+s_flush (s_self_t *self, s_session_t *session)
+{
+    if (rk_client_flush (&session->client, &self->buffer) == -1)
+        lws_set_timeout (session->client.wsi, PENDING_TIMEOUT_CLOSE_SEND,
+                         LWS_TO_KILL_ASYNC);
+}
+
+
+//  To all pages: {"NAME":value}
+
+static void
+s_to_pages (s_self_t *self, const char *name, const char *json)
+{
+    if (!zlistx_size (self->pages))
+        return;
+    rk_frames_t frames = {0};
+    char *text = zsys_sprintf ("{\"%s\":%s}", name, json);
+    rk_frames_addstr (&frames, text);
+    zstr_free (&text);
+    s_session_t *session = (s_session_t *) zlistx_first (self->pages);
+    for (; session; session = (s_session_t *) zlistx_next (self->pages)) {
+        if (rk_client_push (&session->client, &frames, 0, QUEUE_MOST) == -1)
+            self->counters[DROPPED].value++;
+        s_flush (self, session);
+    }
+    rk_frames_clear (&frames);
+}
+
+
+static void
+s_to_watchers (s_self_t *self, const char *json, bool trace)
+{
+    for (size_t nbr = 0; nbr < self->watcher_count; nbr++)
+        if (self->watchers[nbr].traces == trace)
+            s_reply (self, self->watchers[nbr].id, "event", json);
+}
+
+
+static void
+s_note_event (void *owner, const char *actor, const rk_event_t *event)
+{
+    s_self_t *self = (s_self_t *) owner;
+    self->counters[EVENTS].value++;
+    const char *json = rk_board_event (self->board, actor, event);
+    bool trace = streq (event->kind, "trace");
+    s_to_watchers (self, json, trace);
+    if (!trace)
+        s_to_pages (self, "event", json);
+}
+
+
+//  Which gateway is behind a descriptor of the sender's socket; the sender has told it.
+
+static const char *
+s_who (void *owner, const char *name, int handle)
+{
+    s_self_t *self = (s_self_t *) owner;
+    rk_board_actor_t *sender = rk_board_find (self->board, "sender");
+    for (size_t nbr = 0; sender && nbr < sender->number_count; nbr++) {
+        rk_board_number_t *number = &sender->numbers[nbr];
+        if (streq (name, "sender/downstream") && strncmp (number->name, "fd:", 3) == 0 &&
+            number->value == (uint64_t) handle)
+            return number->name + 3;
+    }
+    return NULL;
+}
+
+
+//  --------------------------------------------------------------------------
+//  The supervisor's words
+
+static void
+s_handle_actor (s_self_t *self, zmsg_t *words)
+{
+    rk_board_actor (self->board, words);
+}
+
+
+static void
+s_handle_event (s_self_t *self, zmsg_t *words)
+{
+    char *word[5] = {NULL};
+    for (size_t nbr = 0; nbr < 5; nbr++)
+        word[nbr] = zmsg_popstr (words);
+    rk_event_t event = {.kind = word[1], .text = word[3]};
+    if (word[4] && sscanf (word[2], "%" PRId64 " %" PRId64 " %c %" PRIu32, &event.at,
+                           &event.nsec, &event.level, &event.number) == 4) {
+        event.cid = rk_slice (word[4]);
+        s_note_event (self, word[0], &event);
+    }
+    for (size_t nbr = 0; nbr < 5; nbr++)
+        zstr_free (&word[nbr]);
+}
+
+
+static void
+s_handle_state (s_self_t *self, zmsg_t *words)
+{
+    char *state = zmsg_popstr (words), *why = zmsg_popstr (words);
+    rk_board_state (self->board, state ? state : "", why ? why : "");
+    zstr_free (&state);
+    zstr_free (&why);
+}
+
+
+static void
+s_handle_answer (s_self_t *self, zmsg_t *words)
+{
+    zframe_t *client = zmsg_pop (words);
+    char *word = zmsg_popstr (words), *text = zmsg_popstr (words);
+    if (text && zframe_size (client))    //  Without a client it was us
+        s_reply (self, client, word, text);
+    zframe_destroy (&client);
+    zstr_free (&word);
+    zstr_free (&text);
+}
+
+
+static const struct {
+    const char *name;
+    void (*handle) (s_self_t *self, zmsg_t *words);
+} s_command_routes[] = {
+    {"ACTOR", s_handle_actor},
+    {"EVENT", s_handle_event},
+    {"STATE", s_handle_state},
+    {"ANSWER", s_handle_answer},
+    {NULL, NULL},
+};
+
+
+static void
+s_on_command (void *owner, const char *name, zmsg_t *words)
+{
+    for (size_t nbr = 0; s_command_routes[nbr].name; nbr++)
+        if (streq (s_command_routes[nbr].name, name))
+            s_command_routes[nbr].handle ((s_self_t *) owner, words);
+}
+
+
+//  --------------------------------------------------------------------------
+//  The control endpoint
+
+//  The supervisor is asked in the name of a client, NULL for ourselves; takes the words.
+
+static void
+s_ask (s_self_t *self, zframe_t *client, zmsg_t **words)
+{
+    zmsg_pushmem (*words, client ? zframe_data (client) : NULL,
+                  client ? zframe_size (client) : 0);
+    zmsg_pushstr (*words, "ASK");
+    rk_msg_send (words, self->life.pipe);
+}
+
+
+static void
+s_set_trace (s_self_t *self, const char *cid)
+{
+    if (streq (self->trace, cid))
+        return;
+    snprintf (self->trace, sizeof (self->trace), "%s", cid);
+    zmsg_t *words = zmsg_new ();
+    zmsg_addstr (words, "trace");
+    zmsg_addstr (words, cid);
+    s_ask (self, NULL, &words);
+}
+
+
+static void
+s_watch (s_self_t *self, zframe_t *client, bool traces)
+{
+    size_t nbr = 0;
+    while (nbr < self->watcher_count && !zframe_eq (self->watchers[nbr].id, client))
+        nbr++;
+    if (nbr == WATCHERS_MOST) {
+        s_reply (self, client, "error", "too many are watching");
+        return;
+    }
+    if (nbr == self->watcher_count)
+        self->watchers[self->watcher_count++].id = zframe_dup (client);
+    s_reply (self, client, "ok", "");
+    self->watchers[nbr].traces = traces;
+    self->watchers[nbr].until = zclock_mono () + WATCH_FOR;
+    self->counters[WATCHERS].value = self->watcher_count;
+}
+
+
+static void
+s_forget_watchers (s_self_t *self)
+{
+    bool traced = false;
+    for (size_t nbr = 0; nbr < self->watcher_count;) {
+        s_watcher_t *watcher = &self->watchers[nbr];
+        if (watcher->until < zclock_mono ()) {
+            zframe_destroy (&watcher->id);
+            *watcher = self->watchers[--self->watcher_count];
+            continue;
+        }
+        traced = traced || watcher->traces;
+        nbr++;
+    }
+    self->counters[WATCHERS].value = self->watcher_count;
+    if (!traced)
+        s_set_trace (self, "");
+}
+
+
+static void
+s_handle_status (s_self_t *self, zframe_t *client, zmsg_t *words)
+{
+    (void) words;
+    char *sockets = rk_sockets_json (self->sockets);
+    char *text = rk_board_json (self->board, sockets);
+    s_reply (self, client, "ok", text);
+    zstr_free (&sockets);
+    zstr_free (&text);
+}
+
+
+static void
+s_handle_monitor (s_self_t *self, zframe_t *client, zmsg_t *words)
+{
+    (void) words;
+    s_watch (self, client, false);
+}
+
+
+static void
+s_handle_trace (s_self_t *self, zframe_t *client, zmsg_t *words)
+{
+    char *cid = zmsg_popstr (words);
+    if (!cid || !*cid || strlen (cid) >= sizeof (self->trace))
+        s_reply (self, client, "error", "trace CID expected");
+    else if (*self->trace && strneq (self->trace, cid))
+        s_reply (self, client, "error", "another connection is traced already");
+    else {
+        s_watch (self, client, true);
+        s_set_trace (self, cid);
+    }
+    zstr_free (&cid);
+}
+
+
+static const struct {
+    const char *name;
+    void (*handle) (s_self_t *self, zframe_t *client, zmsg_t *words);
+} s_control_routes[] = {
+    {"status", s_handle_status},
+    {"monitor", s_handle_monitor},
+    {"trace", s_handle_trace},
+    {NULL, NULL},
+};
+
+
+static void
+s_handle_request (s_self_t *self)
+{
+    zmsg_t *words = rk_msg_recv (self->args->control);
+    zframe_t *client = words ? zmsg_pop (words) : NULL;
+    zframe_t *name = words ? zmsg_first (words) : NULL;
+    self->counters[REQUESTS].value++;
+    size_t nbr = 0;
+    while (name && s_control_routes[nbr].name &&
+           !zframe_streq (name, s_control_routes[nbr].name))
+        nbr++;
+    if (name && s_control_routes[nbr].name) {
+        zframe_t *taken = zmsg_pop (words);
+        s_control_routes[nbr].handle (self, client, words);
+        zframe_destroy (&taken);
+    }
+    else if (client && name)
+        s_ask (self, client, &words);
+    zframe_destroy (&client);
+    zmsg_destroy (&words);
+}
+
+
+//  --------------------------------------------------------------------------
+//  HTTP. Each page returns its body, which is freed, NULL for "not found", and sets the status.
+
+static char *
+s_page_metrics (s_self_t *self, const char *rest, unsigned int *status)
+{
+    (void) rest;
+    (void) status;
+    return rk_board_metrics (self->board);
+}
+
+
+static char *
+s_page_healthz (s_self_t *self, const char *rest, unsigned int *status)
+{
+    (void) rest;
+    char *why = rk_board_unready (self->board);
+    *status = why ? HTTP_STATUS_SERVICE_UNAVAILABLE : HTTP_STATUS_OK;
+    char *body = zsys_sprintf ("%s\n", why ? why : "ready");
+    zstr_free (&why);
+    return body;
+}
+
+
+static char *
+s_page_status (s_self_t *self, const char *rest, unsigned int *status)
+{
+    (void) rest;
+    (void) status;
+    char *sockets = rk_sockets_json (self->sockets);
+    char *text = rk_board_json (self->board, sockets);
+    zstr_free (&sockets);
+    return text;
+}
+
+
+static char *
+s_page_actor (s_self_t *self, const char *rest, unsigned int *status)
+{
+    (void) status;
+    return *rest == '/' ? rk_board_actor_json (self->board, rest + 1) : NULL;
+}
+
+
+static char *
+s_page_events (s_self_t *self, const char *rest, unsigned int *status)
+{
+    (void) rest;
+    (void) status;
+    return rk_board_events_json (self->board);
+}
+
+
+static const struct {
+    const char *path;
+    const char *type;
+    char *(*page) (s_self_t *self, const char *rest, unsigned int *status);
+} s_pages[] = {
+    {"/metrics", "text/plain; version=0.0.4; charset=utf-8", s_page_metrics},
+    {"/healthz", "text/plain; charset=utf-8", s_page_healthz},
+    {"/status", "application/json", s_page_status},
+    {"/actor", "application/json", s_page_actor},
+    {"/events", "application/json", s_page_events},
+    {NULL, NULL, NULL},
+};
+
+
+//  The header of an answer; its body goes out when the connection is writeable. 0, or -1 to close.
+
+static int
+s_begin_answer (s_session_t *session, struct lws *wsi, unsigned int status,
+                const char *type)
+{
+    unsigned char header[LWS_PRE + 1024], *start = header + LWS_PRE, *at = start,
+                                          *end = header + sizeof (header) - 1;
+    session->size = strlen (session->body);
+    session->sent = 0;
+    if (lws_add_http_common_headers (wsi, status, type, session->size, &at, end) ||
+        lws_add_http_header_by_name (wsi, (const unsigned char *) "cache-control:",
+                                     (const unsigned char *) "no-store", 8, &at, end) ||
+        lws_finalize_write_http_header (wsi, start, &at, end))
+        return -1;
+    lws_callback_on_writable (wsi);
+    return 0;
+}
+
+
+static int
+s_redirect (struct lws *wsi, const char *where)
+{
+    unsigned char header[LWS_PRE + 1024], *at = header + LWS_PRE;
+    int rc = lws_http_redirect (wsi, HTTP_STATUS_FOUND, (const unsigned char *) where,
+                                (int) strlen (where), &at, header + sizeof (header));
+    return rc < 0 || lws_http_transaction_completed (wsi) ? -1 : 0;
+}
+
+
+static int
+s_on_http (s_self_t *self, s_session_t *session, struct lws *wsi, rk_slice_t in)
+{
+    char path[300] = "";
+    snprintf (path, sizeof (path), "%s%.*s", in.size && *in.data == '/' ? "" : "/",
+              (int) in.size, in.data);
+    zstr_free (&session->body);
+    if (streq (path, "/"))
+        return s_redirect (wsi, "/console/");
+    size_t nbr = 0;
+    while (s_pages[nbr].path &&
+           (strncmp (path, s_pages[nbr].path, strlen (s_pages[nbr].path)) != 0 ||
+            strchr ("/?", path[strlen (s_pages[nbr].path)]) == NULL))
+        nbr++;
+    unsigned int status = HTTP_STATUS_OK;
+    self->counters[PAGES].value++;
+    if (s_pages[nbr].path)
+        session->body =
+            s_pages[nbr].page (self, path + strlen (s_pages[nbr].path), &status);
+    if (session->body)
+        return s_begin_answer (session, wsi, status, s_pages[nbr].type);
+    session->body = strdup ("there is /console, /metrics, /healthz, /status, /events and "
+                            "/actor/NAME\n");
+    return s_begin_answer (session, wsi, HTTP_STATUS_NOT_FOUND,
+                           "text/plain; charset=utf-8");
+}
+
+
+static int
+s_on_http_writeable (s_self_t *self, s_session_t *session, struct lws *wsi, rk_slice_t in)
+{
+    (void) in;
+    const size_t most = 16384;
+    if (!session->body)
+        return 0;
+    if (self->buffer.room < most + LWS_PRE) {
+        self->buffer.room = most + LWS_PRE;
+        self->buffer.data =
+            (unsigned char *) realloc (self->buffer.data, self->buffer.room);
+        assert (self->buffer.data);
+    }
+    size_t left = session->size - session->sent, size = left < most ? left : most;
+    bool last = size == left;
+    memcpy (self->buffer.data + LWS_PRE, session->body + session->sent, size);
+    if (lws_write (wsi, self->buffer.data + LWS_PRE, size,
+                   last ? LWS_WRITE_HTTP_FINAL : LWS_WRITE_HTTP) < 0)
+        return -1;
+    session->sent += size;
+    if (!last) {
+        lws_callback_on_writable (wsi);
+        return 0;
+    }
+    zstr_free (&session->body);
+    return lws_http_transaction_completed (wsi) ? -1 : 0;
+}
+
+
+//  --------------------------------------------------------------------------
+//  WebSocket: pages that live
+
+//  A page of another site must not read this: a browser tells where it comes from (RFC 6455, 10.2).
+
+static bool
+s_is_ours (struct lws *wsi)
+{
+    char origin[200] = "", host[200] = "";
+    lws_hdr_copy (wsi, origin, sizeof (origin), WSI_TOKEN_ORIGIN);
+    lws_hdr_copy (wsi, host, sizeof (host), WSI_TOKEN_HOST);
+    const char *behind = strstr (origin, "://");
+    return !*origin || (behind && streq (behind + 3, host));
+}
+
+
+static int
+s_on_filter (s_self_t *self, s_session_t *session, struct lws *wsi, rk_slice_t in)
+{
+    (void) self;
+    (void) session;
+    (void) in;
+    char path[8] = "";
+    lws_hdr_copy (wsi, path, sizeof (path), WSI_TOKEN_GET_URI);
+    return streq (path, "/live") && s_is_ours (wsi) ? 0 : -1;
+}
+
+
+static int
+s_on_established (s_self_t *self, s_session_t *session, struct lws *wsi, rk_slice_t in)
+{
+    (void) in;
+    memset (session, 0, sizeof (*session));
+    session->client.wsi = wsi;
+    zlistx_add_end (self->pages, session);
+    char *status = s_page_status (self, "", NULL),
+         *events = rk_board_events_json (self->board);
+    char *text = zsys_sprintf ("{\"status\":%s,\"events\":%s}", status, events);
+    rk_frames_t frames = {0};
+    rk_frames_addstr (&frames, text);
+    rk_client_push (&session->client, &frames, 0, QUEUE_MOST);
+    rk_frames_clear (&frames);
+    s_flush (self, session);
+    zstr_free (&status);
+    zstr_free (&events);
+    zstr_free (&text);
+    return 0;
+}
+
+
+static int
+s_on_writeable (s_self_t *self, s_session_t *session, struct lws *wsi, rk_slice_t in)
+{
+    (void) wsi;
+    (void) in;
+    s_flush (self, session);
+    return 0;
+}
+
+
+static int
+s_on_closed (s_self_t *self, s_session_t *session, struct lws *wsi, rk_slice_t in)
+{
+    (void) wsi;
+    (void) in;
+    s_session_t *page = (s_session_t *) zlistx_first (self->pages);
+    while (page && page != session)
+        page = (s_session_t *) zlistx_next (self->pages);
+    if (page)
+        zlistx_delete (self->pages, zlistx_cursor (self->pages));
+    rk_client_clear (&session->client);
+    return 0;
+}
+
+
+static int
+s_on_http_closed (s_self_t *self, s_session_t *session, struct lws *wsi, rk_slice_t in)
+{
+    (void) self;
+    (void) wsi;
+    (void) in;
+    if (session)
+        zstr_free (&session->body);
+    return 0;
+}
+
+
+static const struct {
+    enum lws_callback_reasons reason;
+    int (*handle) (s_self_t *self, s_session_t *session, struct lws *wsi, rk_slice_t in);
+} s_lws_routes[] = {
+    {LWS_CALLBACK_HTTP, s_on_http},
+    {LWS_CALLBACK_HTTP_WRITEABLE, s_on_http_writeable},
+    {LWS_CALLBACK_CLOSED_HTTP, s_on_http_closed},
+    {LWS_CALLBACK_FILTER_PROTOCOL_CONNECTION, s_on_filter},
+    {LWS_CALLBACK_ESTABLISHED, s_on_established},
+    {LWS_CALLBACK_SERVER_WRITEABLE, s_on_writeable},
+    {LWS_CALLBACK_CLOSED, s_on_closed},
+};
+
+static int
+s_lws_callback (struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
+                size_t size)
+{
+    for (size_t nbr = 0; nbr < sizeof (s_lws_routes) / sizeof (*s_lws_routes); nbr++) {
+        if (s_lws_routes[nbr].reason != reason)
+            continue;
+        s_self_t *self = (s_self_t *) lws_context_user (lws_get_context (wsi));
+        return s_lws_routes[nbr].handle (self, (s_session_t *) user, wsi,
+                                         (rk_slice_t){(const char *) in, size});
+    }
+    return lws_callback_http_dummy (wsi, reason, user, in, size);
+}
+
+
+//  --------------------------------------------------------------------------
+//  The loop
+
+static bool
+s_on_turn (void *owner)
+{
+    s_self_t *self = (s_self_t *) owner;
+    while (!self->life.terminated && rk_sock_ready (self->life.pipe, ZMQ_POLLIN))
+        rk_life_handle (&self->life);
+    int count = 0;
+    for (; self->args->control && count < BATCH &&
+           rk_sock_ready (self->args->control, ZMQ_POLLIN);
+         count++)
+        s_handle_request (self);
+    rk_sockets_read (self->sockets);
+    if (self->life.draining)
+        rk_life_drained (&self->life);
+    if (self->life.terminated)
+        rk_webloop_stop (self->loop);
+    return count == BATCH;
+}
+
+
+static void
+s_on_tick (void *owner)
+{
+    s_self_t *self = (s_self_t *) owner;
+    rk_board_settle (self->board);
+    s_forget_watchers (self);
+    if (!zlistx_size (self->pages))
+        return;
+    char *status = s_page_status (self, "", NULL);
+    s_to_pages (self, "status", status);
+    zstr_free (&status);
+}
+
+
+static void
+s_on_refused (void *owner, const char *reason)
+{
+    s_self_t *self = (s_self_t *) owner;
+    rk_life_complain (&self->life, "a connection is refused: %s", reason);
+}
+
+
+//  --------------------------------------------------------------------------
+//  Birth and death
+
+static rk_webloop_t *
+s_open_loop (s_self_t *self, char **error)
+{
+    static const struct lws_protocols protocols[] = {
+        {.name = "console",
+         .callback = s_lws_callback,
+         .per_session_data_size = sizeof (s_session_t),
+         .rx_buffer_size = 4096},
+        {0}};
+    rk_config_t *config = self->args->config;
+    self->web = rk_path_find (rk_config_str (config, "console/web"));
+    self->mounts[0] = (struct lws_http_mount){.mount_next = &self->mounts[1],
+                                              .mountpoint = "/console",
+                                              .mountpoint_len = 8,
+                                              .origin = self->web,
+                                              .def = "index.html",
+                                              .origin_protocol = LWSMPRO_FILE};
+    self->mounts[1] = (struct lws_http_mount){.mountpoint = "/",
+                                              .mountpoint_len = 1,
+                                              .origin = "console",
+                                              .protocol = "console",
+                                              .origin_protocol = LWSMPRO_CALLBACK};
+    self->liveness =
+        (lws_retry_bo_t){.secs_since_valid_ping = 25, .secs_since_valid_hangup = 45};
+    const char *address = rk_config_str (config, "console/listen");
+    rk_webloop_args_t args = {.owner = self,
+                              .turn = s_on_turn,
+                              .tick = s_on_tick,
+                              .every = TICK,
+                              .refused = s_on_refused,
+                              .key = "console/listen",
+                              .address = streq (address, "none") ? NULL : address,
+                              .protocols = protocols,
+                              .mounts = self->mounts,
+                              .liveness = &self->liveness,
+                              .connections = CONNECTIONS_MOST};
+    return rk_webloop_new (&args, error);
+}
+
+
+static s_self_t *
+s_self_new (zsock_t *pipe, console_args_t *args)
+{
+    s_self_t *self = (s_self_t *) zmalloc (sizeof (s_self_t));
+    self->args = args;
+    self->board = rk_board_new ();
+    self->pages = zlistx_new ();
+    self->sockets =
+        rk_sockets_new (args->monitors, args->count, s_note_event, s_who, self);
+    static const char *names[] = {"requests", "pages", "events", "dropped", "watchers"};
+    for (size_t nbr = 0; nbr < COUNTERS; nbr++)
+        self->counters[nbr].name = names[nbr];
+    self->counters[WATCHERS].gauge = true;
+    self->life = (rk_life_t){.pipe = pipe,
+                             .name = "console",
+                             .counters = self->counters,
+                             .owner = self,
+                             .command = s_on_command};
+    return self;
+}
+
+
+static void
+s_self_destroy (s_self_t **self_p)
+{
+    s_self_t *self = *self_p;
+    rk_webloop_destroy (&self->loop);
+    for (size_t nbr = 0; nbr < self->watcher_count; nbr++)
+        zframe_destroy (&self->watchers[nbr].id);
+    zlistx_destroy (&self->pages);
+    rk_sockets_destroy (&self->sockets);
+    rk_board_destroy (&self->board);
+    free (self->buffer.data);
+    zstr_free (&self->web);
+    rk_json_end ();
+    free (self);
+    *self_p = NULL;
+}
+
+
+void
+console_actor (zsock_t *pipe, void *args)
+{
+    s_self_t *self = s_self_new (pipe, (console_args_t *) args);
+    char *error = NULL;
+    self->loop = s_open_loop (self, &error);
+    if (self->loop)
+        self->args->port = rk_webloop_port (self->loop);
+    rk_life_begin (&self->life, error);
+    zstr_free (&error);
+    if (self->loop) {
+        rk_webloop_watch (self->loop, pipe);
+        if (self->args->control)
+            rk_webloop_watch (self->loop, self->args->control);
+        for (size_t nbr = 0; nbr < self->args->count; nbr++)
+            rk_webloop_watch (self->loop, self->args->monitors[nbr].events);
+        rk_webloop_run (self->loop);
+    }
+    rk_life_end (&self->life);
+    s_self_destroy (&self);
+}
+
+
+//  --------------------------------------------------------------------------
+//  Selftest
+
+//  What HTTP answers to GET path; the caller frees it.
+
+static char *
+s_test_get (int port, const char *path)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons ((uint16_t) port),
+                                  .sin_addr.s_addr = htonl (INADDR_LOOPBACK)};
+    struct timeval patience = {10, 0};
+    int handle = socket (AF_INET, SOCK_STREAM, 0);
+    setsockopt (handle, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof (patience));
+    rk_check (connect (handle, (struct sockaddr *) &address, sizeof (address)) == 0);
+    char *request =
+        zsys_sprintf ("GET %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", path);
+    rk_check (write (handle, request, strlen (request)) == (ssize_t) strlen (request));
+    zstr_free (&request);
+    char *text = (char *) zmalloc (100001);
+    size_t size = 0;
+    ssize_t more;
+    while (size < 100000 && (more = read (handle, text + size, 100000 - size)) > 0)
+        size += (size_t) more;
+    close (handle);
+    return text;
+}
+
+
+static void
+s_test_page (int port, const char *path, const char *status, const char *words)
+{
+    char *text = s_test_get (port, path);
+    if (strncmp (text, status, strlen (status)) != 0 || !strstr (text, words))
+        fprintf (stderr, "%s: expected %s and %s\ngot: %.500s\n", path, status, words,
+                 text);
+    rk_check (strncmp (text, status, strlen (status)) == 0 && strstr (text, words));
+    free (text);
+}
+
+
+//  The next word and text at the control endpoint.
+
+static void
+s_test_expect (zsock_t *operator, const char * word, const char *words)
+{
+    char *said = NULL, *text = NULL;
+    rk_str_recv (operator, & said, &text);
+    if (!said || strneq (said, word) || !strstr (text, words))
+        fprintf (stderr, "expected: %s %s\ngot: %s %s\n", word, words, said, text);
+    rk_check (said && streq (said, word) && strstr (text, words));
+    zstr_free (&said);
+    zstr_free (&text);
+}
+
+
+void
+console_test (bool verbose)
+{
+    (void) verbose;
+    lws_set_log_level (LLL_ERR, NULL);
+    char *error = NULL;
+    rk_config_t *config =
+        rk_config_new (NULL, (char *[]){"console/listen=127.0.0.1:0", NULL}, &error);
+    console_args_t args = {rk_sock_new (ZMQ_ROUTER, "@inproc://console-test", 1000), NULL,
+                           0, config, 0};
+    zsock_t *operator= rk_sock_new (ZMQ_DEALER, ">inproc://console-test", 1000);
+    zsock_set_rcvtimeo (operator, 10000);
+    zactor_t *actor = rk_actor_start (console_actor, &args, NULL);
+    rk_check (actor && args.port > 0);
+    s_test_page (args.port, "/healthz", "HTTP/1.1 503", "starting");
+    zstr_sendx (actor, "STATE", "ready", "", NULL);
+    zstr_sendx (actor, "ACTOR", "sender", "up", "1000", "0", "500", "=at_nsec", "1",
+                "in:worker", "7", NULL);
+
+    //  What it answers itself; what it must ask the supervisor
+    zstr_sendx (operator, "status", NULL);
+    s_test_expect (operator, "ok", "\"name\":\"sender\"");
+    zstr_sendx (operator, "reload", "now", NULL);
+    zmsg_t *ask = rk_msg_recv (actor);
+    rk_check (ask && zmsg_size (ask) == 4 && zframe_streq (zmsg_first (ask), "ASK"));
+    zframe_t *client = zframe_dup (zmsg_next (ask));
+    rk_check (zframe_streq (zmsg_next (ask), "reload"));
+    zmsg_destroy (&ask);
+    ask = zmsg_new ();
+    zmsg_addstr (ask, "ANSWER");
+    zmsg_append (ask, &client);
+    zmsg_addstr (ask, "error");
+    zmsg_addstr (ask, "it can't");
+    rk_check (rk_msg_send (&ask, actor) == 0);
+    s_test_expect (operator, "error", "it can't");
+
+    //  Events for who watches; one trace at a time
+    zstr_sendx (operator, "monitor", NULL);
+    s_test_expect (operator, "ok", "");
+    zstr_sendx (actor, "EVENT", "sender", "log", "1 2 W 3", "bad \xff byte", "gw.1",
+                NULL);
+    s_test_expect (operator, "event", "\"text\":\"bad ? byte\",\"cid\":\"gw.1\"");
+    zstr_sendx (operator, "trace", "gw.1", NULL);
+    s_test_expect (operator, "ok", "");
+    char *traced = rk_actor_await (actor, "ASK");
+    zstr_free (&traced);
+    zstr_sendx (operator, "trace", "gw.2", NULL);
+    s_test_expect (operator, "error", "another connection is traced");
+
+    s_test_page (args.port, "/healthz", "HTTP/1.1 200", "ready");
+    s_test_page (
+        args.port, "/metrics", "HTTP/1.1 200",
+        "rookery_messages_total{actor=\"sender\",kind=\"in\",peer=\"worker\"} 7\n");
+    s_test_page (args.port, "/actor/sender", "HTTP/1.1 200", "bad ? byte");
+    s_test_page (args.port, "/actor/nobody", "HTTP/1.1 404", "there is /console");
+    s_test_page (args.port, "/metricsandmore", "HTTP/1.1 404", "there is /console");
+    s_test_page (args.port, "/", "HTTP/1.1 302", "/console/");
+    s_test_page (args.port, "/../../etc/passwd", "HTTP/1.1 4", "");
+
+    rk_actor_stop (&actor);
+    zsock_destroy (&operator);
+    zsock_destroy (&args.control);
+    rk_config_destroy (&config);
+}

@@ -1,0 +1,478 @@
+//  log.c - the log: lines, events, traces, and what a stuck thread does; documented in rk.h
+//
+//  Each thread has its own level, name and message in work; nothing here is shared but what
+//  rk_log_begin has set before there were threads. A line is one write (2).
+
+#include "rk.h"
+#include <signal.h>
+#include <syslog.h>
+
+#define LINE_MOST 8192    //  bytes
+#define TRACE_MOST 256    //  bytes of a CID
+
+_Thread_local bool rk_follows = false;
+
+//  What this thread is and does.
+static _Thread_local struct {
+    const char *name;
+    const char *doing;
+    rk_slice_t cid, content;
+    char level;    //  0: the process' own
+    char trace[TRACE_MOST];
+    rk_event_fn *tell;
+    void *owner;
+} s_thread;
+
+static struct {
+    char level;
+    bool json, syslog;
+} s_process = {'I', false, false};
+
+static int s_where[2] = {-1, -1};    //  A pipe (2)
+
+
+//  --------------------------------------------------------------------------
+//  Levels
+
+static const struct {
+    const char *word;
+    char letter;
+    int priority;    //  syslog(3)
+} s_levels[] = {{"debug", 'D', LOG_DEBUG},
+                {"info", 'I', LOG_INFO},
+                {"warn", 'W', LOG_WARNING},
+                {"error", 'E', LOG_ERR}};
+
+#define LEVELS (sizeof (s_levels) / sizeof (*s_levels))
+
+static size_t
+s_rank (char letter)
+{
+    size_t rank = 0;
+    while (rank + 1 < LEVELS && s_levels[rank].letter != letter)
+        rank++;
+    return rank;
+}
+
+
+char
+rk_log_letter (const char *word)
+{
+    for (size_t nbr = 0; nbr < LEVELS; nbr++)
+        if (streq (s_levels[nbr].word, word))
+            return s_levels[nbr].letter;
+    return 0;
+}
+
+
+static bool
+s_wanted (char level)
+{
+    char lowest = s_thread.level ? s_thread.level : s_process.level;
+    return s_rank (level) >= s_rank (lowest);
+}
+
+
+static void
+s_set_follows (void)
+{
+    rk_follows = *s_thread.trace || s_wanted ('D');
+}
+
+
+void
+rk_log_level (char level)
+{
+    s_thread.level = level;
+    s_set_follows ();
+}
+
+
+void
+rk_log_trace (const char *cid)
+{
+    snprintf (s_thread.trace, sizeof (s_thread.trace), "%s", cid);
+    s_set_follows ();
+}
+
+
+void
+rk_log_begin (char level, bool json, bool to_syslog)
+{
+    s_process.level = level;
+    s_process.json = json;
+    s_process.syslog = to_syslog;
+    if (to_syslog)
+        openlog ("rookery", LOG_PID | LOG_NDELAY, LOG_DAEMON);
+}
+
+
+void
+rk_log_thread (const char *name, rk_event_fn *tell, void *owner)
+{
+    s_thread.name = name;
+    s_thread.tell = tell;
+    s_thread.owner = owner;
+    rk_log_about ((rk_slice_t){"", 0}, (rk_slice_t){"", 0});
+    s_set_follows ();
+}
+
+
+void
+rk_log_about (rk_slice_t cid, rk_slice_t content)
+{
+    s_thread.cid = cid;
+    s_thread.content = content;
+    s_thread.doing = NULL;
+}
+
+
+void
+rk_log_doing (const char *what)
+{
+    s_thread.doing = what;
+}
+
+
+//  --------------------------------------------------------------------------
+//  Lines
+
+typedef struct {
+    char data[LINE_MOST];
+    size_t size;
+} s_line_t;
+
+static void
+s_put (s_line_t *line, const char *text, size_t size)
+{
+    if (size > LINE_MOST - line->size - 2)    //  Room for the ends
+        size = LINE_MOST - line->size - 2;
+    memcpy (line->data + line->size, text, size);
+    line->size += size;
+}
+
+
+static void
+s_put_word (s_line_t *line, const char *text)
+{
+    s_put (line, text, strlen (text));
+}
+
+
+//  So that each byte is harmless on a terminal, and no text begins a line
+
+static void
+s_put_plain (s_line_t *line, rk_slice_t text)
+{
+    for (size_t nbr = 0; nbr < text.size; nbr++) {
+        unsigned char byte = (unsigned char) text.data[nbr];
+        if (byte == '\n')
+            s_put_word (line, "\n    ");
+        else
+            s_put (line,
+                   byte == '\t' || (byte >= 32 && byte != 127) ? &text.data[nbr] : "?",
+                   1);
+    }
+}
+
+
+//  A string of RFC 8259; bytes that aren't UTF-8 become '?'.
+
+static void
+s_put_json (s_line_t *line, const char *key, rk_slice_t text)
+{
+    s_put_word (line, *key == '{' ? "{\"" : ",\"");
+    s_put_word (line, *key == '{' ? key + 1 : key);
+    s_put_word (line, "\":\"");
+    const unsigned char *at = (const unsigned char *) text.data, *end = at + text.size;
+    while (at < end &&
+           line->size < LINE_MOST - 16) {    //  Room for an escape and the ends
+        char escaped[8];
+        size_t length = rk_utf8_length (at, (size_t) (end - at));
+        if (*at == '"' || *at == '\\')
+            snprintf (escaped, sizeof (escaped), "\\%c", *at);
+        else if (*at < 32)
+            snprintf (escaped, sizeof (escaped), "\\u%04x", *at);
+        else
+            snprintf (escaped, sizeof (escaped), "%.*s", length ? (int) length : 1,
+                      length ? (const char *) at : "?");
+        s_put_word (line, escaped);
+        at += length ? length : 1;
+    }
+    s_put (line, "\"", 1);
+}
+
+
+static uint32_t
+s_number (rk_slice_t content)
+{
+    return content.size ? (uint32_t) rk_slice_hash (content) : 0;
+}
+
+
+static void
+s_time (char *text, size_t room, int64_t msec)
+{
+    time_t seconds = (time_t) (msec / 1000);
+    struct tm utc;
+    gmtime_r (&seconds, &utc);
+    size_t size = strftime (text, room, "%Y-%m-%dT%H:%M:%S", &utc);
+    snprintf (text + size, room - size, ".%03dZ", (int) (msec % 1000));
+}
+
+
+static void
+s_format_text (s_line_t *line, const rk_event_t *event, const char *time)
+{
+    const char *name = s_thread.name ? s_thread.name : "rookery";
+    char head[200];
+    snprintf (head, sizeof (head), "%s%s%c %s: ", time, *time ? " " : "", event->level,
+              name);
+    s_put_word (line, head);
+    s_put_plain (line, rk_slice (event->text));
+    if (!event->cid.size)
+        return;
+    s_put_word (line, " cid=");
+    s_put_plain (line, event->cid);
+    snprintf (head, sizeof (head), " msg=%08x", event->number);
+    s_put_word (line, event->number ? head : "");
+}
+
+
+static void
+s_format_json (s_line_t *line, const rk_event_t *event, const char *time)
+{
+    char number[16];
+    snprintf (number, sizeof (number), "%08x", event->number);
+    s_put_json (line, "{time", rk_slice (time));
+    s_put_json (line, "level", rk_slice (s_levels[s_rank (event->level)].word));
+    s_put_json (line, "actor", rk_slice (s_thread.name ? s_thread.name : "rookery"));
+    if (event->cid.size)
+        s_put_json (line, "cid", event->cid);
+    if (event->number)
+        s_put_json (line, "msg", rk_slice (number));
+    s_put_json (line, "text", rk_slice (event->text));
+    s_put (line, "}", 1);
+}
+
+
+static void
+s_write (const rk_event_t *event)
+{
+    char time[40];
+    s_line_t line;
+    line.size = 0;
+    s_time (time, sizeof (time), event->at);
+    if (s_process.json)
+        s_format_json (&line, event, time);
+    else
+        s_format_text (&line, event, s_process.syslog ? "" : time);
+    if (s_process.syslog) {
+        syslog (s_levels[s_rank (event->level)].priority, "%.*s", (int) line.size,
+                line.data);
+        return;
+    }
+    line.data[line.size++] = '\n';
+    if (write (STDERR_FILENO, line.data, line.size) == -1)
+        return;    //  Nobody listens; there is nowhere to say so
+}
+
+
+//  --------------------------------------------------------------------------
+//  Events
+
+static rk_event_t
+s_event (const char *kind, char level, const char *text, rk_slice_t cid,
+         rk_slice_t content)
+{
+    return (rk_event_t){zclock_time (),     kind,     level, text, cid,
+                        s_number (content), rk_now ()};
+}
+
+
+static void
+s_say (const rk_event_t *event, bool is_event)
+{
+    if (s_wanted (event->level))
+        s_write (event);
+    if (is_event && s_thread.tell)
+        s_thread.tell (s_thread.owner, event);
+}
+
+
+void
+rk_log (char level, const char *format, ...)
+{
+    bool grave = level == 'W' || level == 'E';
+    if (!grave && !s_wanted (level))
+        return;
+    va_list argptr;
+    va_start (argptr, format);
+    char *text = zsys_vprintf (format, argptr);
+    va_end (argptr);
+    rk_event_t event = s_event ("log", level, text, s_thread.cid, s_thread.content);
+    s_say (&event, grave);
+    zstr_free (&text);
+}
+
+
+void
+rk_event (const char *kind, char level, const char *format, ...)
+{
+    va_list argptr;
+    va_start (argptr, format);
+    char *text = zsys_vprintf (format, argptr);
+    va_end (argptr);
+    rk_event_t event = s_event (kind, level, text, s_thread.cid, s_thread.content);
+    s_say (&event, true);
+    zstr_free (&text);
+}
+
+
+void
+rk_follow (rk_slice_t cid, rk_slice_t content, const char *format, ...)
+{
+    bool traced = *s_thread.trace && rk_slice_is (cid, s_thread.trace);
+    if (!traced && !s_wanted ('D'))
+        return;
+    va_list argptr;
+    va_start (argptr, format);
+    char *text = zsys_vprintf (format, argptr);
+    va_end (argptr);
+    rk_event_t event = s_event ("trace", 'D', text, cid, content);
+    s_say (&event, traced);
+    zstr_free (&text);
+}
+
+
+//  --------------------------------------------------------------------------
+//  A stuck thread. The handler runs in that very thread, which reads its own variables; only
+//  functions that are safe in a handler are called (signal-safety(7)).
+
+static size_t
+s_where_put (char *line, size_t size, size_t room, const char *text, size_t more)
+{
+    more = more < room - size ? more : room - size;
+    memcpy (line + size, text, more);
+    return size + more;
+}
+
+
+static void
+s_on_where (int number)
+{
+    (void) number;
+    int error = errno;
+    char line[400];
+    size_t size = 0, room = sizeof (line) - 1;
+    const char *name = s_thread.name ? s_thread.name : "a thread";
+    const char *doing = s_thread.doing ? s_thread.doing : "what has no name";
+    rk_slice_t cid = s_thread.cid;
+    size = s_where_put (line, size, room, name, strlen (name));
+    size = s_where_put (line, size, room, " is in ", 7);
+    size = s_where_put (line, size, room, doing, strlen (doing));
+    if (cid.size) {
+        size = s_where_put (line, size, room, " for ", 5);
+        size = s_where_put (line, size, room, cid.data, cid.size);
+    }
+    line[size++] = '\n';
+    if (write (s_where[1], line, size) == -1)
+        size = 0;    //  Nobody reads; there is nowhere to say so
+    errno = error;
+}
+
+
+int
+rk_log_where (void)
+{
+    if (s_where[0] == -1) {
+        if (pipe2 (s_where, O_NONBLOCK | O_CLOEXEC) == -1)
+            return -1;
+        struct sigaction action = {.sa_handler = s_on_where, .sa_flags = SA_RESTART};
+        sigaction (RK_LOG_WHERE, &action, NULL);
+    }
+    return s_where[0];
+}
+
+
+//  --------------------------------------------------------------------------
+//  Selftest
+
+static void
+s_test_tell (void *owner, const rk_event_t *event)
+{
+    char *last = (char *) owner;
+    snprintf (last, 200, "%s %c %s %.*s %08x", event->kind, event->level, event->text,
+              (int) event->cid.size, event->cid.data, event->number);
+}
+
+
+//  What the lines look like goes to a pipe in the place of stderr.
+
+void
+log_test (bool verbose)
+{
+    (void) verbose;
+    char last[200] = "", lines[4000];
+    int ends[2], saved = dup (STDERR_FILENO);
+    rk_check (pipe (ends) == 0 && dup2 (ends[1], STDERR_FILENO) != -1);
+    rk_log_begin ('I', false, false);
+    rk_log_thread ("test", s_test_tell, last);
+    rk_log ('D', "not written");
+    rk_log ('I', "no event");
+    bool silent = !*last;
+    rk_slice_t cid = rk_slice ("gw.1"), content = rk_slice ("{}");
+    rk_log_about (cid, content);
+    rk_log ('W', "two\nlines\033[31m \"quoted\"");
+    char about[200];
+    snprintf (about, sizeof (about), "%s", last);
+    rk_log_begin ('I', true, false);
+    rk_event ("gateway", 'I', "a \"b\" \\ \n c");
+    bool is_event = strncmp (last, "gateway I", 9) == 0;
+    rk_log_about (rk_slice (""), rk_slice (""));
+
+    //  Followed at level debug, or when it is the one that is traced
+    rk_log_begin ('I', false, false);
+    rk_log_level (0);
+    bool before = rk_follows;
+    rk_log_trace ("gw.1");
+    bool traces = rk_follows;
+    *last = 0;
+    rk_follow (rk_slice ("gw.2"), content, "another");
+    bool other = !*last;
+    rk_follow (cid, content, "passed");
+    bool traced = strncmp (last, "trace D passed gw.1", 19) == 0;
+    rk_log_trace ("");
+    rk_log_level ('D');
+    *last = 0;
+    rk_follow (cid, content, "debugged");
+    bool debugged = !*last;
+    rk_log_level (0);
+
+    //  What a stuck thread says
+    int where = rk_log_where ();
+    char said[400] = "";
+    rk_log_about (cid, content);
+    rk_log_doing ("handler chat");
+    raise (RK_LOG_WHERE);
+    rk_check (read (where, said, sizeof (said) - 1) > 0);
+    rk_log_thread (NULL, NULL, NULL);
+
+    dup2 (saved, STDERR_FILENO);
+    close (saved);
+    close (ends[1]);
+    ssize_t size = read (ends[0], lines, sizeof (lines) - 1);
+    rk_check (size > 0);
+    lines[size] = 0;
+    close (ends[0]);
+    rk_check (silent && is_event && !before && traces && other && traced && debugged);
+    rk_check (strstr (said, "test is in handler chat for gw.1\n"));
+    rk_check (!strstr (lines, "not written") && strstr (lines, "Z I test: no event\n"));
+    rk_check (strstr (lines, "Z W test: two\n    lines?[31m \"quoted\" cid=gw.1 msg="));
+    rk_check (strstr (about, "log W two\nlines"));
+    rk_check (strstr (
+        lines, "\"level\":\"info\",\"actor\":\"test\",\"cid\":\"gw.1\",\"msg\":\""));
+    rk_check (strstr (lines, "\"text\":\"a \\\"b\\\" \\\\ \\u000a c\"}\n"));
+    rk_check (strstr (lines, "D test: debugged cid=gw.1 msg=") &&
+              !strstr (lines, "another"));
+}

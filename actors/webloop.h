@@ -1,0 +1,53 @@
+//  webloop.h - one thread's loop: libwebsockets, a port that takes connections, ZeroMQ's sockets
+//
+//  A libuv loop in which libwebsockets lives as a guest. ZeroMQ's sockets signal by a descriptor that
+//  is edge-triggered in meaning (zmq_getsockopt(3), ZMQ_FD), so their owner gets a turn each time
+//  before the loop sleeps, and reads them until they are empty.
+
+#ifndef WEBLOOP_H
+#define WEBLOOP_H
+
+#include "rk.h"
+#include <libwebsockets.h>
+#include <uv.h>
+
+typedef struct rk_webloop rk_webloop_t;
+
+//  What its owner gives, all of it borrowed for as long as the loop lives.
+typedef struct {
+    void *owner;    //  lws_context_user () as well
+    //  Before the loop sleeps; true when there is more to read, so that it doesn't.
+    bool (*turn) (void *owner);
+    void (*tick) (void *owner);
+    int64_t every;    //  msec between ticks; the first comes at once
+    //  A connection couldn't be taken.
+    void (*refused) (void *owner, const char *reason);
+    const char *key;        //  Of the configuration, for errors
+    const char *address;    //  HOST:PORT, or NULL for no port
+    const struct lws_protocols *protocols;
+    const struct lws_http_mount *mounts;
+    const lws_retry_bo_t *liveness;
+    unsigned int connections;    //  At most
+} rk_webloop_args_t;
+
+//  Opens the port; *error must be NULL. Returns NULL with the reason in *error, which the caller frees.
+rk_webloop_t *rk_webloop_new (const rk_webloop_args_t *args, char **error);
+
+//  Closes all connections, whose callbacks still come, and frees all.
+void rk_webloop_destroy (rk_webloop_t **self_p);
+
+//  Give the owner a turn when something comes to the socket.
+void rk_webloop_watch (rk_webloop_t *self, zsock_t *socket);
+
+//  Runs until rk_webloop_stop.
+void rk_webloop_run (rk_webloop_t *self);
+void rk_webloop_stop (rk_webloop_t *self);
+
+//  No connections any more.
+void rk_webloop_close_port (rk_webloop_t *self);
+int rk_webloop_port (rk_webloop_t *self);
+
+//  nsec that the loop has worked and not slept since the last call of this.
+int64_t rk_webloop_worked (rk_webloop_t *self);
+
+#endif

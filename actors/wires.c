@@ -1,0 +1,353 @@
+//  wires.c - all sockets between actors, and the arguments of each actor that hold them
+
+#include "wires.h"
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+
+//  --------------------------------------------------------------------------
+//  Sockets
+
+static int
+s_int (rk_wires_t *self, const char *key)
+{
+    return (int) rk_config_int (self->config, key);
+}
+
+
+//  Makes a socket that is closed with the server. The limit of an inproc pipe is the sum of
+//  both sides' limits, so each gets half of what the configuration says.
+
+static zsock_t *
+s_socket (rk_wires_t *self, int type, const char *endpoint, int limit)
+{
+    zsock_t *socket = rk_sock_new (type, endpoint, limit / 2 + 1);
+    if (!socket && !self->error)
+        self->error =
+            zsys_sprintf ("%s can't be opened: %s", endpoint, zmq_strerror (errno));
+    if (socket)
+        zlistx_add_end (self->sockets, socket);
+    return socket;
+}
+
+
+//  Each event of a socket with a wire to another process goes to the console. The monitor's own side
+//  would wait for a full queue, in the thread that serves the wires; so there is no limit.
+
+static void
+s_monitor (rk_wires_t *self, zsock_t *socket, const char *name)
+{
+    if (!self->console || !socket || self->error)
+        return;
+    console_args_t *args = &self->consoles;
+    console_monitor_t *monitors = (console_monitor_t *) realloc (
+        args->monitors, (args->count + 1) * sizeof (console_monitor_t));
+    assert (monitors);
+    args->monitors = monitors;
+    char *endpoint = zsys_sprintf ("inproc://monitor-%zu", args->count);
+    int rc = zmq_socket_monitor (zsock_resolve (socket), endpoint, ZMQ_EVENT_ALL);
+    assert (rc == 0);
+    char *connected = zsys_sprintf (">%s", endpoint);
+    monitors[args->count++] =
+        (console_monitor_t){strdup (name), rk_sock_new (ZMQ_PAIR, connected, 0), socket};
+    zstr_free (&connected);
+    zstr_free (&endpoint);
+}
+
+
+//  Binds a socket also for other processes, unless the key says none.
+
+static void
+s_bind_public (rk_wires_t *self, zsock_t *socket, const char *key)
+{
+    const char *endpoint = rk_config_str (self->config, key);
+    if (!socket || streq (endpoint, "none") || self->error)
+        return;
+    zsock_set_maxmsgsize (socket, s_int (self, "receiver/message"));
+    s_monitor (self, socket, key);
+    if (zsock_bind (socket, "%s", endpoint) != -1)
+        return;
+    self->error = zsys_sprintf (
+        "%s = %s: %s; choose another with -s %s=tcp://127.0.0.1:PORT, or none", key,
+        endpoint, zmq_strerror (errno), key);
+}
+
+
+static zsock_t *
+s_worker_socket (rk_wires_t *self, int type, const char *format, size_t index, int limit)
+{
+    char *endpoint = zsys_sprintf (format, index + 1);
+    zsock_t *socket = s_socket (self, type, endpoint, limit);
+    zstr_free (&endpoint);
+    return socket;
+}
+
+
+//  The sockets of one worker and of those who send to it
+
+static void
+s_wire_worker (rk_wires_t *self, size_t nbr)
+{
+    int queue = s_int (self, "worker/queue"), waiting = s_int (self, "worker/waiting");
+    self->worker[nbr] = (worker_args_t){
+        .index = nbr,
+        .config = self->config,
+        .inbox = s_worker_socket (self, ZMQ_PULL, "@inproc://worker-%zu", nbr, queue * 2),
+        .replies = s_worker_socket (self, ZMQ_PULL, "@inproc://worker-%zu-replies", nbr,
+                                    waiting * 4),
+        .credits = s_socket (self, ZMQ_PUSH, ">inproc://dispatcher-credits", queue * 2),
+        .sender =
+            s_socket (self, ZMQ_PUSH, ">inproc://sender", s_int (self, "sender/queue"))};
+    self->worker[nbr].services =
+        rk_services_of (self->services, nbr, &self->worker[nbr].service_count);
+    self->dispatcher.workers[nbr] =
+        s_worker_socket (self, ZMQ_PUSH, ">inproc://worker-%zu", nbr, queue * 2);
+}
+
+
+static zsock_t *
+s_service_socket (void *owner, int type, const char *endpoint, int limit)
+{
+    return s_socket ((rk_wires_t *) owner, type, endpoint, limit);
+}
+
+
+static void
+s_service_watch (void *owner, zsock_t *socket, const char *name)
+{
+    s_monitor ((rk_wires_t *) owner, socket, name);
+}
+
+
+static bool
+s_has_names (rk_wires_t *self, const char *path)
+{
+    zlist_t *names = rk_config_names (self->config, path);
+    bool has = zlist_size (names) > 0;
+    zlist_destroy (&names);
+    return has;
+}
+
+
+static void
+s_wire_app (rk_wires_t *self)
+{
+    int queue = s_int (self, "dispatcher/queue");
+    zsock_t **workers = (zsock_t **) zmalloc (self->workers * sizeof (zsock_t *));
+    self->worker = (worker_args_t *) zmalloc (self->workers * sizeof (worker_args_t));
+    self->services = rk_services_new (self->config, self->workers, s_service_socket,
+                                      s_service_watch, self, &self->error);
+
+    self->receiver.inbox =
+        s_socket (self, ZMQ_PULL, "@inproc://upstream", s_int (self, "receiver/queue"));
+    self->dispatcher = (dispatcher_args_t){
+        .inbox = s_socket (self, ZMQ_PULL, "@inproc://dispatcher", queue),
+        .credits = s_socket (self, ZMQ_PULL, "@inproc://dispatcher-credits", 1000),
+        .workers = workers,
+        .count = self->workers,
+        .credit = (size_t) s_int (self, "worker/queue")};
+    self->receiver.dispatcher = s_socket (self, ZMQ_PUSH, ">inproc://dispatcher", queue);
+    self->sender =
+        (sender_args_t){.inbox = s_socket (self, ZMQ_PULL, "@inproc://sender",
+                                           s_int (self, "sender/queue")),
+                        .upstream = s_socket (self, ZMQ_PUSH, ">inproc://upstream",
+                                              s_int (self, "receiver/queue")),
+                        .gateways = s_socket (self, ZMQ_ROUTER, "@inproc://downstream",
+                                              s_int (self, "sender/backlog")),
+                        .local = self->gateway && !s_has_names (self, "gateway/app")
+                                     ? rk_config_str (self->config, "gateway/id")
+                                     : NULL,
+                        .backlog = (size_t) s_int (self, "sender/backlog"),
+                        .keep = s_int (self, "sender/keep"),
+                        .ping = s_int (self, "sender/ping")};
+    for (size_t nbr = 0; nbr < self->workers; nbr++)
+        s_wire_worker (self, nbr);
+    s_bind_public (self, self->receiver.inbox, "receiver/upstream");
+    s_bind_public (self, self->sender.gateways, "sender/downstream");
+}
+
+
+static void
+s_monitor_app (rk_wires_t *self, zsock_t *socket, const char *name, const char *what)
+{
+    char *path = zsys_sprintf ("gateway/app/%s/%s", name, what);
+    s_monitor (self, socket, path);
+    zstr_free (&path);
+}
+
+
+//  The gateway's two sockets to an app server, in this process or in another.
+
+static void
+s_wire_gateway_app (rk_wires_t *self, const char *name, const char *up, const char *down)
+{
+    bool local = strncmp (up, "inproc://", 9) == 0;
+    self->gateways.apps = (gateway_app_t *) realloc (
+        self->gateways.apps, (self->gateways.count + 1) * sizeof (gateway_app_t));
+    assert (self->gateways.apps);
+    zsock_t *downstream =
+        s_socket (self, ZMQ_DEALER, NULL, s_int (self, "sender/backlog"));
+    zsock_set_identity (downstream, rk_config_str (self->config, "gateway/id"));
+    if (!local)
+        s_monitor_app (self, downstream, name, "downstream");
+    if (zsock_connect (downstream, "%s", down) == -1 && !self->error)
+        self->error = zsys_sprintf ("gateway/app/%s/downstream = %s: %s", name, down,
+                                    zmq_strerror (errno));
+    zsock_t *upstream = s_socket (self, ZMQ_PUSH, NULL, s_int (self, "receiver/queue"));
+    if (!local)
+        s_monitor_app (self, upstream, name, "upstream");
+    if (zsock_connect (upstream, "%s", up) == -1 && !self->error)
+        self->error = zsys_sprintf ("gateway/app/%s/upstream = %s: %s", name, up,
+                                    zmq_strerror (errno));
+    self->gateways.apps[self->gateways.count++] =
+        (gateway_app_t){strdup (name), local, upstream, downstream};
+}
+
+
+static void
+s_wire_gateway (rk_wires_t *self)
+{
+    self->gateways.config = self->config;
+    zlist_t *names = rk_config_names (self->config, "gateway/app");
+    if (zlist_size (names) == 0 && self->app)
+        s_wire_gateway_app (self, "local", "inproc://upstream", "inproc://downstream");
+    else if (zlist_size (names) == 0)
+        self->error =
+            strdup ("gateway/app: a gateway without an app server in its process needs "
+                    "gateway/app/NAME/upstream and downstream");
+    for (char *name = (char *) zlist_first (names); name;
+         name = (char *) zlist_next (names)) {
+        char *up = zsys_sprintf ("gateway/app/%s/upstream", name);
+        char *down = zsys_sprintf ("gateway/app/%s/downstream", name);
+        s_wire_gateway_app (self, name, rk_config_str (self->config, up),
+                            rk_config_str (self->config, down));
+        zstr_free (&up);
+        zstr_free (&down);
+    }
+    zlist_destroy (&names);
+}
+
+
+//  --------------------------------------------------------------------------
+//  The console
+
+//  A bind to ipc takes the file away from whoever listens there; so we ask first.
+
+static bool
+s_is_taken (const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    snprintf (address.sun_path, sizeof (address.sun_path), "%s", path);
+    int handle = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int rc = connect (handle, (struct sockaddr *) &address, sizeof (address));
+    close (handle);
+    return rc == 0;
+}
+
+
+static void
+s_make_folder_of (const char *path)
+{
+    char *folder = strdup (path), *slash = strrchr (folder, '/');
+    if (slash && slash > folder) {
+        *slash = 0;
+        mkdir (folder, 0700);    //  When it can't be made, opening the file says why
+    }
+    zstr_free (&folder);
+}
+
+
+static void
+s_wire_console (rk_wires_t *self)
+{
+    self->consoles.config = self->config;
+    const char *endpoint = rk_config_str (self->config, "console/control");
+    const char *path = strncmp (endpoint, "ipc://", 6) == 0 ? endpoint + 6 : NULL;
+    if (streq (endpoint, "none"))
+        return;
+    if (path)
+        s_make_folder_of (path);
+    if (path && s_is_taken (path)) {
+        self->error = zsys_sprintf ("console/control = %s: another server listens there; "
+                                    "give this one its own, or none",
+                                    endpoint);
+        return;
+    }
+    mode_t mask = umask (0077);    //  For the owner alone
+    self->consoles.control = s_socket (self, ZMQ_ROUTER, NULL, 2000);
+    int rc = zsock_bind (self->consoles.control, "%s", endpoint);
+    int error = errno;
+    umask (mask);
+    if (rc == -1)
+        self->error = zsys_sprintf ("console/control = %s: %s; choose another, or none",
+                                    endpoint, zmq_strerror (error));
+}
+
+
+//  --------------------------------------------------------------------------
+//  Birth and death
+
+rk_wires_t *
+rk_wires_new (rk_config_t *config)
+{
+    rk_wires_t *self = (rk_wires_t *) zmalloc (sizeof (rk_wires_t));
+    self->config = config;
+    self->sockets = zlistx_new ();
+    self->app = rk_config_int (config, "app/enabled");
+    self->gateway = rk_config_int (config, "gateway/enabled");
+    self->console = rk_config_int (config, "console/enabled");
+    self->workers = (size_t) rk_config_int (config, "worker/count");
+    if (!self->workers)
+        self->workers = (size_t) sysconf (_SC_NPROCESSORS_ONLN);
+    if (self->console)
+        s_wire_console (self);
+    if (self->app && !self->error)
+        s_wire_app (self);
+    if (self->gateway && !self->error)
+        s_wire_gateway (self);
+    return self;
+}
+
+
+//  A monitor that isn't stopped before its socket is closed can hang (libzmq#3575).
+
+static void
+s_stop_monitors (rk_wires_t *self)
+{
+    for (size_t nbr = 0; nbr < self->consoles.count; nbr++) {
+        console_monitor_t *monitor = &self->consoles.monitors[nbr];
+        zmq_socket_monitor (zsock_resolve (monitor->watched), NULL, 0);
+        zsock_destroy (&monitor->events);
+        zstr_free (&monitor->name);
+    }
+    free (self->consoles.monitors);
+}
+
+
+void
+rk_wires_destroy (rk_wires_t **self_p)
+{
+    assert (self_p);
+    rk_wires_t *self = *self_p;
+    if (!self)
+        return;
+    rk_estate_clear (&self->dispatcher.kept);
+    rk_estate_clear (&self->sender.kept);
+    for (size_t nbr = 0; self->worker && nbr < self->workers; nbr++)
+        rk_estate_clear (&self->worker[nbr].kept);
+    rk_services_destroy (&self->services);
+    s_stop_monitors (self);
+    zsock_t *socket;
+    while ((socket = (zsock_t *) zlistx_detach (self->sockets, NULL)))
+        zsock_destroy (&socket);
+    zlistx_destroy (&self->sockets);
+    free (self->dispatcher.workers);
+    free (self->worker);
+    for (size_t nbr = 0; nbr < self->gateways.count; nbr++)
+        free ((char *) self->gateways.apps[nbr].name);
+    free (self->gateways.apps);
+    zstr_free (&self->error);
+    free (self);
+    *self_p = NULL;
+}
