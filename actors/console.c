@@ -686,17 +686,18 @@ s_open_loop (s_self_t *self, char **error)
         {0}};
     rk_config_t *config = self->args->config;
     self->web = rk_path_find (rk_config_str (config, "console/web"));
+    //  A mount with a callback wins over all those before it, so it is the first
     self->mounts[0] = (struct lws_http_mount){.mount_next = &self->mounts[1],
-                                              .mountpoint = "/console",
-                                              .mountpoint_len = 8,
-                                              .origin = self->web,
-                                              .def = "index.html",
-                                              .origin_protocol = LWSMPRO_FILE};
-    self->mounts[1] = (struct lws_http_mount){.mountpoint = "/",
+                                              .mountpoint = "/",
                                               .mountpoint_len = 1,
                                               .origin = "console",
                                               .protocol = "console",
                                               .origin_protocol = LWSMPRO_CALLBACK};
+    self->mounts[1] = (struct lws_http_mount){.mountpoint = "/console",
+                                              .mountpoint_len = 8,
+                                              .origin = self->web,
+                                              .def = "index.html",
+                                              .origin_protocol = LWSMPRO_FILE};
     self->liveness =
         (lws_retry_bo_t){.secs_since_valid_ping = 25, .secs_since_valid_hangup = 45};
     const char *address = rk_config_str (config, "console/listen");

@@ -363,7 +363,7 @@ s_self_new (worker_args_t *args)
         self->counters[nbr].name = names[nbr];
     self->counters[RK_WORK_CONNECTIONS].gauge = self->counters[RK_WORK_WAITING].gauge =
         self->counters[RK_WORK_MEMORY].gauge = true;
-    rk_work_handler (self, "(none)");
+    rk_work_handler (self, "(no handler)");
     self->custom = RK_WORK_CUSTOM;
     for (size_t nbr = 0; nbr < args->service_count; nbr++) {
         rk_service_t *service = &args->services[nbr];

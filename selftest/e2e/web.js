@@ -2,48 +2,10 @@
 //
 // Screenshots go to FOLDER when one is named.
 
-const {spawn} = require("node:child_process");
-const fs = require("node:fs");
-const os = require("node:os");
-const path = require("node:path");
-const {chromium} = require(path.resolve("build/node/node_modules/playwright-core"));
-
-const [binary, shots] = process.argv.slice(2);
-const folder = fs.mkdtempSync(path.join(os.tmpdir(), "rookery-web-"));
-let server, browser, checks = 0;
-
-function startServer(listen) {
-  return new Promise((resolve, reject) => {
-    server = spawn(binary, ["run", "-s", `gateway/listen=${listen}`, "-s", "receiver/upstream=none",
-                            "-s", "sender/downstream=none", "-s", "console/enabled=0",
-                            "-s", `store/path=${folder}/chat.db`],
-                   {stdio: ["ignore", "pipe", "inherit"]});
-    server.stdout.on("data", data => {
-      const url = /^ready (\S+)/.exec(data)?.[1];
-      if (url)
-        resolve(url);
-    });
-    server.on("exit", code => reject(new Error(`the server ended with ${code}`)));
-  });
-}
-
-function stopServer() {
-  return new Promise(resolve => {
-    server.removeAllListeners("exit");
-    server.on("exit", resolve);
-    server.kill("SIGTERM");
-  });
-}
-
-function check(good, what) {
-  checks++;
-  if (!good)
-    throw new Error(what);
-}
+const {startServer, stopServer, check, openContext, shot, run} = require("./browser.js");
 
 async function signIn(context, url, name) {
   const page = await context.newPage();
-  page.on("pageerror", error => { throw error; });
   await page.goto(url);
   await page.fill("#name", name);
   await page.click("#sign-in-form button");
@@ -64,7 +26,6 @@ async function say(page, text) {
 
 const waitFor = (page, text) => page.waitForSelector(`#messages li:has-text("${text}")`);
 const waitState = (page, text, state) => page.waitForSelector(`#messages li[data-state=${state}]:has-text("${text}")`);
-const shot = (page, name) => shots && page.screenshot({path: path.join(shots, name + ".png")});
 
 async function talkOfTwo(alice, bob) {
   await openTalk(alice, "bob");
@@ -124,7 +85,7 @@ async function serverRestart(alice, bob, url) {
   await say(alice, "written without a server");
   await waitState(alice, "written without a server", "sent");
   await shot(alice, "offline");
-  await startServer(address);
+  await startServer(`gateway/listen=${address}`);
   await waitState(alice, "written without a server", "delivered");
   await waitFor(bob, "written without a server");
 }
@@ -137,11 +98,8 @@ async function picture(alice, bob) {
 }
 
 async function main() {
-  const url = await startServer("127.0.0.1:0");
-  browser = await chromium.launch({executablePath: "/usr/bin/chromium", args: ["--no-sandbox", "--disable-gpu",
-    "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]});
-  const context = await browser.newContext({viewport: {width: 1000, height: 640}});
-  context.setDefaultTimeout(20000);
+  const url = (await startServer()).split(" ")[1];
+  const context = await openContext({viewport: {width: 1000, height: 640}});
   const alice = await signIn(context, url, "alice"), bob = await signIn(context, url, "bob");
   await talkOfTwo(alice, bob);
   await groupTalk(alice, bob);
@@ -149,7 +107,7 @@ async function main() {
   await picture(alice, bob);
   await scrollUp(alice, url);
   await serverRestart(alice, bob, url);
-  const phone = await browser.newContext({viewport: {width: 390, height: 700}, colorScheme: "dark"});
+  const phone = await openContext({viewport: {width: 390, height: 700}, colorScheme: "dark"});
   const carol = await signIn(phone, url, "carol");
   await shot(carol, "phone-list");
   await openTalk(carol, "#rooks");
@@ -158,13 +116,4 @@ async function main() {
   await shot(carol, "phone");
 }
 
-main().then(() => 0, error => {
-  console.error(error);
-  return 1;
-}).then(async code => {
-  await browser?.close();
-  await stopServer();
-  fs.rmSync(folder, {recursive: true, force: true});
-  console.log(`${code ? 0 : 1} passed, ${code} failed`);
-  process.exit(code);
-});
+run(main);
