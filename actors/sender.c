@@ -439,8 +439,8 @@ s_note_gateway (s_self_t *self, s_gateway_t *gateway)
         rk_event ("gateway", 'I', "gateway %s is here, in this process",
                   gateway->key.data);
     else {
-        const char *from = zmq_msg_gets (&self->frames.part[0], "Peer-Address");
-        gateway->handle = zmq_msg_get (&self->frames.part[0], ZMQ_SRCFD);
+        const char *from = zmq_msg_gets (&self->frames.part[1], "Peer-Address");
+        gateway->handle = zmq_msg_get (&self->frames.part[1], ZMQ_SRCFD);
         rk_event ("gateway", 'I', "gateway %s is here, from %s", gateway->key.data,
                   from ? from : "this process");
     }

@@ -1,6 +1,7 @@
 //  sockets.c - what happens to ZeroMQ's sockets, in words; documented in sockets.h
 //
-//  Events are those of zmq_socket_monitor(3): two frames, number and value, then the endpoint.
+//  Events are those of zmq_socket_monitor(3): two frames, number and value, then the endpoint. Those of
+//  a handshake don't tell whose it is; it follows upon its connection.
 
 #include "sockets.h"
 #include <arpa/inet.h>
@@ -44,8 +45,8 @@ static const struct {
     {ZMQ_EVENT_ACCEPT_FAILED, 'W', "a connection could not be accepted", false},
     {ZMQ_EVENT_CONNECTED, 'I', "connected", true},
     {ZMQ_EVENT_CONNECT_RETRIED, 'W', "nobody there, trying again", false},
-    {ZMQ_EVENT_HANDSHAKE_SUCCEEDED, 'I', "shaken hands", true},
-    {ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL, 'W', "handshake failed", true},
+    {ZMQ_EVENT_HANDSHAKE_SUCCEEDED, 'I', "shaken hands", false},
+    {ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL, 'W', "handshake failed", false},
     {ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL, 'W', "handshake failed: it speaks no ZMTP",
      false},
     {ZMQ_EVENT_HANDSHAKE_FAILED_AUTH, 'W', "handshake failed: it may not", false},

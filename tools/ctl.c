@@ -91,19 +91,22 @@ s_status (s_ctl_t *ctl)
 //  --------------------------------------------------------------------------
 //  trace CID [COUNT]: the way of a connection's messages
 
-#define QUIET 300     //  msec; events of several actors come in a mixed order
+#define SETTLE 200    //  msec; events of several actors come in a mixed order
+#define LOOK 50       //  msec
 #define AGAIN 1000    //  msec between two words that we still watch
 #define LINES_MOST 10000
 
 typedef struct {
     double nsec;
     char *text;
+    bool first;    //  Of a message
 } s_line_t;
 
 typedef struct {
     s_line_t lines[LINES_MOST];
     size_t count;
-    int done;    //  Messages that a worker is done with
+    double last;    //  nsec, of the line printed last
+    int done;       //  Messages that a worker is done with
 } s_trace_t;
 
 static int
@@ -114,21 +117,26 @@ s_compare (const void *a, const void *b)
 }
 
 
-//  The time in a line is since the line before it; long pauses begin a new paragraph.
+//  Lines that are old enough that none can come before them. The time in a line is since the line
+//  before it; each message, of which the first is the gateway's, begins a paragraph.
 
 static void
 s_print_trace (s_trace_t *self)
 {
+    double settled = (double) (rk_now () - SETTLE * 1000000LL);
+    size_t count = 0;
     qsort (self->lines, self->count, sizeof (s_line_t), s_compare);
-    for (size_t nbr = 0; nbr < self->count; nbr++) {
-        double since = nbr ? self->lines[nbr].nsec - self->lines[nbr - 1].nsec : 0;
-        printf ("%+10.3f ms  %s\n", since / 1e6, self->lines[nbr].text);
-        zstr_free (&self->lines[nbr].text);
+    for (; count < self->count && self->lines[count].nsec < settled; count++) {
+        s_line_t *line = &self->lines[count];
+        double since = self->last ? line->nsec - self->last : 0;
+        printf ("%s%+10.3f ms  %s\n", line->first && self->last ? "\n" : "", since / 1e6,
+                line->text);
+        self->last = line->nsec;
+        zstr_free (&line->text);
     }
-    if (self->count)
-        printf ("\n");
+    self->count -= count;
+    memmove (self->lines, self->lines + count, self->count * sizeof (s_line_t));
     fflush (stdout);
-    self->count = 0;
 }
 
 
@@ -146,7 +154,8 @@ s_keep_line (s_trace_t *self, const char *json)
             zsys_sprintf ("%s.%03d  %-10s msg=%s  %s", time,
                           (int) ((long long) rk_operator_number (event, "at") % 1000),
                           rk_operator_text (event, "actor"),
-                          rk_operator_text (event, "msg"), text)};
+                          rk_operator_text (event, "msg"), text),
+            strstr (text, " bytes came, ") != NULL};
     self->done += strncmp (rk_operator_text (event, "actor"), "worker", 6) == 0 &&
                   strstr (text, " done, ") != NULL;
     cJSON_Delete (event);
@@ -170,15 +179,14 @@ s_trace (s_ctl_t *ctl)
         if (now >= again)
             rk_operator_say (&ctl->operator, words);
         again = now >= again ? now + AGAIN : again;
-        char *text = NULL, *word = rk_operator_hear (&ctl->operator, QUIET, &text);
-        if (!word)
-            s_print_trace (self);
-        else if (streq (word, "event"))
+        char *text = NULL, *word = rk_operator_hear (&ctl->operator, LOOK, &text);
+        if (word && streq (word, "event"))
             s_keep_line (self, text);
-        else if (streq (word, "error")) {
+        else if (word && streq (word, "error")) {
             fprintf (stderr, "rookery: %s\n", text);
             rc = 1;
         }
+        s_print_trace (self);
         zstr_free (&word);
         zstr_free (&text);
     }

@@ -74,6 +74,8 @@ rk_operator_open (rk_operator_t *self)
         rk_operator_close (self);
         return -1;
     }
+    zsys_init ();
+    zsys_handler_set (NULL);    //  An interrupt ends us
     self->socket = zsock_new (ZMQ_DEALER);
     zsock_set_linger (self->socket, 0);
     if (zsock_connect (self->socket, "%s", self->where) == 0)
