@@ -39,8 +39,18 @@ static const struct argp_option s_run_options[] = {
      0},
     {"check", 'k', NULL, 0, "only check the configuration", 0},
     {"watch", 'w', NULL, 0, "reload the handlers when one of their files changes", 0},
+    {"keys", 'l', NULL, 0, "list all keys with their defaults, and exit", 0},
     {0},
 };
+
+static void
+s_list_keys (void)
+{
+    for (const rk_config_key_t *key = rk_config_keys; key->path; key++)
+        printf ("%s = %s    %s\n", key->path, *key->initial ? key->initial : "\"\"",
+                key->help);
+}
+
 
 static error_t
 s_run_parse (int key, char *arg, struct argp_state *state)
@@ -61,6 +71,9 @@ s_run_parse (int key, char *arg, struct argp_state *state)
     case 'w':
         run->watch = true;
         return 0;
+    case 'l':
+        s_list_keys ();
+        exit (0);
     case ARGP_KEY_ARG:
         argp_error (state, "%s: no such word; settings are given as -s KEY=VALUE", arg);
         return 0;
