@@ -646,7 +646,9 @@ s_on_turn (void *owner)
         rk_life_drained (&self->life);
     if (self->life.terminated)
         rk_webloop_stop (self->loop);
-    return count == BATCH;
+    //  Whoever sends on a socket may take notice of what came to it meanwhile, unseen by us
+    return rk_sock_ready (self->life.pipe, ZMQ_POLLIN) ||
+           (self->args->control && rk_sock_ready (self->args->control, ZMQ_POLLIN));
 }
 
 

@@ -216,7 +216,7 @@ dispatcher_actor (zsock_t *pipe, void *args_p)
         zmq_pollitem_t items[3] = {{zsock_resolve (pipe), 0, ZMQ_POLLIN, 0},
                                    {zsock_resolve (args->credits), 0, ZMQ_POLLIN, 0},
                                    {zsock_resolve (args->inbox), 0, ZMQ_POLLIN, 0}};
-        if (zmq_poll (items, stuck ? 2 : 3, self->life.draining ? 0 : -1) == -1)
+        if (rk_poll (items, stuck ? 2 : 3, self->life.draining ? 0 : -1) == -1)
             break;    //  The context is going away
         if (items[0].revents)
             rk_life_handle (&self->life);

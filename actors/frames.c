@@ -72,7 +72,7 @@ rk_frames_send_wait (rk_frames_t *self, zsock_t *to, int64_t wait)
     while (rk_frames_send (self, to) == -1) {
         int64_t left = until - zclock_mono ();
         zmq_pollitem_t item = {zsock_resolve (to), 0, ZMQ_POLLOUT, 0};
-        if (left <= 0 || zmq_poll (&item, 1, (long) left) == -1)
+        if (left <= 0 || rk_poll (&item, 1, (long) left) == -1)
             return -1;
     }
     return 0;
@@ -332,6 +332,18 @@ rk_str_recv (void *from, char **first, char **second)
     if (second)
         *second = msg ? zmsg_popstr (msg) : NULL;
     zmsg_destroy (&msg);
+}
+
+
+int
+rk_poll (zmq_pollitem_t *items, int count, long timeout)
+{
+    int rc = zmq_poll (items, count, timeout);
+    if (rc != -1 || errno != EINTR)
+        return rc;
+    for (int nbr = 0; nbr < count; nbr++)
+        items[nbr].revents = 0;
+    return 0;
 }
 
 

@@ -64,7 +64,7 @@ link_actor (zsock_t *pipe, void *args_p)
             {zsock_resolve (args->outside), 0,
              (short) ((reads ? ZMQ_POLLIN : 0) | (room ? 0 : ZMQ_POLLOUT)), 0},
             {zsock_resolve (args->inbox), 0, ZMQ_POLLIN, 0}};
-        if (zmq_poll (items, room ? 3 : 2, self.life.draining ? 0 : -1) == -1)
+        if (rk_poll (items, room ? 3 : 2, self.life.draining ? 0 : -1) == -1)
             break;    //  The context is going away
         if (items[0].revents)
             rk_life_handle (&self.life);

@@ -247,7 +247,8 @@ static int
 s_config (lua_State *L)
 {
     const char *path = luaL_checkstring (L, 1);
-    bool secret = streq (path, "auth/secret");
+    const char *name = strrchr (path, '/');
+    bool secret = name && (streq (name, "/secret") || streq (name, "/password"));
     lua_pushstring (L, secret ? NULL : rk_config_peek (rk_lua_host (L)->config, path));
     return 1;
 }

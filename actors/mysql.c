@@ -625,7 +625,7 @@ mysql_actor (zsock_t *pipe, void *args_p)
                                     self->batch.count < self->batch.room ? ZMQ_POLLIN : 0,
                                     0}};
         long wait = !self->db ? 50 : self->life.draining || self->batch.count ? 0 : -1;
-        if (zmq_poll (items, 2, wait) == -1)
+        if (rk_poll (items, 2, wait) == -1)
             break;    //  The context is going away
         if (items[0].revents)
             rk_life_handle (&self->life);

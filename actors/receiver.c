@@ -222,7 +222,7 @@ receiver_actor (zsock_t *pipe, void *args)
             {zsock_resolve (pipe), 0, ZMQ_POLLIN, 0},
             {zsock_resolve (stuck ? self->dispatcher : self->inbox), 0,
              stuck ? ZMQ_POLLOUT : ZMQ_POLLIN, 0}};
-        if (zmq_poll (items, 2, self->life.draining ? 0 : -1) == -1)
+        if (rk_poll (items, 2, self->life.draining ? 0 : -1) == -1)
             break;    //  The context is going away
         if (items[0].revents)
             rk_life_handle (&self->life);

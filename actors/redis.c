@@ -756,7 +756,7 @@ s_round (s_self_t *self, zmq_pollitem_t *items, int64_t *wait)
         if (node && rk_redisnode_pollitem (node, &items[used]))
             polled[used++ - 2] = node;
     }
-    if (zmq_poll (items, (int) used, self->life.draining ? 0 : (long) *wait) == -1) {
+    if (rk_poll (items, (int) used, self->life.draining ? 0 : (long) *wait) == -1) {
         self->life.terminated = true;    //  The context is going away
         return;
     }

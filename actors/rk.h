@@ -154,6 +154,9 @@ int rk_msg_send (zmsg_t **msg_p, void *to);
 //  The caller frees both. second may be NULL.
 void rk_str_recv (void *from, char **first, char **second);
 
+//  zmq_poll(3), but a signal only wakes it: then nothing has come. -1 when the context is going away.
+int rk_poll (zmq_pollitem_t *items, int count, long timeout);
+
 //  True when a message can be read (ZMQ_POLLIN) or sent (ZMQ_POLLOUT) right now.
 bool rk_sock_ready (zsock_t *self, int events);
 

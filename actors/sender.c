@@ -840,7 +840,7 @@ sender_actor (zsock_t *pipe, void *args_p)
                                    {zsock_resolve (args->gateways), 0, ZMQ_POLLIN, 0},
                                    {zsock_resolve (args->inbox), 0, ZMQ_POLLIN, 0}};
         long wait = self->life.draining || self->stuck ? 1 : args->ping;
-        if (zmq_poll (items, 3, wait) == -1)
+        if (rk_poll (items, 3, wait) == -1)
             break;    //  The context is going away
         if (items[0].revents)
             rk_life_handle (&self->life);

@@ -327,7 +327,7 @@ s_handle_stats (rk_server_t *self, s_actor_t *actor, zmsg_t *msg)
     char *thread = name ? zframe_strdup (zmsg_next (msg)) : NULL;
     actor->thread = thread ? atoi (thread) : 0;
     zstr_free (&thread);
-    s_show_actor (self, actor, zmsg_dup (msg));
+    s_show_actor (self, actor, self->console ? zmsg_dup (msg) : NULL);
 }
 
 
@@ -370,6 +370,9 @@ static const struct {
 static char *
 s_handle_pipe (rk_server_t *self, s_actor_t *actor, zmsg_t **rest)
 {
+    //  Waiting for another's answer may have taken what was there
+    if (!rk_sock_ready (zactor_sock (actor->actor), ZMQ_POLLIN))
+        return NULL;
     zmsg_t *msg = rk_msg_recv (actor->actor);
     char *name = msg ? zmsg_popstr (msg) : NULL;
     for (size_t nbr = 0; name && s_pipe_routes[nbr].name; nbr++) {
@@ -398,7 +401,7 @@ s_await (rk_server_t *self, s_actor_t *actor, int64_t until, zmsg_t **rest)
     while (!name && actor->actor) {
         int64_t left = until - zclock_mono ();
         zmq_pollitem_t item = {zsock_resolve (actor->actor), 0, ZMQ_POLLIN, 0};
-        if (zmq_poll (&item, 1, left > 0 ? (long) left : 0) <= 0)
+        if (rk_poll (&item, 1, left > 0 ? (long) left : 0) <= 0)
             break;
         name = s_handle_pipe (self, actor, rest);
     }
@@ -410,23 +413,42 @@ s_await (rk_server_t *self, s_actor_t *actor, int64_t until, zmsg_t **rest)
 //  Each second
 
 static void
-s_look_at (rk_server_t *self, s_actor_t *actor, int64_t now)
+s_look_at (rk_server_t *self, s_actor_t *actor)
 {
     if (actor->actor && !actor->asked) {
         s_ask_stats (actor);
         return;
     }
-    if (actor->actor && !actor->stuck && now - actor->asked_at >= self->stuck) {
-        actor->stuck = true;
-        rk_event (
-            "actor", 'E',
-            "%s is stuck: it has answered nothing for %.1f s; it goes on when what it "
-            "does ends, and only a restart of the server ends that",
-            actor->name, (double) (now - actor->asked_at) / 1000);
-        if (actor->thread)
-            tgkill (getpid (), actor->thread, RK_LOG_WHERE);
-    }
     s_show_actor (self, actor, NULL);
+}
+
+
+//  An actor of a pool isn't signalled: what it calls may take an interrupted call for a broken one.
+
+static void
+s_call_stuck (rk_server_t *self, s_actor_t *actor)
+{
+    actor->stuck = true;
+    rk_event (
+        "actor", 'E',
+        "%s is stuck: it has answered nothing for %.1f s; it goes on when what it does "
+        "ends, and only a restart of the server ends that",
+        actor->name, (double) (zclock_mono () - actor->asked_at) / 1000);
+    if (actor->thread && !actor->service)
+        tgkill (getpid (), actor->thread, RK_LOG_WHERE);
+    s_show_actor (self, actor, NULL);
+}
+
+
+//  msec until the actor counts as stuck; INT64_MAX when it has answered, or counts as that already.
+
+static int64_t
+s_patience (rk_server_t *self, s_actor_t *actor, int64_t now)
+{
+    if (!actor->actor || !actor->asked || actor->stuck)
+        return INT64_MAX;
+    int64_t left = actor->asked_at + self->stuck - now;
+    return left > 0 ? left : 0;
 }
 
 
@@ -438,7 +460,17 @@ s_tick (rk_server_t *self)
         return;
     self->tick = now + TICK;
     for (size_t nbr = 0; nbr < self->count; nbr++)
-        s_look_at (self, &self->actors[nbr], now);
+        s_look_at (self, &self->actors[nbr]);
+}
+
+
+static void
+s_find_stuck (rk_server_t *self)
+{
+    int64_t now = zclock_mono ();
+    for (size_t nbr = 0; nbr < self->count; nbr++)
+        if (s_patience (self, &self->actors[nbr], now) == 0)
+            s_call_stuck (self, &self->actors[nbr]);
 }
 
 
@@ -482,6 +514,8 @@ s_list_items (rk_server_t *self, zmq_pollitem_t *items, s_actor_t **whose, int64
     for (size_t nbr = 0; nbr < self->count; nbr++) {
         s_actor_t *actor = &self->actors[nbr];
         int64_t left = actor->restart_at > now ? actor->restart_at - now : 0;
+        int64_t patience = s_patience (self, actor, now);
+        *wait = patience < *wait ? patience : *wait;
         if (actor->actor) {
             whose[used] = actor;
             items[used++] =
@@ -516,7 +550,7 @@ rk_server_step (rk_server_t *self, zmq_pollitem_t *more, int more_count, int64_t
     int used = s_list_items (self, items, whose, &timeout);
     for (int nbr = 0; nbr < more_count; nbr++)
         items[used + 1 + nbr] = more[nbr];
-    zmq_poll (items, used + 1 + more_count, (long) timeout);
+    rk_poll (items, used + 1 + more_count, (long) timeout);
     for (int nbr = 0; nbr < more_count; nbr++)
         more[nbr].revents = items[used + 1 + nbr].revents;
     if (items[used].revents)
@@ -527,6 +561,7 @@ rk_server_step (rk_server_t *self, zmq_pollitem_t *more, int more_count, int64_t
             zstr_free (&answer);
         }
     s_restart_due (self);
+    s_find_stuck (self);
     s_tick (self);
     free (items);
     free (whose);

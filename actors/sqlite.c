@@ -510,7 +510,7 @@ sqlite_actor (zsock_t *pipe, void *args_p)
                                    {zsock_resolve (self->checkpointer), 0, ZMQ_POLLIN, 0},
                                    {zsock_resolve (args->inbox), 0, ZMQ_POLLIN, 0}};
         bool more = self->batch.count > 0;    //  From a former life
-        if (zmq_poll (items, 3, self->life.draining || more ? 0 : -1) == -1)
+        if (rk_poll (items, 3, self->life.draining || more ? 0 : -1) == -1)
             break;    //  The context is going away
         if (items[0].revents)
             rk_life_handle (&self->life);

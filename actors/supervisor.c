@@ -184,6 +184,7 @@ s_say_ready (rk_server_t *server)
     printf ("%s\n", line);
     fflush (stdout);
     rk_server_show_state (server, "ready", "");
+    rk_event ("actor", 'D', "the server is %s", line);
     sd_notifyf (0, "READY=1\nSTATUS=%s", line);
     zstr_free (&line);
 }

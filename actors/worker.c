@@ -574,7 +574,7 @@ static void
 s_round (rk_work_t *self)
 {
     zmq_pollitem_t *items = self->items;
-    if (zmq_poll (items, 3 + self->links, s_patience (self)) == -1) {
+    if (rk_poll (items, 3 + self->links, s_patience (self)) == -1) {
         self->life.terminated = true;    //  The context is going away
         return;
     }
