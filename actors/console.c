@@ -16,7 +16,7 @@
 
 #include "console.h"
 #include "board.h"
-#include "client.h"
+#include "pages.h"
 #include "sockets.h"
 #include "webloop.h"
 #include "../proto/json.h"
@@ -27,17 +27,8 @@
 #define WATCHERS_MOST 100    //  Through the control endpoint
 #define WATCH_FOR 3000       //  msec that a watcher needs not say it again
 #define CONNECTIONS_MOST 200
-#define QUEUE_MOST (4 * 1024 * 1024)    //  bytes that wait for a page
 
-enum { REQUESTS, PAGES, EVENTS, DROPPED, WATCHERS, COUNTERS };
-
-//  One connection of HTTP; a page's WebSocket is a client.
-typedef struct {
-    rk_client_t client;    //  First, for what it points to is this
-    char *body;
-    size_t size;
-    size_t sent;
-} s_session_t;
+enum { REQUESTS, PAGES, PAGES_DROPPED, EVENTS, DROPPED, WATCHERS, COUNTERS };
 
 //  Someone at the control endpoint who wants events.
 typedef struct {
@@ -50,16 +41,12 @@ typedef struct {
     rk_life_t life;
     console_args_t *args;
     rk_webloop_t *loop;
-    struct lws_http_mount mounts[2];
-    lws_retry_bo_t liveness;
-    char *web;
+    rk_pages_t *pages;
     rk_board_t *board;
     rk_sockets_t *sockets;
-    zlistx_t *pages;    //  Sessions with a WebSocket
     s_watcher_t watchers[WATCHERS_MOST];
     size_t watcher_count;
     char trace[256];    //  The connection that is traced
-    rk_client_buffer_t buffer;
     rk_counter_t counters[COUNTERS + 1];
 } s_self_t;
 
@@ -82,36 +69,6 @@ s_reply (s_self_t *self, zframe_t *id, const char *word, const char *text)
 
 
 static void
-s_flush (s_self_t *self, s_session_t *session)
-{
-    if (rk_client_flush (&session->client, &self->buffer) == -1)
-        lws_set_timeout (session->client.wsi, PENDING_TIMEOUT_CLOSE_SEND,
-                         LWS_TO_KILL_ASYNC);
-}
-
-
-//  To all pages: {"NAME":value}
-
-static void
-s_to_pages (s_self_t *self, const char *name, const char *json)
-{
-    if (!zlistx_size (self->pages))
-        return;
-    rk_frames_t frames = {0};
-    char *text = zsys_sprintf ("{\"%s\":%s}", name, json);
-    rk_frames_addstr (&frames, text);
-    zstr_free (&text);
-    s_session_t *session = (s_session_t *) zlistx_first (self->pages);
-    for (; session; session = (s_session_t *) zlistx_next (self->pages)) {
-        if (rk_client_push (&session->client, &frames, 0, QUEUE_MOST) == -1)
-            self->counters[DROPPED].value++;
-        s_flush (self, session);
-    }
-    rk_frames_clear (&frames);
-}
-
-
-static void
 s_to_watchers (s_self_t *self, const char *json, bool trace)
 {
     for (size_t nbr = 0; nbr < self->watcher_count; nbr++)
@@ -129,7 +86,7 @@ s_note_event (void *owner, const char *actor, const rk_event_t *event)
     bool trace = streq (event->kind, "trace");
     s_to_watchers (self, json, trace);
     if (!trace)
-        s_to_pages (self, "event", json);
+        rk_pages_tell (self->pages, "event", json);
 }
 
 
@@ -292,10 +249,8 @@ static void
 s_handle_status (s_self_t *self, zframe_t *client, zmsg_t *words)
 {
     (void) words;
-    char *sockets = rk_sockets_json (self->sockets);
-    char *text = rk_board_json (self->board, sockets);
+    char *text = rk_pages_status (self->pages);
     s_reply (self, client, "ok", text);
-    zstr_free (&sockets);
     zstr_free (&text);
 }
 
@@ -359,275 +314,6 @@ s_handle_request (s_self_t *self)
 
 
 //  --------------------------------------------------------------------------
-//  HTTP. Each page returns its body, which is freed, NULL for "not found", and sets the status.
-
-static char *
-s_page_metrics (s_self_t *self, const char *rest, unsigned int *status)
-{
-    (void) rest;
-    (void) status;
-    return rk_board_metrics (self->board);
-}
-
-
-static char *
-s_page_healthz (s_self_t *self, const char *rest, unsigned int *status)
-{
-    (void) rest;
-    char *why = rk_board_unready (self->board);
-    *status = why ? HTTP_STATUS_SERVICE_UNAVAILABLE : HTTP_STATUS_OK;
-    char *body = zsys_sprintf ("%s\n", why ? why : "ready");
-    zstr_free (&why);
-    return body;
-}
-
-
-static char *
-s_page_status (s_self_t *self, const char *rest, unsigned int *status)
-{
-    (void) rest;
-    (void) status;
-    char *sockets = rk_sockets_json (self->sockets);
-    char *text = rk_board_json (self->board, sockets);
-    zstr_free (&sockets);
-    return text;
-}
-
-
-static char *
-s_page_actor (s_self_t *self, const char *rest, unsigned int *status)
-{
-    (void) status;
-    return *rest == '/' ? rk_board_actor_json (self->board, rest + 1) : NULL;
-}
-
-
-static char *
-s_page_events (s_self_t *self, const char *rest, unsigned int *status)
-{
-    (void) rest;
-    (void) status;
-    return rk_board_events_json (self->board);
-}
-
-
-static const struct {
-    const char *path;
-    const char *type;
-    char *(*page) (s_self_t *self, const char *rest, unsigned int *status);
-} s_pages[] = {
-    {"/metrics", "text/plain; version=0.0.4; charset=utf-8", s_page_metrics},
-    {"/healthz", "text/plain; charset=utf-8", s_page_healthz},
-    {"/status", "application/json", s_page_status},
-    {"/actor", "application/json", s_page_actor},
-    {"/events", "application/json", s_page_events},
-    {NULL, NULL, NULL},
-};
-
-
-//  The header of an answer; its body goes out when the connection is writeable. 0, or -1 to close.
-
-static int
-s_begin_answer (s_session_t *session, struct lws *wsi, unsigned int status,
-                const char *type)
-{
-    unsigned char header[LWS_PRE + 1024], *start = header + LWS_PRE, *at = start,
-                                          *end = header + sizeof (header) - 1;
-    session->size = strlen (session->body);
-    session->sent = 0;
-    if (lws_add_http_common_headers (wsi, status, type, session->size, &at, end) ||
-        lws_add_http_header_by_name (wsi, (const unsigned char *) "cache-control:",
-                                     (const unsigned char *) "no-store", 8, &at, end) ||
-        lws_finalize_write_http_header (wsi, start, &at, end))
-        return -1;
-    lws_callback_on_writable (wsi);
-    return 0;
-}
-
-
-static int
-s_redirect (struct lws *wsi, const char *where)
-{
-    unsigned char header[LWS_PRE + 1024], *at = header + LWS_PRE;
-    int rc = lws_http_redirect (wsi, HTTP_STATUS_FOUND, (const unsigned char *) where,
-                                (int) strlen (where), &at, header + sizeof (header));
-    return rc < 0 || lws_http_transaction_completed (wsi) ? -1 : 0;
-}
-
-
-static int
-s_on_http (s_self_t *self, s_session_t *session, struct lws *wsi, rk_slice_t in)
-{
-    char path[300] = "";
-    snprintf (path, sizeof (path), "%s%.*s", in.size && *in.data == '/' ? "" : "/",
-              (int) in.size, in.data);
-    zstr_free (&session->body);
-    if (streq (path, "/"))
-        return s_redirect (wsi, "/console/");
-    size_t nbr = 0;
-    while (s_pages[nbr].path &&
-           (strncmp (path, s_pages[nbr].path, strlen (s_pages[nbr].path)) != 0 ||
-            strchr ("/?", path[strlen (s_pages[nbr].path)]) == NULL))
-        nbr++;
-    unsigned int status = HTTP_STATUS_OK;
-    self->counters[PAGES].value++;
-    if (s_pages[nbr].path)
-        session->body =
-            s_pages[nbr].page (self, path + strlen (s_pages[nbr].path), &status);
-    if (session->body)
-        return s_begin_answer (session, wsi, status, s_pages[nbr].type);
-    session->body = strdup ("there is /console, /metrics, /healthz, /status, /events and "
-                            "/actor/NAME\n");
-    return s_begin_answer (session, wsi, HTTP_STATUS_NOT_FOUND,
-                           "text/plain; charset=utf-8");
-}
-
-
-static int
-s_on_http_writeable (s_self_t *self, s_session_t *session, struct lws *wsi, rk_slice_t in)
-{
-    (void) in;
-    const size_t most = 16384;
-    if (!session->body)
-        return 0;
-    if (self->buffer.room < most + LWS_PRE) {
-        self->buffer.room = most + LWS_PRE;
-        self->buffer.data =
-            (unsigned char *) realloc (self->buffer.data, self->buffer.room);
-        assert (self->buffer.data);
-    }
-    size_t left = session->size - session->sent, size = left < most ? left : most;
-    bool last = size == left;
-    memcpy (self->buffer.data + LWS_PRE, session->body + session->sent, size);
-    if (lws_write (wsi, self->buffer.data + LWS_PRE, size,
-                   last ? LWS_WRITE_HTTP_FINAL : LWS_WRITE_HTTP) < 0)
-        return -1;
-    session->sent += size;
-    if (!last) {
-        lws_callback_on_writable (wsi);
-        return 0;
-    }
-    zstr_free (&session->body);
-    return lws_http_transaction_completed (wsi) ? -1 : 0;
-}
-
-
-//  --------------------------------------------------------------------------
-//  WebSocket: pages that live
-
-//  A page of another site must not read this: a browser tells where it comes from (RFC 6455, 10.2).
-
-static bool
-s_is_ours (struct lws *wsi)
-{
-    char origin[200] = "", host[200] = "";
-    lws_hdr_copy (wsi, origin, sizeof (origin), WSI_TOKEN_ORIGIN);
-    lws_hdr_copy (wsi, host, sizeof (host), WSI_TOKEN_HOST);
-    const char *behind = strstr (origin, "://");
-    return !*origin || (behind && streq (behind + 3, host));
-}
-
-
-static int
-s_on_filter (s_self_t *self, s_session_t *session, struct lws *wsi, rk_slice_t in)
-{
-    (void) self;
-    (void) session;
-    (void) in;
-    char path[8] = "";
-    lws_hdr_copy (wsi, path, sizeof (path), WSI_TOKEN_GET_URI);
-    return streq (path, "/live") && s_is_ours (wsi) ? 0 : -1;
-}
-
-
-static int
-s_on_established (s_self_t *self, s_session_t *session, struct lws *wsi, rk_slice_t in)
-{
-    (void) in;
-    memset (session, 0, sizeof (*session));
-    session->client.wsi = wsi;
-    zlistx_add_end (self->pages, session);
-    char *status = s_page_status (self, "", NULL),
-         *events = rk_board_events_json (self->board);
-    char *text = zsys_sprintf ("{\"status\":%s,\"events\":%s}", status, events);
-    rk_frames_t frames = {0};
-    rk_frames_addstr (&frames, text);
-    rk_client_push (&session->client, &frames, 0, QUEUE_MOST);
-    rk_frames_clear (&frames);
-    s_flush (self, session);
-    zstr_free (&status);
-    zstr_free (&events);
-    zstr_free (&text);
-    return 0;
-}
-
-
-static int
-s_on_writeable (s_self_t *self, s_session_t *session, struct lws *wsi, rk_slice_t in)
-{
-    (void) wsi;
-    (void) in;
-    s_flush (self, session);
-    return 0;
-}
-
-
-static int
-s_on_closed (s_self_t *self, s_session_t *session, struct lws *wsi, rk_slice_t in)
-{
-    (void) wsi;
-    (void) in;
-    s_session_t *page = (s_session_t *) zlistx_first (self->pages);
-    while (page && page != session)
-        page = (s_session_t *) zlistx_next (self->pages);
-    if (page)
-        zlistx_delete (self->pages, zlistx_cursor (self->pages));
-    rk_client_clear (&session->client);
-    return 0;
-}
-
-
-static int
-s_on_http_closed (s_self_t *self, s_session_t *session, struct lws *wsi, rk_slice_t in)
-{
-    (void) self;
-    (void) wsi;
-    (void) in;
-    if (session)
-        zstr_free (&session->body);
-    return 0;
-}
-
-
-static const struct {
-    enum lws_callback_reasons reason;
-    int (*handle) (s_self_t *self, s_session_t *session, struct lws *wsi, rk_slice_t in);
-} s_lws_routes[] = {
-    {LWS_CALLBACK_HTTP, s_on_http},
-    {LWS_CALLBACK_HTTP_WRITEABLE, s_on_http_writeable},
-    {LWS_CALLBACK_CLOSED_HTTP, s_on_http_closed},
-    {LWS_CALLBACK_FILTER_PROTOCOL_CONNECTION, s_on_filter},
-    {LWS_CALLBACK_ESTABLISHED, s_on_established},
-    {LWS_CALLBACK_SERVER_WRITEABLE, s_on_writeable},
-    {LWS_CALLBACK_CLOSED, s_on_closed},
-};
-
-static int
-s_lws_callback (struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
-                size_t size)
-{
-    for (size_t nbr = 0; nbr < sizeof (s_lws_routes) / sizeof (*s_lws_routes); nbr++) {
-        if (s_lws_routes[nbr].reason != reason)
-            continue;
-        s_self_t *self = (s_self_t *) lws_context_user (lws_get_context (wsi));
-        return s_lws_routes[nbr].handle (self, (s_session_t *) user, wsi,
-                                         (rk_slice_t){(const char *) in, size});
-    }
-    return lws_callback_http_dummy (wsi, reason, user, in, size);
-}
-
-
-//  --------------------------------------------------------------------------
 //  The loop
 
 static bool
@@ -658,10 +344,12 @@ s_on_tick (void *owner)
     s_self_t *self = (s_self_t *) owner;
     rk_board_settle (self->board);
     s_forget_watchers (self);
-    if (!zlistx_size (self->pages))
+    self->counters[PAGES].value = rk_pages_served (self->pages);
+    self->counters[PAGES_DROPPED].value = rk_pages_dropped (self->pages);
+    if (!rk_pages_live (self->pages))
         return;
-    char *status = s_page_status (self, "", NULL);
-    s_to_pages (self, "status", status);
+    char *status = rk_pages_status (self->pages);
+    rk_pages_tell (self->pages, "status", status);
     zstr_free (&status);
 }
 
@@ -680,29 +368,7 @@ s_on_refused (void *owner, const char *reason)
 static rk_webloop_t *
 s_open_loop (s_self_t *self, char **error)
 {
-    static const struct lws_protocols protocols[] = {
-        {.name = "console",
-         .callback = s_lws_callback,
-         .per_session_data_size = sizeof (s_session_t),
-         .rx_buffer_size = 4096},
-        {0}};
-    rk_config_t *config = self->args->config;
-    self->web = rk_path_find (rk_config_str (config, "console/web"));
-    //  A mount with a callback wins over all those before it, so it is the first
-    self->mounts[0] = (struct lws_http_mount){.mount_next = &self->mounts[1],
-                                              .mountpoint = "/",
-                                              .mountpoint_len = 1,
-                                              .origin = "console",
-                                              .protocol = "console",
-                                              .origin_protocol = LWSMPRO_CALLBACK};
-    self->mounts[1] = (struct lws_http_mount){.mountpoint = "/console",
-                                              .mountpoint_len = 8,
-                                              .origin = self->web,
-                                              .def = "index.html",
-                                              .origin_protocol = LWSMPRO_FILE};
-    self->liveness =
-        (lws_retry_bo_t){.secs_since_valid_ping = 25, .secs_since_valid_hangup = 45};
-    const char *address = rk_config_str (config, "console/listen");
+    const char *address = rk_config_str (self->args->config, "console/listen");
     rk_webloop_args_t args = {.owner = self,
                               .turn = s_on_turn,
                               .tick = s_on_tick,
@@ -710,10 +376,8 @@ s_open_loop (s_self_t *self, char **error)
                               .refused = s_on_refused,
                               .key = "console/listen",
                               .address = streq (address, "none") ? NULL : address,
-                              .protocols = protocols,
-                              .mounts = self->mounts,
-                              .liveness = &self->liveness,
                               .connections = CONNECTIONS_MOST};
+    rk_pages_prepare (self->pages, &args);
     return rk_webloop_new (&args, error);
 }
 
@@ -724,10 +388,12 @@ s_self_new (zsock_t *pipe, console_args_t *args)
     s_self_t *self = (s_self_t *) zmalloc (sizeof (s_self_t));
     self->args = args;
     self->board = rk_board_new ();
-    self->pages = zlistx_new ();
     self->sockets =
         rk_sockets_new (args->monitors, args->count, s_note_event, s_who, self);
-    static const char *names[] = {"requests", "pages", "events", "dropped", "watchers"};
+    self->pages = rk_pages_new (self->board, self->sockets,
+                                rk_config_str (args->config, "console/web"));
+    static const char *names[] = {"requests", "pages",   "pages_dropped",
+                                  "events",   "dropped", "watchers"};
     for (size_t nbr = 0; nbr < COUNTERS; nbr++)
         self->counters[nbr].name = names[nbr];
     self->counters[WATCHERS].gauge = true;
@@ -747,11 +413,9 @@ s_self_destroy (s_self_t **self_p)
     rk_webloop_destroy (&self->loop);
     for (size_t nbr = 0; nbr < self->watcher_count; nbr++)
         zframe_destroy (&self->watchers[nbr].id);
-    zlistx_destroy (&self->pages);
+    rk_pages_destroy (&self->pages);
     rk_sockets_destroy (&self->sockets);
     rk_board_destroy (&self->board);
-    free (self->buffer.data);
-    zstr_free (&self->web);
     rk_json_end ();
     free (self);
     *self_p = NULL;

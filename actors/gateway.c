@@ -674,9 +674,8 @@ static void
 s_note_turn (s_self_t *self)
 {
     uint64_t handled = self->counters[UP].value + self->counters[DOWN].value;
-    if (handled == self->life.handled)
-        return;
-    rk_life_took_each (&self->life, rk_webloop_worked (self->loop), handled);
+    if (handled != self->life.handled && rk_life_measures ())
+        rk_life_took_each (&self->life, rk_webloop_worked (self->loop), handled);
 }
 
 

@@ -235,6 +235,13 @@ rk_life_measure (bool on)
 }
 
 
+bool
+rk_life_measures (void)
+{
+    return s_measures;
+}
+
+
 void
 rk_life_wake (rk_life_t *self, uint64_t handled)
 {

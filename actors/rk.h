@@ -201,6 +201,7 @@ typedef struct {
 
 //  Whether actors measure times at all; yes until this says otherwise, before they are started.
 void rk_life_measure (bool on);
+bool rk_life_measures (void);
 
 //  Around what an actor does when it has been woken: it took that long to handle as many messages as
 //  handled, a total, has grown by. rk_life_rest notes the time of each.

@@ -112,7 +112,8 @@ rk_webloop_new (const rk_webloop_args_t *args, char **error)
     rk_webloop_t *self = (rk_webloop_t *) zmalloc (sizeof (rk_webloop_t));
     self->args = *args;
     uv_loop_init (&self->loop);
-    uv_loop_configure (&self->loop, UV_METRICS_IDLE_TIME);
+    if (rk_life_measures ())
+        uv_loop_configure (&self->loop, UV_METRICS_IDLE_TIME);
     self->handle = -1;
     if (args->address)
         self->handle = rk_listen (args->key, args->address, &self->port, error);
