@@ -3,6 +3,8 @@
 #include "board.h"
 #include "../proto/json.h"
 
+#define SOON 0.1    //  seconds
+
 //  What counts as gone wrong
 static const char *s_faults[] = {"errors",
                                  "timeouts",
@@ -167,26 +169,61 @@ s_actor_destroy (rk_board_actor_t **self_p)
 }
 
 
-static void
-s_set_number (rk_board_number_t *number, uint64_t value, double seconds)
+//  A copy in which what isn't UTF-8 is '?', for JSON must have nothing else; the caller frees it.
+
+static char *
+s_clean (rk_slice_t text)
 {
-    uint64_t grown = value - number->value;
-    if (value < number->value && !number->gauge) {    //  The actor began anew
+    char *copy = rk_slice_dup (text);
+    for (size_t nbr = 0; nbr < text.size;) {
+        size_t length =
+            rk_utf8_length ((const unsigned char *) copy + nbr, text.size - nbr);
+        if (!length)
+            copy[nbr] = '?';
+        nbr += length ? length : 1;
+    }
+    return copy;
+}
+
+
+//  True when the actor has begun anew.
+
+static bool
+s_set_number (rk_board_number_t *number, double seconds)
+{
+    uint64_t value = number->coming, grown = value - number->value;
+    bool anew = value < number->value && !number->gauge;
+    if (anew) {
         number->base += number->value;
         grown = value;
     }
     number->rate = number->gauge || seconds <= 0 ? 0 : (double) grown / seconds;
     number->value = value;
+    number->came = false;
+    number->coming = 0;
+    return anew;
+}
+
+
+//  Messages between two actors that weren't counted yet are lost for the count: whose mailbox is that?
+
+static void
+s_mark_skewed (rk_board_t *self, rk_board_actor_t *actor, const rk_board_number_t *number)
+{
+    bool out = s_begins (number->name, "out:");
+    rk_board_actor_t *whose = out ? rk_board_find (self, number->name + 4) : actor;
+    if (whose && (out || s_begins (number->name, "in:")))
+        whose->skewed = true;
 }
 
 
 //  One name and value of an answer to STATS; '=' in front marks a gauge, '~' a histogram.
 
 static void
-s_take (rk_board_actor_t *actor, size_t *cursor, zframe_t *name_frame, zframe_t *value,
-        double seconds)
+s_take (rk_board_actor_t *actor, size_t *cursor, zframe_t *name_frame, zframe_t *value)
 {
-    char *name = zframe_strdup (name_frame);
+    char *name = s_clean (
+        (rk_slice_t){(const char *) zframe_data (name_frame), zframe_size (name_frame)});
     if (*name == '~' && zframe_size (value) == sizeof (rk_histogram_t)) {
         rk_histogram_t now;
         rk_board_times_t *times = s_times_of (actor, name + 1);
@@ -198,7 +235,8 @@ s_take (rk_board_actor_t *actor, size_t *cursor, zframe_t *name_frame, zframe_t 
         char *text = zframe_strdup (value);
         bool gauge = *name == '=';
         rk_board_number_t *number = s_number_at (actor, cursor, name + gauge, gauge);
-        s_set_number (number, strtoull (text, NULL, 10), seconds);
+        number->coming += strtoull (text, NULL, 10);
+        number->came = true;
         free (text);
     }
     free (name);
@@ -219,27 +257,31 @@ s_stand_still (rk_board_actor_t *actor)
 
 
 static void
-s_take_all (rk_board_actor_t *actor, zmsg_t *words)
+s_take_all (rk_board_t *self, rk_board_actor_t *actor, zmsg_t *words)
 {
-    int64_t now = rk_now ();
-    double seconds = actor->at ? (double) (now - actor->at) / 1e9 : 0;
     zframe_t *name = zmsg_pop (words), *value = name ? zmsg_pop (words) : NULL;
+    char *text = value ? zframe_strdup (value) : NULL;
+    int64_t now = text && zframe_streq (name, "=at_nsec") ? atoll (text) : rk_now ();
+    zstr_free (&text);
+    double seconds = actor->at ? (double) (now - actor->at) / 1e9 : 0;
     size_t cursor = 0;
-    if (value && zframe_streq (name, "=at_nsec")) {    //  Always the first
-        char *text = zframe_strdup (value);
-        now = atoll (text);
-        seconds = actor->at ? (double) (now - actor->at) / 1e9 : 0;
-        free (text);
-    }
-    while (value) {
-        s_take (actor, &cursor, name, value, seconds);
+    for (bool soon = actor->at && seconds < SOON; value && !soon;) {
+        s_take (actor, &cursor, name, value);
         zframe_destroy (&name);
         zframe_destroy (&value);
         name = zmsg_pop (words);
         value = name ? zmsg_pop (words) : NULL;
     }
+    bool taken = !value;
     zframe_destroy (&name);
+    zframe_destroy (&value);
+    if (!taken)
+        return;    //  Somebody asked beside the clock: rates over next to nothing mean nothing
+    for (size_t nbr = 0; nbr < actor->number_count; nbr++)
+        if (actor->numbers[nbr].came && s_set_number (&actor->numbers[nbr], seconds))
+            s_mark_skewed (self, actor, &actor->numbers[nbr]);
     actor->at = now;
+    actor->seconds = seconds > 0 ? seconds : 1;
     rk_board_number_t *cpu = rk_board_number (actor, "cpu_nsec");
     actor->busy = cpu ? cpu->rate / 1e9 : 0;
 }
@@ -255,15 +297,12 @@ rk_board_actor (rk_board_t *self, zmsg_t *words)
         rk_board_actor_t *actor = rk_board_find (self, word[0]);
         if (!actor)
             actor = s_actor_new (self, word[0]);
-        uint64_t restarts = strtoull (word[3], NULL, 10);
-        for (size_t nbr = 0; restarts != actor->restarts && nbr < self->count; nbr++)
-            self->actors[nbr]->skewed = true;
         snprintf (actor->state, sizeof (actor->state), "%s", word[1]);
         actor->uptime = atoll (word[2]);
-        actor->restarts = restarts;
+        actor->restarts = strtoull (word[3], NULL, 10);
         actor->limit = atoll (word[4]);
         if (zmsg_size (words))
-            s_take_all (actor, words);
+            s_take_all (self, actor, words);
         else
             s_stand_still (actor);
     }
@@ -301,6 +340,8 @@ s_mailbox (rk_board_t *self, rk_board_actor_t *actor)
     zstr_free (&held_name);
     if (held)
         return (int64_t) held->value;
+    if (!actor->limit)
+        return 0;    //  It has none, or one that drops
     double rate;
     int64_t taken = (int64_t) rk_board_total (actor, "in:", "in:", &rate);
     int64_t waits = s_given (self, actor) - taken;
@@ -364,23 +405,6 @@ s_keep_error (rk_board_t *self, const char *name, const rk_event_t *event,
     char **place = &actor->errors[actor->error_count++ % RK_BOARD_ERRORS];
     zstr_free (place);
     *place = zsys_sprintf ("%" PRId64 " %c %s", event->at, event->level, text);
-}
-
-
-//  A copy in which what isn't UTF-8 is '?', for JSON must have nothing else; the caller frees it.
-
-static char *
-s_clean (rk_slice_t text)
-{
-    char *copy = rk_slice_dup (text);
-    for (size_t nbr = 0; nbr < text.size;) {
-        size_t length =
-            rk_utf8_length ((const unsigned char *) copy + nbr, text.size - nbr);
-        if (!length)
-            copy[nbr] = '?';
-        nbr += length ? length : 1;
-    }
-    return copy;
 }
 
 

@@ -19,6 +19,8 @@ typedef struct {
     uint64_t base;     //  What it counted in former lives
     double rate;       //  a second
     bool gauge;
+    uint64_t coming;    //  What this answer has said of it so far; a name may come twice
+    bool came;
 } rk_board_number_t;
 
 typedef struct {
@@ -39,10 +41,11 @@ typedef struct {
     uint64_t restarts;
     int64_t limit;      //  Messages that its inbox holds; 0 for none
     int64_t at;         //  nsec, monotonic, of its last answer
+    double seconds;     //  Between its last two answers
     double busy;        //  Share of the second that its thread ran
     int64_t mailbox;    //  Messages that wait in its inbox
     int64_t skew;       //  What is taken off for what former lives lost
-    bool skewed;        //  An actor was restarted; set skew when this one is idle
+    bool skewed;        //  Counters began anew; set skew when it is idle
     rk_board_number_t *numbers;
     size_t number_count;
     rk_board_times_t *times;

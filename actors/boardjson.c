@@ -2,6 +2,7 @@
 
 #include "board.h"
 #include "../proto/json.h"
+#include <math.h>
 
 //  Times are in microseconds, rates in units a second, busy is a share of 1.
 
@@ -10,7 +11,7 @@ static void
 s_add (cJSON *to, const char *name, double value)
 {
     //  Three digits are enough, and make the text half as long
-    cJSON_AddNumberToObject (to, name, (double) (int64_t) (value * 1000 + 0.5) / 1000);
+    cJSON_AddNumberToObject (to, name, round (value * 1000) / 1000);
 }
 
 
@@ -35,7 +36,7 @@ s_handler (rk_board_actor_t *actor, const char *name, rk_board_times_t *run)
     rk_board_number_t *failed = rk_board_number (actor, failed_name);
     cJSON_AddStringToObject (item, "name", name);
     s_add (item, "count", (double) run->now.count);
-    s_add (item, "rate", (double) run->last.count);
+    s_add (item, "rate", (double) run->last.count / actor->seconds);
     s_add (item, "failed", failed ? (double) (failed->base + failed->value) : 0);
     const rk_histogram_t *times = run->last.count ? &run->last : &run->now;
     s_add_quantiles (item, times);
@@ -107,8 +108,9 @@ s_actor (rk_board_actor_t *actor)
     s_add (item, "errors", (double) rk_board_faults (actor));
     cJSON *counters = cJSON_AddObjectToObject (item, "counters");
     for (size_t nbr = 0; nbr < actor->number_count; nbr++)
-        s_add (counters, actor->numbers[nbr].name,
-               (double) (actor->numbers[nbr].base + actor->numbers[nbr].value));
+        if (strneq (actor->numbers[nbr].name, "at_nsec"))
+            s_add (counters, actor->numbers[nbr].name,
+                   (double) (actor->numbers[nbr].base + actor->numbers[nbr].value));
     if (streq (actor->role, "worker"))
         s_add_handlers (item, actor);
     return item;
@@ -183,8 +185,7 @@ s_add_samples (cJSON *to, rk_board_actor_t *actor)
         for (size_t nbr = actor->sample_count - count; nbr < actor->sample_count; nbr++) {
             rk_board_sample_t *sample = &actor->samples[nbr % RK_BOARD_SAMPLES];
             float values[] = {sample->mailbox, sample->in, sample->out, sample->busy};
-            double rounded =
-                (double) (int64_t) ((double) values[which] * 1000 + 0.5) / 1000;
+            double rounded = round ((double) values[which] * 1000) / 1000;
             cJSON_AddItemToArray (list, cJSON_CreateNumber (rounded));
         }
     }

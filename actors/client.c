@@ -123,6 +123,7 @@ s_write (rk_client_t *self, rk_parcel_t *parcel, rk_client_buffer_t *buffer)
         memcpy (at, zmq_msg_data (&parcel->part[nbr]), length);
         at += length;
     }
+    self->written += size;
     return lws_write (self->wsi, data, size, binary ? LWS_WRITE_BINARY : LWS_WRITE_TEXT);
 }
 

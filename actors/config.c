@@ -427,12 +427,10 @@ s_check_together (rk_config_t *self)
                              "address is allowed; set auth/mode = token and auth/secret",
                              listen);
     const char *console = rk_config_str (self, "console/listen");
-    if (streq (rk_config_str (self, "auth/mode"), "open") && strneq (console, "none") &&
-        !s_is_loopback (console))
+    if (strneq (console, "none") && !s_is_loopback (console))
         return zsys_sprintf (
-            "console/listen = %s: with auth/mode = open only a loopback "
-            "address is allowed; the console has no password, so let a proxy "
-            "with one stand before it",
+            "console/listen = %s: only a loopback address is allowed: the "
+            "console has no password; let a proxy with one stand before it",
             console);
     const char *endpoints[] = {"receiver/upstream", "sender/downstream", NULL};
     for (size_t nbr = 0;
@@ -589,6 +587,7 @@ config_test (bool verbose)
     s_expect_error ("gateway\n    listen = 0.0.0.0:80\n", NULL, "only a loopback");
     s_expect_error ("sender\n    downstream = tcp://*:7002\n", NULL, "only a loopback");
     s_expect_error ("console\n    control = tcp://*:9\n", NULL, "must be ipc://FILE");
+    s_expect_error ("console\n    listen = 0.0.0.0:81\n", NULL, "only a loopback");
     s_expect_error ("store\n    driver = mysql\n    pool = main\n", NULL,
                     "must name a pool");
     s_expect_error ("link\n    damR\n        type = push\n", NULL,

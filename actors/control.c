@@ -139,35 +139,25 @@ s_handle_send (rk_control_t *self, zmsg_t *words, bool *good)
 }
 
 
-//  Tells actors a word; the text says how many there are.
-
-static char *
-s_tell (rk_control_t *self, const char *prefix, const char *command, const char *word,
-        bool *good)
-{
-    zmsg_t *msg = zmsg_new ();
-    zmsg_addstr (msg, command);
-    zmsg_addstr (msg, word);
-    size_t count = rk_server_tell (self->server, prefix, msg);
-    zmsg_destroy (&msg);
-    *good = count > 0;
-    return count ? zsys_sprintf ("%zu actor%s told", count, count == 1 ? " is" : "s are")
-                 : zsys_sprintf ("there is no actor whose name begins with %s", prefix);
-}
-
-
 static char *
 s_handle_log (rk_control_t *self, zmsg_t *words, bool *good)
 {
-    char *level = zmsg_popstr (words), *actor = zmsg_popstr (words);
-    char letter[2] = {level ? rk_log_letter (level) : 0, 0};
-    char *text = *letter ? s_tell (self, actor ? actor : "", "LOG", letter, good)
-                         : strdup ("log debug|info|warn|error [ACTOR] expected");
-    if (*good && (!actor || streq (actor, "supervisor")))
-        rk_log_level (*letter);
-    if (*good)
-        rk_event ("control", 'I', "%s: the log level is %s", actor ? actor : "all actors",
-                  level);
+    char *level = zmsg_popstr (words), *actor = zmsg_popstr (words), *text = NULL;
+    char letter = level ? rk_log_letter (level) : 0;
+    bool ours = !actor || streq (actor, "supervisor");
+    if (!letter)
+        text = strdup ("log debug|info|warn|error [ACTOR] expected");
+    else if (rk_server_set_log (self->server, actor ? actor : "", letter) || ours)
+        *good = true;
+    else
+        text = zsys_sprintf ("there is no actor %s; rookery top lists them", actor);
+    if (*good && ours)
+        rk_log_level (letter);
+    if (*good) {
+        text =
+            zsys_sprintf ("%s: the log level is %s", actor ? actor : "all actors", level);
+        rk_event ("control", 'I', "%s", text);
+    }
     zstr_free (&level);
     zstr_free (&actor);
     return text;
@@ -178,9 +168,10 @@ static char *
 s_handle_trace (rk_control_t *self, zmsg_t *words, bool *good)
 {
     char *cid = zmsg_popstr (words);
-    char *text = s_tell (self, "", "TRACE", cid ? cid : "", good);
+    size_t count = rk_server_set_trace (self->server, cid ? cid : "");
     zstr_free (&cid);
-    return text;
+    *good = count > 0;
+    return zsys_sprintf ("%zu actors are told", count);
 }
 
 
@@ -199,6 +190,7 @@ s_handle_stop (rk_control_t *self, zmsg_t *words, bool *good)
 {
     (void) words;
     self->end = "stop";
+    rk_server_hurry (self->server);
     *good = true;
     return strdup ("the server ends now");
 }
@@ -222,7 +214,11 @@ s_on_ask (void *owner, zframe_t *client, zmsg_t *words)
     rk_control_t *self = (rk_control_t *) owner;
     char *name = zmsg_popstr (words), *text = NULL;
     bool good = false;
-    for (size_t nbr = 0; name && s_control_routes[nbr].name; nbr++)
+    bool drains = rk_server_draining (self->server);
+    if (drains && name && strneq (name, "stop"))
+        text = strdup (
+            "the server is draining; only stop is heard, and status, top and monitor");
+    for (size_t nbr = 0; name && !text && s_control_routes[nbr].name; nbr++)
         if (streq (s_control_routes[nbr].name, name))
             text = s_control_routes[nbr].handle (self, words, &good);
     rk_server_answer (self->server, client, good,

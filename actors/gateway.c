@@ -276,14 +276,15 @@ s_flush_dirty (s_self_t *self)
         rk_client_t *client = self->dirty;
         self->dirty = client->next_dirty;
         client->dirty = false;
-        size_t bytes = client->queue.bytes;
+        size_t queued = client->queue.bytes;
+        uint64_t written = client->written;
         int count = rk_client_flush (client, &self->buffer);
         if (count == -1)
             lws_set_timeout (client->wsi, PENDING_TIMEOUT_CLOSE_SEND, LWS_TO_KILL_ASYNC);
         else
             self->counters[TO_CLIENTS].value += (uint64_t) count;
-        self->counters[BYTES_OUT].value += bytes - client->queue.bytes;
-        self->counters[QUEUED].value -= bytes - client->queue.bytes;
+        self->counters[BYTES_OUT].value += client->written - written;
+        self->counters[QUEUED].value -= queued - client->queue.bytes;
         if (client->held && client->queue.bytes < self->limit_queue / HOLD_SHARE / 2) {
             client->held = false;
             s_set_flow (self, client);
@@ -504,7 +505,9 @@ s_on_receive (s_self_t *self, rk_client_t *client, struct lws *wsi, rk_slice_t i
     if (input == RK_CLIENT_WHOLE) {
         if (rk_follows)
             rk_follow (client->key, rk_frames_at (&self->frames, 2),
-                       "%zu bytes came, for app server %s", in.size,
+                       "%zu bytes came, for app server %s",
+                       rk_frames_bytes (&self->frames) - client->key.size -
+                           strlen ("upstream"),
                        self->apps[client->app].args->name);
         s_up (self, &self->apps[client->app], client);
     }
@@ -674,7 +677,7 @@ static void
 s_note_turn (s_self_t *self)
 {
     uint64_t handled = self->counters[UP].value + self->counters[DOWN].value;
-    if (handled != self->life.handled && rk_life_measures ())
+    if (rk_life_measures ())    //  A turn without messages belongs to nobody
         rk_life_took_each (&self->life, rk_webloop_worked (self->loop), handled);
 }
 

@@ -277,8 +277,8 @@ rk_life_took (rk_life_t *self, int64_t nsec)
 }
 
 
-void
-rk_life_complain (rk_life_t *self, const char *format, ...)
+bool
+rk_life_may_complain (rk_life_t *self)
 {
     int64_t second = zclock_mono () / 1000;
     if (second != self->second) {
@@ -288,7 +288,14 @@ rk_life_complain (rk_life_t *self, const char *format, ...)
         self->second = second;
         self->quiet = 0;
     }
-    if (++self->quiet > COMPLAINTS_PER_SECOND)
+    return ++self->quiet <= COMPLAINTS_PER_SECOND;
+}
+
+
+void
+rk_life_complain (rk_life_t *self, const char *format, ...)
+{
+    if (!rk_life_may_complain (self))
         return;
     va_list argptr;
     va_start (argptr, format);

@@ -617,8 +617,8 @@ mysql_actor (zsock_t *pipe, void *args_p)
         self = s_self_new (args);
     rk_sqlbatch_live (&self->batch, pipe);
     mysql_thread_init ();
-    s_connect (self);
     rk_life_begin (&self->life, NULL);
+    s_connect (self);
     while (!self->life.terminated) {
         zmq_pollitem_t items[2] = {{zsock_resolve (pipe), 0, ZMQ_POLLIN, 0},
                                    {zsock_resolve (args->inbox), 0,

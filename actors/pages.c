@@ -228,8 +228,9 @@ static bool
 s_is_ours (struct lws *wsi)
 {
     char origin[200] = "", host[200] = "";
-    lws_hdr_copy (wsi, origin, sizeof (origin), WSI_TOKEN_ORIGIN);
-    lws_hdr_copy (wsi, host, sizeof (host), WSI_TOKEN_HOST);
+    if (lws_hdr_copy (wsi, origin, sizeof (origin), WSI_TOKEN_ORIGIN) < 0 ||
+        lws_hdr_copy (wsi, host, sizeof (host), WSI_TOKEN_HOST) < 0)
+        return false;    //  Longer than that
     const char *behind = strstr (origin, "://");
     return !*origin || (behind && streq (behind + 3, host));
 }

@@ -246,6 +246,9 @@ bool rk_life_end (rk_life_t *self);
 //  Log a complaint about outside bytes: ten lines a second at the most, the rest is counted.
 void rk_life_complain (rk_life_t *self, const char *format, ...) CHECK_PRINTF (2);
 
+//  The same for who logs it himself: true when there is a line left in this second.
+bool rk_life_may_complain (rk_life_t *self);
+
 //  Start an actor and wait until it says READY. Returns NULL, with the reason in *reason
 //  (the caller frees it), when it says FAILED or nothing within 10 seconds.
 zactor_t *rk_actor_start (zactor_fn *fn, void *args, char **reason);

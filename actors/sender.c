@@ -22,8 +22,9 @@
 #include "routes.h"
 
 #define VERSION "1"
-#define BATCH 200        //  Messages between two looks at the other sockets
-#define MISSED_MOST 3    //  Pings without an answer until a gateway is away
+#define BATCH 200            //  Messages between two looks at the other sockets
+#define MISSED_MOST 3        //  Pings without an answer until a gateway is away
+#define REPORTED_MOST 200    //  Gateways in an answer to STATS
 
 enum {
     IN,
@@ -440,7 +441,6 @@ s_note_gateway (s_self_t *self, s_gateway_t *gateway)
                   gateway->key.data);
     else {
         const char *from = zmq_msg_gets (&self->frames.part[1], "Peer-Address");
-        gateway->handle = zmq_msg_get (&self->frames.part[1], ZMQ_SRCFD);
         rk_event ("gateway", 'I', "gateway %s is here, from %s", gateway->key.data,
                   from ? from : "this process");
     }
@@ -560,6 +560,9 @@ s_read_gateways (s_self_t *self)
         rk_slice_t name = rk_frames_at (&self->frames, 1);
         s_gateway_t *gateway = s_gateway_get (self, rk_frames_at (&self->frames, 0));
         self->counters[gateway->local ? IN_GATEWAY : FROM].value++;
+        if (!gateway->local)    //  Perhaps it has connected anew
+            gateway->handle =
+                zmq_msg_get (&self->frames.part[self->frames.count - 1], ZMQ_SRCFD);
         self->counters[BYTES_IN].value += rk_frames_bytes (&self->frames);
         size_t row = 0;
         while (s_gateways_routes[row].name &&
@@ -639,6 +642,7 @@ s_ping_all (s_self_t *self)
             rk_event ("gateway", 'W', "gateway %s is away: no answer to %d pings",
                       gateway->key.data, MISSED_MOST);
             gateway->here = false;
+            gateway->handle = 0;
             gateway->away = now;
             self->counters[GATEWAYS].value--;
             continue;
@@ -762,15 +766,18 @@ s_report (void *owner, zmsg_t *stats)
     rk_life_report (stats, "connections", rk_routes_size (self->routes), true);
     rk_life_report (stats, "users", rk_routes_names (self->routes, false), true);
     rk_life_report (stats, "groups", rk_routes_names (self->routes, true), true);
+    size_t count = 0;
     s_gateway_t *gateway = (s_gateway_t *) zhashx_first (self->gateways);
     for (; gateway; gateway = (s_gateway_t *) zhashx_next (self->gateways)) {
+        if (!gateway->stamp || ++count > REPORTED_MOST)
+            continue;    //  It never said hello
         if (gateway->local)
             rk_life_report (stats, "out:gateway", gateway->sent, false);
         else {
             snprintf (name, sizeof (name), "to:gateway %.60s", gateway->key.data);
             rk_life_report (stats, name, gateway->sent, false);
         }
-        if (gateway->handle) {
+        if (gateway->handle > 0) {
             snprintf (name, sizeof (name), "fd:%.60s", gateway->key.data);
             rk_life_report (stats, name, (uint64_t) gateway->handle, true);
         }

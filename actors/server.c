@@ -35,6 +35,7 @@ typedef struct {
     int asked;             //  Questions for STATS that it hasn't answered,
     int64_t asked_at;      //  since when; msec, monotonic
     bool logs;             //  The answer goes to the log
+    char level;            //  What an operator set for it, or 0
     int thread;            //  gettid(2)
     bool stuck;
 } s_actor_t;
@@ -49,6 +50,10 @@ struct rk_server {
     int64_t tick;          //  msec, monotonic: the next one
     int64_t stuck;         //  msec
     int where;             //  Descriptor: what stuck threads say
+    bool draining;
+    bool hurry;           //  Drain no longer
+    char trace[256];      //  The connection that is traced, or empty
+    char *state, *why;    //  What the console was told last; owned
     rk_server_ask_fn *on_ask;
     void *asked;
 };
@@ -114,14 +119,25 @@ rk_server_answer (rk_server_t *self, zframe_t *client, bool good, const char *te
 }
 
 
-void
-rk_server_show_state (rk_server_t *self, const char *state, const char *why)
+static void
+s_tell_state (rk_server_t *self)
 {
     zmsg_t *msg = zmsg_new ();
     zmsg_addstr (msg, "STATE");
-    zmsg_addstr (msg, state);
-    zmsg_addstr (msg, why);
+    zmsg_addstr (msg, self->state);
+    zmsg_addstr (msg, self->why);
     s_to_console (self, &msg);
+}
+
+
+void
+rk_server_show_state (rk_server_t *self, const char *state, const char *why)
+{
+    zstr_free (&self->state);
+    zstr_free (&self->why);
+    self->state = strdup (state);
+    self->why = strdup (why);
+    s_tell_state (self);
 }
 
 
@@ -188,6 +204,19 @@ s_list_actors (rk_server_t *self)
 }
 
 
+//  What an operator wants to hear of an actor; a new life must be told again.
+
+static void
+s_tell_watch (rk_server_t *self, s_actor_t *actor)
+{
+    char level[2] = {actor->level, 0};
+    if (actor->level)
+        zstr_sendx (actor->actor, "LOG", level, NULL);
+    if (*self->trace)
+        zstr_sendx (actor->actor, "TRACE", self->trace, NULL);
+}
+
+
 //  One life. Returns false with the reason in *reason, which the caller frees.
 
 static bool
@@ -200,8 +229,11 @@ s_start (rk_server_t *self, s_actor_t *actor, char **reason)
     actor->actor = rk_actor_start (actor->fn, actor->args, reason);
     if (!actor->actor)
         return false;
-    if (actor == self->console)
+    if (actor == self->console) {
         zsock_set_sndtimeo (zactor_sock (actor->actor), 0);
+        s_tell_state (self);
+    }
+    s_tell_watch (self, actor);
     actor->lives++;
     s_show_actor (self, actor, NULL);
     bool again = actor->lives > 1;
@@ -299,9 +331,10 @@ s_log_counters (s_actor_t *actor, zmsg_t *stats)
 static void
 s_ask_stats (s_actor_t *actor)
 {
+    if (zstr_send (actor->actor, "STATS") == -1)
+        return;    //  Its pipe is full; the next second asks again
     if (!actor->asked++)
         actor->asked_at = zclock_mono ();
-    zstr_send (actor->actor, "STATS");
 }
 
 
@@ -398,11 +431,22 @@ static char *
 s_await (rk_server_t *self, s_actor_t *actor, int64_t until, zmsg_t **rest)
 {
     char *name = NULL;
-    while (!name && actor->actor) {
+    while (!name && actor->actor && !self->hurry) {
         int64_t left = until - zclock_mono ();
-        zmq_pollitem_t item = {zsock_resolve (actor->actor), 0, ZMQ_POLLIN, 0};
-        if (rk_poll (&item, 1, left > 0 ? (long) left : 0) <= 0)
+        //  While the server drains, which may take long, operators are heard as well
+        s_actor_t *console = self->draining && self->console && self->console->actor &&
+                                     self->console != actor
+                                 ? self->console
+                                 : NULL;
+        zmq_pollitem_t items[2] = {
+            {zsock_resolve (actor->actor), 0, ZMQ_POLLIN, 0},
+            {console ? zsock_resolve (console->actor) : NULL, -1, ZMQ_POLLIN, 0}};
+        if (rk_poll (items, console ? 2 : 1, left > 0 ? (long) left : 0) <= 0)
             break;
+        if (console && items[1].revents) {
+            char *nobody = s_handle_pipe (self, console, NULL);
+            zstr_free (&nobody);
+        }
         name = s_handle_pipe (self, actor, rest);
     }
     return name;
@@ -445,8 +489,9 @@ s_call_stuck (rk_server_t *self, s_actor_t *actor)
 static int64_t
 s_patience (rk_server_t *self, s_actor_t *actor, int64_t now)
 {
-    if (!actor->actor || !actor->asked || actor->stuck)
-        return INT64_MAX;
+    if (!actor->actor || !actor->asked || actor->stuck ||
+        rk_sock_ready (zactor_sock (actor->actor), ZMQ_POLLIN))
+        return INT64_MAX;    //  It has said something that we haven't read yet
     int64_t left = actor->asked_at + self->stuck - now;
     return left > 0 ? left : 0;
 }
@@ -493,7 +538,8 @@ bool
 rk_server_stuck (rk_server_t *self)
 {
     for (size_t nbr = 0; nbr < self->count; nbr++)
-        if (self->actors[nbr].stuck && !self->actors[nbr].service)
+        if (self->actors[nbr].stuck && !self->actors[nbr].service &&
+            &self->actors[nbr] != self->console)
             return true;
     return false;
 }
@@ -594,7 +640,7 @@ s_tell (rk_server_t *self, const char *prefix, const char *command, const char *
                 break;
             good = streq (word, answer);
         }
-        if (!good)
+        if (!good && !self->hurry)
             rk_log ('W', "%s did not finish in time", actor->name);
     }
 }
@@ -603,6 +649,7 @@ s_tell (rk_server_t *self, const char *prefix, const char *command, const char *
 void
 rk_server_drain (rk_server_t *self, const char *why)
 {
+    self->draining = true;
     int64_t until = zclock_mono () + rk_config_int (self->config, "server/drain");
     rk_server_show_state (self, "draining", why);
     s_tell (self, "gateway", "PAUSE", "PAUSED", until);
@@ -628,6 +675,8 @@ rk_server_destroy (rk_server_t **self_p)
         rk_actor_stop (&actor->actor);
     }
     rk_wires_destroy (&self->wires);
+    zstr_free (&self->state);
+    zstr_free (&self->why);
     free (self->actors);
     free (self);
     *self_p = NULL;
@@ -643,6 +692,7 @@ rk_server_new (rk_config_t *config, char **error)
     rk_server_t *self = (rk_server_t *) zmalloc (sizeof (rk_server_t));
     self->config = config;
     self->stuck = rk_config_int (config, "server/stuck");
+    rk_server_show_state (self, "starting", "");
     self->where = rk_log_where ();
     rk_life_measure (rk_config_int (config, "console/enabled"));
     self->wires = rk_wires_new (config);
@@ -716,6 +766,17 @@ rk_server_ready_line (rk_server_t *self)
 }
 
 
+//  By its name, or that of its role: worker for worker-1, worker-2; all are called "".
+
+static bool
+s_is_called (s_actor_t *actor, const char *name)
+{
+    size_t size = strlen (name);
+    return !size || (strncmp (actor->name, name, size) == 0 &&
+                     (!actor->name[size] || actor->name[size] == '-'));
+}
+
+
 //  Sends words to an actor and waits for its answer. Returns the text of the answer, with *good
 //  whether it was one.
 
@@ -736,18 +797,18 @@ s_ask (rk_server_t *self, s_actor_t *actor, zmsg_t **words, bool *good)
 
 
 char *
-rk_server_ask (rk_server_t *self, const char *prefix, zmsg_t *words, bool *good)
+rk_server_ask (rk_server_t *self, const char *name, zmsg_t *words, bool *good)
 {
     char *text = NULL;
     *good = true;
     for (size_t nbr = 0; nbr < self->count && *good; nbr++) {
         s_actor_t *actor = &self->actors[nbr];
-        if (!actor->actor || strncmp (actor->name, prefix, strlen (prefix)) != 0)
+        if (!actor->actor || !s_is_called (actor, name))
             continue;
         zstr_free (&text);
         zmsg_t *copy = zmsg_dup (words);
         text = s_ask (self, actor, &copy, good);
-        if (!*good && strneq (actor->name, prefix)) {
+        if (!*good && strneq (actor->name, name)) {
             char *whose = zsys_sprintf ("%s: %s", actor->name, text);
             zstr_free (&text);
             text = whose;
@@ -756,23 +817,52 @@ rk_server_ask (rk_server_t *self, const char *prefix, zmsg_t *words, bool *good)
     if (text)
         return text;
     *good = false;
-    return zsys_sprintf ("no %s is up in this process", prefix);
+    return zsys_sprintf ("no %s is up in this process", name);
 }
 
 
 size_t
-rk_server_tell (rk_server_t *self, const char *prefix, zmsg_t *words)
+rk_server_set_log (rk_server_t *self, const char *name, char level)
 {
     size_t count = 0;
     for (size_t nbr = 0; nbr < self->count; nbr++) {
         s_actor_t *actor = &self->actors[nbr];
-        if (!actor->actor || strncmp (actor->name, prefix, strlen (prefix)) != 0)
+        if (!s_is_called (actor, name))
             continue;
-        zmsg_t *copy = zmsg_dup (words);
-        rk_msg_send (&copy, actor->actor);
+        actor->level = level;
+        if (actor->actor)
+            zstr_sendx (actor->actor, "LOG", (char[2]){level, 0}, NULL);
         count++;
     }
     return count;
+}
+
+
+size_t
+rk_server_set_trace (rk_server_t *self, const char *cid)
+{
+    snprintf (self->trace, sizeof (self->trace), "%s", cid);
+    size_t count = 0;
+    for (size_t nbr = 0; nbr < self->count; nbr++)
+        if (self->actors[nbr].actor) {
+            zstr_sendx (self->actors[nbr].actor, "TRACE", cid, NULL);
+            count++;
+        }
+    return count;
+}
+
+
+bool
+rk_server_draining (rk_server_t *self)
+{
+    return self->draining;
+}
+
+
+void
+rk_server_hurry (rk_server_t *self)
+{
+    self->hurry = true;
 }
 
 

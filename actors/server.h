@@ -20,13 +20,17 @@ rk_server_t *rk_server_new (rk_config_t *config, char **error);
 bool rk_server_step (rk_server_t *self, zmq_pollitem_t *more, int more_count,
                      int64_t timeout);
 
-//  Ask the actors whose names begin with prefix, one after the other, with a command and its words
-//  (see worker.c, sender.c); the first that refuses ends it. Returns the last answer, or "worker-1:
-//  reason"; the caller frees it. The words stay the caller's.
-char *rk_server_ask (rk_server_t *self, const char *prefix, zmsg_t *words, bool *good);
+//  Actors are called by their name, worker-1, or by their role, worker; all of them by "".
 
-//  Tell them, without an answer; returns how many there are.
-size_t rk_server_tell (rk_server_t *self, const char *prefix, zmsg_t *words);
+//  Ask actors, one after the other, with a command and its words (see worker.c, sender.c); the first
+//  that refuses ends it. Returns the last answer, or "worker-1: reason"; the caller frees it. The words
+//  stay the caller's.
+char *rk_server_ask (rk_server_t *self, const char *name, zmsg_t *words, bool *good);
+
+//  Set the level of the log of actors, or the connection that all of them trace (empty for none), also
+//  for their next lives. Return how many there are.
+size_t rk_server_set_log (rk_server_t *self, const char *name, char level);
+size_t rk_server_set_trace (rk_server_t *self, const char *cid);
 
 //  An operator's command that came to the console, and who asked, for rk_server_answer.
 typedef void (rk_server_ask_fn) (void *owner, zframe_t *client, zmsg_t *words);
@@ -36,11 +40,15 @@ void rk_server_answer (rk_server_t *self, zframe_t *client, bool good, const cha
 //  Tell the console what the server as a whole does: ready, draining; and why.
 void rk_server_show_state (rk_server_t *self, const char *state, const char *why);
 
-//  True while an actor that isn't a pool's is stuck.
+//  True while an actor is stuck that messages need: not a pool's, which may be slow, nor the console.
 bool rk_server_stuck (rk_server_t *self);
 
 //  Finish what is in flight, front to back, for at most the configured time.
 void rk_server_drain (rk_server_t *self, const char *why);
+
+//  Whether it does that just now; and end it at once. For commands that come meanwhile.
+bool rk_server_draining (rk_server_t *self);
+void rk_server_hurry (rk_server_t *self);
 
 //  Stop the actors, last started first, and free everything.
 void rk_server_destroy (rk_server_t **self_p);

@@ -181,7 +181,7 @@ s_add_bound (rk_services_t *self, const char *link, const char *endpoint, size_t
         .name = actor->name,
         .inbox = s_make (self, s_link_types[type].inner, actor->endpoint, 2),
         .outside = s_make (self, s_link_types[type].outer, NULL, queue * 2 - 2),
-        .limit = queue,
+        .limit = s_link_types[type].type == ZMQ_PUB ? 0 : queue,    //  PUB itself drops
         .config = self->config};
     if (actor->args.outside)
         self->watch (self->owner, actor->args.outside, actor->name);

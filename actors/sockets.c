@@ -19,7 +19,7 @@ typedef struct {
 typedef struct {
     s_peer_t *peers;
     size_t count;
-    uint64_t open;    //  Connections that have shaken hands
+    uint64_t open;    //  Connections
     char endpoint[256];
 } s_socket_t;
 
@@ -109,10 +109,10 @@ s_forget (s_socket_t *self, int handle)
 static void
 s_note (s_socket_t *socket, uint16_t number, int value)
 {
-    if (number == ZMQ_EVENT_ACCEPTED || number == ZMQ_EVENT_CONNECTED)
+    if (number == ZMQ_EVENT_ACCEPTED || number == ZMQ_EVENT_CONNECTED) {
         s_remember (socket, value);
-    if (number == ZMQ_EVENT_HANDSHAKE_SUCCEEDED)
         socket->open++;
+    }
     if (number == ZMQ_EVENT_DISCONNECTED && socket->open)
         socket->open--;
 }
@@ -132,7 +132,8 @@ s_handle (rk_sockets_t *self, size_t index, uint16_t number, int value,
     snprintf (socket->endpoint, sizeof (socket->endpoint), "%s", endpoint);
     s_peer_t *peer = s_words[row].has_peer ? s_find (socket, value) : NULL;
     const char *name = self->monitors[index].name;
-    const char *who = s_words[row].has_peer ? self->who (self->owner, name, value) : NULL;
+    const char *who =
+        number == ZMQ_EVENT_DISCONNECTED ? self->who (self->owner, name, value) : NULL;
     char *text =
         zsys_sprintf ("%s %s%s%s%s%s", endpoint, s_words[row].text, peer ? ": " : "",
                       peer ? peer->address : "", who ? ", gateway " : "", who ? who : "");

@@ -4,8 +4,6 @@
 #include "listener.h"
 #include <netinet/tcp.h>
 
-#define WATCHES_MOST 256
-
 struct rk_webloop {
     rk_webloop_args_t args;
     uv_loop_t loop;
@@ -14,8 +12,8 @@ struct rk_webloop {
         busy;    //  Runs while there is more to read, so that the loop doesn't sleep
     uv_timer_t tick;
     uv_poll_t port_watch;
-    uv_poll_t watch[WATCHES_MOST];
-    size_t watches;
+    uv_poll_t **watches;    //  Each of its own, for libuv points to them
+    size_t count;
     int handle;    //  Of the port, or -1
     int port;
     struct lws_context *lws;
@@ -147,8 +145,8 @@ s_close_handles (rk_webloop_t *self)
     uv_close ((uv_handle_t *) &self->busy, NULL);
     uv_close ((uv_handle_t *) &self->tick, NULL);
     rk_webloop_close_port (self);
-    while (self->watches)
-        uv_close ((uv_handle_t *) &self->watch[--self->watches], NULL);
+    for (size_t nbr = 0; nbr < self->count; nbr++)
+        uv_close ((uv_handle_t *) self->watches[nbr], NULL);
 }
 
 
@@ -171,6 +169,9 @@ rk_webloop_destroy (rk_webloop_t **self_p)
         rk_log ('W', "libwebsockets left something in the loop");
     if (self->handle != -1)
         close (self->handle);
+    for (size_t nbr = 0; nbr < self->count; nbr++)
+        free (self->watches[nbr]);
+    free (self->watches);
     free (self);
     *self_p = NULL;
 }
@@ -182,8 +183,11 @@ rk_webloop_destroy (rk_webloop_t **self_p)
 void
 rk_webloop_watch (rk_webloop_t *self, zsock_t *socket)
 {
-    assert (self->watches < WATCHES_MOST);
-    uv_poll_t *watch = &self->watch[self->watches++];
+    self->watches =
+        (uv_poll_t **) realloc (self->watches, (self->count + 1) * sizeof (uv_poll_t *));
+    assert (self->watches);
+    uv_poll_t *watch = (uv_poll_t *) zmalloc (sizeof (uv_poll_t));
+    self->watches[self->count++] = watch;
     uv_poll_init (&self->loop, watch, zsock_fd (socket));
     uv_poll_start (watch, UV_READABLE, s_on_wake);
 }

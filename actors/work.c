@@ -233,7 +233,8 @@ static void
 s_job_failed (rk_work_t *self, rk_work_job_t *job, const char *error)
 {
     rk_work_handler_t *handler = self->handlers[job->handler];
-    rk_log ('E', "handler %s failed: %s", handler->name, error);
+    if (rk_life_may_complain (&self->life))
+        rk_log ('E', "handler %s failed: %s", handler->name, error);
     handler->failed++;
     self->counters[RK_WORK_ERRORS].value++;
     bool budget = strstr (error, "has spent its budget of") != NULL;
@@ -246,20 +247,20 @@ s_job_failed (rk_work_t *self, rk_work_job_t *job, const char *error)
 }
 
 
-//  The books of its handler
+//  The books of its handler: it ran for so many nsec.
 
 static void
-s_job_note (rk_work_t *self, rk_work_job_t *job)
+s_job_note (rk_work_t *self, rk_work_job_t *job, int64_t nsec)
 {
     rk_work_handler_t *handler = self->handlers[job->handler];
     int64_t whole = job->task.ended - job->task.began;
-    rk_histogram_add (&handler->run, (uint64_t) job->task.nsec, 1);
+    rk_histogram_add (&handler->run, (uint64_t) nsec, 1);
     rk_histogram_add (&handler->whole, (uint64_t) whole, 1);
-    rk_life_took (&self->life, job->task.nsec);
+    rk_life_took (&self->life, nsec);
     if (rk_follows)
         rk_follow (job->connection->key, rk_frames_at (&job->task.frames, 2),
                    "%s done, %d us of its own in %d us", handler->name,
-                   (int) (job->task.nsec / 1000), (int) (whole / 1000));
+                   (int) (nsec / 1000), (int) (whole / 1000));
 }
 
 
@@ -268,7 +269,9 @@ s_job_go_on (rk_work_t *self, rk_work_job_t *job, const rk_reply_t *reply)
 {
     char *error = NULL;
     rk_work_connection_t *connection = job->connection;
-    switch (rk_lua_run (job->state->lua, &job->task, reply, &error)) {
+    rk_lua_result_t result = rk_lua_run (job->state->lua, &job->task, reply, &error);
+    int64_t nsec = job->task.nsec;    //  Answering a failure counts anew
+    switch (result) {
     case RK_LUA_WAITS:
         self->waiting++;
         connection->pipelined = job->task.pipelined || connection == &self->background;
@@ -283,7 +286,8 @@ s_job_go_on (rk_work_t *self, rk_work_job_t *job, const rk_reply_t *reply)
     case RK_LUA_DONE:
         break;
     }
-    s_job_note (self, job);
+    s_job_note (self, job, nsec);
+    rk_log_about (rk_slice (""), rk_slice (""));    //  Its frames go
     rk_work_job_done (self, job);
 }
 

@@ -91,9 +91,10 @@ s_status (s_ctl_t *ctl)
 //  --------------------------------------------------------------------------
 //  trace CID [COUNT]: the way of a connection's messages
 
-#define SETTLE 200    //  msec; events of several actors come in a mixed order
-#define LOOK 50       //  msec
-#define AGAIN 1000    //  msec between two words that we still watch
+#define SETTLE 200      //  msec; events of several actors come in a mixed order
+#define LOOK 50         //  msec
+#define AGAIN 1000      //  msec between two words that we still watch
+#define SILENCE 5000    //  msec
 #define LINES_MOST 10000
 
 typedef struct {
@@ -172,24 +173,33 @@ s_trace (s_ctl_t *ctl)
     int most = ctl->count == 3 ? atoi (ctl->words[2]) : 0;
     s_trace_t *self = (s_trace_t *) zmalloc (sizeof (s_trace_t));
     const char *words[] = {"trace", ctl->words[1], NULL};
-    int64_t again = 0;
+    int64_t again = 0, heard = zclock_mono (), done = 0;
     int rc = 0;
-    while (rc == 0 && (!most || self->done < most || self->count)) {
+    while (rc == 0 && (!done || self->count)) {
         int64_t now = zclock_mono ();
         if (now >= again)
             rk_operator_say (&ctl->operator, words);
         again = now >= again ? now + AGAIN : again;
         char *text = NULL, *word = rk_operator_hear (&ctl->operator, LOOK, &text);
-        if (word && streq (word, "event"))
+        heard = word ? now : heard;
+        if (word && streq (word, "event") && (!done || now < done + SETTLE))
             s_keep_line (self, text);
         else if (word && streq (word, "error")) {
             fprintf (stderr, "rookery: %s\n", text);
             rc = 1;
         }
+        if (now - heard > SILENCE) {
+            fprintf (stderr, "rookery: the server is gone\n");
+            rc = 1;
+        }
+        if (most && self->done >= most && !done)
+            done = now;    //  What its last message has caused is still to come
         s_print_trace (self);
         zstr_free (&word);
         zstr_free (&text);
     }
+    while (self->count)
+        zstr_free (&self->lines[--self->count].text);
     free (self);
     return rc;
 }

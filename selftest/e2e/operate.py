@@ -22,6 +22,12 @@ from rookery import PATIENCE, Client, Server, chat, check, live, run
 STUCK = """
 return {action = "stuck", handle = function () table.move ({}, 1, 200000000, 2) return {} end}
 """
+SPIN = """
+return {action = "spin", handle = function () while true do end end}
+"""
+NAP = """
+return {action = "nap", handle = function () timer.sleep (60000) return {} end}
+"""
 FAIL = """
 return {action = "fail", handle = function () metric.count ('odd "name"') error ("on purpose") end}
 """
@@ -112,7 +118,8 @@ async def looks(server):
     print(f"   top --once under load: median {times[len(times) // 2] * 1000:.0f} ms of {len(times)}")
     check("asan" in server.binary or times[len(times) // 2] < 0.05, times)
     actors = {actor["name"]: actor for actor in top["actors"]}
-    for name in ("gateway", "receiver", "dispatcher", "worker-1", "worker-2", "sqlite", "sender"):
+    store = "mysql-main" if server.store.mariadb else "sqlite"
+    for name in ("gateway", "receiver", "dispatcher", "worker-1", "worker-2", store, "sender"):
         actor = actors[name]
         check(actor["state"] == "up" and actor["in"] > 0 and actor["in_bytes"] > 0 and actor["out"] > 0, actor)
         check(0 < actor["busy"] <= 1.1 and actor["p99"] >= actor["p50"] > 0, actor)
@@ -120,7 +127,7 @@ async def looks(server):
     chats = [handler for handler in actors["worker-1"]["handlers"] if handler["name"] == "chat"]
     check(chats and chats[0]["rate"] > 0 and chats[0]["whole_p99"] > chats[0]["p99"], actors["worker-1"])
     arrows = {(arrow["from"], arrow["to"]): arrow for arrow in top["arrows"]}
-    check(arrows["receiver", "dispatcher"]["rate"] > 0 and arrows["worker-1", "sqlite"]["rate"] > 0, arrows)
+    check(arrows["receiver", "dispatcher"]["rate"] > 0 and arrows["worker-1", store]["rate"] > 0, arrows)
 
     # When all is over nothing waits, and all have taken what they were given
     def over():
@@ -212,7 +219,7 @@ async def traces(server):
     check(trace.process.returncode == 0, text)
     number = re.findall(r"gateway +msg=(\w+) +\d+ bytes came", text)[-1]    # The first began before all were told
     way = [line for line in lines if f"msg={number}" in line]
-    for words in ("receiver", "dispatcher", "begins", "waits for sqlite", "goes on", "chat done"):
+    for words in ("receiver", "dispatcher", "begins", "waits for ", "goes on", "chat done"):
         check(any(words in line for line in way), f"{words}: {text}")
     check(any("sends" in line and "down to talk carol" in line for line in lines) and "down to the client" in text, text)
     order = [text.index(f"msg={number}  {words}") for words in ("well-formed", "for worker", "begins", "waits", "goes on", "chat done")]
@@ -269,7 +276,7 @@ async def watches(server):
 def stuck():
     """A worker that is stuck in C is named with its handler and connection, in the log, in top and in /healthz."""
     folder = tempfile.mkdtemp(prefix="rookery-handlers-")
-    for name, text in (("stuck", STUCK), ("fail", FAIL), ("bind", open("selftest/e2e/handlers/bind.lua").read())):
+    for name, text in (("stuck", STUCK), ("fail", FAIL), ("spin", SPIN), ("bind", open("selftest/e2e/handlers/bind.lua").read())):
         with open(f"{folder}/{name}.lua", "w") as file:
             file.write(text)
     server = Server(f"lua/app={folder}", "chat/durability=relayed", "server/stuck=300", "worker/count=1", "log/format=json")
@@ -277,6 +284,12 @@ def stuck():
     async def test():
         client = await Client.open(server, "ann")
         check((await client.ask({"action": "fail"}))["code"] == "internal", "fail")
+        check((await client.ask({"action": "spin"}))["code"] == "internal", "spin")
+
+        def spun():
+            handlers = [handler for actor in server.top()["actors"] for handler in actor.get("handlers", [])]
+            return [handler for handler in handlers if handler["name"] == "spin" and handler["p50"] > 5000]
+        await threaded(until, spun, "a handler that was given up has taken no time")
         await client.send({"action": "stuck"})
         state = await threaded(until, lambda: [actor["state"] for actor in server.top()["actors"]
                                                if actor["name"] == "worker-1" and actor["state"] != "up"], "not stuck")
@@ -364,6 +377,29 @@ def ends():
         live(server, test)
 
 
+def in_a_hurry():
+    """While the server drains it hears stop, and says so to all other commands."""
+    folder = tempfile.mkdtemp(prefix="rookery-handlers-")
+    for name, text in (("nap", NAP), ("bind", open("selftest/e2e/handlers/bind.lua").read())):
+        with open(f"{folder}/{name}.lua", "w") as file:
+            file.write(text)
+    server = Server(f"lua/app={folder}", "chat/durability=relayed", "server/drain=60000", "worker/timeout=90000")
+
+    async def test():
+        client = await Client.open(server, "ann")
+        await client.send({"action": "nap"})
+        await threaded(until, lambda: any(actor["counters"].get("waiting") for actor in server.top()["actors"]), "no nap")
+        await threaded(server.ctl, "drain")
+        await threaded(until, lambda: get(server, "/healthz") == (503, "draining: drain\n"), "not draining")
+        check("only stop is heard" in await threaded(lambda: server.ctl("reload", good=False)), "reload")
+        await threaded(server.ctl, "stop")
+        check(await threaded(server.process.wait, PATIENCE) == 0, "exit status")
+    try:
+        live(server, test)
+    finally:
+        shutil.rmtree(folder)
+
+
 def systemd():
     """What systemd hears: ready, reloading, stopping, and the watchdog unless an actor is stuck."""
     folder = tempfile.mkdtemp(prefix="rookery-notify-")
@@ -411,4 +447,4 @@ def off():
 
 
 if __name__ == "__main__":
-    run(looks, pages, steers, traces, watches, stuck, signalled, syslog, ends, systemd, off)
+    run(looks, pages, steers, traces, watches, stuck, signalled, syslog, ends, in_a_hurry, systemd, off)
