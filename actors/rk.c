@@ -1,6 +1,8 @@
 //  rk.c - slices, paths and time; documented in rk.h
 
 #include "rk.h"
+#include <sys/socket.h>
+#include <sys/un.h>
 
 
 //  --------------------------------------------------------------------------
@@ -156,4 +158,16 @@ rk_path_find (const char *path)
         zstr_free (&candidate);
     }
     return strdup (path);
+}
+
+
+bool
+rk_path_answers (const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    snprintf (address.sun_path, sizeof (address.sun_path), "%s", path);
+    int handle = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int rc = connect (handle, (struct sockaddr *) &address, sizeof (address));
+    close (handle);
+    return rc == 0;
 }

@@ -335,4 +335,7 @@ int64_t rk_now (void);
 //  beside the build folder, else in the installed share folder. Returns a fresh string.
 char *rk_path_find (const char *path);
 
+//  True when somebody listens at this unix socket.
+bool rk_path_answers (const char *path);
+
 #endif

@@ -1,9 +1,7 @@
 //  wires.c - all sockets between actors, and the arguments of each actor that hold them
 
 #include "wires.h"
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 
 
 //  --------------------------------------------------------------------------
@@ -232,20 +230,6 @@ s_wire_gateway (rk_wires_t *self)
 //  --------------------------------------------------------------------------
 //  The console
 
-//  A bind to ipc takes the file away from whoever listens there; so we ask first.
-
-static bool
-s_is_taken (const char *path)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    snprintf (address.sun_path, sizeof (address.sun_path), "%s", path);
-    int handle = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    int rc = connect (handle, (struct sockaddr *) &address, sizeof (address));
-    close (handle);
-    return rc == 0;
-}
-
-
 static void
 s_make_folder_of (const char *path)
 {
@@ -268,7 +252,7 @@ s_wire_console (rk_wires_t *self)
         return;
     if (path)
         s_make_folder_of (path);
-    if (path && s_is_taken (path)) {
+    if (path && rk_path_answers (path)) {    //  A bind would take the file away from it
         self->error = zsys_sprintf ("console/control = %s: another server listens there; "
                                     "give this one its own, or none",
                                     endpoint);

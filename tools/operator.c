@@ -2,8 +2,6 @@
 
 #include "operator.h"
 #include "../actors/config.h"
-#include <sys/socket.h>
-#include <sys/un.h>
 
 static const struct argp_option s_options[] = {
     {"endpoint", 'e', "ENDPOINT", 0, "ask there; else console/control says where", 1},
@@ -38,20 +36,6 @@ s_parse (int key, char *arg, struct argp_state *state)
 const struct argp rk_operator_argp = {s_options, s_parse, NULL, NULL, NULL, NULL, NULL};
 
 
-//  ZeroMQ would wait for a server that may never come; so we look first.
-
-static bool
-s_is_there (const char *path)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    snprintf (address.sun_path, sizeof (address.sun_path), "%s", path);
-    int handle = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    int rc = connect (handle, (struct sockaddr *) &address, sizeof (address));
-    close (handle);
-    return rc == 0;
-}
-
-
 int
 rk_operator_open (rk_operator_t *self)
 {
@@ -65,7 +49,8 @@ rk_operator_open (rk_operator_t *self)
     self->where = strdup (self->endpoint ? self->endpoint
                                          : rk_config_str (config, "console/control"));
     rk_config_destroy (&config);
-    if (strncmp (self->where, "ipc://", 6) == 0 && !s_is_there (self->where + 6)) {
+    //  ZeroMQ would wait for a server that may never come; so we look first
+    if (strncmp (self->where, "ipc://", 6) == 0 && !rk_path_answers (self->where + 6)) {
         fprintf (
             stderr,
             "rookery: %s: no server is running there; start one with rookery run, or "
