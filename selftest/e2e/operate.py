@@ -217,7 +217,10 @@ async def traces(server):
         lines.append(trace.lines.get())
     text = "\n".join(lines)
     check(trace.process.returncode == 0, text)
-    number = re.findall(r"gateway +msg=(\w+) +\d+ bytes came", text)[-1]    # The first began before all were told
+    #  One that began after all were told and ended before the trace did
+    whole = [nbr for nbr in re.findall(r"gateway +msg=(\w+) +\d+ bytes came", text) if f"msg={nbr}  chat done" in text]
+    check(whole, text)
+    number = whole[-1]
     way = [line for line in lines if f"msg={number}" in line]
     for words in ("receiver", "dispatcher", "begins", "waits for ", "goes on", "chat done"):
         check(any(words in line for line in way), f"{words}: {text}")
