@@ -342,6 +342,7 @@ rk_actor_start (zactor_fn *fn, void *args, char **reason)
     zstr_free (&why);
     if (ready) {
         zsock_set_rcvtimeo (zactor_sock (actor), -1);
+        zsock_set_sndtimeo (zactor_sock (actor), 0);
         return actor;
     }
     rk_actor_stop (&actor);

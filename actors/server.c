@@ -11,6 +11,7 @@
 
 #include "server.h"
 #include "wires.h"
+#include <libwebsockets.h>
 #include <signal.h>
 
 #define BACKOFF_MOST 10000    //  msec
@@ -229,10 +230,8 @@ s_start (rk_server_t *self, s_actor_t *actor, char **reason)
     actor->actor = rk_actor_start (actor->fn, actor->args, reason);
     if (!actor->actor)
         return false;
-    if (actor == self->console) {
-        zsock_set_sndtimeo (zactor_sock (actor->actor), 0);
+    if (actor == self->console)
         s_tell_state (self);
-    }
     s_tell_watch (self, actor);
     actor->lives++;
     s_show_actor (self, actor, NULL);
@@ -332,7 +331,7 @@ static void
 s_ask_stats (s_actor_t *actor)
 {
     if (zstr_send (actor->actor, "STATS") == -1)
-        return;    //  Its pipe is full; the next second asks again
+        return;    //  Its pipe is full, or it has gone down just now
     if (!actor->asked++)
         actor->asked_at = zclock_mono ();
 }
@@ -630,8 +629,9 @@ s_tell (rk_server_t *self, const char *prefix, const char *command, const char *
         if (!actor->actor || (prefix ? strncmp (actor->name, prefix, strlen (prefix)) != 0
                                      : !actor->service))
             continue;
-        zstr_send (actor->actor, command);
         bool good = false;
+        if (zstr_send (actor->actor, command) == -1)
+            continue;    //  It has gone down
         for (char *word = NULL; !good; zstr_free (&word)) {
             zmsg_t *rest = NULL;
             word = s_await (self, actor, until, &rest);
@@ -784,12 +784,14 @@ static char *
 s_ask (rk_server_t *self, s_actor_t *actor, zmsg_t **words, bool *good)
 {
     zmsg_t *rest = NULL;
-    rk_msg_send (words, actor->actor);
-    char *answer = s_await (self, actor, zclock_mono () + ASK_MOST, &rest);
+    int64_t patience = rk_msg_send (words, actor->actor) == 0 ? ASK_MOST : 0;
+    zmsg_destroy (words);
+    char *answer = s_await (self, actor, zclock_mono () + patience, &rest);
     char *text = rest ? zmsg_popstr (rest) : NULL;
     *good = answer && (streq (answer, "RELOADED") || streq (answer, "HANDLED"));
     if (!answer)
-        text = zsys_sprintf ("no answer within %d s", ASK_MOST / 1000);
+        text = patience ? zsys_sprintf ("no answer within %d s", ASK_MOST / 1000)
+                        : strdup ("it has gone down just now; try again");
     zmsg_destroy (&rest);
     zstr_free (&answer);
     return text ? text : strdup ("");
@@ -1073,6 +1075,7 @@ void
 server_test (bool verbose)
 {
     (void) verbose;
+    lws_set_log_level (LLL_ERR, NULL);
     char folder[] = "/tmp/rookery-server-XXXXXX", *error = NULL;
     rk_check (mkdtemp (folder));
     char *path = zsys_sprintf ("store/path=%s/test.db", folder);
