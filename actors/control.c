@@ -6,6 +6,7 @@
 //      reload                                  load the handlers anew, in each worker
 //      handlers                                list them: name, open or closed, action
 //      handler open|close|load|unload NAME     one of them
+//      connections UID                         list those of a user: a CID a line
 //      kick CID-or-UID                         close a connection, or all of a user
 //      send cid|uid|gid ID JSON                a message down
 //      log LEVEL [ACTOR]                       how much is logged, by one actor or by all
@@ -118,6 +119,17 @@ s_handle_kick (rk_control_t *self, zmsg_t *words, bool *good)
 
 
 static char *
+s_handle_connections (rk_control_t *self, zmsg_t *words, bool *good)
+{
+    char *uid = zmsg_popstr (words);
+    char *text = uid ? s_ask (self, "sender", good, (char *[]){"WHERE", uid}, 2)
+                     : strdup ("connections UID expected");
+    zstr_free (&uid);
+    return text;
+}
+
+
+static char *
 s_handle_send (rk_control_t *self, zmsg_t *words, bool *good)
 {
     char *kind = zmsg_popstr (words), *id = zmsg_popstr (words),
@@ -200,11 +212,17 @@ static const struct {
     const char *name;
     char *(*handle) (rk_control_t *self, zmsg_t *words, bool *good);
 } s_control_routes[] = {
-    {"reload", s_handle_reload},   {"handlers", s_handle_handlers},
-    {"handler", s_handle_handler}, {"kick", s_handle_kick},
-    {"send", s_handle_send},       {"log", s_handle_log},
-    {"trace", s_handle_trace},     {"drain", s_handle_drain},
-    {"stop", s_handle_stop},       {NULL, NULL},
+    {"reload", s_handle_reload},
+    {"handlers", s_handle_handlers},
+    {"handler", s_handle_handler},
+    {"kick", s_handle_kick},
+    {"connections", s_handle_connections},
+    {"send", s_handle_send},
+    {"log", s_handle_log},
+    {"trace", s_handle_trace},
+    {"drain", s_handle_drain},
+    {"stop", s_handle_stop},
+    {NULL, NULL},
 };
 
 

@@ -699,6 +699,41 @@ s_handle_kick (s_self_t *self, zmsg_t *words)
 }
 
 
+typedef struct {
+    char *text;
+    size_t count;
+} s_list_t;
+
+static void
+s_visit_list (void *arg, rk_slice_t cid)
+{
+    s_list_t *list = (s_list_t *) arg;
+    char *longer = zsys_sprintf ("%s%s%.*s", list->text, list->count++ ? "\n" : "",
+                                 (int) cid.size, cid.data);
+    zstr_free (&list->text);
+    list->text = longer;
+}
+
+
+//  WHERE uid: its connections, a CID a line
+
+static void
+s_handle_where (s_self_t *self, zmsg_t *words)
+{
+    char *uid = zmsg_popstr (words);
+    s_list_t list = {strdup (""), 0};
+    rk_routes_connections (self->routes, false, rk_slice (uid ? uid : ""), s_visit_list,
+                           &list);
+    if (!list.count) {
+        zstr_free (&list.text);
+        list.text = zsys_sprintf ("%s has no connection", uid ? uid : "nobody");
+    }
+    zstr_sendx (self->life.pipe, list.count ? "HANDLED" : "REFUSED", list.text, NULL);
+    zstr_free (&list.text);
+    zstr_free (&uid);
+}
+
+
 //  SEND cid|uid|gid id content
 
 static void
@@ -732,6 +767,7 @@ static const struct {
 } s_command_routes[] = {
     {"KICK", s_handle_kick},
     {"SEND", s_handle_send},
+    {"WHERE", s_handle_where},
     {NULL, NULL},
 };
 

@@ -237,14 +237,16 @@ rk_command_ctl (int argc, char *argv[])
     static const struct argp argp = {
         NULL,
         s_parse,
-        "status\nreload\nhandlers\nhandler open|close|load|unload NAME\nkick CID-or-UID\n"
+        "status\nreload\nhandlers\nhandler open|close|load|unload NAME\n"
+        "connections UID\nkick CID-or-UID\n"
         "send cid|uid|gid ID JSON\nlog debug|info|warn|error [ACTOR]\ntrace CID "
         "[MESSAGES]\n"
         "drain\nstop",
         "Ask a running server.\v"
         "reload loads all handlers anew; when one can't be loaded the old ones go on. A "
         "handler is named by its file. A closed one answers nobody until it is opened.\n"
-        "kick closes a connection, or all of a user. send puts a message on its way "
+        "connections lists those of a user. kick closes one, or all of a user. send puts "
+        "a message on its way "
         "down.\n"
         "log says how much is logged, by one actor (worker-1, or worker for all of them) "
         "or by "

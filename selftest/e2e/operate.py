@@ -173,6 +173,9 @@ async def steers(server):
     check("no gateway" in await threaded(lambda: server.ctl("send", "uid", "nobody", "{}", good=False)), "to nobody")
     check("at byte 1" in await threaded(lambda: server.ctl("send", "uid", "bob", "{x", good=False)), "no JSON")
     check("expected" in await threaded(lambda: server.ctl("send", "all", "bob", "{}", good=False)), "send all")
+    listed = (await threaded(server.ctl, "connections", "ann")).splitlines()
+    check(len(listed) == 2 and all(cid.startswith("gw1.") for cid in listed), listed)
+    check("no connection" in await threaded(lambda: server.ctl("connections", "eve", good=False)), "connections of nobody")
     check("2 connections are told" in await threaded(server.ctl, "kick", "ann"), "kick")
     for client in (ann, twin):
         try:
@@ -204,9 +207,7 @@ async def steers(server):
 async def traces(server):
     """The way of one connection's message, with a time at each actor; others leave no trace."""
     ann, bob = await Client.open(server, "ann"), await Client.open(server, "bob")
-    await threaded(server.ctl, "log", "debug", "receiver")
-    await ann.ask({"action": "heart"})
-    cid = (await threaded(until, lambda: re.findall(r"D receiver: well-formed cid=(\S+)", server.logged()), "no CID"))[-1]
+    cid = await threaded(server.ctl, "connections", "ann")
     trace = Follower(server, "ctl", "trace", cid, "2")
     while trace.lines.empty():    # Until it is on
         await bob.ask({"action": "heart"})
