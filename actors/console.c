@@ -172,9 +172,9 @@ static const struct {
 static void
 s_on_command (void *owner, const char *name, zmsg_t *words)
 {
-    for (size_t nbr = 0; s_command_routes[nbr].name; nbr++)
-        if (streq (s_command_routes[nbr].name, name))
-            s_command_routes[nbr].handle ((s_self_t *) owner, words);
+    size_t nbr = rk_route (s_command_routes, sizeof (*s_command_routes), rk_slice (name));
+    if (s_command_routes[nbr].name)
+        s_command_routes[nbr].handle ((s_self_t *) owner, words);
 }
 
 
@@ -297,11 +297,11 @@ s_handle_request (s_self_t *self)
     zframe_t *client = words ? zmsg_pop (words) : NULL;
     zframe_t *name = words ? zmsg_first (words) : NULL;
     self->counters[REQUESTS].value++;
-    size_t nbr = 0;
-    while (name && s_control_routes[nbr].name &&
-           !zframe_streq (name, s_control_routes[nbr].name))
-        nbr++;
-    if (name && s_control_routes[nbr].name) {
+    rk_slice_t word = {"", 0};
+    if (name)
+        word = (rk_slice_t){(const char *) zframe_data (name), zframe_size (name)};
+    size_t nbr = rk_route (s_control_routes, sizeof (*s_control_routes), word);
+    if (s_control_routes[nbr].name) {
         zframe_t *taken = zmsg_pop (words);
         s_control_routes[nbr].handle (self, client, words);
         zframe_destroy (&taken);

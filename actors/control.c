@@ -236,9 +236,10 @@ s_on_ask (void *owner, zframe_t *client, zmsg_t *words)
     if (drains && name && strneq (name, "stop"))
         text = strdup (
             "the server is draining; only stop is heard, and status, top and monitor");
-    for (size_t nbr = 0; name && !text && s_control_routes[nbr].name; nbr++)
-        if (streq (s_control_routes[nbr].name, name))
-            text = s_control_routes[nbr].handle (self, words, &good);
+    size_t nbr = rk_route (s_control_routes, sizeof (*s_control_routes),
+                           rk_slice (name ? name : ""));
+    if (!text && s_control_routes[nbr].name)
+        text = s_control_routes[nbr].handle (self, words, &good);
     rk_server_answer (self->server, client, good,
                       text ? text : "unknown command; rookery ctl --help lists them");
     zstr_free (&text);

@@ -86,9 +86,10 @@ s_read_credits (s_self_t *self)
 {
     rk_frames_t frames = {0};
     while (rk_frames_recv (&frames, self->args->credits)) {
-        for (size_t nbr = 0; s_credits_routes[nbr].name; nbr++)
-            if (rk_slice_is (rk_frames_at (&frames, 0), s_credits_routes[nbr].name))
-                s_credits_routes[nbr].handle (self, &frames);
+        size_t nbr = rk_route (s_credits_routes, sizeof (*s_credits_routes),
+                               rk_frames_at (&frames, 0));
+        assert (s_credits_routes[nbr].name);    //  It is the workers' word
+        s_credits_routes[nbr].handle (self, &frames);
         rk_frames_clear (&frames);
     }
 }
@@ -98,9 +99,7 @@ static void
 s_route (s_self_t *self)
 {
     rk_slice_t name = rk_frames_at (&self->frames, 0);
-    size_t nbr = 0;
-    while (s_inbox_routes[nbr].name && !rk_slice_is (name, s_inbox_routes[nbr].name))
-        nbr++;
+    size_t nbr = rk_route (s_inbox_routes, sizeof (*s_inbox_routes), name);
     assert (s_inbox_routes[nbr].name);    //  The receiver lets nothing else pass
     s_inbox_routes[nbr].handle (self);
     self->counters[IN].value++;

@@ -436,9 +436,7 @@ s_read_app (s_self_t *self, s_app_t *app)
         app->taken++;
         self->counters[BYTES_IN].value += rk_frames_bytes (&self->frames);
         rk_slice_t name = rk_frames_at (&self->frames, 0);
-        size_t row = 0;
-        while (s_inbox_routes[row].name && !rk_slice_is (name, s_inbox_routes[row].name))
-            row++;
+        size_t row = rk_route (s_inbox_routes, sizeof (*s_inbox_routes), name);
         if (!s_inbox_routes[row].name || s_inbox_routes[row].handle (self, app) == -1) {
             self->counters[MALFORMED].value++;
             rk_life_complain (

@@ -181,10 +181,9 @@ rk_life_handle (rk_life_t *self)
     if (!msg)
         self->terminated = true;    //  The context is going away
 
-    size_t nbr = 0;
-    while (name && s_pipe_routes[nbr].name && strneq (s_pipe_routes[nbr].name, name))
-        nbr++;
-    if (name && s_pipe_routes[nbr].name)
+    size_t nbr =
+        rk_route (s_pipe_routes, sizeof (*s_pipe_routes), rk_slice (name ? name : ""));
+    if (s_pipe_routes[nbr].name)
         s_pipe_routes[nbr].handle (self, msg);
     else if (name && self->command)
         self->command (self->owner, name, msg);

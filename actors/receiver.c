@@ -119,9 +119,7 @@ static void
 s_check (s_self_t *self)
 {
     rk_slice_t name = rk_frames_at (&self->frames, 0);
-    size_t nbr = 0;
-    while (s_inbox_routes[nbr].name && !rk_slice_is (name, s_inbox_routes[nbr].name))
-        nbr++;
+    size_t nbr = rk_route (s_inbox_routes, sizeof (*s_inbox_routes), name);
     const char *why = s_inbox_routes[nbr].name
                           ? s_inbox_routes[nbr].handle (self)
                           : s_refuse (self, BAD_NAME, "unknown first frame");

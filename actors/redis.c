@@ -631,13 +631,11 @@ s_read_inbox (s_self_t *self)
     rk_frames_t frames;
     frames.count = 0;
     for (int nbr = 0; nbr < BATCH && rk_frames_recv (&frames, self->args->inbox); nbr++) {
-        size_t row = 0;
         rk_token_t token;
         rk_slice_t name = rk_frames_at (&frames, 0);
         self->counters[IN].value++;
         self->counters[BYTES_IN].value += rk_frames_bytes (&frames);
-        while (s_inbox_routes[row].name && !rk_slice_is (name, s_inbox_routes[row].name))
-            row++;
+        size_t row = rk_route (s_inbox_routes, sizeof (*s_inbox_routes), name);
         if (!s_inbox_routes[row].name || frames.count != 3 ||
             !rk_token_read (rk_frames_at (&frames, 1), &token) ||
             token.worker >= self->args->count)

@@ -22,6 +22,17 @@ rk_slice_is (rk_slice_t self, const char *string)
 }
 
 
+size_t
+rk_route (const void *rows, size_t size, rk_slice_t name)
+{
+    size_t nbr = 0;
+    const char *const *row = (const char *const *) rows;
+    while (*row && !rk_slice_is (name, *row))
+        row = (const char *const *) ((const char *) rows + size * ++nbr);
+    return nbr;
+}
+
+
 char *
 rk_slice_dup (rk_slice_t self)
 {

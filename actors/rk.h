@@ -34,6 +34,10 @@ rk_slice_t rk_slice (const char *string);
 //  True when the slice holds exactly the bytes of string.
 bool rk_slice_is (rk_slice_t self, const char *string);
 
+//  Where a name stands in a route table: rows of so many bytes, each beginning with its name, ended by
+//  one whose name is NULL. When it isn't there that is the row.
+size_t rk_route (const void *rows, size_t size, rk_slice_t name);
+
 //  A fresh NUL-terminated copy; the caller frees it.
 char *rk_slice_dup (rk_slice_t self);
 

@@ -373,15 +373,13 @@ s_handle_setting (s_self_t *self)
     if (self->frames.count != 4)
         return -1;
     rk_slice_t kind = rk_frames_at (&self->frames, 1);
-    for (size_t nbr = 0; s_setting_routes[nbr].name; nbr++) {
-        if (!rk_slice_is (kind, s_setting_routes[nbr].name))
-            continue;
-        self->counters[SETTINGS].value++;
-        s_setting_routes[nbr].handle (self, rk_frames_at (&self->frames, 2),
-                                      rk_frames_at (&self->frames, 3));
-        return 0;
-    }
-    return -1;
+    size_t nbr = rk_route (s_setting_routes, sizeof (*s_setting_routes), kind);
+    if (!s_setting_routes[nbr].name)
+        return -1;
+    self->counters[SETTINGS].value++;
+    s_setting_routes[nbr].handle (self, rk_frames_at (&self->frames, 2),
+                                  rk_frames_at (&self->frames, 3));
+    return 0;
 }
 
 
@@ -542,9 +540,7 @@ s_read_inbox (s_self_t *self)
         if (rk_follows)
             s_follow (self);
         rk_slice_t name = rk_frames_at (&self->frames, 0);
-        size_t row = 0;
-        while (s_inbox_routes[row].name && !rk_slice_is (name, s_inbox_routes[row].name))
-            row++;
+        size_t row = rk_route (s_inbox_routes, sizeof (*s_inbox_routes), name);
         if (!s_inbox_routes[row].name || s_inbox_routes[row].handle (self) == -1)
             s_malformed (self, "a worker", name);
         rk_frames_clear (&self->frames);
@@ -564,10 +560,7 @@ s_read_gateways (s_self_t *self)
             gateway->handle =
                 zmq_msg_get (&self->frames.part[self->frames.count - 1], ZMQ_SRCFD);
         self->counters[BYTES_IN].value += rk_frames_bytes (&self->frames);
-        size_t row = 0;
-        while (s_gateways_routes[row].name &&
-               !rk_slice_is (name, s_gateways_routes[row].name))
-            row++;
+        size_t row = rk_route (s_gateways_routes, sizeof (*s_gateways_routes), name);
         if (s_gateways_routes[row].name)
             s_gateways_routes[row].handle (self, gateway,
                                            rk_frames_at (&self->frames, 2));
@@ -775,9 +768,9 @@ static const struct {
 static void
 s_on_command (void *owner, const char *name, zmsg_t *words)
 {
-    for (size_t nbr = 0; s_command_routes[nbr].name; nbr++)
-        if (streq (s_command_routes[nbr].name, name))
-            s_command_routes[nbr].handle ((s_self_t *) owner, words);
+    size_t nbr = rk_route (s_command_routes, sizeof (*s_command_routes), rk_slice (name));
+    if (s_command_routes[nbr].name)
+        s_command_routes[nbr].handle ((s_self_t *) owner, words);
 }
 
 

@@ -407,9 +407,9 @@ s_handle_pipe (rk_server_t *self, s_actor_t *actor, zmsg_t **rest)
         return NULL;
     zmsg_t *msg = rk_msg_recv (actor->actor);
     char *name = msg ? zmsg_popstr (msg) : NULL;
-    for (size_t nbr = 0; name && s_pipe_routes[nbr].name; nbr++) {
-        if (strneq (s_pipe_routes[nbr].name, name))
-            continue;
+    size_t nbr =
+        rk_route (s_pipe_routes, sizeof (*s_pipe_routes), rk_slice (name ? name : ""));
+    if (s_pipe_routes[nbr].name) {
         s_pipe_routes[nbr].handle (self, actor, msg);
         zstr_free (&name);
     }

@@ -76,10 +76,8 @@ rk_sqlbatch_read (rk_sqlbatch_t *self)
     rk_frames_t frames;
     frames.count = 0;
     while (self->count < self->room && rk_frames_recv (&frames, self->args->inbox)) {
-        size_t nbr = 0;
         rk_slice_t name = rk_frames_at (&frames, 0);
-        while (s_inbox_routes[nbr].name && !rk_slice_is (name, s_inbox_routes[nbr].name))
-            nbr++;
+        size_t nbr = rk_route (s_inbox_routes, sizeof (*s_inbox_routes), name);
         if (!s_inbox_routes[nbr].name || s_inbox_routes[nbr].handle (self, &frames) == -1)
             rk_life_complain (self->life, "dropped %.*s: unknown, or not its form",
                               (int) (name.size < 32 ? name.size : 32), name.data);

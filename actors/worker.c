@@ -77,10 +77,8 @@ static const struct {
 static void
 s_handle_message (rk_work_t *self, rk_frames_t *frames)
 {
-    size_t nbr = 0;
     rk_slice_t name = rk_frames_at (frames, 0);
-    while (s_inbox_routes[nbr].name && !rk_slice_is (name, s_inbox_routes[nbr].name))
-        nbr++;
+    size_t nbr = rk_route (s_inbox_routes, sizeof (*s_inbox_routes), name);
     assert (s_inbox_routes[nbr].name);    //  The receiver lets nothing else pass
     rk_work_connection_t *connection = s_inbox_routes[nbr].handle (self, frames);
     if (!rk_work_may_start (connection) || connection->queue.count ||
@@ -195,9 +193,10 @@ s_read_replies (rk_work_t *self)
          nbr++) {
         self->counters[RK_WORK_IN_REPLIES].value++;
         self->counters[RK_WORK_BYTES_IN].value += rk_frames_bytes (&frames);
-        for (size_t row = 0; s_replies_routes[row].name; row++)
-            if (rk_slice_is (rk_frames_at (&frames, 0), s_replies_routes[row].name))
-                s_replies_routes[row].handle (self, &frames);
+        size_t row = rk_route (s_replies_routes, sizeof (*s_replies_routes),
+                               rk_frames_at (&frames, 0));
+        assert (s_replies_routes[row].name);    //  It is the services' word
+        s_replies_routes[row].handle (self, &frames);
         rk_frames_clear (&frames);
     }
 }
@@ -511,9 +510,9 @@ static void
 s_on_command (void *owner, const char *name, zmsg_t *words)
 {
     rk_work_t *self = (rk_work_t *) owner;
-    for (size_t nbr = 0; s_command_routes[nbr].name; nbr++)
-        if (streq (s_command_routes[nbr].name, name))
-            s_command_routes[nbr].handle (self, words);
+    size_t nbr = rk_route (s_command_routes, sizeof (*s_command_routes), rk_slice (name));
+    if (s_command_routes[nbr].name)
+        s_command_routes[nbr].handle (self, words);
 }
 
 
