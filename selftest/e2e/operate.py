@@ -134,7 +134,8 @@ async def looks(server):
         actors = server.top()["actors"]
         return all(actor["in"] == 0 or actor["name"] in ("gateway", "sender") for actor in actors) and actors
     for actor in await threaded(until, over, "not over"):
-        check(actor["mailbox"] == 0, actor)
+        pings = 2 if actor["name"] in ("gateway", "sender") else 0    # Counted here, and not yet there
+        check(actor["mailbox"] <= pings, actor)
 
     text = await threaded(lambda: subprocess.run([server.binary, "top", "-e", f"ipc://{server.folder}/control", "--once"],
                                                  capture_output=True, text=True, timeout=PATIENCE).stdout)
