@@ -253,9 +253,9 @@ void rk_life_complain (rk_life_t *self, const char *format, ...) CHECK_PRINTF (2
 //  The same for who logs it himself: true when there is a line left in this second.
 bool rk_life_may_complain (rk_life_t *self);
 
-//  Start an actor and wait until it says READY. Whoever sends to it never waits: one that has gone
-//  DOWN by itself has left its end of the pipe, and would be waited for without end. Returns NULL, with the reason in *reason
-//  (the caller frees it), when it says FAILED or nothing within 10 seconds.
+//  Start an actor and wait until it says READY. Returns NULL, with the reason in *reason (the caller
+//  frees it), when it says FAILED or nothing within 10 seconds. Whoever sends to it never waits: one
+//  that has gone DOWN by itself has left its end of the pipe, and would be waited for without end.
 zactor_t *rk_actor_start (zactor_fn *fn, void *args, char **reason);
 
 //  Stop an actor and set the reference to NULL. A dead or stuck actor costs at most two
@@ -304,8 +304,8 @@ void rk_log_level (char level);
 //  A level's letter for debug, info, warn or error; 0 for another word.
 char rk_log_letter (const char *word);
 
-//  The message in work: this thread's lines carry its connection and number, until it is rk_about
-//  nothing, with two empty slices. The bytes and the words for what is done with it are borrowed.
+//  The message in work: this thread's lines carry its connection and number, until it is about another,
+//  or about nothing: two empty slices. The bytes, and the words for what is done with it, are borrowed.
 void rk_log_about (rk_slice_t cid, rk_slice_t content);
 void rk_log_doing (const char *what);
 

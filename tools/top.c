@@ -14,7 +14,7 @@ typedef struct {
     bool colours;
 } s_top_t;
 
-//  What the rows may be sorted by, and whether the largest comes first.
+//  What the rows may be sorted by, the largest first.
 static const struct {
     const char *word;
     const char *item;
