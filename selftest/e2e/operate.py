@@ -184,6 +184,9 @@ async def steers(server):
             raise AssertionError("it is still open")
         except Exception as error:    # noqa: websockets has several for it
             check("closed by the server" in str(error), error)
+    def gone():
+        return not [actor for actor in server.top()["actors"] if actor["counters"].get("connections", 0) > 1]
+    await threaded(until, gone, "kicked connections stay known")
     check("neither" in await threaded(lambda: server.ctl("kick", "ann", good=False)), "kick again")
     check("unknown command" in await threaded(lambda: server.ctl("dance", good=False)), "dance")
 
