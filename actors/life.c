@@ -31,17 +31,9 @@ static void
 s_tell_event (void *owner, const rk_event_t *event)
 {
     rk_life_t *self = (rk_life_t *) owner;
-    char numbers[80];
-    snprintf (numbers, sizeof (numbers), "%" PRId64 " %" PRId64 " %c %" PRIu32, event->at,
-              event->nsec, event->level, event->number);
     rk_frames_t frames;
     frames.count = 0;
-    rk_frames_addstr (&frames, "EVENT");
-    rk_frames_addstr (&frames, self->name);
-    rk_frames_addstr (&frames, event->kind);
-    rk_frames_addstr (&frames, numbers);
-    rk_frames_addstr (&frames, event->text);
-    rk_frames_add (&frames, event->cid.data, event->cid.size);
+    rk_event_pack (&frames, self->name, event);
     rk_frames_send (&frames, self->pipe);
     rk_frames_clear (&frames);
 }

@@ -290,6 +290,21 @@ s_event (const char *kind, char level, const char *text, rk_slice_t cid,
 }
 
 
+void
+rk_event_pack (rk_frames_t *frames, const char *actor, const rk_event_t *event)
+{
+    char numbers[80];
+    snprintf (numbers, sizeof (numbers), "%" PRId64 " %" PRId64 " %c %" PRIu32, event->at,
+              event->nsec, event->level, event->number);
+    rk_frames_addstr (frames, "EVENT");
+    rk_frames_addstr (frames, actor);
+    rk_frames_addstr (frames, event->kind);
+    rk_frames_addstr (frames, numbers);
+    rk_frames_addstr (frames, event->text);
+    rk_frames_add (frames, event->cid.data, event->cid.size);
+}
+
+
 static void
 s_say (const rk_event_t *event, bool is_event)
 {

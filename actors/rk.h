@@ -291,6 +291,9 @@ typedef struct {
 
 typedef void (rk_event_fn) (void *owner, const rk_event_t *event);
 
+//  An event of that actor as a message, EVENT actor kind numbers text cid; frames must be empty.
+void rk_event_pack (rk_frames_t *frames, const char *actor, const rk_event_t *event);
+
 //  How this process logs, set before there are other threads: the lowest level, lines as JSON, and
 //  to syslog (facility daemon) instead of stderr.
 void rk_log_begin (char level, bool json, bool syslog);

@@ -96,15 +96,14 @@ s_show_actor (rk_server_t *self, s_actor_t *actor, zmsg_t *stats)
 static void
 s_tell_event (void *owner, const rk_event_t *event)
 {
-    zmsg_t *msg = zmsg_new ();
-    zmsg_addstr (msg, "EVENT");
-    zmsg_addstr (msg, "supervisor");
-    zmsg_addstr (msg, event->kind);
-    zmsg_addstrf (msg, "%" PRId64 " %" PRId64 " %c %" PRIu32, event->at, event->nsec,
-                  event->level, event->number);
-    zmsg_addstr (msg, event->text);
-    zmsg_addstr (msg, "");
-    s_to_console ((rk_server_t *) owner, &msg);
+    rk_server_t *self = (rk_server_t *) owner;
+    if (!self->console || !self->console->actor)
+        return;
+    rk_frames_t frames;
+    frames.count = 0;
+    rk_event_pack (&frames, "supervisor", event);
+    rk_frames_send (&frames, zactor_sock (self->console->actor));
+    rk_frames_clear (&frames);
 }
 
 
@@ -617,17 +616,26 @@ rk_server_step (rk_server_t *self, zmq_pollitem_t *more, int more_count, int64_t
 //  --------------------------------------------------------------------------
 //  The end
 
-//  Sends a command to each actor whose name begins with prefix, without one to all services, and
-//  waits for the answers.
+//  By its name, or that of its role: worker for worker-1, worker-2; all are called "".
+
+static bool
+s_is_called (s_actor_t *actor, const char *name)
+{
+    size_t size = strlen (name);
+    return !size || (strncmp (actor->name, name, size) == 0 &&
+                     (!actor->name[size] || actor->name[size] == '-'));
+}
+
+
+//  Sends a command to the actors called so, without a name to all services, and waits for the answers.
 
 static void
-s_tell (rk_server_t *self, const char *prefix, const char *command, const char *answer,
+s_tell (rk_server_t *self, const char *name, const char *command, const char *answer,
         int64_t until)
 {
     for (size_t nbr = 0; nbr < self->count; nbr++) {
         s_actor_t *actor = &self->actors[nbr];
-        if (!actor->actor || (prefix ? strncmp (actor->name, prefix, strlen (prefix)) != 0
-                                     : !actor->service))
+        if (!actor->actor || !(name ? s_is_called (actor, name) : actor->service))
             continue;
         bool good = false;
         if (zstr_send (actor->actor, command) == -1)
@@ -763,17 +771,6 @@ rk_server_ready_line (rk_server_t *self)
         line = s_append (line, zsys_sprintf ("downstream %s",
                                              zsock_endpoint (wires->sender.gateways)));
     return line;
-}
-
-
-//  By its name, or that of its role: worker for worker-1, worker-2; all are called "".
-
-static bool
-s_is_called (s_actor_t *actor, const char *name)
-{
-    size_t size = strlen (name);
-    return !size || (strncmp (actor->name, name, size) == 0 &&
-                     (!actor->name[size] || actor->name[size] == '-'));
 }
 
 
