@@ -7,6 +7,21 @@
 #include "rk.h"
 #include <libwebsockets.h>
 
+struct rk_client;
+
+//  What limits.c keeps of it.
+typedef struct {
+    int64_t due;           //  nsec, monotonic: when its next message is
+    int64_t until;         //  nsec: it isn't read until then; 0 when it is
+    int64_t fast_since;    //  nsec: since when it is too fast,
+    int64_t resumed;       //  and when it was read again last
+    int64_t came;          //  nsec
+    bool unbound;          //  It is in the list of those who haven't bound
+    struct rk_client *before, *behind;
+    struct rk_client *next_paused;
+    struct rk_limits_user *user;
+} rk_client_limits_t;
+
 typedef struct rk_client {
     rk_slice_t key;         //  CID; owned. Empty while the connection is plain HTTP
     struct lws *wsi;        //  Not owned
@@ -19,10 +34,12 @@ typedef struct rk_client {
     uint64_t written;       //  bytes of those that are gone
     bool dirty;             //  It is in the gateway's list of those to flush
     bool stalled;           //  We don't read from it until there is room upstream
+    bool paused;            //  We don't read from it while it is too fast
     bool held;              //  We don't read from it until it has read more
     bool closing;           //  The close frame is out; it is for the client to go
     uint16_t close_code;    //  RFC 6455, 7.4; not 0: close it when the queue is out
     const char *close_why;
+    rk_client_limits_t limits;
     struct rk_client *next_dirty;
     struct rk_client *next_stalled;
 } rk_client_t;

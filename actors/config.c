@@ -18,6 +18,8 @@ const rk_config_key_t rk_config_keys[] = {
      "restarts of one actor within a minute before giving up"},
     {"server/backoff", 'i', "100", 1, 60000,
      "msec before the first restart; doubles each time, to 10 s"},
+    {"server/queues", 'i', "1073741824", 1048576, 1099511627776,
+     "bytes in all queues of the process; with more, clients and gateways aren't read"},
     {"server/stuck", 'i', "2000", 100, 600000,
      "msec without an answer until an actor counts as stuck"},
 
@@ -37,6 +39,17 @@ const rk_config_key_t rk_config_keys[] = {
     {"gateway/connections", 'i', "10000", 1, 1000000, "client connections in all"},
     {"gateway/queue", 'i', "1048576", 4096, 1073741824,
      "bytes waiting for one client before it is closed as too slow"},
+    {"gateway/address", 'i', "1000", 1, 1000000,
+     "client connections from one address; behind a proxy all have the proxy's"},
+    {"gateway/rate", 'i', "200", 0, 1000000,
+     "messages a second of one connection, which isn't read when it is faster; 0 is no "
+     "limit"},
+    {"gateway/rate_user", 'i', "400", 0, 1000000,
+     "messages a second of one user's connections together; 0 is no limit"},
+    {"gateway/overrate", 'i', "60", 1, 3600,
+     "seconds that a client may press on faster than its rate before it is closed"},
+    {"gateway/origins", 's', "", 0, 0,
+     "origins of pages that may connect, with commas; empty: our own, *: all"},
     {"gateway/ping", 'i', "25", 1, 3600, "seconds of silence before a client is pinged"},
     {"gateway/pong", 'i', "20", 1, 3600, "seconds it then has to answer"},
     {"gateway/app/*/upstream", 's', "", 0, 0,
@@ -79,11 +92,15 @@ const rk_config_key_t rk_config_keys[] = {
     {"lua/message", 'i', "33554432", 65536, 68719476736,
      "bytes that one message may add to it"},
     {"lua/depth", 'i', "32", 2, 200, "nesting of JSON"},
+    {"lua/keys", 'i', "10000", 16, 10000000, "keys and elements of one message's JSON"},
 
     {"chat/durability", 'c', "stored", 0, 0,
      "stored|relayed: a chat is answered when it is committed, or when it is handed on"},
     {"chat/page", 'i', "100", 1, 10000,
      "messages in one answer of history and in one piece of redelivery"},
+    {"chat/attachment", 'i', "1048576", 0, 67108864, "bytes of one chat's attachment"},
+    {"chat/groups", 'i', "1000", 0, 1000000, "groups that one user may be in"},
+    {"chat/members", 'i', "10000", 1, 10000000, "members that one group may have"},
     {"store/driver", 'c', "sqlite", 0, 0,
      "sqlite|mysql: engine for messages, groups and cursors"},
     {"store/path", 's', "var/rookery.db", 0, 0, "file of the SQLite database"},
@@ -95,7 +112,7 @@ const rk_config_key_t rk_config_keys[] = {
     {"redis/*/port", 'i', "6379", 1, 65535, "its port"},
     {"redis/*/path", 's', "", 0, 0, "its unix socket, instead of host and port"},
     {"redis/*/user", 's', "", 0, 0, "ACL user; empty for the default one"},
-    {"redis/*/password", 's', "", 0, 0, "sent with AUTH; empty for none"},
+    {"redis/*/password", 'p', "", 0, 0, "sent with AUTH; empty for none"},
     {"redis/*/database", 'i', "0", 0, 1000000, "sent with SELECT"},
     {"redis/*/connections", 'i', "1", 1, 64,
      "connections; a call's hash key says which one it takes"},
@@ -108,7 +125,7 @@ const rk_config_key_t rk_config_keys[] = {
     {"mysql/*/port", 'i', "3306", 1, 65535, "its port"},
     {"mysql/*/path", 's', "", 0, 0, "its unix socket, instead of host and port"},
     {"mysql/*/user", 's', "", 0, 0, "whom to log in as"},
-    {"mysql/*/password", 's', "", 0, 0, "that user's password"},
+    {"mysql/*/password", 'p', "", 0, 0, "that user's password"},
     {"mysql/*/database", 's', "", 0, 0, "the default database"},
     {"mysql/*/connections", 'i', "1", 1, 64,
      "connections, an actor each; a client's calls all take the same one"},
@@ -137,7 +154,14 @@ const rk_config_key_t rk_config_keys[] = {
 
     {"auth/mode", 'c', "open", 0, 0,
      "open|token: anybody may bind as anybody, or with a signed token only"},
-    {"auth/secret", 's', "", 0, 0, "key of the tokens, HS256; at least 32 bytes"},
+    {"auth/secret", 'p', "", 0, 0,
+     "key of tokens that name none, HS256; at least 32 bytes"},
+    {"auth/keys", 's', "", 0, 0,
+     "folder of keys that tokens name: KID.secret is HS256, KID.pem a public key of "
+     "ES256"},
+    {"auth/bind", 'i', "30", 0, 3600,
+     "seconds a client has to bind when mode is token; 0 is no limit"},
+    {"auth/attempts", 'i', "5", 1, 1000, "refused binds until a connection is closed"},
     {NULL, 0, NULL, 0, 0, NULL},
 };
 
@@ -417,14 +441,18 @@ s_check_together (rk_config_t *self)
 {
     const char *listen = rk_config_str (self, "gateway/listen");
     const char *id = rk_config_str (self, "gateway/id");
+    const char *secret = rk_config_str (self, "auth/secret");
+    if (*secret && strlen (secret) < 32)
+        return strdup ("auth/secret: must have at least 32 bytes");
     if (streq (rk_config_str (self, "auth/mode"), "token")) {
-        if (strlen (rk_config_str (self, "auth/secret")) < 32)
-            return strdup (
-                "auth/secret: must have at least 32 bytes when auth/mode is token");
+        if (rk_config_int (self, "app/enabled") && !*secret &&
+            !*rk_config_str (self, "auth/keys"))
+            return strdup ("auth/keys: must name a folder with keys when auth/mode is "
+                           "token and there is no auth/secret");
     }
     else if (!s_is_loopback (listen))
         return zsys_sprintf ("gateway/listen = %s: with auth/mode = open only a loopback "
-                             "address is allowed; set auth/mode = token and auth/secret",
+                             "address is allowed; set auth/mode = token and auth/keys",
                              listen);
     const char *console = rk_config_str (self, "console/listen");
     if (strneq (console, "none") && !s_is_loopback (console))
@@ -508,6 +536,26 @@ rk_config_str (rk_config_t *self, const char *path)
     const char *value = rk_config_peek (self, path);
     assert (value);
     return value;
+}
+
+
+bool
+rk_config_is_secret (const char *path)
+{
+    const rk_config_key_t *key = s_key_find (path);
+    return key && key->kind == 'p';
+}
+
+
+char *
+rk_config_hide (char *setting)
+{
+    char *copy = strdup (setting), *value = strchr (setting, '=');
+    char *path = rk_slice_dup ((rk_slice_t){setting, strcspn (setting, "=")});
+    if (value && rk_config_is_secret (path))
+        memset (value + 1, 'x', strlen (value + 1));
+    free (path);
+    return copy;
 }
 
 
@@ -596,5 +644,15 @@ config_test (bool verbose)
                     ":3: unknown key redis/main/prot");
     s_expect_error ("", (char *[]){"nonsense", NULL}, "-s nonsense: must be KEY=VALUE");
     s_expect_error ("", (char *[]){"a/b=c", NULL}, "-s a/b=c: unknown key");
-    s_expect_error ("", (char *[]){"auth/mode=token", NULL}, "at least 32 bytes");
+    s_expect_error ("", (char *[]){"auth/mode=token", NULL}, "auth/keys: must name");
+    s_expect_error ("", (char *[]){"auth/secret=short", NULL}, "at least 32 bytes");
+
+    //  A secret on the command line doesn't stay in the list of processes
+    char words[] = "mysql/main/password=geheim", plain[] = "worker/count=3";
+    char *hidden = rk_config_hide (words), *same = rk_config_hide (plain);
+    rk_check (streq (hidden, "mysql/main/password=geheim") &&
+              streq (words, "mysql/main/password=xxxxxx"));
+    rk_check (streq (same, plain) && rk_config_is_secret ("auth/secret"));
+    zstr_free (&hidden);
+    zstr_free (&same);
 }

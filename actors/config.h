@@ -11,7 +11,7 @@ typedef struct rk_config rk_config_t;
 typedef struct {
     const char *path;
     char
-        kind;    //  s text, i integer, b 0 or 1, a HOST:PORT, n HOST:PORT or none, e endpoint or none, c one of help's words
+        kind;    //  s text, p a secret, i integer, b 0 or 1, a HOST:PORT, n HOST:PORT or none, e endpoint or none, c one of help's words
     const char *initial;    //  Default as text
     int64_t least;          //  Limits of an integer
     int64_t most;
@@ -34,6 +34,13 @@ int64_t rk_config_int (rk_config_t *self, const char *path);
 
 //  Names below a path, such as "gateway/app"; the caller destroys the list.
 zlist_t *rk_config_names (rk_config_t *self, const char *path);
+
+//  Whether the key's value is a secret, which isn't shown or handed to handlers.
+bool rk_config_is_secret (const char *path);
+
+//  A copy of a word KEY=VALUE of the command line, which the caller frees. If the value is a secret
+//  the word itself is overwritten, for everybody on the machine may read it there (proc(5), cmdline).
+char *rk_config_hide (char *setting);
 
 //  A value for Lua's config.get, which may ask for anything: NULL when there is no such key.
 const char *rk_config_peek (rk_config_t *self, const char *path);

@@ -22,7 +22,7 @@
 #include <systemd/sd-daemon.h>
 
 #define QUIET 100    //  msec without a change until the handlers are loaded
-#define JSON_DEPTH 200
+#define JSON_LIMITS ((rk_json_limits_t){100, INT64_MAX})
 
 struct rk_control {
     rk_config_t *config;
@@ -136,7 +136,7 @@ s_handle_send (rk_control_t *self, zmsg_t *words, bool *good)
          *content = zmsg_popstr (words), *text;
     size_t offset = 0;
     const char *why =
-        content ? rk_json_check (rk_slice (content), JSON_DEPTH, &offset) : NULL;
+        content ? rk_json_check (rk_slice (content), JSON_LIMITS, &offset) : NULL;
     if (!content ||
         (strneq (kind, "cid") && strneq (kind, "uid") && strneq (kind, "gid")))
         text = strdup ("send cid|uid|gid ID JSON expected");

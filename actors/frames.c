@@ -2,6 +2,7 @@
 
 #include "handover.h"
 #include "rk.h"
+#include <stdatomic.h>
 
 #define LINGER 2000    //  msec; what a closed TCP socket may still send
 
@@ -230,6 +231,46 @@ rk_parcel_destroy (rk_parcel_t **self_p)
 }
 
 
+//  The one thing that actors share: how much waits in all of them. It is a sum, and nobody waits for it.
+static atomic_size_t s_queued;
+static atomic_bool s_full;
+static size_t s_queued_most = SIZE_MAX;
+
+static void
+s_note_bytes (size_t bytes)
+{
+    atomic_fetch_add_explicit (&s_queued, bytes, memory_order_relaxed);
+}
+
+
+size_t
+rk_queues_bytes (void)
+{
+    return atomic_load_explicit (&s_queued, memory_order_relaxed);
+}
+
+
+void
+rk_queues_limit (size_t bytes)
+{
+    s_queued_most = bytes;
+}
+
+
+bool
+rk_queues_full (void)
+{
+    size_t bytes = rk_queues_bytes ();
+    bool full = atomic_load_explicit (&s_full, memory_order_relaxed);
+    if (!full && bytes <= s_queued_most)    //  By far the most of the time
+        return false;
+    bool now = bytes > s_queued_most - (full ? s_queued_most / 4 : 0);
+    if (now != full)
+        atomic_store_explicit (&s_full, now, memory_order_relaxed);
+    return now;
+}
+
+
 void
 rk_queue_push (rk_queue_t *self, rk_parcel_t *parcel)
 {
@@ -241,6 +282,7 @@ rk_queue_push (rk_queue_t *self, rk_parcel_t *parcel)
     self->tail = parcel;
     self->count++;
     self->bytes += parcel->bytes;
+    s_note_bytes (parcel->bytes);
 }
 
 
@@ -253,6 +295,7 @@ rk_queue_unshift (rk_queue_t *self, rk_parcel_t *parcel)
         self->tail = parcel;
     self->count++;
     self->bytes += parcel->bytes;
+    s_note_bytes (parcel->bytes);
 }
 
 
@@ -267,6 +310,7 @@ rk_queue_pop (rk_queue_t *self)
         self->tail = NULL;
     self->count--;
     self->bytes -= parcel->bytes;
+    s_note_bytes (-parcel->bytes);
     return parcel;
 }
 

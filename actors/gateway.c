@@ -20,6 +20,7 @@
 
 #include "gateway.h"
 #include "client.h"
+#include "limits.h"
 #include "routes.h"
 #include "webloop.h"
 #include "../tools/ws.h"
@@ -27,7 +28,8 @@
 
 #define VERSION "1"
 #define BATCH 1000       //  Frames from app servers in one turn
-#define TICK 1000        //  msec between pings of app servers
+#define TICK 100         //  msec between looks at limits
+#define PING 10          //  Ticks between pings of app servers
 #define MISSED_MOST 5    //  Pings without an answer until we say hello again
 #define GOODBYE 3000     //  msec for clients to take their last message and go
 #define HOLD_SHARE 8     //  A client isn't read while this share of its queue is full
@@ -52,6 +54,11 @@ enum {
     MALFORMED,
     STALLS,
     HELD,
+    PAUSED,
+    FAST,
+    UNBOUND,
+    FOREIGN,
+    FULL,
     COUNTERS
 };
 
@@ -76,6 +83,8 @@ typedef struct {
     s_app_t *apps;
     zhashx_t *clients;
     rk_routes_t *routes;
+    rk_limits_t *limits;
+    const char *origins;
     rk_client_t *dirty, *stalled;
     rk_client_buffer_t buffer;
     rk_frames_t frames;    //  The message in hand
@@ -86,6 +95,8 @@ typedef struct {
     size_t limit_queue;
     size_t limit_clients;
     bool told_paused;
+    bool full;    //  Too much waits in the queues of the process
+    uint64_t ticks;
     int64_t goodbye;    //  msec, monotonic: when draining ends at the latest
     rk_counter_t counters[COUNTERS + 1];
 } s_self_t;
@@ -94,12 +105,14 @@ typedef struct {
 //  --------------------------------------------------------------------------
 //  Up: to the app servers
 
-//  We read a client unless its messages have no room upstream, or too much waits for itself.
+//  We read a client unless its messages have no room upstream, too much waits for itself or for
+//  all, or it is too fast.
 
 static void
 s_set_flow (s_self_t *self, rk_client_t *client)
 {
-    bool reads = !client->stalled && !client->held && !self->life.paused;
+    bool reads = !client->stalled && !client->held && !client->paused && !self->full &&
+                 !self->life.paused;
     lws_rx_flow_control (client->wsi, reads || client->closing);
 }
 
@@ -211,6 +224,20 @@ s_close_client (s_self_t *self, rk_client_t *client, uint16_t code, const char *
 
 
 static void
+s_close_slow (s_self_t *self, rk_client_t *client)
+{
+    rk_life_complain (&self->life,
+                      "client %s is too slow: %zu bytes wait for it, it is closed",
+                      client->key.data, client->queue.bytes);
+    self->counters[SLOW].value++;
+    self->counters[QUEUED].value -= client->queue.bytes;
+    rk_queue_clear (&client->queue);
+    lws_set_timeout (client->wsi, PENDING_TIMEOUT_CLOSE_SEND, SLOW_CLOSE);
+    s_close_client (self, client, 1013, "too slow: messages waited for too long");
+}
+
+
+static void
 s_push (s_self_t *self, rk_client_t *client, rk_frames_t *frames, size_t first)
 {
     if (client->close_code)
@@ -221,16 +248,8 @@ s_push (s_self_t *self, rk_client_t *client, rk_frames_t *frames, size_t first)
     size_t before = client->queue.bytes;
     int rc = rk_client_push (client, frames, first, self->limit_queue);
     self->counters[QUEUED].value += client->queue.bytes - before;
-    if (rc == -1) {
-        rk_life_complain (&self->life,
-                          "client %s is too slow: %zu bytes wait for it, it is closed",
-                          client->key.data, client->queue.bytes);
-        self->counters[SLOW].value++;
-        self->counters[QUEUED].value -= client->queue.bytes;
-        rk_queue_clear (&client->queue);
-        lws_set_timeout (client->wsi, PENDING_TIMEOUT_CLOSE_SEND, SLOW_CLOSE);
-        s_close_client (self, client, 1013, "too slow: messages waited for too long");
-    }
+    if (rc == -1)
+        s_close_slow (self, client);
     if (!client->held && client->queue.bytes > self->limit_queue / HOLD_SHARE) {
         //  It asks faster than it reads: its own TCP connection holds it back
         self->counters[HELD].value++;
@@ -332,8 +351,10 @@ s_handle_setting (s_self_t *self, s_app_t *app)
     rk_client_t *client = (rk_client_t *) rk_index_lookup (self->clients, cid);
     if (!client)
         self->counters[NOBODY].value++;
-    else if (rk_slice_is (kind, "uidmap"))
+    else if (rk_slice_is (kind, "uidmap")) {
         rk_routes_bind (self->routes, cid, what);
+        rk_limits_bind (self->limits, client, what);
+    }
     else if (rk_slice_is (kind, "gidmap"))
         rk_routes_join (self->routes, cid, what);
     else if (rk_slice_is (kind, "gidunmap"))
@@ -461,6 +482,12 @@ s_on_filter (s_self_t *self, rk_client_t *client, struct lws *wsi, rk_slice_t in
     lws_hdr_copy (wsi, path, sizeof (path), WSI_TOKEN_GET_URI);
     if (strneq (path, "/ws"))
         return -1;
+    if (!rk_web_is_ours (wsi, self->origins)) {
+        self->counters[FOREIGN].value++;
+        rk_life_complain (&self->life,
+                          "a page of another site is refused; is it in gateway/origins?");
+        return -1;
+    }
     if (zhashx_size (self->clients) < self->limit_clients && !self->life.paused)
         return 0;
     self->counters[REFUSED].value++;
@@ -481,6 +508,9 @@ s_on_established (s_self_t *self, rk_client_t *client, struct lws *wsi, rk_slice
         zsys_sprintf ("%s.%" PRIx64 "-%" PRIx64, self->id, self->epoch, ++self->serial);
     client->key.size = strlen (client->key.data);
     rk_index_insert (self->clients, &client->key, client);
+    rk_limits_open (self->limits, client);
+    if (self->full)
+        s_set_flow (self, client);
     self->counters[CONNECTED].value++;
     self->counters[CLIENTS].value = zhashx_size (self->clients);
     s_up_status (self, client, "connected");
@@ -510,6 +540,12 @@ s_on_receive (s_self_t *self, rk_client_t *client, struct lws *wsi, rk_slice_t i
         s_up (self, &self->apps[client->app], client);
     }
     rk_frames_clear (&self->frames);
+    if (input != RK_CLIENT_PART && !client->paused &&
+        rk_limits_message (self->limits, client)) {
+        self->counters[PAUSED].value++;
+        client->paused = true;
+        s_set_flow (self, client);
+    }
     if (input == RK_CLIENT_WHOLE || input == RK_CLIENT_PART)
         return 0;
 
@@ -576,11 +612,22 @@ s_on_closed (s_self_t *self, rk_client_t *client, struct lws *wsi, rk_slice_t in
     if (client->stalled)
         s_unlink (&self->stalled, client, false);
     self->counters[QUEUED].value -= client->queue.bytes;
+    rk_limits_close (self->limits, client);
     rk_routes_close (self->routes, client->key);
     rk_index_delete (self->clients, client->key);
     rk_client_clear (client);
     self->counters[CLOSED].value++;
     self->counters[CLIENTS].value = zhashx_size (self->clients);
+    return 0;
+}
+
+
+static int
+s_on_destroy (s_self_t *self, rk_client_t *client, struct lws *wsi, rk_slice_t in)
+{
+    (void) client;
+    (void) in;
+    rk_webloop_gone (self->loop, wsi);
     return 0;
 }
 
@@ -594,6 +641,7 @@ static const struct {
     {LWS_CALLBACK_FILTER_PROTOCOL_CONNECTION, s_on_filter},
     {LWS_CALLBACK_ESTABLISHED, s_on_established},
     {LWS_CALLBACK_CLOSED, s_on_closed},
+    {LWS_CALLBACK_WSI_DESTROY, s_on_destroy},
 };
 
 static int
@@ -716,9 +764,62 @@ s_on_turn (void *owner)
 
 
 static void
+s_judge (void *owner, rk_client_t *client, rk_limits_verdict_t verdict)
+{
+    s_self_t *self = (s_self_t *) owner;
+    if (verdict == RK_LIMITS_UNBOUND) {
+        self->counters[UNBOUND].value++;
+        s_close_client (self, client, 1008, "not bound in time");
+    }
+    else {
+        client->paused = false;
+        s_set_flow (self, client);
+    }
+    if (verdict != RK_LIMITS_FAST)
+        return;
+    self->counters[FAST].value++;
+    rk_life_complain (&self->life,
+                      "client %s is faster than its rate all the time, it is closed",
+                      client->key.data);
+    s_close_client (self, client, 1008, "rate-limited: too many messages a second");
+}
+
+
+//  When too much waits in the process nobody is read, and those for whom much waits are closed.
+
+static void
+s_look_at_queues (s_self_t *self)
+{
+    bool full = rk_queues_full ();
+    if (full != self->full) {
+        self->full = full;
+        self->counters[FULL].value += full;
+        rk_event (
+            "gateway", full ? 'W' : 'I',
+            full ? "%zu bytes wait in all queues, more than server/queues: no client is "
+                   "read until some are gone"
+                 : "%zu bytes wait in all queues: clients are read again",
+            rk_queues_bytes ());
+    }
+    else if (!full)
+        return;
+    rk_client_t *client = (rk_client_t *) zhashx_first (self->clients);
+    for (; client; client = (rk_client_t *) zhashx_next (self->clients)) {
+        if (full && client->held && !client->close_code)
+            s_close_slow (self, client);
+        s_set_flow (self, client);
+    }
+}
+
+
+static void
 s_on_tick (void *owner)
 {
     s_self_t *self = (s_self_t *) owner;
+    rk_limits_look (self->limits, s_judge, self);
+    s_look_at_queues (self);
+    if (self->ticks++ % PING)
+        return;
     for (size_t nbr = 0; nbr < self->args->count; nbr++) {
         s_app_t *app = &self->apps[nbr];
         if (app->welcome && ++app->missed > MISSED_MOST) {
@@ -775,6 +876,7 @@ s_open_loop (s_self_t *self, char **error)
                               .protocols = protocols,
                               .mounts = &self->mount,
                               .liveness = &self->liveness,
+                              .each = (size_t) rk_config_int (config, "gateway/address"),
                               .connections = (unsigned int) self->limit_clients};
     return rk_webloop_new (&args, error);
 }
@@ -787,6 +889,8 @@ s_self_new (zsock_t *pipe, gateway_args_t *args)
     self->args = args;
     self->clients = rk_index_new ();
     self->routes = rk_routes_new ();
+    self->limits = rk_limits_new (args->config);
+    self->origins = rk_config_str (args->config, "gateway/origins");
     self->apps = (s_app_t *) zmalloc (args->count * sizeof (s_app_t));
     for (size_t nbr = 0; nbr < args->count; nbr++)
         self->apps[nbr].args = &args->apps[nbr];
@@ -800,7 +904,8 @@ s_self_new (zsock_t *pipe, gateway_args_t *args)
     static const char *names[] = {
         "from:clients", "to:clients",   "in_bytes", "out_bytes", "connected", "closed",
         "clients",      "queued_bytes", "up",       "down",      "slow",      "too_large",
-        "bad_frame",    "refused",      "nobody",   "malformed", "stalls",    "held"};
+        "bad_frame",    "refused",      "nobody",   "malformed", "stalls",    "held",
+        "paused",       "fast",         "unbound",  "foreign",   "full"};
     for (size_t nbr = 0; nbr < COUNTERS; nbr++)
         self->counters[nbr].name = names[nbr];
     self->counters[CLIENTS].gauge = self->counters[QUEUED].gauge = true;
@@ -823,6 +928,7 @@ s_self_destroy (s_self_t **self_p)
     rk_frames_clear (&self->frames);
     zhashx_destroy (&self->clients);
     rk_routes_destroy (&self->routes);
+    rk_limits_destroy (&self->limits);
     free (self->buffer.data);
     zstr_free (&self->web);
     free (self->apps);
@@ -1058,11 +1164,12 @@ gateway_test (bool verbose)
     static const rk_ws_handlers_t handlers = {s_test_on_open, s_test_on_message,
                                               s_test_on_closed};
     char *error = NULL, line[300];
-    rk_config_t *config = rk_config_new (
-        NULL,
-        (char *[]){"gateway/listen=127.0.0.1:0", "gateway/id=gw", "gateway/message=2048",
-                   "gateway/queue=50000", "gateway/connections=3", NULL},
-        &error);
+    rk_config_t *config =
+        rk_config_new (NULL,
+                       (char *[]){"gateway/listen=127.0.0.1:0", "gateway/id=gw",
+                                  "gateway/message=2048", "gateway/queue=50000",
+                                  "gateway/connections=3", "gateway/rate=0", NULL},
+                       &error);
     rk_check (config);
     s_bench_t *bench = (s_bench_t *) zmalloc (sizeof (s_bench_t));
     bench->up = rk_sock_new (ZMQ_PULL, "@inproc://gateway-test-up", 2);

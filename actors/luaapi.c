@@ -6,7 +6,6 @@
 
 #include "luahost.h"
 #include <dirent.h>
-#include <jwt.h>
 #include <math.h>
 
 #define MATCH_MOST 1e10    //  Steps that a pattern may cost at the worst
@@ -101,6 +100,18 @@ s_bind (lua_State *L)
 }
 
 
+//  worker.refused (cid)    notes a refused bind; returns how many there have been
+
+static int
+s_refused (lua_State *L)
+{
+    rk_lua_host_t *host = rk_lua_host (L);
+    rk_identity_t *identity = host->identity (host->worker, s_check_slice (L, 1));
+    lua_pushinteger (L, identity ? ++identity->refused : 0);
+    return 1;
+}
+
+
 //  worker.mark (cid, text or nil)    a note that is handed to later messages as ctx.mark
 
 static int
@@ -167,7 +178,7 @@ s_json_decode (lua_State *L)
 {
     const char *why;
     size_t offset;
-    if (rk_json_decode (L, s_check_slice (L, 1), rk_lua_depth (L), &why, &offset))
+    if (rk_json_decode (L, s_check_slice (L, 1), rk_lua_limits (L), &why, &offset))
         return 1;
     lua_pushnil (L);
     lua_pushstring (L, why);
@@ -183,7 +194,7 @@ s_json_encode (lua_State *L)
 {
     const char *why;
     luaL_checkany (L, 1);
-    const char *text = rk_json_encode (L, 1, rk_lua_depth (L), &why);
+    const char *text = rk_json_encode (L, 1, rk_lua_limits (L).depth, &why);
     if (!text)
         return luaL_error (L, "json.encode: %s", why);
     lua_pushstring (L, text);
@@ -247,8 +258,7 @@ static int
 s_config (lua_State *L)
 {
     const char *path = luaL_checkstring (L, 1);
-    const char *name = strrchr (path, '/');
-    bool secret = name && (streq (name, "/secret") || streq (name, "/password"));
+    bool secret = rk_config_is_secret (path);
     lua_pushstring (L, secret ? NULL : rk_config_peek (rk_lua_host (L)->config, path));
     return 1;
 }
@@ -342,30 +352,13 @@ s_files (lua_State *L)
 }
 
 
-//  worker.verify (token)    returns the UID a token was made for; or nil, reason. The token
-//  is a JWT (RFC 7519), HS256, with sub = UID; exp and nbf are honoured.
+//  worker.verify (token)    returns the UID a token was made for; or nil, reason. See keys.h.
 
 static int
 s_verify (lua_State *L)
 {
-    const char *token = luaL_checkstring (L, 1);
-    const char *secret = rk_config_str (rk_lua_host (L)->config, "auth/secret");
-    jwt_t *jwt = NULL;
-    const char *why = NULL;
-    if (jwt_decode (&jwt, token, (const unsigned char *) secret, (int) strlen (secret)) !=
-        0)
-        why = "the token's signature is wrong";
-    else if (jwt_get_alg (jwt) != JWT_ALG_HS256)
-        why = "the token isn't signed with HS256";
-    else if (jwt_get_grant_int (jwt, "exp") > 0 &&
-             jwt_get_grant_int (jwt, "exp") <= time (NULL))
-        why = "the token has expired";
-    else if (jwt_get_grant_int (jwt, "nbf") > time (NULL))
-        why = "the token isn't valid yet";
-    else if (!jwt_get_grant (jwt, "sub"))
-        why = "the token names no user";
-    char *uid = why ? NULL : strdup (jwt_get_grant (jwt, "sub"));
-    jwt_free (jwt);
+    const char *why;
+    char *uid = rk_keys_verify (rk_lua_keys (L), luaL_checkstring (L, 1), &why);
     lua_pushfstring (L, "%s", uid ? uid : why);
     free (uid);
     if (!why)
@@ -470,8 +463,8 @@ rk_luaapi_open (lua_State *L)
         {"count", s_count},     {"now", s_now},
         {"path", s_path},       {"files", s_files},
         {"verify", s_verify},   {"good_id", s_good_id},
-        {"in_turn", s_in_turn}, {"handler", s_handler},
-        {NULL, NULL},
+        {"refused", s_refused}, {"in_turn", s_in_turn},
+        {"handler", s_handler}, {NULL, NULL},
     };
     static const luaL_Reg json[] = {{"decode", s_json_decode},
                                     {"encode", s_json_encode},

@@ -21,8 +21,9 @@
 struct rk_lua {
     lua_State *L;
     rk_lua_host_t host;
-    int depth;    //  Of JSON
+    rk_json_limits_t limits;    //  Of JSON
     rk_pack_t pack;
+    rk_keys_t *keys;    //  Of tokens
     rk_task_t *task;    //  The one that runs, or NULL
     size_t memory;      //  Bytes in use
     size_t ceiling;     //  Bytes it may use now
@@ -53,10 +54,10 @@ rk_lua_host (lua_State *L)
 }
 
 
-int
-rk_lua_depth (lua_State *L)
+rk_json_limits_t
+rk_lua_limits (lua_State *L)
 {
-    return s_self (L)->depth;
+    return s_self (L)->limits;
 }
 
 
@@ -64,6 +65,13 @@ rk_pack_t *
 rk_lua_pack (lua_State *L)
 {
     return &s_self (L)->pack;
+}
+
+
+rk_keys_t *
+rk_lua_keys (lua_State *L)
+{
+    return s_self (L)->keys;
 }
 
 
@@ -393,8 +401,14 @@ rk_lua_new (const rk_lua_host_t *host, char **error)
     self->limit_nsec = rk_config_int (host->config, "lua/time") * 1000000;
     self->limit_memory = (size_t) rk_config_int (host->config, "lua/memory");
     self->limit_message = (size_t) rk_config_int (host->config, "lua/message");
-    self->depth = (int) rk_config_int (host->config, "lua/depth");
+    self->limits = (rk_json_limits_t){(int) rk_config_int (host->config, "lua/depth"),
+                                      rk_config_int (host->config, "lua/keys")};
     self->ceiling = self->limit_memory;
+    self->keys = rk_keys_new (host->config, error);
+    if (!self->keys) {
+        rk_lua_destroy (&self);
+        return NULL;
+    }
     self->L = lua_newstate (s_alloc, self);
     assert (self->L);
     *(rk_lua_t **) lua_getextraspace (self->L) = self;
@@ -428,7 +442,9 @@ rk_lua_destroy (rk_lua_t **self_p)
     rk_lua_t *self = *self_p;
     if (!self)
         return;
-    lua_close (self->L);
+    if (self->L)
+        lua_close (self->L);
+    rk_keys_destroy (&self->keys);
     rk_pack_clear (&self->pack);
     free (self);
     *self_p = NULL;

@@ -10,6 +10,7 @@
 
 #include "rk.h"
 #include "config.h"
+#include "keys.h"
 #include "../proto/json.h"
 #include "../proto/pack.h"
 #include <lualib.h>
@@ -22,6 +23,7 @@ typedef struct {
     char *cid;
     char *uid;       //  NULL while not bound
     char *device;    //  "" when the client named none
+    int refused;     //  Binds
     char *mark;      //  What the application notes about it, or NULL
 } rk_identity_t;
 
@@ -85,7 +87,7 @@ struct rk_task {
 
 typedef enum { RK_LUA_DONE, RK_LUA_WAITS, RK_LUA_FAILED } rk_lua_result_t;
 
-//  A state with lua/core loaded, which loads the handlers. Returns NULL with the reason in
+//  A state with lua/core loaded, which loads the handlers, and with the keys of tokens as they are now. Returns NULL with the reason in
 //  *error (the caller frees it) when a file can't be loaded.
 rk_lua_t *rk_lua_new (const rk_lua_host_t *host, char **error);
 void rk_lua_destroy (rk_lua_t **self_p);
@@ -113,9 +115,10 @@ size_t rk_lua_memory (rk_lua_t *self);
 
 //  For the functions that C gives to Lua (luaapi.c): whose state this is, what runs in it.
 rk_lua_host_t *rk_lua_host (lua_State *L);
-int rk_lua_depth (lua_State *L);
+rk_json_limits_t rk_lua_limits (lua_State *L);
 rk_pack_t *rk_lua_pack (lua_State *L);
 rk_task_t *rk_lua_task (lua_State *L);
+rk_keys_t *rk_lua_keys (lua_State *L);
 
 //  Registers those functions as the global table "worker" and opens the sandboxed libraries.
 void rk_luaapi_open (lua_State *L);

@@ -222,20 +222,6 @@ s_on_http_writeable (rk_pages_t *self, s_session_t *session, struct lws *wsi,
 //  --------------------------------------------------------------------------
 //  WebSocket: pages that live
 
-//  A page of another site must not read this: a browser tells where it comes from (RFC 6455, 10.2).
-
-static bool
-s_is_ours (struct lws *wsi)
-{
-    char origin[200] = "", host[200] = "";
-    if (lws_hdr_copy (wsi, origin, sizeof (origin), WSI_TOKEN_ORIGIN) < 0 ||
-        lws_hdr_copy (wsi, host, sizeof (host), WSI_TOKEN_HOST) < 0)
-        return false;    //  Longer than that
-    const char *behind = strstr (origin, "://");
-    return !*origin || (behind && streq (behind + 3, host));
-}
-
-
 static int
 s_on_filter (rk_pages_t *self, s_session_t *session, struct lws *wsi, rk_slice_t in)
 {
@@ -244,7 +230,7 @@ s_on_filter (rk_pages_t *self, s_session_t *session, struct lws *wsi, rk_slice_t
     (void) in;
     char path[8] = "";
     lws_hdr_copy (wsi, path, sizeof (path), WSI_TOKEN_GET_URI);
-    return streq (path, "/live") && s_is_ours (wsi) ? 0 : -1;
+    return streq (path, "/live") && rk_web_is_ours (wsi, "") ? 0 : -1;
 }
 
 

@@ -11,6 +11,7 @@
 
 #include "receiver.h"
 
+#define FULL_WAIT 20    //  msec between looks whether all queues are full still
 #define BATCH 200       //  Messages between two looks at the pipe
 #define ID_MOST 128     //  bytes of a UID or GID
 #define CID_MOST 255    //  bytes
@@ -220,12 +221,17 @@ receiver_actor (zsock_t *pipe, void *args)
             {zsock_resolve (pipe), 0, ZMQ_POLLIN, 0},
             {zsock_resolve (stuck ? self->dispatcher : self->inbox), 0,
              stuck ? ZMQ_POLLOUT : ZMQ_POLLIN, 0}};
-        if (rk_poll (items, 2, self->life.draining ? 0 : -1) == -1)
+        //  Gateways keep theirs while too much waits in here
+        bool full = rk_queues_full () && !self->life.draining;
+        if (rk_poll (items, full ? 1 : 2,
+                     full                  ? FULL_WAIT
+                     : self->life.draining ? 0
+                                           : -1) == -1)
             break;    //  The context is going away
         if (items[0].revents)
             rk_life_handle (&self->life);
         rk_life_wake (&self->life, s_taken (self));
-        if (items[1].revents)
+        if (items[1].revents && !full)
             s_pump (self);
         else if (self->life.draining && !stuck)
             rk_life_drained (&self->life);

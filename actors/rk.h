@@ -138,6 +138,12 @@ void rk_queue_unshift (rk_queue_t *self, rk_parcel_t *parcel);
 rk_parcel_t *rk_queue_pop (rk_queue_t *self);
 void rk_queue_clear (rk_queue_t *self);
 
+//  Bytes in all queues of the process; and whether they are more than the limit that was set at the
+//  start. Then nothing more is read from gateways and clients until a quarter of that is gone.
+size_t rk_queues_bytes (void);
+void rk_queues_limit (size_t bytes);
+bool rk_queues_full (void);
+
 
 //  --------------------------------------------------------------------------
 //  Sockets. They are made by whoever starts the actors and lent to them, so that an actor

@@ -63,7 +63,7 @@ s_run_parse (int key, char *arg, struct argp_state *state)
     case 's':
         if (run->count == SETTINGS_MOST)
             argp_error (state, "more than %d settings", SETTINGS_MOST);
-        run->settings[run->count++] = arg;
+        run->settings[run->count++] = rk_config_hide (arg);
         return 0;
     case 'k':
         run->check = true;
@@ -219,6 +219,7 @@ s_run_server (rk_config_t *config, bool watch)
     rk_log_thread ("supervisor", NULL, NULL);
     int signals = s_open_signals ();
     s_raise_limits ();
+    rk_queues_limit ((size_t) rk_config_int (config, "server/queues"));
     zsys_init ();
     zsys_handler_set (NULL);
     rk_json_begin ();
@@ -253,6 +254,8 @@ s_run (int argc, char *argv[])
     argp_parse (&argp, argc, argv, 0, NULL, &run);
     char *error = NULL;
     rk_config_t *config = rk_config_new (run.file, run.settings, &error);
+    while (run.count)
+        zstr_free (&run.settings[--run.count]);
     if (!config) {
         fprintf (stderr, "rookery: %s\n", error);
         zstr_free (&error);

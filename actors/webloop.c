@@ -4,6 +4,13 @@
 #include "listener.h"
 #include <netinet/tcp.h>
 
+//  Where clients come from
+typedef struct {
+    rk_slice_t key;
+    char bytes[8];
+    size_t count;
+} s_address_t;
+
 struct rk_webloop {
     rk_webloop_args_t args;
     uv_loop_t loop;
@@ -18,8 +25,9 @@ struct rk_webloop {
     int port;
     struct lws_context *lws;
     struct lws_vhost *vhost;
-    int64_t looked;    //  nsec, monotonic: at the last rk_webloop_worked
-    uint64_t slept;    //  nsec until then
+    zhashx_t *addresses;    //  Connections of each
+    int64_t looked;         //  nsec, monotonic: at the last rk_webloop_worked
+    uint64_t slept;         //  nsec until then
 };
 
 
@@ -62,17 +70,90 @@ s_on_wake (uv_poll_t *handle, int status, int events)
 
 
 static void
+s_address_free (void **self_p)
+{
+    free (*self_p);
+    *self_p = NULL;
+}
+
+
+//  The address that a connection comes from; NULL when it has too many already.
+
+static s_address_t *
+s_address_enter (rk_webloop_t *self, const struct sockaddr_storage *from)
+{
+    //  A client's network of IPv6 is its address: it has 2^64 of them
+    bool six = from->ss_family == AF_INET6;
+    const void *bytes =
+        six ? (const void *) &((const struct sockaddr_in6 *) from)->sin6_addr
+            : (const void *) &((const struct sockaddr_in *) from)->sin_addr;
+    rk_slice_t key = {(const char *) bytes, six ? 8 : 4};
+    s_address_t *address = (s_address_t *) rk_index_lookup (self->addresses, key);
+    if (!address) {
+        address = (s_address_t *) zmalloc (sizeof (s_address_t));
+        memcpy (address->bytes, bytes, key.size);
+        address->key = (rk_slice_t){address->bytes, key.size};
+        rk_index_insert (self->addresses, &address->key, address);
+    }
+    if (self->args.each && address->count == self->args.each)
+        return NULL;
+    address->count++;
+    return address;
+}
+
+
+static void
+s_address_leave (rk_webloop_t *self, s_address_t *address)
+{
+    if (--address->count == 0)
+        rk_index_delete (self->addresses, address->key);    //  Frees it
+}
+
+
+void
+rk_webloop_gone (rk_webloop_t *self, struct lws *wsi)
+{
+    s_address_t *address = (s_address_t *) lws_get_opaque_user_data (wsi);
+    if (address)
+        s_address_leave (self, address);
+    lws_set_opaque_user_data (wsi, NULL);
+}
+
+
+static void
+s_adopt (rk_webloop_t *self, int socket, const struct sockaddr_storage *from)
+{
+    int one = 1;
+    s_address_t *address = s_address_enter (self, from);
+    if (!address) {
+        close (socket);
+        self->args.refused (self->args.owner, "too many from one address");
+        return;
+    }
+    setsockopt (socket, IPPROTO_TCP, TCP_NODELAY, &one, sizeof (one));
+    struct lws *wsi = lws_adopt_socket_vhost (self->vhost, socket);
+    if (wsi)
+        lws_set_opaque_user_data (wsi, address);
+    else {    //  libwebsockets closed it
+        s_address_leave (self, address);
+        self->args.refused (self->args.owner, "libwebsockets can't take it");
+    }
+}
+
+
+static void
 s_on_accept (uv_poll_t *handle, int status, int events)
 {
     (void) status;
     (void) events;
     rk_webloop_t *self = (rk_webloop_t *) handle->data;
-    int one = 1, socket;
-    while ((socket = accept4 (self->handle, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) !=
-           -1) {
-        setsockopt (socket, IPPROTO_TCP, TCP_NODELAY, &one, sizeof (one));
-        if (!lws_adopt_socket_vhost (self->vhost, socket))    //  libwebsockets closed it
-            self->args.refused (self->args.owner, "libwebsockets can't take it");
+    struct sockaddr_storage from = {0};
+    socklen_t size = sizeof (from);
+    int socket;
+    while ((socket = accept4 (self->handle, (struct sockaddr *) &from, &size,
+                              SOCK_NONBLOCK | SOCK_CLOEXEC)) != -1) {
+        s_adopt (self, socket, &from);
+        size = sizeof (from);
     }
     if (errno == EMFILE || errno == ENFILE)
         self->args.refused (self->args.owner, "no descriptor is left; raise LimitNOFILE");
@@ -110,6 +191,8 @@ rk_webloop_new (const rk_webloop_args_t *args, char **error)
     rk_webloop_t *self = (rk_webloop_t *) zmalloc (sizeof (rk_webloop_t));
     self->args = *args;
     uv_loop_init (&self->loop);
+    self->addresses = rk_index_new ();
+    zhashx_set_destructor (self->addresses, s_address_free);
     if (rk_life_measures ())
         uv_loop_configure (&self->loop, UV_METRICS_IDLE_TIME);
     self->handle = -1;
@@ -172,6 +255,7 @@ rk_webloop_destroy (rk_webloop_t **self_p)
     for (size_t nbr = 0; nbr < self->count; nbr++)
         free (self->watches[nbr]);
     free (self->watches);
+    zhashx_destroy (&self->addresses);
     free (self);
     *self_p = NULL;
 }
@@ -222,6 +306,27 @@ int
 rk_webloop_port (rk_webloop_t *self)
 {
     return self->port;
+}
+
+
+bool
+rk_web_is_ours (struct lws *wsi, const char *origins)
+{
+    char origin[256] = "", host[256] = "";
+    if (lws_hdr_copy (wsi, origin, sizeof (origin), WSI_TOKEN_ORIGIN) < 0 ||
+        lws_hdr_copy (wsi, host, sizeof (host), WSI_TOKEN_HOST) < 0)
+        return false;    //  Longer than that
+    const char *behind = strstr (origin, "://");
+    if (!*origin || (behind && streq (behind + 3, host)))
+        return true;
+    for (const char *word = origins; *word;) {
+        rk_slice_t allowed = {word, strcspn (word, ", ")};
+        if (rk_slice_is (allowed, "*") || rk_slice_is (allowed, origin))
+            return true;
+        word += allowed.size;
+        word += strspn (word, ", ");
+    }
+    return false;
 }
 
 

@@ -27,6 +27,7 @@ typedef struct {
     const struct lws_protocols *protocols;
     const struct lws_http_mount *mounts;
     const lws_retry_bo_t *liveness;
+    size_t each;    //  Connections of one address at the most, 0 for no limit
     unsigned int connections;    //  At most
 } rk_webloop_args_t;
 
@@ -46,6 +47,13 @@ void rk_webloop_stop (rk_webloop_t *self);
 //  No connections any more.
 void rk_webloop_close_port (rk_webloop_t *self);
 int rk_webloop_port (rk_webloop_t *self);
+
+//  For LWS_CALLBACK_WSI_DESTROY: a connection is no more.
+void rk_webloop_gone (rk_webloop_t *self, struct lws *wsi);
+
+//  Whether a browser's page may connect (RFC 6455, 10.2): one of our own, or of an origin in the list,
+//  which has commas and may be "*"; programs that name no origin may.
+bool rk_web_is_ours (struct lws *wsi, const char *origins);
 
 //  nsec that the loop has worked and not slept since the last call of this.
 int64_t rk_webloop_worked (rk_webloop_t *self);

@@ -26,6 +26,24 @@ CREATE TABLE IF NOT EXISTS member (
     KEY member_conversation (conversation, uid)
 ) ENGINE = InnoDB;
 
+CREATE TABLE IF NOT EXISTS room (
+    conversation VARBINARY(257) NOT NULL PRIMARY KEY,
+    creator VARBINARY(128) NOT NULL,
+    invited TINYINT NOT NULL
+) ENGINE = InnoDB;
+
+CREATE TABLE IF NOT EXISTS owner (
+    conversation VARBINARY(257) NOT NULL,
+    uid VARBINARY(128) NOT NULL,
+    PRIMARY KEY (conversation, uid)
+) ENGINE = InnoDB;
+
+CREATE TABLE IF NOT EXISTS invitation (
+    conversation VARBINARY(257) NOT NULL,
+    uid VARBINARY(128) NOT NULL,
+    PRIMARY KEY (conversation, uid)
+) ENGINE = InnoDB;
+
 CREATE TABLE IF NOT EXISTS device (
     uid VARBINARY(128) NOT NULL,
     device VARBINARY(128) NOT NULL,
@@ -43,4 +61,4 @@ CREATE TABLE IF NOT EXISTS `cursor` (
 
 CREATE TABLE IF NOT EXISTS schema_version (version INT NOT NULL PRIMARY KEY) ENGINE = InnoDB;
 
-INSERT IGNORE INTO schema_version VALUES (1);
+INSERT IGNORE INTO schema_version VALUES (2);

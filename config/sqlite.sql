@@ -31,6 +31,25 @@ CREATE TABLE IF NOT EXISTS member (
 
 CREATE INDEX IF NOT EXISTS member_conversation ON member (conversation, uid);
 
+--  Groups that were made with groupCreate; the others are open to all and have no owner.
+CREATE TABLE IF NOT EXISTS room (
+    conversation TEXT NOT NULL PRIMARY KEY,
+    creator TEXT NOT NULL,
+    invited INTEGER NOT NULL        --  1: only who is invited may join
+) WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS owner (
+    conversation TEXT NOT NULL,
+    uid TEXT NOT NULL,
+    PRIMARY KEY (conversation, uid)
+) WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS invitation (
+    conversation TEXT NOT NULL,
+    uid TEXT NOT NULL,
+    PRIMARY KEY (conversation, uid)
+) WITHOUT ROWID;
+
 CREATE TABLE IF NOT EXISTS device (
     uid TEXT NOT NULL,
     device TEXT NOT NULL,
@@ -47,4 +66,4 @@ CREATE TABLE IF NOT EXISTS cursor (
 
 CREATE INDEX IF NOT EXISTS cursor_conversation ON cursor (conversation, seq);
 
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;

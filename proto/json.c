@@ -93,7 +93,7 @@ typedef struct {
     const unsigned char *at;
     const unsigned char *end;
     const unsigned char *token;    //  Where the string or number in hand begins
-    int depth;
+    rk_json_limits_t room;         //  Left of what is allowed
     const char *why;
 } s_scan_t;
 
@@ -170,7 +170,7 @@ s_scan_number (s_scan_t *self)
 
 
 static const char *
-s_scan (s_scan_t *self, int limit)
+s_scan (s_scan_t *self)
 {
     while (self->at < self->end && !self->why) {
         unsigned char byte = *self->at;
@@ -181,11 +181,13 @@ s_scan (s_scan_t *self, int limit)
             s_scan_number (self);
         else if (byte >= 0x80 || (byte < 0x20 && !strchr ("\t\n\r", byte)) || !byte)
             self->why = "unexpected byte outside of a string";
-        else if ((byte == '{' || byte == '[') && ++self->depth > limit)
+        else if ((byte == '{' || byte == '[') && --self->room.depth < 0)
             self->why = "nested too deeply";
+        else if ((byte == '{' || byte == '[' || byte == ',') && --self->room.keys < 0)
+            self->why = "too many keys or elements";
         else {
             if (byte == '}' || byte == ']')
-                self->depth--;
+                self->room.depth++;
             self->at++;
         }
     }
@@ -196,12 +198,12 @@ s_scan (s_scan_t *self, int limit)
 //  Checks and parses; returns the tree, or NULL with *why and *offset.
 
 static cJSON *
-s_parse (rk_slice_t text, int depth, const char **why, size_t *offset)
+s_parse (rk_slice_t text, rk_json_limits_t limits, const char **why, size_t *offset)
 {
     s_arena_reset ();
     const unsigned char *start = (const unsigned char *) text.data;
-    s_scan_t scan = {start, start, start + text.size, start, 0, NULL};
-    *why = s_scan (&scan, depth);
+    s_scan_t scan = {start, start, start + text.size, start, limits, NULL};
+    *why = s_scan (&scan);
     size_t scanned = (size_t) (scan.at - scan.start);
 
     //  The scan knows bytes, cJSON knows the grammar: whoever stops first is right
@@ -229,10 +231,10 @@ s_parse (rk_slice_t text, int depth, const char **why, size_t *offset)
 
 
 const char *
-rk_json_check (rk_slice_t text, int depth, size_t *offset)
+rk_json_check (rk_slice_t text, rk_json_limits_t limits, size_t *offset)
 {
     const char *why = NULL;
-    s_parse (text, depth, &why, offset);
+    s_parse (text, limits, &why, offset);
     return why;
 }
 
@@ -322,10 +324,10 @@ s_push (lua_State *L, const cJSON *item)
 
 
 int
-rk_json_decode (lua_State *L, rk_slice_t text, int depth, const char **why,
+rk_json_decode (lua_State *L, rk_slice_t text, rk_json_limits_t limits, const char **why,
                 size_t *offset)
 {
-    cJSON *tree = s_parse (text, depth, why, offset);
+    cJSON *tree = s_parse (text, limits, why, offset);
     if (!tree)
         return 0;
     s_push (L, tree);
@@ -477,12 +479,15 @@ rk_json_encode (lua_State *L, int index, int depth, const char **why)
 //  --------------------------------------------------------------------------
 //  Selftest
 
+static const rk_json_limits_t s_test_limits = {8, 12};
+
+
 static void
 s_expect_same (lua_State *L, const char *text)
 {
     const char *why = NULL;
     size_t offset = 0;
-    rk_check (rk_json_decode (L, rk_slice (text), 8, &why, &offset) == 1);
+    rk_check (rk_json_decode (L, rk_slice (text), s_test_limits, &why, &offset) == 1);
     const char *again = rk_json_encode (L, -1, 8, &why);
     if (!again || strneq (again, text))
         fprintf (stderr, "expected %s\ngot %s\n", text, again ? again : why);
@@ -495,7 +500,7 @@ static void
 s_expect_bad (const char *text, const char *words, size_t at)
 {
     size_t offset = 0;
-    const char *why = rk_json_check (rk_slice (text), 8, &offset);
+    const char *why = rk_json_check (rk_slice (text), s_test_limits, &offset);
     if (!why || !strstr (why, words) || offset != at)
         fprintf (stderr, "%s: %s at %zu\n", text, why ? why : "no error", offset);
     rk_check (why && strstr (why, words) && offset == at);
@@ -544,7 +549,7 @@ json_test (bool verbose)
         char *cut = (char *) malloc (size + 1);
         memcpy (cut, whole, size);
         char *tight = (char *) realloc (cut, size ? size : 1);
-        rk_check (rk_json_check ((rk_slice_t){tight, size}, 8, &offset) &&
+        rk_check (rk_json_check ((rk_slice_t){tight, size}, s_test_limits, &offset) &&
                   offset <= size);
         free (tight);
     }

@@ -28,14 +28,20 @@ void rk_json_end (void);
 //  For who builds a tree with cJSON's own functions: all that they gave to this thread before is gone.
 void rk_json_fresh (void);
 
+//  What a text may have at the most: nesting, and keys and elements of all its objects and arrays.
+typedef struct {
+    int depth;
+    int64_t keys;
+} rk_json_limits_t;
+
 //  Checks text without building anything. Returns NULL when it is well-formed, else what is
 //  wrong, a constant, and in *offset the byte (from 0) where.
-const char *rk_json_check (rk_slice_t text, int depth, size_t *offset);
+const char *rk_json_check (rk_slice_t text, rk_json_limits_t limits, size_t *offset);
 
 //  Pushes the value of text and returns 1, or pushes nothing and returns 0 with the reason
 //  in *why (a constant) and the byte in *offset.
-int rk_json_decode (lua_State *L, rk_slice_t text, int depth, const char **why,
-                    size_t *offset);
+int rk_json_decode (lua_State *L, rk_slice_t text, rk_json_limits_t limits,
+                    const char **why, size_t *offset);
 
 //  Returns the value at index as text that is good until the thread's next conversion, or
 //  NULL with the reason in *why (a constant). Raises no Lua error.

@@ -6,6 +6,8 @@
 #include "../actors/console.h"
 #include "../actors/dispatcher.h"
 #include "../actors/gateway.h"
+#include "../actors/keys.h"
+#include "../actors/limits.h"
 #include "../actors/receiver.h"
 #include "../actors/routes.h"
 #include "../actors/sender.h"
@@ -24,6 +26,8 @@ static const struct {
     void (*test) (bool verbose);
 } s_tests[] = {
     {"config", config_test},
+    {"keys", keys_test},
+    {"limits", limits_test},
     {"log", log_test},
     {"histogram", histogram_test},
     {"board", board_test},

@@ -3,9 +3,7 @@
 local chat, store = require "common", require "store"
 
 local function handle (ctx, msg)
-    if not ctx.uid then
-        return chat.not_bound
-    elseif type (msg.conversation) ~= "string" or #msg.conversation > 257 then
+    if type (msg.conversation) ~= "string" or #msg.conversation > 257 then
         return chat.refuse ("bad-request", "conversation must be a string")
     elseif math.type (msg.seq) ~= "integer" or msg.seq < 0 then
         return chat.refuse ("bad-request", "seq must be a whole number")

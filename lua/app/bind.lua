@@ -2,26 +2,40 @@
 
 local chat, store = require "common", require "store"
 
-local function check (msg)
+local ATTEMPTS_MOST = math.tointeger (tonumber (config.get ("auth/attempts")))
+
+--  A refused bind; after too many the connection is closed, with the answer as its last word
+local function not_allowed (ctx, message)
+    log.warn ("bind: %s is refused: %s", ctx.cid, message)
+    if session.refused (ctx.cid) >= ATTEMPTS_MOST then
+        ctx.after = function ()
+            setting.close (ctx.cid)
+        end
+    end
+    return chat.refuse ("not-allowed", message)
+end
+
+local function check (ctx, msg)
     if not chat.good_id (msg.uid) then
         return chat.refuse ("bad-request", "uid must be a string of 1 to 128 bytes without "
                             .. "spaces, commas and control bytes")
     elseif msg.device ~= nil and (type (msg.device) ~= "string" or #msg.device > 128) then
         return chat.refuse ("bad-request", "device must be a string of at most 128 bytes")
+    elseif ctx.uid and ctx.uid ~= msg.uid then
+        return chat.refuse ("bound", "this connection belongs to " .. ctx.uid .. "; open another one")
+    elseif not chat.token then
+        return nil
+    elseif type (msg.token) ~= "string" then
+        return not_allowed (ctx, "a token is needed; rookery token mints one")
     end
-    if chat.token then
-        if type (msg.token) ~= "string" then
-            return chat.refuse ("not-allowed", "a token is needed; rookery token mints one")
-        end
-        local uid, reason = auth.verify (msg.token)
-        if uid ~= msg.uid then
-            return chat.refuse ("not-allowed", reason or "the token was made for another user")
-        end
+    local uid, reason = auth.verify (msg.token)
+    if uid ~= msg.uid then
+        return not_allowed (ctx, reason or "the token was made for another user")
     end
 end
 
 local function handle (ctx, msg)
-    local refusal = check (msg)
+    local refusal = check (ctx, msg)
     if refusal then
         return refusal
     end
@@ -47,4 +61,4 @@ local function handle (ctx, msg)
     return {uid = msg.uid, groups = groups, at = clock.now ()}
 end
 
-return {action = "bind", handle = handle}
+return {action = "bind", public = true, handle = handle}

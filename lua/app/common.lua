@@ -2,7 +2,13 @@
 
 local store = require "store"
 local encode, stamp = json.encode, json.stamp
-local chat = {page = math.tointeger (tonumber (config.get ("chat/page"))),
+
+local function limit (path)
+    return math.tointeger (tonumber (config.get (path)))
+end
+
+local chat = {page = limit ("chat/page"), groups_most = limit ("chat/groups"),
+              members_most = limit ("chat/members"),
               stored = config.get ("chat/durability") == "stored",
               token = config.get ("auth/mode") == "token"}
 
@@ -11,7 +17,20 @@ function chat.refuse (code, message)
     return {code = code, message = message}
 end
 
-chat.not_bound = {code = "not-bound", message = "bind this connection to a user first"}
+--  nil when a group's id will do
+function chat.check_group (gid)
+    if not chat.good_id (gid) then
+        return chat.refuse ("bad-request", "groupID must be a group id")
+    end
+end
+
+function chat.check_user (uid)
+    if not chat.good_id (uid) then
+        return chat.refuse ("bad-request", "uid must be a user id")
+    end
+end
+
+chat.no_groups = {code = "not-stored", message = "this server keeps no groups: chat/durability is relayed"}
 
 function chat.store_failed (reason)
     log.warn ("chat: the store failed: %s", reason)
@@ -48,17 +67,27 @@ function chat.attachment (frames)
     return table.concat (frames, "", 4)
 end
 
+local ATTACHMENT_MOST = limit ("chat/attachment")
+
+local function attachment_size (frames)
+    local size = 0
+    for nbr = 4, #frames do
+        size = size + #frames[nbr]
+    end
+    return size
+end
+
 --  Checks the parts of a chat that both kinds share. Returns content, or nil and the refusal.
 function chat.check (ctx, msg)
     local content = msg.content
-    if not ctx.uid then
-        return nil, chat.not_bound
-    elseif type (content) ~= "table" then
+    if type (content) ~= "table" then
         return nil, chat.refuse ("bad-request", "the field content must be an object")
     elseif not chat.good_chat_id (content.chatID) then
         return nil, chat.refuse ("bad-request", "content.chatID must be a string of 1 to 255 bytes")
     elseif content.fromAccountID ~= ctx.uid then
         return nil, chat.refuse ("not-you", "content.fromAccountID must be the bound user, " .. ctx.uid)
+    elseif attachment_size (ctx.frames) > ATTACHMENT_MOST then
+        return nil, chat.refuse ("too-large", "an attachment may have " .. ATTACHMENT_MOST .. " bytes")
     end
     return content
 end
@@ -82,6 +111,19 @@ function chat.answer_again (uid, chat_id, conversation)
         return chat.refuse ("duplicate-chat-id", "you have used this chatID in another conversation")
     end
     return {chatID = chat_id, conversation = conversation, seq = row.seq, at = row.at}
+end
+
+--  Asks the store whether ctx's user owns the group. Returns nil, or the refusal.
+function chat.check_owner (ctx, gid)
+    if not chat.stored then
+        return chat.no_groups
+    end
+    local ok, rows = store.owns (ctx.uid, gid)
+    if not ok then
+        return chat.store_failed (rows)
+    elseif not rows[1] then
+        return chat.refuse ("not-owner", "you are no owner of the group " .. gid)
+    end
 end
 
 --  Without a store groups live as long as the connection that joined them: in its mark

@@ -2,23 +2,38 @@
 
 local chat, store = require "common", require "store"
 
+--  Without a store: a note of the connection
+local function join_here (ctx, gid)
+    local _, count = (ctx.mark or ","):gsub (",", ",")
+    if count > chat.groups_most then
+        return chat.refuse ("too-many", "a connection may be in " .. chat.groups_most .. " groups")
+    elseif not chat.joined (ctx, gid) then
+        session.mark (ctx.cid, (ctx.mark or ",") .. gid .. ",")
+    end
+    setting.gidmap (ctx.cid, gid)
+    return {groupID = gid}
+end
+
 local function handle (ctx, msg)
     local gid = msg.groupID
-    if not ctx.uid then
-        return chat.not_bound
-    elseif not chat.good_id (gid) then
-        return chat.refuse ("bad-request", "groupID must be a group id")
+    local refusal = chat.check_group (gid)
+    if refusal then
+        return refusal
     elseif not chat.stored then
-        session.mark (ctx.cid, (ctx.mark or ",") .. gid .. ",")
-        setting.gidmap (ctx.cid, gid)
-        return {groupID = gid}
+        return join_here (ctx, gid)
     end
-    local ok, reason = store.join (ctx.uid, gid)
+    local ok, row = store.join (ctx.uid, gid, chat.groups_most, chat.members_most)
     if not ok then
-        return chat.store_failed (reason)
+        return chat.store_failed (row)
+    elseif row.joined == 1 then
+        setting.join (ctx.uid, gid)
+        return {groupID = gid}
+    elseif row.joined_groups >= chat.groups_most then
+        return chat.refuse ("too-many", "a user may be in " .. chat.groups_most .. " groups")
+    elseif row.members >= chat.members_most then
+        return chat.refuse ("too-many", "a group may have " .. chat.members_most .. " members")
     end
-    setting.join (ctx.uid, gid)
-    return {groupID = gid}
+    return chat.refuse ("not-invited", "an owner of the group " .. gid .. " must invite you")
 end
 
 return {action = "groupJoin", handle = handle}

@@ -4,19 +4,18 @@ local chat, store = require "common", require "store"
 
 local function handle (ctx, msg)
     local gid = msg.groupID
-    if not ctx.uid then
-        return chat.not_bound
-    elseif not chat.good_id (gid) then
-        return chat.refuse ("bad-request", "groupID must be a group id")
+    local refusal = chat.check_group (gid)
+    if refusal then
+        return refusal
     elseif not chat.stored then
         session.mark (ctx.cid, ((ctx.mark or ","):gsub ("," .. gid:gsub ("%p", "%%%0") .. ",", ",")))
         setting.gidunmap (ctx.cid, gid)
         return {groupID = gid}
     end
-    local ok, reason, changes = store.leave (ctx.uid, gid)
+    local ok, left = store.leave (ctx.uid, gid)
     if not ok then
-        return chat.store_failed (reason)
-    elseif changes == 0 then
+        return chat.store_failed (left)
+    elseif left == 0 then
         return chat.refuse ("not-member", "you are not in the group " .. gid)
     end
     setting.leave (ctx.uid, gid)

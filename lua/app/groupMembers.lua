@@ -3,12 +3,11 @@
 local chat, store = require "common", require "store"
 
 local function handle (ctx, msg)
-    if not ctx.uid then
-        return chat.not_bound
-    elseif not chat.good_id (msg.groupID) then
-        return chat.refuse ("bad-request", "groupID must be a group id")
+    local refusal = chat.check_group (msg.groupID)
+    if refusal then
+        return refusal
     elseif not chat.stored then
-        return chat.refuse ("not-stored", "this server keeps no groups: chat/durability is relayed")
+        return chat.no_groups
     end
     local ok, rows = store.members (ctx.uid, msg.groupID)
     if not ok then
@@ -16,11 +15,12 @@ local function handle (ctx, msg)
     elseif not rows[1] then
         return chat.refuse ("not-member", "you are not in the group " .. msg.groupID)
     end
-    local members = json.array {}
+    local members, owners = json.array {}, json.array {}
     for nbr, row in ipairs (rows) do
         members[nbr] = row.uid
+        owners[#owners + 1] = row.owner
     end
-    return {groupID = msg.groupID, members = members}
+    return {groupID = msg.groupID, members = members, owners = owners}
 end
 
 return {action = "groupMembers", handle = handle}

@@ -3,9 +3,6 @@
 local chat, store = require "common", require "store"
 
 local function handle (ctx)
-    if not ctx.uid then
-        return chat.not_bound
-    end
     local groups, talks = json.array {}, json.array {}
     if not chat.stored then
         for gid in (ctx.mark or ""):gmatch ("[^,]+") do

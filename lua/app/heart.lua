@@ -4,4 +4,4 @@ local function handle ()
     return {at = clock.now ()}
 end
 
-return {action = "heart", handle = handle}
+return {action = "heart", public = true, handle = handle}

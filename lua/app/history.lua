@@ -10,9 +10,7 @@ local function whole (number, least)
 end
 
 local function check (ctx, msg)
-    if not ctx.uid then
-        return chat.not_bound
-    elseif type (msg.conversation) ~= "string" or #msg.conversation > 257 then
+    if type (msg.conversation) ~= "string" or #msg.conversation > 257 then
         return chat.refuse ("bad-request", "conversation must be a string")
     elseif not (whole (msg.after, 0) and whole (msg.before, 0) and whole (msg.limit, 1)) then
         return chat.refuse ("bad-request", "after, before and limit must be whole numbers")

@@ -19,4 +19,5 @@ local function handle (ctx, msg)
     return {}
 end
 
-return {action = "powerOn", handle = handle}
+--  Devices of old don't bind; they need not where anybody may bind as anybody
+return {action = "powerOn", public = config.get ("auth/mode") == "open", handle = handle}

@@ -145,16 +145,97 @@ function store.ack (uid, device, conversation, seq)
     return ok, ok and results[2] or results
 end
 
+--  A group that was made with "invited" lets in those who are
 local JOIN = said [[
 {ignore} INTO member (uid, conversation, direct, since)
-SELECT ?1, ?2, 0, coalesce(max(seq), 0) FROM message WHERE conversation = ?2]]
+SELECT ?1, ?2, 0, coalesce(max(seq), 0) FROM message WHERE conversation = ?2
+HAVING (SELECT count(*) FROM member WHERE uid = ?1 AND direct = 0) < ?3
+   AND (SELECT count(*) FROM member WHERE conversation = ?2) < ?4
+   AND (NOT EXISTS (SELECT 1 FROM room WHERE conversation = ?2 AND invited = 1)
+        OR EXISTS (SELECT 1 FROM invitation WHERE conversation = ?2 AND uid = ?1))]]
 
-function store.join (uid, gid)
-    return run (JOIN, uid, gid)
+local JOINED = [[
+SELECT EXISTS (SELECT 1 FROM member WHERE uid = ?1 AND conversation = ?2) AS joined,
+       (SELECT count(*) FROM member WHERE uid = ?1 AND direct = 0) AS joined_groups,
+       (SELECT count(*) FROM member WHERE conversation = ?2) AS members]]
+
+--  Returns ok and a row with joined, groups of the user, members of the group
+function store.join (uid, gid, groups_most, members_most)
+    local ok, results = transaction {{JOIN, uid, gid, groups_most, members_most},
+                                     {JOINED, uid, gid},
+                                     {[[DELETE FROM invitation WHERE uid = ?1 AND conversation = ?2 AND EXISTS
+                                        (SELECT 1 FROM member WHERE uid = ?1 AND conversation = ?2)]], uid, gid}}
+    return ok, ok and results[2][1] or results
 end
 
+--  Who made a group may make it anew when all have left, and nobody else: its messages are still there
+local MAKE = said [[
+{ignore} INTO room (conversation, creator, invited)
+SELECT ?1, ?2, ?3 FROM (SELECT 1 AS one) AS it
+ WHERE NOT EXISTS (SELECT 1 FROM message WHERE conversation = ?1)
+   AND NOT EXISTS (SELECT 1 FROM member WHERE conversation = ?1)
+   AND (SELECT count(*) FROM member WHERE uid = ?2 AND direct = 0) < ?4]]
+
+local OWN = said [[
+{ignore} INTO owner (conversation, uid)
+SELECT ?1, ?2 FROM room WHERE conversation = ?1 AND creator = ?2
+   AND NOT EXISTS (SELECT 1 FROM member WHERE conversation = ?1)]]
+
+local MADE = [[
+SELECT EXISTS (SELECT 1 FROM owner WHERE conversation = ?1 AND uid = ?2) AS made,
+       (SELECT count(*) FROM member WHERE uid = ?2 AND direct = 0) AS joined_groups]]
+
+--  Returns ok and a row with made, and groups of the user
+function store.create (uid, gid, invited, groups_most)
+    local ok, results = transaction {
+        {MAKE, gid, uid, invited, groups_most}, {OWN, gid, uid},
+        {said [[{ignore} INTO member (uid, conversation, direct, since)
+                SELECT uid, conversation, 0, 0 FROM owner WHERE conversation = ?1 AND uid = ?2]], gid, uid},
+        {MADE, gid, uid}}
+    return ok, ok and results[4][1] or results
+end
+
+--  When its last owner has left a group, the member whose id comes first owns it
+local INHERIT = [[
+INSERT INTO owner (conversation, uid)
+SELECT ?1, min(uid) FROM member WHERE conversation = ?1 AND direct = 0
+HAVING min(uid) IS NOT NULL AND EXISTS (SELECT 1 FROM room WHERE conversation = ?1)
+   AND NOT EXISTS (SELECT 1 FROM owner WHERE conversation = ?1)]]
+
+--  Returns ok and whether uid was a member, 1 or 0
 function store.leave (uid, gid)
-    return run ("DELETE FROM member WHERE uid = ? AND conversation = ? AND direct = 0", uid, gid)
+    local ok, results, changes = transaction {
+        {"DELETE FROM member WHERE uid = ? AND conversation = ? AND direct = 0", uid, gid},
+        {"DELETE FROM owner WHERE uid = ? AND conversation = ?", uid, gid},
+        {INHERIT, gid}}
+    return ok, ok and changes[1] or results
+end
+
+--  One row when uid owns the group
+function store.owns (uid, gid)
+    return run ("SELECT 1 FROM owner WHERE conversation = ? AND uid = ?", gid, uid)
+end
+
+function store.invite (uid, gid)
+    return run (said "{ignore} INTO invitation (conversation, uid) VALUES (?, ?)", gid, uid)
+end
+
+function store.remove (uid, gid)
+    return transaction {
+        {"DELETE FROM member WHERE uid = ? AND conversation = ? AND direct = 0", uid, gid},
+        {"DELETE FROM owner WHERE uid = ? AND conversation = ?", uid, gid},
+        {"DELETE FROM invitation WHERE uid = ? AND conversation = ?", uid, gid},
+        {INHERIT, gid}}
+end
+
+--  One row when uid is in the group and was made what it should be
+function store.set_role (uid, gid, owner)
+    local ok, results = transaction {
+        owner and {said [[{ignore} INTO owner (conversation, uid) SELECT conversation, uid
+                          FROM member WHERE uid = ? AND conversation = ? AND direct = 0]], uid, gid}
+              or {"DELETE FROM owner WHERE uid = ? AND conversation = ?", uid, gid},
+        {"SELECT 1 FROM member WHERE uid = ? AND conversation = ?", uid, gid}}
+    return ok, ok and results[2] or results
 end
 
 function store.groups (uid)
@@ -163,10 +244,22 @@ end
 
 --  The members of a group that uid is in; none when it isn't
 function store.members (uid, gid)
-    return run ([[SELECT uid FROM member WHERE conversation = ?2 AND direct = 0
+    return run ([[SELECT m.uid, o.uid AS owner FROM member AS m
+        LEFT JOIN owner AS o ON o.conversation = m.conversation AND o.uid = m.uid
+        WHERE m.conversation = ?2 AND m.direct = 0
         AND EXISTS (SELECT 1 FROM member WHERE uid = ?1 AND conversation = ?2)
-        ORDER BY uid]], uid, gid)
+        ORDER BY m.uid]], uid, gid)
 end
+
+--  Whoever is invited sees what was said since it came
+local HISTORY = said [[
+SELECT m.seq, m.at, m.body, m.attachment IS NOT NULL AS bytes
+  FROM member AS me
+  JOIN message AS m ON m.conversation = me.conversation
+   AND m.seq > {greatest}(?3, CASE WHEN EXISTS (SELECT 1 FROM room WHERE conversation = ?2 AND invited = 1)
+                              THEN me.since ELSE 0 END) AND m.seq < ?4
+ WHERE me.uid = ?1 AND me.conversation = ?2
+ ORDER BY m.seq ]]
 
 --  Messages of a conversation that uid is in, with after < seq < before; the oldest limit
 --  of them when only after is given, else the newest. The first row has the last seq.
@@ -175,9 +268,7 @@ function store.history (uid, conversation, after, before, limit)
     local ok, results = transaction {
         {[[SELECT (SELECT coalesce(max(seq), 0) FROM message WHERE conversation = ?2) AS last
              FROM member WHERE uid = ?1 AND conversation = ?2]], uid, conversation},
-        {"SELECT seq, at, body, attachment IS NOT NULL AS bytes FROM message WHERE conversation = ? " ..
-         "AND seq > ? AND seq < ? ORDER BY seq " .. order .. " LIMIT ?",
-         conversation, after or 0, before or math.maxinteger, limit},
+        {HISTORY .. order .. " LIMIT ?5", uid, conversation, after or 0, before or math.maxinteger, limit},
     }
     return ok, results
 end

@@ -93,8 +93,8 @@ config = {get = worker.config}
 
 --  session.bind (cid, uid, device): whose connection it is, from now on in ctx.uid and
 --  ctx.device; session.mark (cid, text): a note for later messages, in ctx.mark;
---  session.good_id (value): whether it can be a UID or GID
-session = {bind = worker.bind, mark = worker.mark, good_id = worker.good_id}
+--  session.refused (cid): notes a refused bind, returns how many there were; session.good_id (value): whether it can be a UID or GID
+session = {bind = worker.bind, refused = worker.refused, mark = worker.mark, good_id = worker.good_id}
 
 --  auth.verify (token): the UID it was made for, or nil and a reason
 auth = {verify = worker.verify}
@@ -145,7 +145,7 @@ local function environment ()
 end
 
 --  The file of a name; of none there is the path where it would be, for the error's sake
-local function find (name)
+local function find (name, otherwise)
     for _, folder in ipairs (apps) do
         for _, file in ipairs (worker.files (folder) or {}) do
             if file == name .. ".lua" then
@@ -153,7 +153,7 @@ local function find (name)
             end
         end
     end
-    return apps[1] .. "/" .. name .. ".lua"
+    return otherwise or apps[1] .. "/" .. name .. ".lua"
 end
 
 --  require in a handler: one of the libraries above, else a file of the application
@@ -179,6 +179,12 @@ function app_load (file)
     end
     local result = chunk ()
     return result == nil and true or result
+end
+
+--  authorize (ctx, msg, handler), asked before each handler of an action
+app_authorize = app_load (find ("authorize", worker.path (worker.config ("lua/core")) .. "/authorize.lua"))
+if type (app_authorize) ~= "function" then
+    error ("authorize.lua: it must return a function (ctx, msg, handler)", 0)
 end
 
 --  An application of the older framework has its own way of loading; nil for one of ours

@@ -4,7 +4,7 @@ local handlers, closed = app_load_all ()    --  By file; closed are those that a
 local by_action, by_frame = {}, {}
 local number = {}    --  Of each handler, for the worker's books
 local connection, send, in_turn = worker.connection, worker.send, worker.in_turn
-local decode, encode = json.decode, json.encode
+local decode, encode, authorize = json.decode, json.encode, app_authorize
 
 --  Who gets what, after a handler was loaded, unloaded, opened or closed
 local function route_all ()
@@ -104,7 +104,7 @@ local function handle_upstream (frames)
     local ctx = connection (frames[2])
     ctx.frames = frames
     ctx.text = frames[3]
-    local reply = handler.handle (ctx, msg)
+    local reply = authorize (ctx, msg, handler) or handler.handle (ctx, msg)
     if reply then
         answer (frames[2], complete (reply, action, msg))
     end

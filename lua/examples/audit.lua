@@ -20,9 +20,7 @@ local function make_table ()
 end
 
 local function handle (ctx, msg)
-    if not ctx.uid then
-        return {code = "not-bound", message = "bind this connection to a user first"}
-    elseif type (msg.event) ~= "string" or #msg.event > 1000 then
+    if type (msg.event) ~= "string" or #msg.event > 1000 then
         return {code = "bad-request", message = "event must be a string of up to 1000 bytes"}
     end
     local ok, results = ready or make_table ()

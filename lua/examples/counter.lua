@@ -9,9 +9,6 @@
 local pool, key = "main", "example:counter"
 
 local function handle (ctx, msg)
-    if not ctx.uid then
-        return {code = "not-bound", message = "bind this connection to a user first"}
-    end
     local ok, mine = redis_api.cmd (pool, key, "ZINCRBY", key, 1, ctx.uid)
     if not ok then
         return {code = "counter-unavailable", message = mine}

@@ -12,7 +12,7 @@ local function handle (ctx, msg)
         end
     end
     downstream.talk (to, ctx.cid, json.stamp (ctx.text, nil, at))
-    return {action = "chatRsp", code = "ok", message = "ok", chatID = content.chatID, at = at}
+    return {action = "chatRsp", public = true, code = "ok", message = "ok", chatID = content.chatID, at = at}
 end
 
-return {action = "chat", pipelined = true, handle = handle}
+return {action = "chat", public = true, pipelined = true, handle = handle}

@@ -1,15 +1,10 @@
 #!/usr/bin/python3
-"""app.py - the chat application as clients see it: devices, redelivery, groups, attachments, tokens, relayed"""
+"""app.py - the chat application as clients see it: devices, redelivery, groups, owners, attachments, relayed"""
 
 import asyncio
 import json
-import subprocess
-import sys
-import time
 
 from rookery import Client, Server, chat, check, live, run
-
-SECRET = "auth/secret=0123456789abcdef0123456789abcdef"
 
 
 def with_server(*settings):
@@ -146,6 +141,67 @@ async def groups(server):
     check(len(history["messages"]) == 2, history)
 
 
+@with_server("chat/groups=3", "chat/members=3")
+async def owners(server):
+    """Groups with owners, groups that need an invitation, and how many and how large."""
+    ann, bob, eve = [await Client.open(server, name) for name in ("ann", "bob", "eve")]
+
+    async def ask(client, action, code="ok", **more):
+        return await expect_code(client, {"action": action, "groupID": "club", **more}, code)
+    await ask(ann, "groupCreate", invited=True)
+    await ask(bob, "groupCreate", "group-exists")
+    await ask(bob, "groupJoin", "not-invited")
+    await ann.send(group_chat("ann", "club", "before"))
+    await ann.receive(), await ann.receive()
+    for action in ("groupInvite", "groupRemove"):
+        await ask(bob, action, "not-owner", uid="bob")
+    await ask(bob, "groupRole", "not-owner", uid="ann", role="member")
+    await ask(ann, "groupInvite", uid="bob")
+    check(await bob.receive() == {"action": "groupInvited", "groupID": "club", "by": "ann"}, "not told")
+    await ask(bob, "groupJoin")
+    await ask(eve, "groupJoin", "not-invited")
+    check((await ask(bob, "groupMembers"))["owners"] == ["ann"], "owners")
+    # Who was invited sees what was said since; an invitation is good once
+    check((await expect_code(bob, {"action": "history", "conversation": "club"}, "ok"))["messages"] == [], "history")
+    await ask(bob, "groupLeave")
+    await ask(bob, "groupJoin", "not-invited")
+    # Owners make owners, and remove
+    await ask(ann, "groupInvite", uid="bob")
+    await bob.receive()
+    await ask(bob, "groupJoin")
+    await ask(ann, "groupRole", uid="bob", role="owner")
+    await ask(ann, "groupRole", "not-member", uid="eve", role="owner")
+    await ask(bob, "groupRole", uid="ann", role="member")
+    await ask(ann, "groupRemove", "not-owner", uid="bob")
+    await ask(bob, "groupRemove", uid="ann")
+    check((await ann.receive())["action"] == "groupRemoved", "not told")
+    await expect_code(ann, group_chat("ann", "club", "after"), "not-member")
+    await bob.send(group_chat("bob", "club", "alone"))
+    await bob.receive(), await bob.receive()
+    await expect_nothing(ann)
+    # The last owner's place goes on; a group's name and messages are not for others when all have left
+    await ask(bob, "groupInvite", uid="eve")
+    await eve.receive()
+    await ask(eve, "groupJoin")
+    await ask(bob, "groupLeave")
+    check((await ask(eve, "groupMembers"))["owners"] == ["eve"], "nobody owns it")
+    await ask(eve, "groupLeave")
+    await ask(bob, "groupCreate", "group-exists")
+    await ask(bob, "groupJoin", "not-invited")
+    # How many
+    for nbr in range(3):
+        await expect_code(ann, {"action": "groupJoin", "groupID": f"g{nbr}"}, "ok")
+    await expect_code(ann, {"action": "groupJoin", "groupID": "g3"}, "too-many")
+    await expect_code(ann, {"action": "groupCreate", "groupID": "g3"}, "too-many")
+    for name in ("bob", "eve", "joe"):
+        client = await Client.open(server, name)
+        await expect_code(client, {"action": "groupJoin", "groupID": "g0"}, "too-many" if name == "joe" else "ok")
+    for message in ({"action": "groupCreate", "groupID": "a b"}, {"action": "groupCreate", "groupID": "x", "invited": 1},
+                    {"action": "groupInvite", "groupID": "g0", "uid": 5}, {"action": "groupRole", "groupID": "g0", "uid": "bob"},
+                    {"action": "groupRole", "groupID": "g0", "uid": "ann", "role": "owner"}):
+        await expect_code(ann, message, "bad-request")
+
+
 @with_server()
 async def refusals(server):
     client = await Client.open(server)
@@ -165,8 +221,8 @@ async def refusals(server):
     await expect_code(client, chat("ann", "bob", "same"), "ok")
     await expect_code(client, chat("ann", "eve", "same"), "duplicate-chat-id")
     # A bind as somebody else takes the connection along
-    await expect_code(client, {"uid": "eve"}, "ok")
-    await expect_code(client, chat("ann", "bob", "2"), "not-you")
+    await expect_code(client, {"uid": "eve"}, "bound")
+    await expect_code(client, chat("eve", "bob", "2"), "not-you")
     ann = await Client.open(server, "ann")
     bob = await Client.open(server, "bob")
     await expect_chat(bob, "same", 1)
@@ -208,35 +264,6 @@ async def relayed(server):
     await expect_code(ann, group_chat("ann", "g", "3"), "not-member")
 
 
-def mint(*words):
-    binary = sys.argv[1] if len(sys.argv) > 1 else "build/rookery"
-    return subprocess.run([binary, "token", "-s", SECRET, *words], capture_output=True, text=True, check=True).stdout.strip()
-
-
-@with_server("auth/mode=token", SECRET)
-async def tokens(server):
-    client = await Client.open(server)
-    token = mint("--uid", "ann")
-    await expect_code(client, {"uid": "ann"}, "not-allowed")
-    await expect_code(client, {"uid": "bob", "token": token}, "not-allowed")
-    await expect_code(client, {"uid": "ann", "token": token[:-2] + "xx"}, "not-allowed")
-    await expect_code(client, {"uid": "ann", "token": "x.y.z"}, "not-allowed")
-    head, body, _ = token.split(".")
-    none = "eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0." + body + "."    # {"alg":"none"}
-    await expect_code(client, {"uid": "ann", "token": none}, "not-allowed")
-    short = mint("--uid", "ann", "--ttl", "1")
-    until = time.monotonic() + 20
-    while not await expired(client, short):
-        check(time.monotonic() < until, "a token that never expires")
-        await asyncio.sleep(0.1)
-    await expect_code(client, {"uid": "ann", "token": token}, "ok")
-
-
-async def expired(client, token):
-    answer = await client.ask({"uid": "ann", "token": token})
-    return answer["code"] == "not-allowed" and "expired" in answer["message"]
-
-
 @with_server("gateway/ping=1", "gateway/pong=1")
 async def dead_connection(server):
     """A client that answers no ping is closed, and its connection is forgotten."""
@@ -254,4 +281,4 @@ async def dead_connection(server):
 
 
 if __name__ == "__main__":
-    run(many_connections, redelivery, pages, groups, refusals, attachments, relayed, tokens, dead_connection)
+    run(many_connections, redelivery, pages, groups, refusals, attachments, relayed, owners, dead_connection)

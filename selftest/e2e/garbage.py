@@ -5,10 +5,9 @@ import asyncio
 import json
 import os
 import random
-import socket
 import time
 
-from rookery import Client, Server, chat, check, run
+from rookery import Client, Server, chat, check, memory_of, run, shake_hands
 
 
 async def honest_pair(server, name, stop, waits):
@@ -74,20 +73,6 @@ async def broken_utf8(server):
     writer.close()
 
 
-async def shake_hands(server, rcvbuf=None):
-    host, port = server.url[5:-3].split(":")
-    raw = socket.socket()
-    if rcvbuf:
-        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, rcvbuf)
-    raw.setblocking(False)
-    await asyncio.get_running_loop().sock_connect(raw, (host, int(port)))
-    reader, writer = await asyncio.open_connection(sock=raw)
-    writer.write(b"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                 b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n")
-    check(b"101" in await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 20), "handshake")
-    return reader, writer
-
-
 async def flood(server):
     """100,000 tiny messages at once: all are answered, in order, and memory stays bounded."""
     client = await Client.open(server)
@@ -143,11 +128,6 @@ async def slow_reader(server):
     check(grown < 60_000 or "asan" in server.binary, f"memory grew by {grown} KB")
     await sender.close()
     writer.close()
-
-
-def memory_of(server):
-    with open(f"/proc/{server.process.pid}/statm") as file:
-        return int(file.read().split()[1]) * 4
 
 
 def all_of_them():

@@ -20,16 +20,16 @@ import urllib.request
 from rookery import PATIENCE, Client, Server, chat, check, live, run
 
 STUCK = """
-return {action = "stuck", handle = function () table.move ({}, 1, 200000000, 2) return {} end}
+return {action = "stuck", public = true, handle = function () table.move ({}, 1, 200000000, 2) return {} end}
 """
 SPIN = """
-return {action = "spin", handle = function () while true do end end}
+return {action = "spin", public = true, handle = function () while true do end end}
 """
 NAP = """
-return {action = "nap", handle = function () timer.sleep (60000) return {} end}
+return {action = "nap", public = true, handle = function () timer.sleep (60000) return {} end}
 """
 FAIL = """
-return {action = "fail", handle = function () metric.count ('odd "name"') error ("on purpose") end}
+return {action = "fail", public = true, handle = function () metric.count ('odd "name"') error ("on purpose") end}
 """
 
 

@@ -15,12 +15,12 @@ from services import Redis
 BIND = open("selftest/e2e/handlers/bind.lua").read()
 ECHO = """
 local version = %d
-return {action = "echo", pipelined = true, handle = function (ctx, msg) return {nbr = msg.nbr, version = version} end}
+return {action = "echo", pipelined = true, public = true, handle = function (ctx, msg) return {nbr = msg.nbr, version = version} end}
 """
 WAIT = """
 local version = %d
 timer.after (%d, function () downstream.uid ("ann", {action = "timer", version = version}) end)
-return {action = "wait", handle = function (ctx, msg)
+return {action = "wait", public = true, handle = function (ctx, msg)
     local ok, reply = redis_api.cmd ("main", "", "BLPOP", "queue", 20)
     return {reply = ok and reply[2] or reply, version = version, timer = timer.after (1, print) and 1 or 0}
 end}

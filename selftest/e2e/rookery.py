@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -61,7 +62,7 @@ class Server:
         for setting in ("gateway/listen=127.0.0.1:0", "receiver/upstream=tcp://127.0.0.1:*",
                         "sender/downstream=tcp://127.0.0.1:*",
                         f"console/control=ipc://{self.folder}/control",
-                        "console/listen=127.0.0.1:0", *self.store.settings, *self.settings):
+                        "console/listen=127.0.0.1:0", "gateway/rate=0", "gateway/rate_user=0", *self.store.settings, *self.settings):
             words += ["-s", setting]
         self.log = open(f"{self.folder}/log", "ab")
         self.process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=self.log, text=True)
@@ -125,10 +126,10 @@ class Client:
     opened = []
 
     @classmethod
-    async def open(cls, server, uid=None, device=None):
+    async def open(cls, server, uid=None, device=None, **more):
         self = cls()
         cls.opened.append(self)
-        self.socket = await asyncio.wait_for(websockets.connect(server.url, max_size=None), PATIENCE)
+        self.socket = await asyncio.wait_for(websockets.connect(server.url, max_size=None, **more), PATIENCE)
         if uid:
             answer = await self.ask({"uid": uid, **({"device": device} if device else {})})
             check(answer["code"] == "ok", f"bind: {answer}")
@@ -151,12 +152,43 @@ class Client:
     async def close(self):
         await self.socket.close()
 
+    async def closed(self, *words):
+        """Waits until the server closes the connection, with these words in the reason; returns what came before."""
+        kept = []
+        try:
+            while True:
+                kept.append(await self.receive())
+        except websockets.ConnectionClosed as error:
+            check(all(word in f"{error.code} {error.reason}" for word in words), error)
+        return kept
+
     @classmethod
     async def close_all(cls):
         while cls.opened:
             client = cls.opened.pop()
             if hasattr(client, "socket"):
                 await client.close()
+
+
+async def shake_hands(server, rcvbuf=None):
+    """A WebSocket by hand, for clients that do what no library does; returns its reader and writer."""
+    host, port = server.url[5:-3].split(":")
+    raw = socket.socket()
+    if rcvbuf:
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, rcvbuf)
+    raw.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(raw, (host, int(port)))
+    reader, writer = await asyncio.open_connection(sock=raw)
+    writer.write(b"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                 b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n")
+    check(b"101" in await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 20), "handshake")
+    return reader, writer
+
+
+def memory_of(server):
+    """KB that the server has in memory."""
+    with open(f"/proc/{server.process.pid}/statm") as file:
+        return int(file.read().split()[1]) * 4
 
 
 def live(server, test, *services, seconds=120):

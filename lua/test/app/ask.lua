@@ -5,4 +5,4 @@ local function handle (ctx, msg)
     return {code = ok and "ok" or "failed", rows = rows, value = msg.value}
 end
 
-return {action = "ask", pipelined = true, handle = handle}
+return {action = "ask", public = true, pipelined = true, handle = handle}

@@ -7,4 +7,4 @@ local function handle (ctx, msg)
     return {value = msg.value, uid = ctx.uid, device = ctx.device}
 end
 
-return {action = "echo", handle = handle}
+return {action = "echo", public = true, handle = handle}

@@ -68,4 +68,4 @@ local function handle (ctx, msg)
     return faults[msg.how] (ctx, msg)
 end
 
-return {action = "fault", handle = handle}
+return {action = "fault", public = true, handle = handle}

@@ -88,4 +88,4 @@ local function handle (ctx, msg)
     return {ok = ok, result = result, more = more}
 end
 
-return {action = "call", handle = handle}
+return {action = "call", public = true, handle = handle}

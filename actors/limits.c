@@ -1,0 +1,324 @@
+//  limits.c - what one client may take of the gateway: messages a second, time to bind
+
+#include "limits.h"
+
+#define SECOND 1000000000    //  nsec
+#define EARLY SECOND         //  nsec that a message may come before its time
+
+//  A user with connections here; they share one bucket.
+typedef struct rk_limits_user {
+    rk_slice_t key;    //  UID; owned
+    int64_t due;       //  nsec, monotonic
+    size_t count;      //  Connections
+} s_user_t;
+
+struct rk_limits {
+    int64_t each;    //  nsec between messages of a connection, 0 for no limit
+    int64_t each_user;
+    int64_t patience;    //  nsec
+    int64_t to_bind;     //  nsec, 0 for no limit
+    zhashx_t *users;
+    rk_client_t *first, *last;    //  Those who haven't bound, in the order they came
+    rk_client_t *paused;
+};
+
+
+static int64_t
+s_interval (rk_config_t *config, const char *key)
+{
+    int64_t rate = rk_config_int (config, key);
+    return rate ? SECOND / rate : 0;
+}
+
+
+static void
+s_user_free (void **self_p)
+{
+    s_user_t *self = (s_user_t *) *self_p;
+    free ((char *) self->key.data);
+    free (self);
+    *self_p = NULL;
+}
+
+
+rk_limits_t *
+rk_limits_new (rk_config_t *config)
+{
+    rk_limits_t *self = (rk_limits_t *) zmalloc (sizeof (rk_limits_t));
+    self->each = s_interval (config, "gateway/rate");
+    self->each_user = s_interval (config, "gateway/rate_user");
+    self->patience = rk_config_int (config, "gateway/overrate") * SECOND;
+    if (streq (rk_config_str (config, "auth/mode"), "token"))
+        self->to_bind = rk_config_int (config, "auth/bind") * SECOND;
+    self->users = rk_index_new ();
+    zhashx_set_destructor (self->users, s_user_free);
+    return self;
+}
+
+
+void
+rk_limits_destroy (rk_limits_t **self_p)
+{
+    assert (self_p);
+    rk_limits_t *self = *self_p;
+    if (!self)
+        return;
+    zhashx_destroy (&self->users);
+    free (self);
+    *self_p = NULL;
+}
+
+
+//  --------------------------------------------------------------------------
+//  Those who haven't bound
+
+static void
+s_unlink_unbound (rk_limits_t *self, rk_client_t *client)
+{
+    rk_client_limits_t *limits = &client->limits;
+    if (!limits->unbound)
+        return;
+    *(limits->before ? &limits->before->limits.behind : &self->first) = limits->behind;
+    *(limits->behind ? &limits->behind->limits.before : &self->last) = limits->before;
+    limits->unbound = false;
+}
+
+
+void
+rk_limits_open (rk_limits_t *self, rk_client_t *client)
+{
+    if (!self->to_bind)
+        return;
+    rk_client_limits_t *limits = &client->limits;
+    limits->unbound = true;
+    limits->came = rk_now ();
+    limits->before = self->last;
+    limits->behind = NULL;
+    *(self->last ? &self->last->limits.behind : &self->first) = client;
+    self->last = client;
+}
+
+
+//  --------------------------------------------------------------------------
+//  Users
+
+static void
+s_leave_user (rk_limits_t *self, rk_client_t *client)
+{
+    s_user_t *user = client->limits.user;
+    if (user && --user->count == 0)
+        rk_index_delete (self->users, user->key);    //  Frees it
+    client->limits.user = NULL;
+}
+
+
+void
+rk_limits_bind (rk_limits_t *self, rk_client_t *client, rk_slice_t uid)
+{
+    s_unlink_unbound (self, client);
+    if (!self->each_user)
+        return;
+    s_leave_user (self, client);
+    s_user_t *user = (s_user_t *) rk_index_lookup (self->users, uid);
+    if (!user) {
+        user = (s_user_t *) zmalloc (sizeof (s_user_t));
+        user->key = (rk_slice_t){rk_slice_dup (uid), uid.size};
+        rk_index_insert (self->users, &user->key, user);
+    }
+    user->count++;
+    client->limits.user = user;
+}
+
+
+//  --------------------------------------------------------------------------
+//  Rates
+
+//  Moves the bucket on by one message; returns nsec until the next one may come.
+
+static int64_t
+s_take (int64_t *due, int64_t each, int64_t now)
+{
+    *due = (*due > now ? *due : now) + each;
+    return *due - now - EARLY;
+}
+
+
+bool
+rk_limits_message (rk_limits_t *self, rk_client_t *client)
+{
+    rk_client_limits_t *limits = &client->limits;
+    if (!self->each && !limits->user)
+        return false;
+    int64_t now = rk_now (), wait = 0;
+    if (self->each)
+        wait = s_take (&limits->due, self->each, now);
+    if (limits->user) {
+        int64_t longer = s_take (&limits->user->due, self->each_user, now);
+        wait = longer > wait ? longer : wait;
+    }
+    if (wait <= 0 || limits->until)
+        return limits->until != 0;
+    //  It has been too fast since then, unless it has kept within its rate for a second
+    if (!limits->fast_since || now - limits->resumed > SECOND)
+        limits->fast_since = now;
+    limits->until = now + wait;
+    limits->next_paused = self->paused;
+    self->paused = client;
+    return true;
+}
+
+
+static void
+s_unlink_paused (rk_limits_t *self, rk_client_t *client)
+{
+    rk_client_t **link = &self->paused;
+    while (*link && *link != client)
+        link = &(*link)->limits.next_paused;
+    if (*link)
+        *link = client->limits.next_paused;
+    client->limits.until = 0;
+}
+
+
+void
+rk_limits_close (rk_limits_t *self, rk_client_t *client)
+{
+    s_unlink_unbound (self, client);
+    s_leave_user (self, client);
+    if (client->limits.until)
+        s_unlink_paused (self, client);
+}
+
+
+void
+rk_limits_look (rk_limits_t *self, rk_limits_judge_fn *judge, void *owner)
+{
+    if (!self->first && !self->paused)
+        return;
+    int64_t now = rk_now ();
+    while (self->first && now - self->first->limits.came > self->to_bind) {
+        rk_client_t *client = self->first;
+        s_unlink_unbound (self, client);
+        judge (owner, client, RK_LIMITS_UNBOUND);
+    }
+    for (rk_client_t *client = self->paused, *next; client; client = next) {
+        rk_client_limits_t *limits = &client->limits;
+        next = limits->next_paused;
+        if (now < limits->until)
+            continue;
+        s_unlink_paused (self, client);
+        limits->resumed = now;
+        judge (owner, client,
+               now - limits->fast_since > self->patience ? RK_LIMITS_FAST
+                                                         : RK_LIMITS_RESUME);
+    }
+}
+
+
+//  --------------------------------------------------------------------------
+//  Selftest
+
+typedef struct {
+    rk_client_t *client;
+    rk_limits_verdict_t verdict;
+    int count;
+} s_said_t;
+
+
+static void
+s_test_judge (void *owner, rk_client_t *client, rk_limits_verdict_t verdict)
+{
+    s_said_t *said = (s_said_t *) owner;
+    *said = (s_said_t){client, verdict, said->count + 1};
+}
+
+
+//  Looks until something is said, 10 seconds at the most.
+
+static s_said_t
+s_test_wait (rk_limits_t *limits)
+{
+    s_said_t said = {NULL, RK_LIMITS_RESUME, 0};
+    int64_t until = zclock_mono () + 10000;
+    while (!said.count && zclock_mono () < until)
+        rk_limits_look (limits, s_test_judge, &said);
+    rk_check (said.count);
+    return said;
+}
+
+
+//  How many messages the client may send at once until it is paused.
+
+static int
+s_test_burst (rk_limits_t *limits, rk_client_t *client)
+{
+    int count = 1;
+    while (!rk_limits_message (limits, client) && count < 1000)
+        count++;
+    return count;
+}
+
+
+static rk_limits_t *
+s_test_limits (char **settings)
+{
+    char *error = NULL;
+    rk_config_t *config = rk_config_new (NULL, settings, &error);
+    rk_check (config);
+    rk_limits_t *limits = rk_limits_new (config);
+    rk_config_destroy (&config);
+    return limits;
+}
+
+
+void
+limits_test (bool verbose)
+{
+    (void) verbose;
+    rk_client_t one = {0}, two = {0}, three = {0};
+    s_said_t said;
+    //  A second's worth at once, then a pause; then only as many as the pause was long
+    rk_limits_t *limits = s_test_limits ((char *[]){
+        "gateway/rate=100", "gateway/rate_user=150", "gateway/overrate=1", NULL});
+    int count = s_test_burst (limits, &one);
+    rk_check (count >= 100 && count < 120);
+    said = s_test_wait (limits);
+    rk_check (said.client == &one && said.verdict == RK_LIMITS_RESUME);
+    rk_check (s_test_burst (limits, &one) < 30);
+    //  Who never slows down is closed in the end
+    while ((said = s_test_wait (limits)).verdict == RK_LIMITS_RESUME)
+        s_test_burst (limits, &one);
+    rk_check (said.client == &one && said.verdict == RK_LIMITS_FAST);
+    rk_limits_close (limits, &one);
+
+    //  Two connections of a user share the user's rate
+    one = two = (rk_client_t){0};
+    rk_limits_bind (limits, &one, rk_slice ("ann"));
+    rk_limits_bind (limits, &two, rk_slice ("ann"));
+    rk_limits_bind (limits, &three, rk_slice ("bob"));
+    count = s_test_burst (limits, &one);
+    rk_check (count >= 100 && count < 120);
+    rk_check (s_test_burst (limits, &two) < 80);
+    rk_check (s_test_burst (limits, &three) >= 100);
+    rk_limits_close (limits, &one);
+    rk_limits_close (limits, &two);
+    rk_limits_close (limits, &three);
+    rk_check (zhashx_size (limits->users) == 0 && !limits->paused);
+    rk_limits_destroy (&limits);
+
+    //  Who doesn't bind in time is closed, who has bound is not
+    limits =
+        s_test_limits ((char *[]){"auth/mode=token", "auth/keys=/nowhere", "auth/bind=1",
+                                  "gateway/rate=0", "gateway/rate_user=0", NULL});
+    one = two = three = (rk_client_t){0};
+    rk_limits_open (limits, &one);
+    rk_limits_open (limits, &two);
+    rk_limits_open (limits, &three);
+    rk_limits_bind (limits, &two, rk_slice ("ann"));
+    rk_limits_close (limits, &one);
+    said = s_test_wait (limits);
+    rk_check (said.client == &three && said.verdict == RK_LIMITS_UNBOUND);
+    rk_check (said.count == 1 && !limits->first && !limits->last);
+    rk_check (s_test_burst (limits, &two) == 1000);
+    rk_limits_destroy (&limits);
+}

@@ -1,0 +1,42 @@
+//  limits.h - what one client may take of the gateway: messages a second, time to bind
+//
+//  A passive class of the gateway. Rates are kept with the generic cell rate algorithm (ITU-T I.371, annex
+//  A, virtual scheduling): a bucket is the time at which the next message is due, and messages may come up
+//  to a second before theirs. Who is faster isn't read for a while, so that nothing is lost; who presses on
+//  nonetheless for gateway/overrate seconds is to be closed.
+
+#ifndef LIMITS_H
+#define LIMITS_H
+
+#include "client.h"
+#include "config.h"
+
+typedef struct rk_limits rk_limits_t;
+
+typedef enum {
+    RK_LIMITS_RESUME,    //  It may be read again
+    RK_LIMITS_FAST,      //  It was too fast for too long
+    RK_LIMITS_UNBOUND    //  It has not bound in time
+} rk_limits_verdict_t;
+
+//  Called for a client for which something is due; what is said of it holds once.
+typedef void (rk_limits_judge_fn) (void *owner, rk_client_t *client,
+                                   rk_limits_verdict_t verdict);
+
+rk_limits_t *rk_limits_new (rk_config_t *config);
+void rk_limits_destroy (rk_limits_t **self_p);
+
+//  A client came; it belongs to a user from now on; it went.
+void rk_limits_open (rk_limits_t *self, rk_client_t *client);
+void rk_limits_bind (rk_limits_t *self, rk_client_t *client, rk_slice_t uid);
+void rk_limits_close (rk_limits_t *self, rk_client_t *client);
+
+//  A message of the client is here. True when it mustn't be read until RK_LIMITS_RESUME.
+bool rk_limits_message (rk_limits_t *self, rk_client_t *client);
+
+//  To be called several times a second.
+void rk_limits_look (rk_limits_t *self, rk_limits_judge_fn *judge, void *owner);
+
+void limits_test (bool verbose);
+
+#endif

@@ -1,0 +1,19 @@
+--  groupInvite - an owner lets a user join, who is told so: {"action", "groupID", "uid"}
+
+local chat, store = require "common", require "store"
+
+local function handle (ctx, msg)
+    local gid, uid = msg.groupID, msg.uid
+    local refusal = chat.check_group (gid) or chat.check_user (uid) or chat.check_owner (ctx, gid)
+    if refusal then
+        return refusal
+    end
+    local ok, reason = store.invite (uid, gid)
+    if not ok then
+        return chat.store_failed (reason)
+    end
+    downstream.uid (uid, {action = "groupInvited", groupID = gid, by = ctx.uid})
+    return {groupID = gid, uid = uid}
+end
+
+return {action = "groupInvite", handle = handle}

@@ -1,0 +1,20 @@
+--  groupRemove - an owner ends a user's membership or invitation: {"action", "groupID", "uid"}
+
+local chat, store = require "common", require "store"
+
+local function handle (ctx, msg)
+    local gid, uid = msg.groupID, msg.uid
+    local refusal = chat.check_group (gid) or chat.check_user (uid) or chat.check_owner (ctx, gid)
+    if refusal then
+        return refusal
+    end
+    local ok, reason = store.remove (uid, gid)
+    if not ok then
+        return chat.store_failed (reason)
+    end
+    setting.leave (uid, gid)
+    downstream.uid (uid, {action = "groupRemoved", groupID = gid, by = ctx.uid})
+    return {groupID = gid, uid = uid}
+end
+
+return {action = "groupRemove", handle = handle}

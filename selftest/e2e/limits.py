@@ -1,0 +1,152 @@
+#!/usr/bin/python3
+"""limits.py - each limit of the configuration, reached: what is said, who is held back, and that others don't notice"""
+
+import asyncio
+import time
+
+import websockets
+
+from rookery import Client, Server, chat, check, live, run, shake_hands
+
+
+async def expect_code(client, message, code, words=""):
+    answer = await client.ask(message)
+    check(answer["code"] == code and words in answer["message"], f"{str(message)[:80]}: expected {code}, got {answer}")
+    return answer
+
+
+def binary(text, attachment):
+    text = text.encode()
+    return len(text).to_bytes(4, "big") + text + attachment
+
+
+def messages():
+    server = Server("gateway/message=20000", "lua/depth=5", "lua/keys=20", "chat/attachment=1000", "chat/page=5")
+
+    async def test():
+        ann = await Client.open(server, "ann")
+        await expect_code(ann, "x" * 20001, "too-large", "20000 bytes")
+        await expect_code(ann, '{"action":"heart","a":' + "[" * 4 + "]" * 4 + "}", "ok")
+        await expect_code(ann, '{"action":"heart","a":' + "[" * 5 + "]" * 5 + "}", "bad-json", "nested too deeply")
+        await expect_code(ann, {"action": "heart", "a": list(range(18))}, "ok")
+        await expect_code(ann, {"action": "heart", "a": list(range(19))}, "bad-json", "too many keys")
+        text = '{"action":"chat","content":{"fromAccountID":"ann","toAccountID":"bob","chatID":"%d"}}'
+        await expect_code(ann, binary(text % 1, b"x" * 1000), "ok")
+        await expect_code(ann, binary(text % 2, b"x" * 1001), "too-large", "1000 bytes")
+        for nbr in range(3, 12):
+            await expect_code(ann, chat("ann", "bob", str(nbr)), "ok")
+        answer = await expect_code(ann, {"action": "history", "conversation": "ann,bob", "limit": 1000}, "ok")
+        check(len(answer["messages"]) == 5, answer)
+    live(server, test)
+
+
+def connections():
+    server = Server("gateway/connections=5", "gateway/address=3")
+
+    async def refused(**more):
+        try:
+            await Client.open(server, **more)
+        except (OSError, websockets.WebSocketException, EOFError):
+            return True
+        return False
+
+    async def test():
+        here = [await Client.open(server, "ann") for _ in range(3)]
+        check(await refused(), "a fourth connection of one address")
+        there = [await Client.open(server, "bob", local_addr=("127.0.0.2", 0)) for _ in range(2)]
+        check(await refused(local_addr=("127.0.0.3", 0)), "a sixth connection")
+        await here.pop().close()
+        until = time.monotonic() + 20
+        while await refused():    # The place of one that went is free
+            check(time.monotonic() < until, "the place stays taken")
+            await asyncio.sleep(0.05)
+        await expect_code(here[0], chat("ann", "bob", "1"), "ok")
+        check((await there[0].receive())["content"]["chatID"] == "1", "delivery")
+        check(server.counters()["gateway"]["refused"] >= 2, "not counted")
+        check("too many from one address" in server.logged() and "gateway/connections" in server.logged(), "not logged")
+        # As many as came have gone: nothing of a plain HTTP connection stays either
+        for _ in range(20):
+            reader, writer = await asyncio.open_connection(*server.url[5:-3].split(":"), local_addr=("127.0.0.4", 0))
+            writer.write(b"GET / HTTP/1.0\r\n\r\n")
+            check(b"200" in await asyncio.wait_for(reader.read(), 20), "no page")
+            writer.close()
+    live(server, test)
+
+
+async def hearts(client, count):
+    """So many at once, all answered in order; returns how long it took."""
+    began = time.monotonic()
+    for nbr in range(count):
+        await client.send('{"action":"heart","requestID":%d}' % nbr)
+    for nbr in range(count):
+        answer = await client.receive()
+        check(answer["requestID"] == nbr, f"expected {nbr}, got {answer}")
+    return time.monotonic() - began
+
+
+def rates():
+    """Who is too fast is slowed down and loses nothing; who never stops is closed; others don't notice."""
+    server = Server("gateway/rate=50", "gateway/rate_user=60", "gateway/overrate=3")
+
+    async def test():
+        fast, calm = await Client.open(server, "fast"), await Client.open(server, "calm")
+        took = await hearts(fast, 150)
+        check(1.5 < took < 6, f"150 messages at 50 a second took {took:.1f} s")
+        check(await hearts(calm, 10) < 0.5, "another one waited")
+        # Two connections of a user share: each has 50 of its own, both together 60
+        ann = [await Client.open(server, "ann") for _ in range(2)]
+        began = time.monotonic()
+        await asyncio.gather(*[hearts(client, 100) for client in ann])
+        took = time.monotonic() - began
+        check(1.8 < took < 8, f"200 messages at 60 a second took {took:.1f} s")
+        await asyncio.sleep(1.2)    # The second that ends a fast time
+
+        async def press():
+            while True:
+                await fast.send({"action": "heart"})
+                await asyncio.sleep(0.001)
+        pressing = asyncio.create_task(press())
+        await asyncio.wait_for(fast.closed("1008", "rate-limited"), 20)
+        pressing.cancel()
+        await asyncio.gather(pressing, return_exceptions=True)
+        check(await hearts(calm, 10) < 0.5, "another one waited")
+        counted = server.counters()["gateway"]
+        check(counted["fast"] == 1 and counted["paused"] > 3, counted)
+        check("faster than its rate" in server.logged(), "not logged")
+    live(server, test)
+
+
+def all_queues():
+    """Many who don't read, each within its own limit: together they have one, too."""
+    server = Server("server/queues=4000000", "gateway/queue=2000000", "chat/durability=relayed")
+
+    async def test():
+        writers = []
+        for nbr in range(10):
+            _, writer = await shake_hands(server, 4096)
+            payload = b'{"uid":"slow%d"}' % nbr
+            writer.write(bytes([0x81, 0x80 | len(payload), 0, 0, 0, 0]) + payload)
+            writers.append(writer)
+        ann, bob = await Client.open(server, "ann"), await Client.open(server, "bob")
+        body, nbr = "x" * 100_000, 0
+        until = time.monotonic() + 60
+        while "more than server/queues" not in server.logged():
+            check(time.monotonic() < until, "all queues together have no limit")
+            await expect_code(ann, chat("ann", f"slow{nbr % 10}", str(nbr), text=body), "ok")
+            nbr += 1
+        # The slow ones are closed, and all is well again
+        await expect_code(ann, chat("ann", "bob", "after"), "ok")
+        check((await bob.receive())["content"]["chatID"] == "after", "delivery")
+        until = time.monotonic() + 20
+        while "clients are read again" not in server.logged():
+            check(time.monotonic() < until, "the queues stay full")
+            await asyncio.sleep(0.05)
+        counted = server.counters()["gateway"]
+        check(counted["full"] >= 1 and counted["slow"] >= 1 and counted["queued_bytes"] < 4_000_000, counted)
+        for writer in writers:
+            writer.close()
+    live(server, test)
+
+
+if __name__ == "__main__":
+    run(messages, connections, rates, all_queues)
