@@ -10,6 +10,7 @@ int rk_command_chat (int argc, char *argv[]);        //  tools/chat.c
 int rk_command_ctl (int argc, char *argv[]);         //  tools/ctl.c
 int rk_command_monitor (int argc, char *argv[]);     //  tools/monitor.c
 int rk_command_top (int argc, char *argv[]);         //  tools/top.c
+int rk_command_cert (int argc, char *argv[]);        //  tools/cert.c
 int rk_command_token (int argc, char *argv[]);       //  tools/token.c
 
 #endif

@@ -33,6 +33,9 @@ const rk_config_key_t rk_config_keys[] = {
      "the gateway's name, the first part of each CID; unique in the system"},
     {"gateway/listen", 'a', "127.0.0.1:8080", 0, 0,
      "HTTP and WebSocket; port 0 takes any free one"},
+    {"gateway/certificate", 's', "", 0, 0,
+     "file of the TLS certificate and its chain, PEM; clients then connect with wss://"},
+    {"gateway/key", 's', "", 0, 0, "file of the certificate's private key, PEM"},
     {"gateway/web", 's', "web/chat", 0, 0, "folder of the chat page"},
     {"gateway/message", 'i', "1048576", 1024, 67108864,
      "bytes of one client message with its attachment"},
@@ -55,6 +58,8 @@ const rk_config_key_t rk_config_keys[] = {
     {"gateway/app/*/upstream", 's', "", 0, 0,
      "where an app server takes frames from gateways"},
     {"gateway/app/*/downstream", 's', "", 0, 0, "where it sends frames to gateways"},
+    {"gateway/app/*/certificate", 's', "", 0, 0,
+     "its public certificate; with it we connect with CURVE"},
 
     {"app/enabled", 'b', "1", 0, 1, "run an app server in this process"},
     {"receiver/upstream", 'e', "tcp://127.0.0.1:7001", 0, 0,
@@ -143,6 +148,18 @@ const rk_config_key_t rk_config_keys[] = {
     {"link/*/overflow", 'c', "refuse", 0, 0,
      "refuse|drop: with a full queue the handler is told, or the message is left out"},
     {"link/*/timeout", 'i', "5000", 10, 600000, "msec until a reply is given up"},
+
+    {"link/*/certificate", 's', "", 0, 0,
+     "the service's public certificate: the wire is CURVE; of a bound one any in "
+     "curve/known"},
+
+    {"curve/certificate", 's', "", 0, 0,
+     "this process's certificate, its secret beside it: gateways must connect with "
+     "CURVE"},
+    {"curve/known", 's', "", 0, 0,
+     "folder with the public certificates of those who may connect"},
+    {"curve/required", 'b', "1", 0, 1,
+     "0 lets other machines connect without: for a network that is safe by itself"},
 
     {"console/enabled", 'b', "1", 0, 1,
      "measure, and show it to operators; 0 leaves out all of this section"},
@@ -436,6 +453,45 @@ s_check_services (rk_config_t *self)
 }
 
 
+//  Who else may connect to an endpoint of ours may say anything in anybody's name.
+
+static char *
+s_check_wires (rk_config_t *self)
+{
+    bool curve = *rk_config_str (self, "curve/certificate"),
+         known = *rk_config_str (self, "curve/known"),
+         required = rk_config_int (self, "curve/required");
+    const char *endpoints[] = {"receiver/upstream", "sender/downstream", NULL};
+    for (size_t nbr = 0; endpoints[nbr] && rk_config_int (self, "app/enabled"); nbr++) {
+        const char *endpoint = rk_config_str (self, endpoints[nbr]);
+        bool open = strncmp (endpoint, "tcp://", 6) == 0 && !s_is_loopback (endpoint + 6);
+        if (open && !curve && required)
+            return zsys_sprintf (
+                "%s = %s: without curve/certificate only a loopback address is allowed; "
+                "rookery cert makes one, or set curve/required = 0 where the network is "
+                "safe",
+                endpoints[nbr], endpoint);
+        if (curve && !known && strneq (endpoint, "none"))
+            return zsys_sprintf (
+                "curve/known: must name the folder with the certificates "
+                "of those who may connect to %s",
+                endpoints[nbr]);
+    }
+    zlist_t *apps = rk_config_names (self, "gateway/app");
+    char *error = NULL;
+    for (char *name = (char *) zlist_first (apps); name && !error;
+         name = (char *) zlist_next (apps)) {
+        char *path = zsys_sprintf ("gateway/app/%s/certificate", name);
+        if (*rk_config_str (self, path) && !curve)
+            error = zsys_sprintf ("%s: needs a certificate of our own, curve/certificate",
+                                  path);
+        zstr_free (&path);
+    }
+    zlist_destroy (&apps);
+    return error;
+}
+
+
 static char *
 s_check_together (rk_config_t *self)
 {
@@ -460,24 +516,20 @@ s_check_together (rk_config_t *self)
             "console/listen = %s: only a loopback address is allowed: the "
             "console has no password; let a proxy with one stand before it",
             console);
-    const char *endpoints[] = {"receiver/upstream", "sender/downstream", NULL};
-    for (size_t nbr = 0;
-         endpoints[nbr] && streq (rk_config_str (self, "auth/mode"), "open"); nbr++) {
-        const char *endpoint = rk_config_str (self, endpoints[nbr]);
-        if (strncmp (endpoint, "tcp://", 6) == 0 && !s_is_loopback (endpoint + 6))
-            return zsys_sprintf (
-                "%s = %s: with auth/mode = open only a loopback address is allowed",
-                endpoints[nbr], endpoint);
-    }
-    char *error = s_check_services (self);
+    char *error = s_check_wires (self);
+    if (!error)
+        error = s_check_services (self);
     if (error)
         return error;
+    if (!*rk_config_str (self, "gateway/certificate") !=
+        !*rk_config_str (self, "gateway/key"))
+        return strdup ("gateway/certificate and gateway/key: give both, or neither");
     const char *control = rk_config_str (self, "console/control");
-    if (strneq (control, "none") && strncmp (control, "ipc://", 6) != 0 &&
-        (strncmp (control, "tcp://", 6) != 0 || !s_is_loopback (control + 6)))
-        return zsys_sprintf ("console/control = %s: must be ipc://FILE, a loopback "
-                             "address or none: whoever reaches it may do everything",
-                             control);
+    if (strneq (control, "none") && strncmp (control, "ipc://", 6) != 0)
+        return zsys_sprintf (
+            "console/control = %s: must be ipc://FILE or none: whoever "
+            "reaches it may do everything, so a file's owner must say who",
+            control);
     if (!*id || strlen (id) > 32 || strpbrk (id, ". ,"))
         return strdup (
             "gateway/id: must have 1 to 32 bytes without dot, comma and space");
@@ -633,8 +685,14 @@ config_test (bool verbose)
                     "must be one of stored|relayed");
     s_expect_error ("gateway\n    listen = nowhere\n", NULL, "must be HOST:PORT");
     s_expect_error ("gateway\n    listen = 0.0.0.0:80\n", NULL, "only a loopback");
-    s_expect_error ("sender\n    downstream = tcp://*:7002\n", NULL, "only a loopback");
+    s_expect_error ("sender\n    downstream = tcp://*:7002\n", NULL,
+                    "rookery cert makes");
     s_expect_error ("console\n    control = tcp://*:9\n", NULL, "must be ipc://FILE");
+    s_expect_error ("console\n    control = tcp://127.0.0.1:9\n", NULL,
+                    "must be ipc://FILE");
+    s_expect_error ("", (char *[]){"curve/certificate=x", NULL}, "curve/known: must");
+    s_expect_error ("", (char *[]){"gateway/key=x", NULL}, "give both, or neither");
+    s_expect_error ("", (char *[]){"gateway/app/a/certificate=x", NULL}, "of our own");
     s_expect_error ("console\n    listen = 0.0.0.0:81\n", NULL, "only a loopback");
     s_expect_error ("store\n    driver = mysql\n    pool = main\n", NULL,
                     "must name a pool");

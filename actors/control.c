@@ -50,12 +50,21 @@ s_ask (rk_control_t *self, const char *prefix, bool *good, char *words[], size_t
 }
 
 
+//  Keys and certificates first: without them the handlers are of no use.
+
 char *
 rk_control_reload (rk_control_t *self)
 {
-    bool good;
+    static const char *whom[] = {"keyring", "gateway", "worker", NULL};
+    bool good = true;
+    char *text = NULL;
     sd_notifyf (0, "RELOADING=1\nMONOTONIC_USEC=%" PRId64, rk_now () / 1000);
-    char *text = s_ask (self, "worker", &good, (char *[]){"RELOAD"}, 1);
+    for (size_t nbr = 0; whom[nbr] && good; nbr++) {
+        if (!rk_server_has (self->server, whom[nbr]))
+            continue;
+        zstr_free (&text);
+        text = s_ask (self, whom[nbr], &good, (char *[]){"RELOAD"}, 1);
+    }
     sd_notify (0, "READY=1");
     if (good) {
         rk_event ("control", 'I', "the handlers are reloaded");

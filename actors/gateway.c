@@ -6,7 +6,8 @@
 //                     setting gidmap|gidunmap CID GID[,GID...]
 //                     welcome VERSION, refused REASON, ping, pong
 //         pipe        see rk_life_t; PAUSE: take no connections and read no client,
-//                     answered with PAUSED when all that was read has gone up
+//                     answered with PAUSED when all that was read has gone up; RELOAD: take
+//                     the TLS certificate anew, answered with RELOADED, or REFUSED reason
 //  Out    upstream    upstream CID content [attachment]
 //                     status connected CID [UID [GID,GID...]], status closed CID [UID]
 //         downstream  hello VERSION, ping, pong
@@ -728,6 +729,24 @@ s_note_turn (s_self_t *self)
 }
 
 
+//  RELOAD: the certificate's files may be new.
+
+static void
+s_on_command (void *owner, const char *name, zmsg_t *words)
+{
+    (void) words;
+    s_self_t *self = (s_self_t *) owner;
+    if (strneq (name, "RELOAD"))
+        return;
+    char *error = rk_webloop_renew (self->loop);
+    if (error)
+        zstr_sendx (self->life.pipe, "REFUSED", error, NULL);
+    else
+        zstr_send (self->life.pipe, "RELOADED");
+    zstr_free (&error);
+}
+
+
 //  One turn, before the loop sleeps.
 
 static bool
@@ -873,6 +892,9 @@ s_open_loop (s_self_t *self, char **error)
                               .refused = s_on_refused,
                               .key = "gateway/listen",
                               .address = rk_config_str (config, "gateway/listen"),
+                              .certificate =
+                                  rk_config_str (config, "gateway/certificate"),
+                              .private_key = rk_config_str (config, "gateway/key"),
                               .protocols = protocols,
                               .mounts = &self->mount,
                               .liveness = &self->liveness,
@@ -913,6 +935,7 @@ s_self_new (zsock_t *pipe, gateway_args_t *args)
                              .name = "gateway",
                              .counters = self->counters,
                              .owner = self,
+                             .command = s_on_command,
                              .report = s_report};
     return self;
 }

@@ -334,8 +334,8 @@ s_test_token (rk_keys_t *keys, const char *file, const char *uid, const char *wo
     rk_check (token);
     char *found = rk_keys_verify (keys, token, &why);
     if (uid ? !found : !why || !strstr (why, words))
-        fprintf (stderr, "%s: expected %s, got %s\n", file, uid ? uid : words,
-                 why ? why : found);
+        fprintf (stderr, "%s: expected %s, got %s\n", file ? file : "secret",
+                 uid ? uid : words, why ? why : found);
     rk_check (uid ? found && streq (found, uid) : !found && strstr (why, words));
     free (found);
     free (token);

@@ -194,6 +194,8 @@ s_list_actors (rk_server_t *self)
 {
     if (self->wires->console)
         s_add_actor (self, "console", console_actor, &self->wires->consoles, NULL);
+    if (self->wires->keyring.requests)
+        s_add_actor (self, "keyring", keyring_actor, &self->wires->keyring, NULL);
     if (self->wires->app)
         s_list_app (self);
     if (self->wires->gateway)
@@ -729,6 +731,16 @@ rk_server_on_ask (rk_server_t *self, rk_server_ask_fn *fn, void *owner)
 }
 
 
+bool
+rk_server_has (rk_server_t *self, const char *name)
+{
+    for (size_t nbr = 0; nbr < self->count; nbr++)
+        if (s_is_called (&self->actors[nbr], name))
+            return true;
+    return false;
+}
+
+
 zactor_t *
 rk_server_actor (rk_server_t *self, const char *name)
 {
@@ -756,7 +768,9 @@ rk_server_ready_line (rk_server_t *self)
     char *line = strdup ("ready");
     if (wires->gateway) {
         char *place = s_place (self, "gateway/listen", wires->gateways.port);
-        line = s_append (line, zsys_sprintf ("http://%s/ ws://%s/ws", place, place));
+        const char *s = *rk_config_str (self->config, "gateway/certificate") ? "s" : "";
+        line = s_append (line,
+                         zsys_sprintf ("http%s://%s/ ws%s://%s/ws", s, place, s, place));
         zstr_free (&place);
     }
     if (wires->consoles.port) {

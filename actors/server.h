@@ -59,6 +59,9 @@ char *rk_server_ready_line (rk_server_t *self);
 //  All counters of all actors go to the log, as they answer.
 void rk_server_log_counters (rk_server_t *self);
 
+//  Whether there is such an actor, or one of that role, in this process.
+bool rk_server_has (rk_server_t *self, const char *name);
+
 //  A running actor by its name, such as "worker-1", or NULL; for tests.
 zactor_t *rk_server_actor (rk_server_t *self, const char *name);
 

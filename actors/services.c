@@ -184,7 +184,7 @@ s_add_bound (rk_services_t *self, const char *link, const char *endpoint, size_t
         .limit = s_link_types[type].type == ZMQ_PUB ? 0 : queue,    //  PUB itself drops
         .config = self->config};
     if (actor->args.outside)
-        self->watch (self->owner, actor->args.outside, actor->name);
+        self->watch (self->owner, actor->args.outside, actor->name, link, true);
     if (actor->args.outside && zsock_bind (actor->args.outside, "%s", endpoint) == -1 &&
         !self->error)
         self->error = zsys_sprintf ("link/%s/endpoint = @%s: %s", link, endpoint,
@@ -221,7 +221,7 @@ s_add_link (rk_services_t *self, const char *name)
                             : *endpoint == '>' ? endpoint + 1
                                                : endpoint;
         if (socket && service->outside[0])
-            self->watch (self->owner, socket, service->names[0]);
+            self->watch (self->owner, socket, service->names[0], name, false);
         if (socket && zsock_connect (socket, "%s", where) == -1 && !self->error)
             self->error = zsys_sprintf ("link/%s/endpoint = %s: %s", name, endpoint,
                                         zmq_strerror (errno));

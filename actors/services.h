@@ -14,8 +14,10 @@ typedef struct rk_services rk_services_t;
 typedef zsock_t *(rk_services_socket_fn) (void *owner, int type, const char *endpoint,
                                           int limit);
 
-//  Told of each socket with a wire to another process, before it is connected.
-typedef void (rk_services_watch_fn) (void *owner, zsock_t *socket, const char *name);
+//  Told of each socket with a wire to another process, before it is connected, or bound when the
+//  link says so.
+typedef void (rk_services_watch_fn) (void *owner, zsock_t *socket, const char *name,
+                                     const char *link, bool bound);
 
 //  The services for so many workers. The first error goes to *error; the caller frees it.
 rk_services_t *rk_services_new (rk_config_t *config, size_t workers,

@@ -83,13 +83,20 @@ s_run_parse (int key, char *arg, struct argp_state *state)
 }
 
 
-//  libwebsockets' own lines, without their end
+//  libwebsockets' own lines, without their end. It has one for each bad request, so there are ten a
+//  second at the most. Only the threads of gateway and console come here, each with its own count.
 
 static void
 s_lws_log (int level, const char *line)
 {
-    size_t size = strcspn (line, "\n");
-    rk_log (level == LLL_ERR ? 'E' : 'W', "websockets: %.*s", (int) size, line);
+    static _Thread_local int64_t second;
+    static _Thread_local int count;
+    int64_t now = zclock_mono () / 1000;
+    count = now == second ? count + 1 : 1;
+    second = now;
+    if (count <= 10)
+        rk_log (level == LLL_ERR ? 'E' : 'W', "websockets: %.*s",
+                (int) strcspn (line, "\n"), line);
 }
 
 
@@ -286,6 +293,7 @@ static const struct {
     {"ctl", rk_command_ctl, "ask it to do something"},
     {"chat", rk_command_chat, "chat from the terminal"},
     {"token", rk_command_token, "mint a token for a user"},
+    {"cert", rk_command_cert, "make a certificate for wires between processes"},
     {"bench", rk_command_bench, "put load on a server"},
     {NULL, NULL, NULL},
 };

@@ -3,6 +3,8 @@
 #include "webloop.h"
 #include "listener.h"
 #include <netinet/tcp.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
 
 //  Where clients come from
 typedef struct {
@@ -163,12 +165,56 @@ s_on_accept (uv_poll_t *handle, int status, int events)
 //  --------------------------------------------------------------------------
 //  Birth and death
 
+static bool
+s_has_tls (rk_webloop_t *self)
+{
+    return self->args.certificate && *self->args.certificate;
+}
+
+
+//  libwebsockets doesn't say what is wrong with a certificate, and would go on without one; so they are
+//  tried beforehand. Returns NULL or a fresh reason.
+
+static char *
+s_check_certificate (rk_webloop_t *self)
+{
+    const char *certificate = self->args.certificate, *key = self->args.private_key;
+    char reason[200] = "they don't belong together";
+    SSL_CTX *tls = SSL_CTX_new (TLS_server_method ());
+    const char *which = "gateway/certificate", *file = certificate;
+    bool good = SSL_CTX_use_certificate_chain_file (tls, certificate) == 1;
+    if (good) {
+        which = "gateway/key", file = key;
+        good = SSL_CTX_use_PrivateKey_file (tls, key, SSL_FILETYPE_PEM) == 1 &&
+               SSL_CTX_check_private_key (tls) == 1;
+    }
+    if (!good && ERR_peek_error ())
+        ERR_error_string_n (ERR_peek_error (), reason, sizeof (reason));
+    ERR_clear_error ();
+    SSL_CTX_free (tls);
+    return good ? NULL : zsys_sprintf ("%s = %s: %s", which, file, reason);
+}
+
+
+char *
+rk_webloop_renew (rk_webloop_t *self)
+{
+    if (!s_has_tls (self))
+        return NULL;
+    char *error = s_check_certificate (self);
+    if (!error && lws_tls_cert_updated (self->lws, self->args.certificate,
+                                        self->args.private_key, NULL, 0, NULL, 0) != 0)
+        error = strdup ("libwebsockets can't take the certificate");
+    return error;
+}
+
+
 static int
 s_open_lws (rk_webloop_t *self)
 {
     void *loops[] = {&self->loop};
     struct lws_context_creation_info info = {
-        .port = CONTEXT_PORT_NO_LISTEN,
+        .port = CONTEXT_PORT_NO_LISTEN_SERVER,
         .protocols = self->args.protocols,
         .mounts = self->args.mounts,
         .user = self->args.owner,
@@ -179,6 +225,14 @@ s_open_lws (rk_webloop_t *self)
         .fd_limit_per_thread = self->args.connections + 200,
         .pt_serv_buf_size = 16384,
         .options = LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS};
+    if (s_has_tls (self)) {
+        info.options |= LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
+        info.ssl_cert_filepath = self->args.certificate;
+        info.ssl_private_key_filepath = self->args.private_key;
+        info.ssl_options_set =
+            SSL_OP_NO_TLSv1 | SSL_OP_NO_TLSv1_1 | SSL_OP_NO_RENEGOTIATION;
+        info.alpn = "http/1.1";
+    }
     self->lws = lws_create_context (&info);
     self->vhost = self->lws ? lws_create_vhost (self->lws, &info) : NULL;
     return self->vhost ? 0 : -1;
@@ -198,6 +252,8 @@ rk_webloop_new (const rk_webloop_args_t *args, char **error)
     self->handle = -1;
     if (args->address)
         self->handle = rk_listen (args->key, args->address, &self->port, error);
+    if (!*error && s_has_tls (self))
+        *error = s_check_certificate (self);
     if (!*error && s_open_lws (self) == -1)
         *error =
             strdup ("libwebsockets can't start; is libwebsockets-evlib-uv installed?");

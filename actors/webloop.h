@@ -22,8 +22,9 @@ typedef struct {
     int64_t every;    //  msec between ticks; the first comes at once
     //  A connection couldn't be taken.
     void (*refused) (void *owner, const char *reason);
-    const char *key;        //  Of the configuration, for errors
-    const char *address;    //  HOST:PORT, or NULL for no port
+    const char *key;                          //  Of the configuration, for errors
+    const char *address;                      //  HOST:PORT, or NULL for no port
+    const char *certificate, *private_key;    //  Files for TLS; empty for none
     const struct lws_protocols *protocols;
     const struct lws_http_mount *mounts;
     const lws_retry_bo_t *liveness;
@@ -47,6 +48,10 @@ void rk_webloop_stop (rk_webloop_t *self);
 //  No connections any more.
 void rk_webloop_close_port (rk_webloop_t *self);
 int rk_webloop_port (rk_webloop_t *self);
+
+//  Take the files of certificate and key as they are now; connections stay. Returns NULL, or a fresh
+//  reason why they can't be used: then the old ones go on.
+char *rk_webloop_renew (rk_webloop_t *self);
 
 //  For LWS_CALLBACK_WSI_DESTROY: a connection is no more.
 void rk_webloop_gone (rk_webloop_t *self, struct lws *wsi);

@@ -3,6 +3,8 @@
 #include "wires.h"
 #include <sys/stat.h>
 
+#define HANDSHAKE 2000    //  msec
+
 
 //  --------------------------------------------------------------------------
 //  Sockets
@@ -54,6 +56,66 @@ s_monitor (rk_wires_t *self, zsock_t *socket, const char *name)
 }
 
 
+//  --------------------------------------------------------------------------
+//  CURVE (https://rfc.zeromq.org/spec/26/)
+
+static void
+s_wire_curve (rk_wires_t *self)
+{
+    const char *path = rk_config_str (self->config, "curve/certificate");
+    if (!*path)
+        return;
+    self->certificate = zcert_load (path);
+    //  One without a secret has a secret of zeros
+    static const char none[32];
+    if (!self->certificate ||
+        memcmp (zcert_secret_key (self->certificate), none, sizeof (none)) == 0) {
+        self->error = zsys_sprintf ("curve/certificate = %s: this, and its secret in "
+                                    "%s_secret, can't be read; rookery cert makes both",
+                                    path, path);
+        return;
+    }
+    self->keyring.folder = rk_config_str (self->config, "curve/known");
+    if (*self->keyring.folder)
+        self->keyring.requests = s_socket (self, ZMQ_REP, "@" RK_ZAP_ENDPOINT, 1000);
+}
+
+
+//  Whoever connects must have a certificate that the keyring knows.
+
+static void
+s_secure_server (rk_wires_t *self, zsock_t *socket)
+{
+    if (!self->certificate || !socket)
+        return;
+    zcert_apply (self->certificate, socket);
+    zsock_set_curve_server (socket, 1);
+    zsock_set_zap_domain (socket, "rookery");
+    zsock_set_zap_enforce_domain (socket, 1);
+    //  A peer that the keyring doesn't know waits as long until it is cut off and tries again
+    zsock_set_handshake_ivl (socket, HANDSHAKE);
+}
+
+
+//  The server must have the certificate that the key names, if it names one.
+
+static void
+s_secure_client (rk_wires_t *self, zsock_t *socket, const char *key)
+{
+    const char *path = rk_config_str (self->config, key);
+    if (!*path || !socket || !self->certificate)
+        return;
+    zcert_t *server = zcert_load (path);
+    if (server) {
+        zcert_apply (self->certificate, socket);
+        zsock_set_curve_serverkey (socket, zcert_public_txt (server));
+    }
+    else if (!self->error)
+        self->error = zsys_sprintf ("%s = %s: is no certificate", key, path);
+    zcert_destroy (&server);
+}
+
+
 //  Binds a socket also for other processes, unless the key says none.
 
 static void
@@ -63,6 +125,7 @@ s_bind_public (rk_wires_t *self, zsock_t *socket, const char *key)
     if (!socket || streq (endpoint, "none") || self->error)
         return;
     zsock_set_maxmsgsize (socket, s_int (self, "receiver/message"));
+    s_secure_server (self, socket);
     s_monitor (self, socket, key);
     if (zsock_bind (socket, "%s", endpoint) != -1)
         return;
@@ -112,9 +175,17 @@ s_service_socket (void *owner, int type, const char *endpoint, int limit)
 
 
 static void
-s_service_watch (void *owner, zsock_t *socket, const char *name)
+s_service_watch (void *owner, zsock_t *socket, const char *name, const char *link,
+                 bool bound)
 {
-    s_monitor ((rk_wires_t *) owner, socket, name);
+    rk_wires_t *self = (rk_wires_t *) owner;
+    char *key = zsys_sprintf ("link/%s/certificate", link);
+    if (bound && *rk_config_str (self->config, key))
+        s_secure_server (self, socket);
+    else
+        s_secure_client (self, socket, key);
+    zstr_free (&key);
+    s_monitor (self, socket, name);
 }
 
 
@@ -187,12 +258,18 @@ s_wire_gateway_app (rk_wires_t *self, const char *name, const char *up, const ch
     zsock_t *downstream =
         s_socket (self, ZMQ_DEALER, NULL, s_int (self, "sender/backlog"));
     zsock_set_identity (downstream, rk_config_str (self->config, "gateway/id"));
+    char *key = zsys_sprintf ("gateway/app/%s/certificate", name);
+    if (!local)
+        s_secure_client (self, downstream, key);
     if (!local)
         s_monitor_app (self, downstream, name, "downstream");
     if (zsock_connect (downstream, "%s", down) == -1 && !self->error)
         self->error = zsys_sprintf ("gateway/app/%s/downstream = %s: %s", name, down,
                                     zmq_strerror (errno));
     zsock_t *upstream = s_socket (self, ZMQ_PUSH, NULL, s_int (self, "receiver/queue"));
+    if (!local)
+        s_secure_client (self, upstream, key);
+    zstr_free (&key);
     if (!local)
         s_monitor_app (self, upstream, name, "upstream");
     if (zsock_connect (upstream, "%s", up) == -1 && !self->error)
@@ -284,7 +361,8 @@ rk_wires_new (rk_config_t *config)
     self->workers = (size_t) rk_config_int (config, "worker/count");
     if (!self->workers)
         self->workers = (size_t) sysconf (_SC_NPROCESSORS_ONLN);
-    if (self->console)
+    s_wire_curve (self);
+    if (self->console && !self->error)
         s_wire_console (self);
     if (self->app && !self->error)
         s_wire_app (self);
@@ -331,6 +409,7 @@ rk_wires_destroy (rk_wires_t **self_p)
     for (size_t nbr = 0; nbr < self->gateways.count; nbr++)
         free ((char *) self->gateways.apps[nbr].name);
     free (self->gateways.apps);
+    zcert_destroy (&self->certificate);
     zstr_free (&self->error);
     free (self);
     *self_p = NULL;

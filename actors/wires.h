@@ -10,6 +10,7 @@
 #include "console.h"
 #include "dispatcher.h"
 #include "gateway.h"
+#include "keyring.h"
 #include "receiver.h"
 #include "sender.h"
 #include "services.h"
@@ -26,8 +27,10 @@ typedef struct {
     sender_args_t sender;
     gateway_args_t gateways;
     console_args_t consoles;
-    zlistx_t *sockets;    //  All of them, in the order they were made
-    char *error;          //  The first one, NULL when all is well
+    keyring_args_t keyring;    //  Without a socket when there is no CURVE
+    zcert_t *certificate;      //  Our own, or NULL
+    zlistx_t *sockets;         //  All of them, in the order they were made
+    char *error;               //  The first one, NULL when all is well
 } rk_wires_t;
 
 //  Opens all sockets that the configuration asks for. The configuration is borrowed for as long as

@@ -7,6 +7,7 @@
 #include "../actors/dispatcher.h"
 #include "../actors/gateway.h"
 #include "../actors/keys.h"
+#include "../actors/keyring.h"
 #include "../actors/limits.h"
 #include "../actors/receiver.h"
 #include "../actors/routes.h"
@@ -27,6 +28,7 @@ static const struct {
 } s_tests[] = {
     {"config", config_test},
     {"keys", keys_test},
+    {"keyring", keyring_test},
     {"limits", limits_test},
     {"log", log_test},
     {"histogram", histogram_test},

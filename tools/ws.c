@@ -13,6 +13,7 @@ struct rk_ws {
     char *host;
     char *path;
     int port;
+    bool tls;
     zlistx_t *connections;
     rk_client_buffer_t buffer;
     bool ending;
@@ -88,14 +89,15 @@ s_callback (struct lws *wsi, enum lws_callback_reasons reason, void *user, void 
 static int
 s_parse_url (rk_ws_t *self, const char *url)
 {
-    if (strncmp (url, "ws://", 5) != 0)
+    self->tls = strncmp (url, "wss://", 6) == 0;
+    if (!self->tls && strncmp (url, "ws://", 5) != 0)
         return -1;
-    const char *host = url + 5;
+    const char *host = url + (self->tls ? 6 : 5);
     const char *slash = strchr (host, '/');
     size_t size = slash ? (size_t) (slash - host) : strlen (host);
     const char *colon = memrchr (host, ':', size);
     self->path = strdup (slash ? slash : "/ws");
-    self->port = colon ? atoi (colon + 1) : 80;
+    self->port = colon ? atoi (colon + 1) : self->tls ? 443 : 80;
     self->host = strndup (host, colon ? (size_t) (colon - host) : size);
     return *self->host && self->port > 0 ? 0 : -1;
 }
@@ -121,9 +123,11 @@ rk_ws_new (uv_loop_t *loop, const char *url, const rk_ws_handlers_t *handlers, v
         .gid = -1,
         .uid = -1,
         .pt_serv_buf_size = 65536,
-        .options = LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS};
+        .options = LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS |
+                   LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT};
     if (s_parse_url (self, url) == -1)
-        *error = zsys_sprintf ("--url %s: must be ws://HOST:PORT/ws", url);
+        *error = zsys_sprintf (
+            "--url %s: must be ws://HOST:PORT/ws or wss://HOST:PORT/ws", url);
     else {
         self->lws = lws_create_context (&info);
         self->vhost = self->lws ? lws_create_vhost (self->lws, &info) : NULL;
@@ -177,6 +181,8 @@ rk_ws_connect (rk_ws_t *self, void *user)
                                            .vhost = self->vhost,
                                            .address = self->host,
                                            .port = self->port,
+                                           .ssl_connection =
+                                               self->tls ? LCCSCF_USE_SSL : 0,
                                            .path = self->path,
                                            .host = self->host,
                                            .origin = self->host,

@@ -24,7 +24,8 @@ typedef struct {
     void (*closed) (void *arg, rk_ws_connection_t *connection, const char *reason);
 } rk_ws_handlers_t;
 
-//  A client for ws://HOST:PORT/PATH. Returns NULL with the reason in *error (the caller
+//  A client for ws://HOST:PORT/PATH, or wss:// with the certificates that the system trusts, or those of
+//  the file that SSL_CERT_FILE names (SSL_CTX_set_default_verify_paths(3)). Returns NULL with the reason in *error (the caller
 //  frees it). The handlers are borrowed.
 rk_ws_t *rk_ws_new (uv_loop_t *loop, const char *url, const rk_ws_handlers_t *handlers,
                     void *arg, char **error);

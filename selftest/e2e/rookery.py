@@ -69,7 +69,7 @@ class Server:
         line = self.process.stdout.readline()
         check(line.startswith("ready"), f"the server is not ready: {line!r}\n{self.logged()}")
         self.console = (re.search(r"console (http://\S+)/console", line) or [None, ""])[1]
-        self.url = (re.search(r"ws://\S+", line) or [""])[0]
+        self.url = (re.search(r"wss?://\S+", line) or [""])[0]
         self.upstream = (re.search(r"upstream (\S+)", line) or [None, ""])[1]
         self.downstream = (re.search(r"downstream (\S+)", line) or [None, ""])[1]
 
@@ -215,7 +215,8 @@ def chat(sender, to, chat_id, **more):
 
 
 def run(*tests):
-    """Runs the tests, each with a server of its own that it starts; exits with a closing line."""
+    """Runs the tests, or those that the command line names behind the binary; exits with a closing line."""
+    tests = [test for test in tests if not sys.argv[2:] or test.__name__ in sys.argv[2:]]
     failed = 0
     for test in tests:
         print(f" * {test.__name__}", flush=True)

@@ -1,0 +1,300 @@
+//  keyring.c - says which peers may connect to endpoints with CURVE
+//
+//  In     requests  version id domain address identity mechanism key    ZAP, https://rfc.zeromq.org/spec/27/
+//         pipe      see rk_life_t; RELOAD is answered with RELOADED, or REFUSED reason
+//  Out    requests  version id 200|300 text user-id metadata
+//  Owns   the public keys of all certificates in a folder, in memory.
+//  Drops  nothing; a request that has not its form is answered with 300.
+//
+//  CZMQ's zauth looks through its folder at each handshake and keeps the reason of a refusal to
+//  itself; this one knows the keys, and names the one that it doesn't know.
+
+#include "keyring.h"
+
+#define KEY_SIZE 32    //  bytes
+
+enum { ACCEPTED, REFUSED, KNOWN, COUNTERS };
+
+typedef struct {
+    rk_life_t life;
+    keyring_args_t *args;
+    zhashx_t *keys;    //  The certificates, by public key
+    rk_counter_t counters[COUNTERS + 1];
+} s_self_t;
+
+
+//  --------------------------------------------------------------------------
+//  Certificates
+
+typedef struct {
+    rk_slice_t key;
+    zcert_t *cert;
+} s_known_t;
+
+
+static void
+s_known_free (void **self_p)
+{
+    s_known_t *self = (s_known_t *) *self_p;
+    zcert_destroy (&self->cert);
+    free (self);
+    *self_p = NULL;
+}
+
+
+//  Adds one; NULL, or what is wrong with it.
+
+static char *
+s_load_file (zhashx_t *keys, const char *path)
+{
+    zcert_t *cert = zcert_load (path);
+    if (!cert)
+        return zsys_sprintf ("curve/known: %s is no certificate; rookery cert makes them",
+                             path);
+    s_known_t *known = (s_known_t *) zmalloc (sizeof (s_known_t));
+    known->cert = cert;
+    known->key = (rk_slice_t){(const char *) zcert_public_key (cert), KEY_SIZE};
+    if (rk_index_lookup (keys, known->key))
+        s_known_free ((void **) &known);
+    else
+        rk_index_insert (keys, &known->key, known);
+    return NULL;
+}
+
+
+//  All certificates of the folder, those with secrets left out. NULL with the reason in *error.
+
+static zhashx_t *
+s_load (const char *folder, char **error)
+{
+    zdir_t *dir = zdir_new (folder, "-");
+    if (!dir) {
+        *error = zsys_sprintf ("curve/known = %s: %s", folder, strerror (errno));
+        return NULL;
+    }
+    zhashx_t *keys = rk_index_new ();
+    zhashx_set_destructor (keys, s_known_free);
+    zlist_t *files = zdir_list (dir);
+    for (zfile_t *file = (zfile_t *) zlist_first (files); file && !*error;
+         file = (zfile_t *) zlist_next (files)) {
+        const char *name = zfile_filename (file, NULL), *end = strstr (name, "_secret");
+        if (!(end && !end[strlen ("_secret")]))
+            *error = s_load_file (keys, name);
+    }
+    zlist_destroy (&files);
+    zdir_destroy (&dir);
+    if (*error)
+        zhashx_destroy (&keys);
+    return keys;
+}
+
+
+//  --------------------------------------------------------------------------
+//  Requests
+
+static void
+s_answer (s_self_t *self, rk_frames_t *request, bool good)
+{
+    rk_frames_t out = {0};
+    rk_slice_t id = rk_frames_at (request, 1);
+    rk_frames_addstr (&out, "1.0");
+    rk_frames_add (&out, id.data, id.size);
+    //  After 400 a peer's libzmq never tries again, also when its key is known by then; after 300 it does
+    rk_frames_addstr (&out, good ? "200" : "300");
+    rk_frames_addstr (&out, good ? "OK" : "unknown key");
+    rk_frames_addstr (&out, "");
+    rk_frames_addstr (&out, "");
+    self->counters[good ? ACCEPTED : REFUSED].value++;
+    if (rk_frames_send (&out, self->args->requests) == -1)
+        rk_frames_clear (&out);
+}
+
+
+static void
+s_handle_request (s_self_t *self, rk_frames_t *request)
+{
+    rk_slice_t address = rk_frames_at (request, 3), key = rk_frames_at (request, 6);
+    bool curve = request->count == 7 && rk_slice_is (rk_frames_at (request, 0), "1.0") &&
+                 rk_slice_is (rk_frames_at (request, 5), "CURVE") && key.size == KEY_SIZE;
+    bool good = curve && rk_index_lookup (self->keys, key);
+    if (!good && rk_life_may_complain (&self->life)) {
+        char text[41] = "none";
+        if (curve)
+            zmq_z85_encode (text, (const uint8_t *) key.data, KEY_SIZE);
+        rk_event ("curve", 'W',
+                  "%.*s with the key %s may not connect; put its certificate into %s and "
+                  "reload, if it should",
+                  (int) address.size, address.data, text, self->args->folder);
+    }
+    s_answer (self, request, good);
+}
+
+
+static void
+s_read_requests (s_self_t *self)
+{
+    rk_frames_t request = {0};
+    while (rk_frames_recv (&request, self->args->requests)) {
+        s_handle_request (self, &request);
+        rk_frames_clear (&request);
+    }
+}
+
+
+//  --------------------------------------------------------------------------
+//  The actor
+
+static void
+s_on_command (void *owner, const char *name, zmsg_t *words)
+{
+    (void) words;
+    s_self_t *self = (s_self_t *) owner;
+    char *error = NULL;
+    if (strneq (name, "RELOAD"))
+        return;
+    zhashx_t *keys = s_load (self->args->folder, &error);
+    if (keys) {
+        zhashx_destroy (&self->keys);
+        self->keys = keys;
+        self->counters[KNOWN].value = zhashx_size (keys);
+        zstr_send (self->life.pipe, "RELOADED");
+    }
+    else
+        zstr_sendx (self->life.pipe, "REFUSED", error, NULL);
+    zstr_free (&error);
+}
+
+
+void
+keyring_actor (zsock_t *pipe, void *args)
+{
+    s_self_t self = {
+        .args = (keyring_args_t *) args,
+        .counters = {{"accepted", 0, false}, {"refused", 0, false}, {"known", 0, true}}};
+    self.life = (rk_life_t){.pipe = pipe,
+                            .name = "keyring",
+                            .counters = self.counters,
+                            .owner = &self,
+                            .command = s_on_command};
+    char *error = NULL;
+    self.keys = s_load (self.args->folder, &error);
+    self.counters[KNOWN].value = self.keys ? zhashx_size (self.keys) : 0;
+    rk_life_begin (&self.life, error);
+    zstr_free (&error);
+    while (self.keys && !self.life.terminated) {
+        zmq_pollitem_t items[2] = {
+            {zsock_resolve (pipe), 0, ZMQ_POLLIN, 0},
+            {zsock_resolve (self.args->requests), 0, ZMQ_POLLIN, 0}};
+        if (rk_poll (items, 2, -1) == -1)
+            break;    //  The context is going away
+        if (items[0].revents)
+            rk_life_handle (&self.life);
+        s_read_requests (&self);
+    }
+    rk_life_end (&self.life);
+    zhashx_destroy (&self.keys);
+}
+
+
+//  --------------------------------------------------------------------------
+//  Selftest
+
+//  Asks with the key of a certificate, as libzmq does; returns the status.
+
+static char *
+s_test_ask (zsock_t *socket, const char *mechanism, const void *key, size_t size)
+{
+    zmsg_t *msg = zmsg_new ();
+    zmsg_addstr (msg, "1.0");
+    zmsg_addstr (msg, "1");
+    zmsg_addstr (msg, "rookery");
+    zmsg_addstr (msg, "127.0.0.1");
+    zmsg_addstr (msg, "");
+    zmsg_addstr (msg, mechanism);
+    zmsg_addmem (msg, key, size);
+    rk_check (rk_msg_send (&msg, socket) == 0);
+    msg = rk_msg_recv (socket);
+    rk_check (msg && zmsg_size (msg) == 6);
+    char *status = NULL;
+    for (int nbr = 0; nbr < 3; nbr++) {    //  Behind version and id
+        zstr_free (&status);
+        status = zmsg_popstr (msg);
+    }
+    zmsg_destroy (&msg);
+    return status;
+}
+
+
+static void
+s_test_expect (zsock_t *socket, zcert_t *cert, const char *expected)
+{
+    char *status = s_test_ask (socket, "CURVE", zcert_public_key (cert), KEY_SIZE);
+    rk_check (streq (status, expected));
+    zstr_free (&status);
+}
+
+
+static void
+s_test_reload (zactor_t *actor, const char *expected)
+{
+    char *word = NULL;
+    zstr_send (actor, "RELOAD");
+    do {
+        zstr_free (&word);
+        rk_str_recv (actor, &word, NULL);
+        rk_check (word);
+    } while (streq (word, "EVENT"));
+    rk_check (streq (word, expected));
+    zstr_free (&word);
+}
+
+
+void
+keyring_test (bool verbose)
+{
+    (void) verbose;
+    char folder[] = "/tmp/rookery-keyring-XXXXXX", path[100];
+    rk_check (mkdtemp (folder));
+    zcert_t *one = zcert_new (), *two = zcert_new ();
+    snprintf (path, sizeof (path), "%s/one", folder);
+    rk_check (zcert_save (one, path) == 0);    //  With its secret in one_secret
+    zsock_t *requests = rk_sock_new (ZMQ_REP, "@inproc://keyring-test", 10);
+    zsock_t *asks = rk_sock_new (ZMQ_REQ, ">inproc://keyring-test", 10);
+    zsock_set_rcvtimeo (asks, 10000);
+    keyring_args_t args = {requests, folder};
+    char *reason = NULL;
+    zactor_t *actor = rk_actor_start (keyring_actor, &args, &reason);
+    rk_check (actor);
+    s_test_expect (asks, one, "200");
+    s_test_expect (asks, two, "300");
+    char *status = s_test_ask (asks, "PLAIN", zcert_public_key (one), KEY_SIZE);
+    rk_check (streq (status, "300"));
+    zstr_free (&status);
+    status = s_test_ask (asks, "CURVE", "short", 5);
+    rk_check (streq (status, "300"));
+    zstr_free (&status);
+
+    snprintf (path, sizeof (path), "%s/two", folder);
+    rk_check (zcert_save_public (two, path) == 0);
+    s_test_expect (asks, two, "300");
+    s_test_reload (actor, "RELOADED");
+    s_test_expect (asks, two, "200");
+    snprintf (path, sizeof (path), "%s/broken", folder);
+    FILE *file = fopen (path, "w");
+    rk_check (file && fputs ("nothing\n", file) >= 0);
+    fclose (file);
+    s_test_reload (actor, "REFUSED");
+    s_test_expect (asks, two, "200");
+    rk_actor_stop (&actor);
+    rk_check (!rk_actor_start (keyring_actor, &args, &reason));
+    rk_check (strstr (reason, "broken is no certificate"));
+    zstr_free (&reason);
+
+    zcert_destroy (&one);
+    zcert_destroy (&two);
+    zsock_destroy (&asks);
+    zsock_destroy (&requests);
+    zdir_t *dir = zdir_new (folder, NULL);
+    zdir_remove (dir, true);
+    zdir_destroy (&dir);
+}
