@@ -29,12 +29,12 @@ s_input_binary (rk_slice_t message, rk_frames_t *frames)
 }
 
 
-static rk_client_input_t
-s_input_whole (rk_client_t *self, rk_slice_t message, rk_frames_t *frames)
+rk_client_input_t
+rk_client_split (rk_slice_t message, bool binary, rk_frames_t *frames)
 {
     if (message.size == 0)
         return RK_CLIENT_EMPTY;
-    if (lws_frame_is_binary (self->wsi))
+    if (binary)
         return s_input_binary (message, frames);
     rk_frames_add (frames, message.data, message.size);
     return RK_CLIENT_WHOLE;
@@ -47,7 +47,8 @@ rk_client_input (rk_client_t *self, rk_slice_t piece, size_t limit, rk_frames_t 
     bool whole =
         lws_is_final_fragment (self->wsi) && !lws_remaining_packet_payload (self->wsi);
     if (!self->rx && !self->rx_skip && whole && piece.size <= limit)
-        return s_input_whole (self, piece, frames);    //  The common case: no copy here
+        return rk_client_split (piece, lws_frame_is_binary (self->wsi),
+                                frames);    //  The common case: no copy here
 
     if (!self->rx_skip && self->rx_size + piece.size <= limit) {
         self->rx = (char *) realloc (self->rx, self->rx_size + piece.size + 1);
@@ -62,7 +63,8 @@ rk_client_input (rk_client_t *self, rk_slice_t piece, size_t limit, rk_frames_t 
 
     rk_client_input_t input = RK_CLIENT_TOO_LARGE;
     if (!self->rx_skip)
-        input = s_input_whole (self, (rk_slice_t){self->rx, self->rx_size}, frames);
+        input = rk_client_split ((rk_slice_t){self->rx, self->rx_size},
+                                 lws_frame_is_binary (self->wsi), frames);
     free (self->rx);
     self->rx = NULL;
     self->rx_size = 0;

@@ -63,6 +63,10 @@ typedef enum {
 rk_client_input_t rk_client_input (rk_client_t *self, rk_slice_t piece, size_t limit,
                                    rk_frames_t *frames);
 
+//  Appends the parts of a whole message to frames: content, and of a binary one what is behind it. Nothing
+//  is appended unless it returns RK_CLIENT_WHOLE.
+rk_client_input_t rk_client_split (rk_slice_t message, bool binary, rk_frames_t *frames);
+
 //  Queue content and attachments, the parts of frames from first on, sharing their bytes. Returns -1
 //  when more than limit bytes would wait.
 int rk_client_push (rk_client_t *self, rk_frames_t *frames, size_t first, size_t limit);

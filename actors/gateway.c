@@ -1048,7 +1048,7 @@ static void
 s_test_upstream (s_bench_t *bench, char *line, size_t room)
 {
     rk_frames_t frames = {0};
-    int64_t until = zclock_mono () + 10000;
+    int64_t until = zclock_mono () + 30000;
     while (!rk_frames_recv (&frames, bench->up)) {
         rk_check (zclock_mono () < until);
         uv_run (&bench->loop, UV_RUN_NOWAIT);
@@ -1085,7 +1085,7 @@ s_test_down (s_bench_t *bench, const char *words)
 static void
 s_test_expect (s_bench_t *bench, int nbr, const char *text)
 {
-    int64_t until = zclock_mono () + 10000;
+    int64_t until = zclock_mono () + 30000;
     while (strneq (bench->got[nbr], text) && zclock_mono () < until)
         uv_run (&bench->loop, UV_RUN_NOWAIT);
     if (strneq (bench->got[nbr], text))
@@ -1128,7 +1128,7 @@ s_test_backpressure (s_bench_t *bench)
         rk_ws_send (bench->clients[0], text, (size_t) size);
     }
     rk_ws_flush (bench->ws, bench->clients[0]);
-    int64_t until = zclock_mono () + 10000;
+    int64_t until = zclock_mono () + 30000;
     while (rk_actor_count (bench->actor, "stalls") == 0 && zclock_mono () < until)
         uv_run (&bench->loop, UV_RUN_NOWAIT);
     rk_check (rk_actor_count (bench->actor, "stalls") > 0);

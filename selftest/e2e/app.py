@@ -220,7 +220,7 @@ async def refusals(server):
         await expect_code(client, message, "bad-request")
     await expect_code(client, chat("ann", "bob", "same"), "ok")
     await expect_code(client, chat("ann", "eve", "same"), "duplicate-chat-id")
-    # A bind as somebody else takes the connection along
+    # A connection stays its user's
     await expect_code(client, {"uid": "eve"}, "bound")
     await expect_code(client, chat("eve", "bob", "2"), "not-you")
     ann = await Client.open(server, "ann")
@@ -228,7 +228,7 @@ async def refusals(server):
     await expect_chat(bob, "same", 1)
     await expect_code(bob, chat("bob", "ann", "3"), "ok")
     await expect_chat(ann, "3", 2)
-    await expect_nothing(client)
+    await expect_chat(client, "3", 2)
 
 
 @with_server()
