@@ -55,14 +55,6 @@ s_on_turn (uv_prepare_t *handle)
 
 
 static void
-s_on_tick (uv_timer_t *handle)
-{
-    rk_webloop_t *self = (rk_webloop_t *) handle->data;
-    self->args.tick (self->args.owner);
-}
-
-
-static void
 s_on_wake (uv_poll_t *handle, int status, int events)
 {
     (void) handle;    //  The turn that follows does the work
@@ -157,8 +149,21 @@ s_on_accept (uv_poll_t *handle, int status, int events)
         s_adopt (self, socket, &from);
         size = sizeof (from);
     }
-    if (errno == EMFILE || errno == ENFILE)
-        self->args.refused (self->args.owner, "no descriptor is left; raise LimitNOFILE");
+    if (errno != EMFILE && errno != ENFILE)
+        return;
+    //  The connection stays where it is, and would wake us again at once: look at the next tick
+    uv_poll_stop (&self->port_watch);
+    self->args.refused (self->args.owner, "no descriptor is left; raise LimitNOFILE");
+}
+
+
+static void
+s_on_tick (uv_timer_t *handle)
+{
+    rk_webloop_t *self = (rk_webloop_t *) handle->data;
+    if (self->handle != -1)
+        uv_poll_start (&self->port_watch, UV_READABLE, s_on_accept);
+    self->args.tick (self->args.owner);
 }
 
 

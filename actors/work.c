@@ -39,13 +39,14 @@ rk_work_connection_free (void **self_p)
 }
 
 
-//  The background has no key and no limit.
+//  The background has no key and no limit. Behind one that waits for its turn nothing starts.
 
 bool
 rk_work_may_start (rk_work_connection_t *connection)
 {
     return connection->running == 0 || !connection->key.data ||
-           (connection->pipelined && connection->running < PIPELINE);
+           (connection->pipelined && !connection->turn &&
+            connection->running < PIPELINE);
 }
 
 

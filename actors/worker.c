@@ -817,6 +817,16 @@ s_test_order (s_bench_t *bench)
     s_test_expect (bench, "g.1", "\"value\":3");
     s_test_store (bench, true);
     s_test_expect (bench, "g.1", "\"value\":4");
+
+    //  One that waits a second time lets nobody pass who waits for a turn
+    s_test_say (bench, "g.1", "{\"action\":\"ask\",\"value\":1,\"again\":true}");
+    s_test_say (bench, "g.1", "{\"action\":\"echo\",\"value\":2}");
+    s_test_say (bench, "g.1", "{\"action\":\"echo\",\"value\":3}");
+    s_test_store (bench, true);
+    s_test_store (bench, true);
+    s_test_expect (bench, "g.1", "\"value\":1");
+    s_test_expect (bench, "g.1", "\"value\":2");
+    s_test_expect (bench, "g.1", "\"value\":3");
 }
 
 
@@ -852,7 +862,7 @@ worker_test (bool verbose)
 
     //  Credit comes back for every message
     uint32_t credit = 0;
-    while (credit < 31) {
+    while (credit < 34) {
         zmsg_t *msg = rk_msg_recv (bench.credits);
         rk_check (msg);
         uint32_t note[2];

@@ -140,7 +140,20 @@ s_scan_string (s_scan_t *self)
 }
 
 
-//  A number: an integer of more digits than a double keeps is refused.
+static const unsigned char *
+s_skip_digits (s_scan_t *self, const unsigned char *at)
+{
+    const unsigned char *start = at;
+    while (at < self->end && isdigit (*at))
+        at++;
+    if (at == start)
+        self->why = "number with a digit missing";
+    return at;
+}
+
+
+//  A number: an integer of more digits than a double keeps is refused. cJSON leaves the rest of the grammar
+//  to strtod, which takes more than there is in JSON (RFC 8259, 6).
 
 static void
 s_scan_number (s_scan_t *self)
@@ -153,8 +166,7 @@ s_scan_number (s_scan_t *self)
         return;
     }
     const unsigned char *digits = at;
-    while (at < self->end && isdigit (*at))
-        at++;
+    at = s_skip_digits (self, at);
     size_t count = (size_t) (at - digits);
     bool whole = at == self->end || (*at != '.' && *at != 'e' && *at != 'E');
     if (whole &&
@@ -162,10 +174,15 @@ s_scan_number (s_scan_t *self)
         self->why = "integer beyond 2^53; send it as a string";
         return;
     }
-    while (at < self->end && (isdigit (*at) || *at == '.' || *at == 'e' || *at == 'E' ||
-                              *at == '+' || *at == '-'))
+    if (at < self->end && *at == '.')
+        at = s_skip_digits (self, at + 1);
+    if (at < self->end && (*at == 'e' || *at == 'E')) {
         at++;
-    self->at = at;
+        at += at < self->end && (*at == '+' || *at == '-');
+        at = s_skip_digits (self, at);
+    }
+    if (!self->why)
+        self->at = at;
 }
 
 
@@ -351,8 +368,14 @@ s_build_number (lua_State *L, int index, const char **why)
         *why = "integer beyond 2^53; send it as a string";
     if (*why)
         return NULL;
-    if (number != floor (number) || fabs (number) > INTEGER_MOST)
+    if (number != floor (number))
         return cJSON_CreateNumber (number);
+    if (fabs (number) > INTEGER_MOST) {    //  It came as no integer, and stays none
+        snprintf (text, sizeof (text) - 2, "%.15g", number);
+        if (strtod (text, NULL) != number)
+            snprintf (text, sizeof (text) - 2, "%.17g", number);
+        return cJSON_CreateRaw (strchr (text, 'e') ? text : strcat (text, ".0"));
+    }
     snprintf (text, sizeof (text), "%lld", (long long) number);
     return cJSON_CreateRaw (text);
 }
@@ -537,6 +560,11 @@ json_test (bool verbose)
     s_expect_bad ("[[[[[[[[[1]]]]]]]]]", "nested too deeply", 8);
     s_expect_bad ("\"abc", "without an end", 4);
     s_expect_bad ("[01]", "leading zero", 1);
+    s_expect_bad ("[1.]", "digit missing", 1);
+    s_expect_bad ("[-.5]", "digit missing", 1);
+    s_expect_bad ("[1e+]", "digit missing", 1);
+    s_expect_same (L, "26691366168366984.0");
+    s_expect_same (L, "-1e+300");
     s_expect_bad ("\"abc\\", "without an end", 5);
     s_expect_bad ("\"abc\\u0", "without an end", 7);
     s_expect_bad ("", "empty", 0);

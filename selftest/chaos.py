@@ -1,0 +1,544 @@
+#!/usr/bin/python3
+"""chaos.py - faults under load, at random, with a checker that knows every chat sent
+
+    script/chaos [--minutes N] [--store sqlite|mysql] [--seed N] [--faults NAME,NAME]
+
+An app server and a gateway, processes of their own with CURVE between them, and Redis. Users chat in pairs and in a
+group all the while. One fault after the other: each of the list once, in an order drawn anew each time round. At the end
+the books of all users are compared with each other and with the store:
+
+- what was answered is stored under the seq that was answered, and has come to everybody whom it was for;
+- no chat has a second seq, no seq a second chat, no conversation a gap;
+- chats that a connection sent, and that came through at the first try, have seqs in the order they were sent;
+- new chats of one sender to a conversation come in order; behind a bind those that were missed come beside them, in
+  order as well;
+- 10 seconds after the end of each fault every user has been answered again.
+
+As root it uses a network namespace for the gateway and a small tmpfs for the store; without being root the faults "cut"
+and "full" are left out, and it says so."""
+
+import argparse
+import asyncio
+import glob
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "e2e"))
+
+import websockets    # noqa: behind the path
+
+from rookery import check    # noqa
+from services import MariaDB, Redis, free_port    # noqa
+
+PAIRS = 10
+WINDOW = 8
+PACE = 0.1             # seconds between a user's chats
+AGAIN = 3              # seconds until a chat without an answer is sent again
+RECOVERY = 10          # seconds after a fault until all is well
+PATIENCE = 60
+GROUP = "all"
+FAKETIME = glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")
+
+
+def run_words(*words):
+    subprocess.run(words, check=True, stdout=subprocess.DEVNULL, timeout=PATIENCE)
+
+
+class Process:
+    """rookery run, killed and started again with the same words."""
+
+    def __init__(self, scene, name, settings, prefix=()):
+        self.log = f"{scene.folder}/{name}.log"
+        self.words = [*prefix, scene.binary, "run"]
+        for setting in settings:
+            self.words += ["-s", setting]
+        self.clock = f"{scene.folder}/{name}.clock"
+        self.environment = dict(os.environ)
+        if FAKETIME:
+            self.set_clock(0)
+            self.environment.update(LD_PRELOAD=FAKETIME[0], FAKETIME_TIMESTAMP_FILE=self.clock, FAKETIME_CACHE_DURATION="1",
+                                    FAKETIME_DONT_FAKE_MONOTONIC="1")
+
+    def set_clock(self, seconds):
+        with open(self.clock + ".new", "w") as file:
+            file.write(f"{seconds:+d}\n")
+        os.rename(self.clock + ".new", self.clock)
+
+    def start(self):
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(self.words, stdout=subprocess.PIPE, stderr=log, text=True, env=self.environment)
+        line = self.process.stdout.readline()
+        check(line.startswith("ready"), f"{self.words} is not ready: {line}\n{self.logged()[-2000:]}")
+        self.url = (re.search(r"wss?://\S+", line) or [""])[0]
+
+    def logged(self):
+        with open(self.log, errors="replace") as file:
+            return file.read()
+
+    def stop(self, how=signal.SIGKILL):
+        if self.process.poll() is None:
+            self.process.send_signal(how)
+        status = self.process.wait(PATIENCE)
+        self.process.stdout.close()
+        return status
+
+
+class Scene:
+    """All processes, wires and files; faults happen to it."""
+
+    def __init__(self, options):
+        self.binary, self.options = options.binary, options
+        self.chance = random.Random(options.seed)
+        self.folder = tempfile.mkdtemp(prefix="rookery-chaos-")
+        self.undo = []
+        self.root = os.getuid() == 0
+        self.redis = Redis()
+        self.mariadb = MariaDB() if options.store == "mysql" else None
+        try:
+            self.build()
+        except BaseException:
+            self.remove()
+            raise
+
+    def build(self):
+        self.outside, self.inside, prefix = "127.0.0.1", "127.0.0.1", ()
+        if self.root:
+            prefix = self.make_network()
+            self.make_tmpfs()
+        os.mkdir(f"{self.folder}/known")
+        for name in ("app", "gateway"):
+            run_words(self.binary, "cert", f"{self.folder}/{name}")
+        shutil.copy(f"{self.folder}/gateway", f"{self.folder}/known/gateway")
+        with open(f"{self.folder}/secret", "w") as file:
+            file.write("auth\n    mode = token\n    secret = 0123456789abcdef0123456789abcdef\n")
+        up, down, port = free_port(), free_port(), free_port()
+        common = ["auth/mode=token", "auth/secret=0123456789abcdef0123456789abcdef", "console/listen=none"]
+        here = os.path.dirname(os.path.abspath(__file__))
+        store = self.mariadb.settings("main", "chaos") + ["store/driver=mysql", "store/pool=main"] if self.mariadb else [
+            f"store/path={self.folder}/store/chat.db"]
+        self.app = Process(self, "app", [
+            *common, *store, "gateway/enabled=0", f"receiver/upstream=tcp://{self.outside}:{up}",
+            f"sender/downstream=tcp://{self.outside}:{down}", f"curve/certificate={self.folder}/app",
+            f"curve/known={self.folder}/known", f"console/control=ipc://{self.folder}/app.control",
+            f"lua/app=lua/app,{here}/chaosapp", f"redis/main/port={self.redis.port}", "redis/main/timeout=1000"])
+        self.gateway = Process(self, "gateway", [
+            *common, "app/enabled=0", f"gateway/listen={self.inside}:{port}", f"curve/certificate={self.folder}/gateway",
+            f"gateway/app/far/upstream=tcp://{self.outside}:{up}", f"gateway/app/far/downstream=tcp://{self.outside}:{down}",
+            f"gateway/app/far/certificate={self.folder}/app", f"console/control=ipc://{self.folder}/gateway.control"], prefix)
+        self.app.start()
+        self.gateway.start()
+
+    def make_network(self):
+        """The gateway lives in a namespace with two wires: one for clients, one to the app server."""
+        self.net = f"10.{os.getpid() % 200 + 20}"
+        self.space = f"rookery{os.getpid()}"
+        run_words("ip", "netns", "add", self.space)
+        self.undo.append(("ip", "netns", "del", self.space))
+        for nbr in (1, 2):
+            name = f"rk{os.getpid() % 100000}-{nbr}"
+            run_words("ip", "link", "add", name, "type", "veth", "peer", "name", "wire", "netns", self.space)
+            run_words("ip", "-n", self.space, "link", "set", "wire", "name", f"wire{nbr}")
+            run_words("ip", "addr", "add", f"{self.net}.{nbr}.1/24", "dev", name)
+            run_words("ip", "link", "set", name, "up")
+            run_words("ip", "-n", self.space, "addr", "add", f"{self.net}.{nbr}.2/24", "dev", f"wire{nbr}")
+            run_words("ip", "-n", self.space, "link", "set", f"wire{nbr}", "up")
+        run_words("ip", "-n", self.space, "link", "set", "lo", "up")
+        self.wire = f"rk{os.getpid() % 100000}-2"
+        self.outside, self.inside = f"{self.net}.2.1", f"{self.net}.1.2"
+        return ("ip", "netns", "exec", self.space)
+
+    def make_tmpfs(self):
+        os.mkdir(f"{self.folder}/store")
+        run_words("mount", "-t", "tmpfs", "-o", "size=400m", "none", f"{self.folder}/store")
+        self.undo.append(("umount", "-l", f"{self.folder}/store"))
+
+    def remove(self):
+        for name in ("gateway", "app"):
+            if hasattr(self, name) and hasattr(getattr(self, name), "process"):
+                getattr(self, name).stop()
+        for words in reversed(self.undo):
+            subprocess.run(words, timeout=PATIENCE)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def mint(self, uid):
+        return subprocess.run([self.binary, "token", "-u", uid, "-c", f"{self.folder}/secret", "--ttl", "100000000"],
+                              stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+
+    # Faults: each is over when the coroutine returns
+
+    def faults(self):
+        names = ["app", "gateway", "redis", "freeze", "descriptors", "cut", "full", "clock", "maria"]
+        cannot = {"cut": not self.root, "full": not self.root or self.mariadb, "clock": not FAKETIME, "maria": not self.mariadb}
+        for name in names:
+            if cannot.get(name) and not (name == "maria" or name == "full" and self.mariadb):
+                print(f"   left out: {name}; it needs {'libfaketime' if name == 'clock' else 'root'}", flush=True)
+        return [name for name in names if not cannot.get(name)]
+
+    def a_while(self, least, most):
+        return asyncio.sleep(self.chance.uniform(least, most))
+
+    async def app_fault(self, users):
+        self.app.stop()
+        await self.a_while(0, 2)
+        self.app.start()
+
+    async def gateway_fault(self, users):
+        self.gateway.stop()
+        await self.a_while(0, 2)
+        self.gateway.start()
+
+    async def redis_fault(self, users):
+        self.redis.stop()
+        await self.a_while(1, 3)
+        self.redis.start()
+
+    async def maria_fault(self, users):
+        self.mariadb.stop()
+        await self.a_while(0, 3)
+        await asyncio.get_running_loop().run_in_executor(None, self.mariadb.start)
+
+    async def freeze_fault(self, users):
+        process = self.chance.choice((self.app, self.gateway)).process
+        process.send_signal(signal.SIGSTOP)
+        await self.a_while(2, 5)
+        process.send_signal(signal.SIGCONT)
+
+    async def descriptors_fault(self, users):
+        """Not one descriptor is left, and some clients come anew."""
+        for process in (self.app.process, self.gateway.process):
+            used = max(int(name) for name in os.listdir(f"/proc/{process.pid}/fd")) + 1
+            run_words("prlimit", f"--pid={process.pid}", f"--nofile={used}:")
+        for user in self.chance.sample(users, 4):
+            user.hang_up()
+        await self.a_while(2, 4)
+        for process in (self.app.process, self.gateway.process):
+            run_words("prlimit", f"--pid={process.pid}", "--nofile=4096:")
+
+    async def cut_fault(self, users):
+        run_words("ip", "link", "set", self.wire, "down")
+        await self.a_while(3, 8)
+        run_words("ip", "link", "set", self.wire, "up")
+
+    async def full_fault(self, users):
+        """The disk is full to the last byte."""
+        filler = f"{self.folder}/store/filler"
+        with open(filler, "wb") as file:
+            try:
+                while True:
+                    os.write(file.fileno(), b"\0" * 65536)
+            except OSError:
+                pass
+        await self.a_while(2, 4)
+        os.unlink(filler)
+
+    async def clock_fault(self, users):
+        """An hour forth or back, for both or for one of them."""
+        for process in self.chance.choice(((self.app,), (self.gateway,), (self.app, self.gateway))):
+            process.set_clock(self.chance.choice((-3600, 3600, 0)))
+        await self.a_while(1, 3)
+
+
+class User:
+    """Sends chats and keeps book of all that it was told."""
+
+    def __init__(self, scene, name, partner):
+        self.scene, self.name, self.partner, self.token = scene, name, partner, scene.mint(name)
+        self.conversation = ",".join(sorted((name, partner)))
+        self.sent = 0
+        self.open = {}         # chatID: [message, tries, when it was sent last, refused]
+        self.answered = {}     # chatID: (conversation, seq)
+        self.first_try = []    # (connection, conversation, chatID) in the order sent, with one try and no refusal
+        self.came = {}         # (conversation, seq): chatID
+        self.fresh = []        # (connection, conversation, sender, seq) in the order they came first
+        self.have = {}         # conversation: all up to here is known
+        self.connection = 0
+        self.last_ok = 0
+        self.codes = {}
+        self.socket = None
+        self.over = False
+
+    def hang_up(self):
+        if self.socket:
+            self.socket.transport.abort()
+
+    async def live(self):
+        while not self.over:
+            try:
+                async with asyncio.timeout(4):
+                    self.socket = await websockets.connect(self.scene.gateway.url, max_size=None, ping_interval=5, ping_timeout=5)
+                self.connection += 1
+                await self.talk()
+            except (OSError, websockets.WebSocketException, TimeoutError, EOFError):
+                pass
+            if self.socket:
+                self.socket.transport.abort()
+                self.socket = None
+            await asyncio.sleep(self.scene.chance.uniform(0.1, 0.5))
+
+    async def talk(self):
+        async with asyncio.timeout(6):
+            while True:
+                await self.send({"uid": self.name, "token": self.token, "device": "d"})
+                answer = await self.receive("bindRsp")
+                if answer["code"] == "ok":
+                    break
+                await asyncio.sleep(0.3)
+        await self.send({"action": "groupJoin", "groupID": GROUP})
+        for entry in self.open.values():
+            await self.send_chat(entry)
+        reading = asyncio.create_task(self.read())
+        try:
+            while not reading.done():
+                await self.say_more()
+                await asyncio.sleep(PACE)
+        finally:
+            reading.cancel()
+            await asyncio.wait([reading])
+            if not reading.cancelled() and isinstance(reading.exception(), AssertionError):
+                raise reading.exception()
+
+    async def send(self, message):
+        await self.socket.send(json.dumps(message))
+
+    async def send_chat(self, entry):
+        entry[1] += 1
+        entry[2] = time.monotonic()
+        await self.send(entry[0])
+
+    async def say_more(self):
+        now = time.monotonic()
+        for entry in list(self.open.values()):
+            if now - entry[2] > AGAIN:
+                await self.send_chat(entry)
+        if len(self.open) < WINDOW and not self.over:
+            chat_id = f"{self.name}-{self.sent}"
+            group = self.sent % 10 == 9
+            self.sent += 1
+            content = {"fromAccountID": self.name, "chatID": chat_id,
+                       **({"chatGroupID": GROUP} if group else {"toAccountID": self.partner})}
+            self.open[chat_id] = [{"action": "chatGroup" if group else "chat", "content": content}, 0, 0, False, self.connection]
+            await self.send_chat(self.open[chat_id])
+        if self.sent % 20 == 0:
+            await self.send({"action": "tick"})
+            await self.acknowledge()
+
+    async def acknowledge(self):
+        for conversation in (self.conversation, GROUP):
+            if self.have.get(conversation):
+                await self.send({"action": "ack", "conversation": conversation, "seq": self.have[conversation]})
+
+    async def receive(self, action):
+        while True:
+            message = json.loads(await self.socket.recv())
+            self.note(message)
+            if message["action"] == action:
+                return message
+
+    async def read(self):
+        while True:
+            self.note(json.loads(await self.socket.recv()))
+
+    def note(self, message):
+        action = message["action"]
+        if action in ("chat", "chatGroup"):
+            content = message["content"]
+            conversation = content.get("chatGroupID") or self.conversation
+            self.note_seq(conversation, message["seq"], content["chatID"])
+        elif action in ("chatRsp", "chatGroupRsp"):
+            self.note_answer(message)
+
+    def note_seq(self, conversation, seq, chat_id, told=True):
+        known = self.came.get((conversation, seq))
+        check(known in (None, chat_id), f"{conversation} {seq} is {known} and {chat_id}")
+        if known is None and told:
+            self.fresh.append((self.connection, conversation, chat_id.split("-")[0], seq))
+        self.came[(conversation, seq)] = chat_id
+        have = self.have.get(conversation, 0)
+        while (conversation, have + 1) in self.came:
+            have += 1
+        self.have[conversation] = have
+
+    def note_answer(self, message):
+        code, chat_id = message["code"], message["chatID"]
+        self.codes[code] = self.codes.get(code, 0) + 1
+        entry = self.open.get(chat_id)
+        if code != "ok":
+            check(code in ("store-unavailable", "not-bound", "not-member", "internal"), message)
+            if entry:
+                entry[3] = True
+            return
+        where = (message["conversation"], message["seq"])
+        check(self.answered.get(chat_id, where) == where, f"{chat_id} was answered with {self.answered.get(chat_id)} and {where}")
+        self.answered[chat_id] = where
+        self.last_ok = time.monotonic()
+        self.note_seq(*where, chat_id, told=False)
+        if entry and entry[1] == 1 and not entry[3]:
+            self.first_try.append((entry[4], where[0], chat_id))
+        self.open.pop(chat_id, None)
+
+    def check_order(self):
+        """Sent in order, numbered in order; and what came is a merge of two increasing rows at the most."""
+        rows = {}
+        number = {chat_id: int(chat_id.rsplit("-", 1)[1]) for _, _, chat_id in self.first_try}
+        for connection, conversation, chat_id in sorted(self.first_try, key=lambda entry: number[entry[2]]):
+            seq = self.answered[chat_id][1]
+            check(rows.get((connection, conversation), 0) < seq, f"{chat_id} has seq {seq}, an earlier one of the connection more")
+            rows[(connection, conversation)] = seq
+        tops = {}
+        for connection, conversation, sender, seq in self.fresh:
+            tails = tops.setdefault((connection, conversation, sender), [])
+            for nbr, tail in enumerate(tails):
+                if tail < seq:
+                    tails[nbr] = seq
+                    break
+            else:
+                tails.append(seq)
+            check(len(tails) <= 2, f"{self.name}: {conversation} came out of order, at {seq} behind {tails}")
+
+
+async def faults(scene, users, until, report):
+    while True:
+        order = scene.faults() if not scene.options.faults else scene.options.faults.split(",")
+        scene.chance.shuffle(order)
+        for name in order:
+            await asyncio.sleep(scene.chance.uniform(0.5, 2))
+            if time.monotonic() > until:
+                return
+            began = time.monotonic()
+            await getattr(scene, f"{name}_fault")(users)
+            ended = time.monotonic()
+            while min(user.last_ok for user in users) < ended and time.monotonic() < ended + 3 * RECOVERY:
+                await asyncio.sleep(0.05)
+            took = time.monotonic() - ended
+            print(f"   {name:12} lasted {ended - began:4.1f} s, all were answered again {took:4.1f} s later", flush=True)
+            report.setdefault(name, []).append(took)
+            if took > RECOVERY:
+                late = [user.name for user in users if user.last_ok < ended]
+                report.setdefault("late", []).append(f"{name}: {took:.1f} s; still waiting: {late}")
+
+
+async def settle(scene, users):
+    """No new chats; then everybody gets what is missing."""
+    last = {}
+    for user in users:
+        user.over = False
+        for conversation, seq in user.came:
+            last[conversation] = max(last.get(conversation, 0), seq)
+    until = time.monotonic() + PATIENCE
+    while True:
+        missing = [f"{user.name} has {user.have.get(conversation)} of {last[conversation]} in {conversation}" for user in users
+                   for conversation in (user.conversation, GROUP) if user.have.get(conversation, 0) < last.get(conversation, 0)]
+        if not missing or time.monotonic() > until:
+            return missing
+        for user in users:
+            try:
+                if user.socket:
+                    await user.acknowledge()
+            except (OSError, websockets.WebSocketException):
+                pass
+        await asyncio.sleep(0.3)
+
+
+async def play(scene, report):
+    users = []
+    for nbr in range(PAIRS):
+        one, two = f"u{nbr}a", f"u{nbr}b"
+        users += [User(scene, one, two), User(scene, two, one)]
+    lives = [asyncio.create_task(user.live()) for user in users]
+    until = time.monotonic() + scene.options.minutes * 60
+    playing = asyncio.create_task(faults(scene, users, until, report))
+    await asyncio.wait([playing, *lives], return_when=asyncio.FIRST_COMPLETED)
+    for task in [*lives, playing]:
+        if task.done():
+            task.result()    # A life ends only by what it found wrong
+    #  The end: what is open is answered, what is missing comes
+    global WINDOW
+    window, WINDOW = WINDOW, 0
+    end = time.monotonic() + PATIENCE
+    while any(user.open for user in users) and time.monotonic() < end:
+        await asyncio.sleep(0.1)
+    unanswered = [chat_id for user in users for chat_id in user.open]
+    check(not unanswered, f"never answered: {unanswered[:5]}")
+    missing = await settle(scene, users)
+    check(not missing, f"never came: {missing[:5]}")
+    WINDOW = window
+    for user in users:
+        user.over = True
+        user.hang_up()
+    await asyncio.wait_for(asyncio.gather(*lives), PATIENCE)
+    return users
+
+
+def check_books(scene, users):
+    if scene.mariadb:
+        rows = scene.mariadb.ask("SELECT conversation, seq, sender, chat_id FROM message", "chaos")
+    else:
+        with sqlite3.connect(f"{scene.folder}/store/chat.db") as db:
+            rows = db.execute("SELECT conversation, seq, sender, chat_id FROM message").fetchall()
+    stored = {(sender, chat_id): (conversation, int(seq)) for conversation, seq, sender, chat_id in rows}
+    check(len(stored) == len(rows), "a chat is stored twice")
+    seqs = {}
+    for conversation, seq, _, _ in rows:
+        seqs.setdefault(conversation, []).append(int(seq))
+    for conversation, list_of in seqs.items():
+        check(sorted(list_of) == list(range(1, len(list_of) + 1)), f"{conversation} has gaps")
+    who = {}
+    for user in users:
+        for chat_id, where in user.answered.items():
+            check(stored.get((user.name, chat_id)) == where, f"{chat_id} was answered {where}, stored {stored.get((user.name, chat_id))}")
+        for where, chat_id in user.came.items():
+            check(who.setdefault(where, chat_id) == chat_id, f"{where} is {who[where]} and {chat_id}")
+        user.check_order()
+    return len(rows)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--store", choices=("sqlite", "mysql"), default="sqlite")
+    parser.add_argument("--seed", type=int, default=int(time.time()))
+    parser.add_argument("--faults", help="only these, with commas")
+    parser.add_argument("--binary", default="build/rookery")
+    options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))    # So that all is undone
+    print(f"chaos for {options.minutes} minutes, store {options.store}, seed {options.seed}", flush=True)
+    scene, report, users, failed = Scene(options), {}, [], None
+    try:
+        users = asyncio.run(play(scene, report))
+        check(scene.gateway.stop(signal.SIGTERM) == 0, "the gateway's exit status")
+        check(scene.app.stop(signal.SIGTERM) == 0, "the app server's exit status")
+        count = check_books(scene, users)
+        codes = {}
+        for user in users:
+            for code, times in user.codes.items():
+                codes[code] = codes.get(code, 0) + times
+        print(f"   {count} chats stored, {sum(len(user.answered) for user in users)} answered, answers: {codes}, "
+              f"{sum(user.connection for user in users)} connections")
+        check("late" not in report, "; ".join(report.get("late", [])))
+    except BaseException as error:    # noqa: the report is all we want
+        failed = error
+        traceback.print_exc()
+        for process in (scene.app, scene.gateway):
+            print(f"-- {process.log}\n{process.logged()[-4000:]}")
+    finally:
+        scene.remove()
+        scene.redis.remove()
+    for name, times in sorted(report.items()):
+        if name != "late":
+            print(f"   {name:12} {len(times)} times, all well again after {max(times):.1f} s at the most")
+    print("0 passed, 1 failed" if failed else "1 passed, 0 failed")
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()
