@@ -84,7 +84,7 @@ rk_client_push (rk_client_t *self, rk_frames_t *frames, size_t first, size_t lim
     for (size_t nbr = first; nbr < frames->count; nbr++)
         rk_frames_share (&out, &frames->part[nbr]);
     rk_parcel_t *parcel = rk_parcel_new (&out);
-    if (self->queue.bytes + parcel->bytes > limit) {
+    if (self->queue.count && self->queue.bytes + parcel->bytes > limit) {
         rk_parcel_destroy (&parcel);
         return -1;
     }

@@ -68,7 +68,7 @@ rk_client_input_t rk_client_input (rk_client_t *self, rk_slice_t piece, size_t l
 rk_client_input_t rk_client_split (rk_slice_t message, bool binary, rk_frames_t *frames);
 
 //  Queue content and attachments, the parts of frames from first on, sharing their bytes. Returns -1
-//  when more than limit bytes would wait.
+//  when more than limit bytes would wait; one message may always wait, as large as it is.
 int rk_client_push (rk_client_t *self, rk_frames_t *frames, size_t first, size_t limit);
 
 //  Write what waits, as much as the connection takes; one packet for many messages. Returns

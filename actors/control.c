@@ -175,6 +175,7 @@ s_handle_log (rk_control_t *self, zmsg_t *words, bool *good)
     if (*good && ours)
         rk_log_level (letter);
     if (*good) {
+        zstr_free (&text);
         text =
             zsys_sprintf ("%s: the log level is %s", actor ? actor : "all actors", level);
         rk_event ("control", 'I', "%s", text);

@@ -1007,7 +1007,7 @@ static long
 s_test_index (s_bench_t *bench, rk_ws_connection_t *connection)
 {
     long nbr = 0;
-    while (bench->clients[nbr] != connection && nbr < 3)
+    while (nbr < 3 && bench->clients[nbr] != connection)
         nbr++;
     return nbr;
 }

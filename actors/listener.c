@@ -29,11 +29,13 @@ s_resolve (const char *key, const char *address, char **error)
 static int
 s_port_of (int handle)
 {
-    struct sockaddr_storage bound;
+    struct sockaddr_storage bound = {0};
     socklen_t size = sizeof (bound);
-    getsockname (handle, (struct sockaddr *) &bound, &size);
+    if (getsockname (handle, (struct sockaddr *) &bound, &size) == -1)
+        return 0;
     if (bound.ss_family == AF_INET6)
         return ntohs (((struct sockaddr_in6 *) &bound)->sin6_port);
+    //  NOLINTNEXTLINE: the kernel has filled it in
     return ntohs (((struct sockaddr_in *) &bound)->sin_port);
 }
 

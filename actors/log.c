@@ -391,8 +391,8 @@ s_on_where (int number)
         size = s_where_put (line, size, room, cid.data, cid.size);
     }
     line[size++] = '\n';
-    if (write (s_where[1], line, size) == -1)
-        size = 0;    //  Nobody reads; there is nowhere to say so
+    ssize_t written = write (s_where[1], line, size);
+    (void) written;    //  When nobody reads, there is nowhere to say so
     errno = error;
 }
 

@@ -215,7 +215,7 @@ s_pack_rows (rk_mystatement_t *statement, rk_pack_t *result)
     MYSQL_STMT *stmt = statement->stmt;
     MYSQL_FIELD *fields = statement->meta ? mysql_fetch_fields (statement->meta) : NULL;
     rk_pack_open (result);
-    for (unsigned nbr = 0; nbr < statement->columns; nbr++)
+    for (unsigned nbr = 0; fields && nbr < statement->columns; nbr++)
         rk_pack_text (result, fields[nbr].name, strlen (fields[nbr].name));
     rk_pack_close (result);
     if (!statement->columns)

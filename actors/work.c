@@ -45,8 +45,7 @@ bool
 rk_work_may_start (rk_work_connection_t *connection)
 {
     return connection->running == 0 || !connection->key.data ||
-           (connection->pipelined && !connection->turn &&
-            connection->running < PIPELINE);
+           (connection->pipelined && !connection->turn && connection->running < PIPELINE);
 }
 
 

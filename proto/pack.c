@@ -145,7 +145,7 @@ pack_test (bool verbose)
     rk_pack_close (&pack);
 
     rk_slice_t rest = {pack.data, pack.size};
-    rk_value_t value;
+    rk_value_t value = {0};
     rk_check (rk_unpack (&rest, &value) && value.kind == '[');
     rk_check (rk_unpack (&rest, &value) && value.kind == 'n');
     rk_check (rk_unpack (&rest, &value) && value.kind == 't');

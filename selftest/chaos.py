@@ -261,6 +261,7 @@ class User:
         self.came = {}         # (conversation, seq): chatID
         self.fresh = []        # (connection, conversation, sender, seq) in the order they came first
         self.have = {}         # conversation: all up to here is known
+        self.last = {}         # conversation: the last that is known
         self.connection = 0
         self.last_ok = 0
         self.codes = {}
@@ -333,9 +334,14 @@ class User:
             await self.acknowledge()
 
     async def acknowledge(self):
+        """Acks what has no gap below it, and asks for what is missing in a gap, as clients do: what was stored when the
+        app server died, and not yet delivered, comes by itself at the next bind only."""
         for conversation in (self.conversation, GROUP):
-            if self.have.get(conversation):
-                await self.send({"action": "ack", "conversation": conversation, "seq": self.have[conversation]})
+            have = self.have.get(conversation, 0)
+            if have:
+                await self.send({"action": "ack", "conversation": conversation, "seq": have})
+            if self.last.get(conversation, 0) > have:
+                await self.send({"action": "history", "conversation": conversation, "after": have})
 
     async def receive(self, action):
         while True:
@@ -356,6 +362,9 @@ class User:
             self.note_seq(conversation, message["seq"], content["chatID"])
         elif action in ("chatRsp", "chatGroupRsp"):
             self.note_answer(message)
+        elif action == "historyRsp" and message["code"] == "ok":
+            for stored in message["messages"]:
+                self.note_seq(message["conversation"], stored["seq"], stored["content"]["chatID"], told=False)
 
     def note_seq(self, conversation, seq, chat_id, told=True):
         known = self.came.get((conversation, seq))
@@ -363,6 +372,7 @@ class User:
         if known is None and told:
             self.fresh.append((self.connection, conversation, chat_id.split("-")[0], seq))
         self.came[(conversation, seq)] = chat_id
+        self.last[conversation] = max(self.last.get(conversation, 0), seq)
         have = self.have.get(conversation, 0)
         while (conversation, have + 1) in self.came:
             have += 1

@@ -7,7 +7,7 @@ local function limit (path)
     return math.tointeger (tonumber (config.get (path)))
 end
 
-local chat = {page = limit ("chat/page"), groups_most = limit ("chat/groups"),
+local chat = {page = limit ("chat/page"), page_bytes = limit ("gateway/queue") // 8, groups_most = limit ("chat/groups"),
               members_most = limit ("chat/members"),
               stored = config.get ("chat/durability") == "stored",
               token = config.get ("auth/mode") == "token"}
@@ -131,11 +131,11 @@ function chat.joined (ctx, gid)
     return ctx.mark ~= nil and ctx.mark:find ("," .. gid .. ",", 1, true) ~= nil
 end
 
---  Redelivery goes page by page, so that a client that missed much isn't drowned: a page is
+--  Redelivery goes page by page, each far smaller than what may wait for a client, so that a client that missed much isn't drowned: a page is
 --  sent at bind, the next one when the client has acked the last message of the one before.
 --  The connection's mark holds where the page ended: "conversation seq".
 function chat.redeliver (ctx, conversation, seq)
-    local ok, rows = store.missed (ctx.uid, ctx.device, conversation, seq, chat.page)
+    local ok, rows, more = store.missed (ctx.uid, ctx.device, conversation, seq, chat.page, chat.page_bytes)
     if not ok then
         log.warn ("chat: redelivery to %s failed: %s", ctx.uid, rows)
         return
@@ -144,7 +144,7 @@ function chat.redeliver (ctx, conversation, seq)
         local text = chat.stamp (row.body, json.decode (row.body), row.seq, row.at)
         downstream.cid (ctx.cid, text, row.attachment)
     end
-    local last = rows[chat.page]
+    local last = more and rows[#rows]
     session.mark (ctx.cid, last and last.conversation .. " " .. last.seq or nil)
 end
 

@@ -26,20 +26,20 @@ local function handle (ctx, msg)
     end
     local before = msg.before or (not msg.after and math.maxinteger) or nil
     local limit = math.min (msg.limit or chat.page, chat.page)
-    local ok, results = store.history (ctx.uid, msg.conversation, msg.after, before, limit)
+    local ok, rows, last = store.history (ctx.uid, msg.conversation, msg.after, before, limit, chat.page_bytes)
     if not ok then
-        return chat.store_failed (results)
-    elseif not results[1][1] then
+        return chat.store_failed (rows)
+    elseif not last then
         return chat.refuse ("not-member", "you are not in the conversation " .. msg.conversation)
     end
-    local messages, rows = json.array {}, results[2]
+    local messages = json.array {}
     for nbr, row in ipairs (rows) do
         local message = json.decode (row.body)
         message.seq, message.at = row.seq, row.at
         message.bytes = row.bytes == 1 or nil
         messages[before and #rows + 1 - nbr or nbr] = message
     end
-    return {conversation = msg.conversation, last = results[1][1].last, messages = messages}
+    return {conversation = msg.conversation, last = last, messages = messages}
 end
 
 return {action = "history", handle = handle}

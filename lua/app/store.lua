@@ -11,13 +11,13 @@ local dialect = ({
     sqlite = {next_of_two = [[
 VALUES (?1, last_insert_id((SELECT coalesce(max(seq), 0) + 1 FROM message WHERE conversation = ?1)),
         ?2, ?3, ?4, ?5, ?6, ?7, ?8)]],
-              ignore = "INSERT OR IGNORE", greatest = "max", least = "min",
+              bytes = "length (CAST (m.body AS BLOB))", ignore = "INSERT OR IGNORE", greatest = "max", least = "min",
               unless_used = "ON CONFLICT (sender, chat_id) DO NOTHING",
               forward = "ON CONFLICT (uid, device, conversation) DO UPDATE SET seq = max (seq, excluded.seq)"},
     mysql = {next_of_two = [[
 SELECT ?1, last_insert_id(coalesce(max(seq), 0) + 1), ?2, ?3, ?4, ?5, ?6, ?7, ?8
   FROM message WHERE conversation = ?1]],
-             ignore = "INSERT IGNORE", greatest = "greatest", least = "least",
+             bytes = "length (m.body)", ignore = "INSERT IGNORE", greatest = "greatest", least = "least",
              unless_used = "ON DUPLICATE KEY UPDATE message.seq = message.seq",
              forward = "ON DUPLICATE KEY UPDATE seq = greatest (seq, VALUES (seq))"},
 })[sql.driver]
@@ -45,8 +45,7 @@ local FIND_CHAT = [[
 SELECT conversation, seq, at FROM message WHERE sender = ? AND chat_id = ?]]
 
 --  One group of rows: what a device hasn't acked, oldest first
-local MISSED = said [[
-SELECT m.conversation, m.seq, m.at, m.body, m.attachment
+local WHICH_MISSED = said [[
   FROM member AS me
   JOIN message AS m ON m.conversation = me.conversation
    AND m.seq > {greatest}(me.since, coalesce((SELECT seq FROM `cursor` AS c WHERE c.uid = me.uid
@@ -54,6 +53,20 @@ SELECT m.conversation, m.seq, m.at, m.body, m.attachment
  WHERE me.uid = ?1 AND NOT (m.sender = ?1 AND m.device = ?2)
    AND (m.conversation, m.seq) > (?3, ?4)
  ORDER BY m.conversation, m.seq LIMIT ?5]]
+local MISSED_SIZES = said "SELECT {bytes} + coalesce (length (m.attachment), 0) AS size" .. WHICH_MISSED
+local MISSED = "SELECT m.conversation, m.seq, m.at, m.body, m.attachment" .. WHICH_MISSED
+
+--  How many of the rows, which have sizes, are no more than so many bytes together; one at the least
+local function fit (rows, most)
+    local sum = 0
+    for nbr, row in ipairs (rows) do
+        sum = sum + row.size
+        if sum > most then
+            return math.max (nbr - 1, 1)
+        end
+    end
+    return #rows
+end
 
 --  The first chat of two makes them members of their conversation, in the same transaction. Which
 --  ones have been made we keep, so that later chats need not try.
@@ -122,9 +135,16 @@ function store.bind (uid, device)
     return ok, ok and results[3] or results
 end
 
---  Up to limit messages behind (conversation, seq) that the device hasn't acked
-function store.missed (uid, device, conversation, seq, limit)
-    return run (MISSED, uid, device, conversation, seq, limit)
+--  Messages behind (conversation, seq) that the device hasn't acked: up to limit, and about so many bytes.
+--  Returns ok, rows, and whether there may be more.
+function store.missed (uid, device, conversation, seq, limit, bytes)
+    local ok, sizes = run (MISSED_SIZES, uid, device, conversation, seq, limit)
+    if not ok or not sizes[1] then
+        return ok, sizes
+    end
+    local count = fit (sizes, bytes)
+    local good, rows = run (MISSED, uid, device, conversation, seq, count)
+    return good, rows, count < #sizes or #sizes == limit
 end
 
 local ACK = said [[
@@ -252,25 +272,36 @@ function store.members (uid, gid)
 end
 
 --  Whoever is invited sees what was said since it came
-local HISTORY = said [[
-SELECT m.seq, m.at, m.body, m.attachment IS NOT NULL AS bytes
+local WHICH_HISTORY = said [[
   FROM member AS me
   JOIN message AS m ON m.conversation = me.conversation
    AND m.seq > {greatest}(?3, CASE WHEN EXISTS (SELECT 1 FROM room WHERE conversation = ?2 AND invited = 1)
                               THEN me.since ELSE 0 END) AND m.seq < ?4
  WHERE me.uid = ?1 AND me.conversation = ?2
  ORDER BY m.seq ]]
+local HISTORY_SIZES = said "SELECT {bytes} AS size" .. WHICH_HISTORY
+local HISTORY = "SELECT m.seq, m.at, m.body, m.attachment IS NOT NULL AS bytes" .. WHICH_HISTORY
 
---  Messages of a conversation that uid is in, with after < seq < before; the oldest limit
---  of them when only after is given, else the newest. The first row has the last seq.
-function store.history (uid, conversation, after, before, limit)
-    local order = before and "DESC" or "ASC"
+--  Messages of a conversation that uid is in, with after < seq < before: the oldest limit of them when only
+--  after is given, else the newest; fewer, when they have more bytes than that. Returns ok, the rows, and the
+--  conversation's last seq, nil when uid isn't in it.
+function store.history (uid, conversation, after, before, limit, bytes)
+    local order = (before and "DESC" or "ASC") .. " LIMIT ?5"
+    after, before = after or 0, before or math.maxinteger
     local ok, results = transaction {
         {[[SELECT (SELECT coalesce(max(seq), 0) FROM message WHERE conversation = ?2) AS last
              FROM member WHERE uid = ?1 AND conversation = ?2]], uid, conversation},
-        {HISTORY .. order .. " LIMIT ?5", uid, conversation, after or 0, before or math.maxinteger, limit},
+        {HISTORY_SIZES .. order, uid, conversation, after, before, limit},
     }
-    return ok, results
+    if not ok then
+        return false, results
+    end
+    local last, sizes = results[1][1] and results[1][1].last, results[2]
+    if not sizes[1] then
+        return true, sizes, last
+    end
+    local good, rows = run (HISTORY .. order, uid, conversation, after, before, fit (sizes, bytes))
+    return good, rows, last
 end
 
 --  Conversations that uid is in: the last seq, up to where the device has acked, and up to

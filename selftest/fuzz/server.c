@@ -114,7 +114,8 @@ rk_fuzz_settle (rk_fuzz_t *self, const char *cid)
     for (bool found = false; !found;) {
         rk_frames_t frames = {0};
         zmq_pollitem_t item = {zsock_resolve (self->down), 0, ZMQ_POLLIN, 0};
-        rk_poll (&item, 1, 100);
+        if (rk_poll (&item, 1, 100) == 0)    //  An actor may wait for the supervisor
+            rk_fuzz_step (self, 0);
         while (!found && rk_frames_recv (&frames, self->down)) {
             rk_slice_t content = rk_frames_at (&frames, 3);
             if (rk_slice_is (rk_frames_at (&frames, 0), "ping"))
