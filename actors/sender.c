@@ -22,8 +22,11 @@
 #include "routes.h"
 
 #define VERSION "1"
-#define BATCH 200            //  Messages between two looks at the other sockets
-#define MISSED_MOST 3        //  Pings without an answer until a gateway is away
+#define BATCH 200        //  Messages between two looks at the other sockets
+#define MISSED_MOST 3    //  Pings without an answer until a gateway is away
+#define GATEWAYS_MOST                                                                    \
+    1000    //  Known at once, with those that are away or only named by a CID
+#define SWEEPS_MOST 10       //  Of those that are gone for long, in one turn
 #define REPORTED_MOST 200    //  Gateways in an answer to STATS
 
 enum {
@@ -85,12 +88,22 @@ s_gateway_free (void **self_p)
 }
 
 
+//  Makes it known if it isn't. NULL when there are too many already: any gateway may name any other in a
+//  CID, so there must be an end. Those that speak themselves have as much room again.
+
 static s_gateway_t *
-s_gateway_get (s_self_t *self, rk_slice_t id)
+s_gateway_get (s_self_t *self, rk_slice_t id, bool speaks)
 {
     s_gateway_t *gateway = (s_gateway_t *) rk_index_lookup (self->gateways, id);
     if (gateway)
         return gateway;
+    if (zhashx_size (self->gateways) >= GATEWAYS_MOST * (speaks ? 2 : 1)) {
+        rk_life_complain (
+            &self->life,
+            "%d gateways are known; what is for %.*s, another one, is dropped",
+            GATEWAYS_MOST, (int) (id.size < 32 ? id.size : 32), id.data);
+        return NULL;
+    }
     gateway = (s_gateway_t *) zmalloc (sizeof (s_gateway_t));
     gateway->key = (rk_slice_t){rk_slice_dup (id), id.size};
     gateway->away = zclock_mono ();
@@ -139,7 +152,11 @@ static void
 s_send_to (void *arg, rk_slice_t id)
 {
     s_self_t *self = (s_self_t *) arg;
-    s_gateway_t *gateway = s_gateway_get (self, id);
+    s_gateway_t *gateway = s_gateway_get (self, id, false);
+    if (!gateway) {
+        self->counters[UNDELIVERED_NOBODY].value++;
+        return;
+    }
     rk_frames_t out;
     out.count = 0;
     rk_frames_add (&out, id.data, id.size);
@@ -293,7 +310,9 @@ s_set_status (s_self_t *self, rk_slice_t cid, rk_slice_t what)
 static void
 s_set_uidmap (s_self_t *self, rk_slice_t cid, rk_slice_t uid)
 {
-    rk_routes_bind (self->routes, cid, uid);
+    if (s_gateway_get (self, rk_routes_gateway_of (cid),
+                       false))    //  Else nobody would forget it
+        rk_routes_bind (self->routes, cid, uid);
     s_send_to (self, rk_routes_gateway_of (cid));
 }
 
@@ -301,7 +320,8 @@ s_set_uidmap (s_self_t *self, rk_slice_t cid, rk_slice_t uid)
 static void
 s_set_gidmap (s_self_t *self, rk_slice_t cid, rk_slice_t gids)
 {
-    rk_routes_join (self->routes, cid, gids);
+    if (s_gateway_get (self, rk_routes_gateway_of (cid), false))
+        rk_routes_join (self->routes, cid, gids);
     s_send_to (self, rk_routes_gateway_of (cid));
 }
 
@@ -390,7 +410,7 @@ s_handle_status (s_self_t *self)
     rk_slice_t cid = rk_frames_at (frames, 2);
     if (rk_slice_is (rk_frames_at (frames, 1), "closed"))
         rk_routes_close (self->routes, cid);
-    else {
+    else if (s_gateway_get (self, rk_routes_gateway_of (cid), false)) {
         if (rk_frames_at (frames, 3).size)
             rk_routes_bind (self->routes, cid, rk_frames_at (frames, 3));
         if (rk_frames_at (frames, 4).size)
@@ -554,7 +574,12 @@ s_read_gateways (s_self_t *self)
     for (int nbr = 0; nbr < BATCH && rk_frames_recv (&self->frames, self->args->gateways);
          nbr++) {
         rk_slice_t name = rk_frames_at (&self->frames, 1);
-        s_gateway_t *gateway = s_gateway_get (self, rk_frames_at (&self->frames, 0));
+        s_gateway_t *gateway =
+            s_gateway_get (self, rk_frames_at (&self->frames, 0), true);
+        if (!gateway) {
+            rk_frames_clear (&self->frames);
+            continue;
+        }
         self->counters[gateway->local ? IN_GATEWAY : FROM].value++;
         if (!gateway->local)    //  Perhaps it has connected anew
             gateway->handle =
@@ -596,9 +621,9 @@ s_tell_closed (void *arg, rk_slice_t cid, rk_slice_t uid)
 
 
 //  Forgets connections that a gateway which joined again didn't tell again, and all of one that
-//  is away for long.
+//  is away for long. Returns whether there was something to look at.
 
-static void
+static bool
 s_sweep (s_self_t *self, s_gateway_t *gateway, int64_t now)
 {
     if (!gateway->here && !gateway->swept && now - gateway->away > self->args->keep) {
@@ -607,7 +632,7 @@ s_sweep (s_self_t *self, s_gateway_t *gateway, int64_t now)
         gateway->sweep = now;
     }
     if (!gateway->sweep || now < gateway->sweep)
-        return;
+        return false;
     bool all;
     size_t count = rk_routes_purge (self->routes, gateway->key, gateway->stamp,
                                     s_tell_closed, self, &all);
@@ -615,6 +640,21 @@ s_sweep (s_self_t *self, s_gateway_t *gateway, int64_t now)
         gateway->sweep = 0;
     if (count)
         rk_log ('I', "%zu connections of gateway %s are gone", count, gateway->key.data);
+    return true;
+}
+
+
+//  One that is away, and of which nothing is left: its place is free.
+
+static void
+s_forget_one (s_self_t *self)
+{
+    s_gateway_t *gateway = (s_gateway_t *) zhashx_first (self->gateways);
+    while (gateway &&
+           (gateway->here || !gateway->swept || gateway->sweep || gateway->queue.count))
+        gateway = (s_gateway_t *) zhashx_next (self->gateways);
+    if (gateway)
+        rk_index_delete (self->gateways, gateway->key);    //  Frees it
 }
 
 
@@ -626,9 +666,13 @@ s_ping_all (s_self_t *self)
         return;
     self->next_ping = now + self->args->ping;
     self->stuck = true;    //  Look once at what waits for those that are away
+    int sweeps = 0;
+    for (int nbr = 0; nbr < SWEEPS_MOST; nbr++)
+        s_forget_one (self);
     s_gateway_t *gateway = (s_gateway_t *) zhashx_first (self->gateways);
     for (; gateway; gateway = (s_gateway_t *) zhashx_next (self->gateways)) {
-        s_sweep (self, gateway, now);
+        if (sweeps < SWEEPS_MOST)
+            sweeps += s_sweep (self, gateway, now);
         if (!gateway->here)
             continue;
         if (++gateway->missed > MISSED_MOST) {
@@ -951,6 +995,24 @@ s_test_gateway (const char *id)
 }
 
 
+//  Somebody names more gateways than there can be: so many are known, and those that speak are served.
+
+static void
+s_test_strangers (zactor_t *actor, zsock_t *in, zsock_t *g1)
+{
+    char text[100];
+    for (int nbr = 0; nbr < GATEWAYS_MOST + 100; nbr++) {
+        snprintf (text, sizeof (text), "status connected stranger%d.1 alice everybody",
+                  nbr);
+        s_test_say (in, text);
+    }
+    s_test_say (in, "downstream uid alice to-all-of-them");
+    s_test_say (g1, "hello 1");
+    s_test_expect (g1, "welcome 1");
+    rk_check (rk_actor_count (actor, "connections") <= GATEWAYS_MOST);
+}
+
+
 void
 sender_test (bool verbose)
 {
@@ -1060,6 +1122,7 @@ sender_test (bool verbose)
         zmsg_destroy (&msg);
     }
     rk_check (rk_actor_count (actor, "connections") == 0);
+    s_test_strangers (actor, in, g1);
 
     rk_actor_stop (&actor);
     zsock_destroy (&g1);
