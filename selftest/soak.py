@@ -60,7 +60,12 @@ async def life(server, nbr, seen, stop):
     """One connection after the other in this place."""
     chance = random.Random(nbr)
     while not stop.is_set():
-        reader, writer = await connect(server, nbr)
+        try:
+            reader, writer = await connect(server, nbr)
+        except (OSError, asyncio.IncompleteReadError):
+            seen["refused"] += 1
+            await asyncio.sleep(1)
+            continue
         uid, other = f"u{nbr}", f"u{nbr ^ 1}"
         writer.write(frame(1, json.dumps({"uid": uid, "device": "d"}).encode()))
         reading = asyncio.create_task(drain(reader, seen, nbr))
@@ -95,7 +100,7 @@ def bench(server, *words):
 
 
 async def come_and_go(server, options):
-    seen = {"said": 0, "lives": 0, "stuck": 0, "answered": 0}
+    seen = {"said": 0, "lives": 0, "stuck": 0, "answered": 0, "refused": 0}
     before, stop = descriptors(server), asyncio.Event()
     lives = []
     for nbr in range(options.connections):
@@ -113,6 +118,7 @@ async def come_and_go(server, options):
         if time.monotonic() - began > 60 * (len(rows) + 1):
             rows.append(memory_of(server))
     last = memory_of(server)
+    print(f"   memory each minute: {rows}", flush=True)
     stop.set()
     await asyncio.wait_for(asyncio.gather(*lives), 120)
     until = time.monotonic() + 30
@@ -120,12 +126,12 @@ async def come_and_go(server, options):
         await asyncio.sleep(0.2)
     after = descriptors(server)
     print(f"   {options.connections} at once, {seen['lives']} in all, {seen['said']} chats said, "
-          f"{seen['answered']} answered")
-    print(f"   memory each minute: {rows}")
+          f"{seen['answered']} answered; {seen['refused']} were refused and came again")
     print(f"   memory {first} KB after a minute, {last} KB at the end ({(last - first) / first * 100:+.1f} %); "
           f"descriptors {before} before, {most} at the most, {after} after")
     check(last <= first * 1.05, "memory grows")
     check(after <= before, "descriptors are leaked")
+    check(seen["refused"] <= options.connections / 100, f"{seen['refused']} connections were refused")
     check(seen["stuck"] == 0, f"{seen['stuck']} connections were not closed")
     check(most >= before + options.connections * 0.9, f"only {most} descriptors: not so many connections")
 
