@@ -189,9 +189,10 @@ async def beside_hostile(server, words):
     try:
         return await asyncio.get_running_loop().run_in_executor(None, bench, server, *words)
     finally:
-        for task in hostile:
-            task.cancel()
-        await asyncio.gather(*hostile, return_exceptions=True)
+        while hostile:    # asyncio.wait_for of Python 3.11 can swallow a cancellation
+            for task in hostile:
+                task.cancel()
+            _, hostile = await asyncio.wait(hostile, timeout=1)
 
 
 def many(options):
