@@ -85,6 +85,8 @@ async def life(server, nbr, seen, stop):
             await asyncio.wait_for(reading, 20)
         except asyncio.TimeoutError:
             seen["stuck"] += 1
+        except OSError:    # The server was first
+            pass
         writer.close()
         seen["lives"] += 1
 
