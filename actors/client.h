@@ -34,7 +34,6 @@ typedef struct rk_client {
     uint64_t written;       //  bytes of those that are gone
     bool dirty;             //  It is in the gateway's list of those to flush
     bool stalled;           //  We don't read from it until there is room upstream
-    bool paused;            //  We don't read from it while it is too fast
     bool held;              //  We don't read from it until it has read more
     bool closing;           //  The close frame is out; it is for the client to go
     uint16_t close_code;    //  RFC 6455, 7.4; not 0: close it when the queue is out

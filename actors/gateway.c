@@ -112,8 +112,8 @@ typedef struct {
 static void
 s_set_flow (s_self_t *self, rk_client_t *client)
 {
-    bool reads = !client->stalled && !client->held && !client->paused && !self->full &&
-                 !self->life.paused;
+    bool reads = !client->stalled && !client->held && !client->limits.until &&
+                 !self->full && !self->life.paused;
     lws_rx_flow_control (client->wsi, reads || client->closing);
 }
 
@@ -541,10 +541,9 @@ s_on_receive (s_self_t *self, rk_client_t *client, struct lws *wsi, rk_slice_t i
         s_up (self, &self->apps[client->app], client);
     }
     rk_frames_clear (&self->frames);
-    if (input != RK_CLIENT_PART && !client->paused &&
+    if (input != RK_CLIENT_PART && !client->limits.until &&
         rk_limits_message (self->limits, client)) {
         self->counters[PAUSED].value++;
-        client->paused = true;
         s_set_flow (self, client);
     }
     if (input == RK_CLIENT_WHOLE || input == RK_CLIENT_PART)
@@ -739,11 +738,7 @@ s_on_command (void *owner, const char *name, zmsg_t *words)
     if (strneq (name, "RELOAD"))
         return;
     char *error = rk_webloop_renew (self->loop);
-    if (error)
-        zstr_sendx (self->life.pipe, "REFUSED", error, NULL);
-    else
-        zstr_send (self->life.pipe, "RELOADED");
-    zstr_free (&error);
+    rk_life_reloaded (&self->life, &error);
 }
 
 
@@ -790,10 +785,8 @@ s_judge (void *owner, rk_client_t *client, rk_limits_verdict_t verdict)
         self->counters[UNBOUND].value++;
         s_close_client (self, client, 1008, "not bound in time");
     }
-    else {
-        client->paused = false;
+    else
         s_set_flow (self, client);
-    }
     if (verdict != RK_LIMITS_FAST)
         return;
     self->counters[FAST].value++;

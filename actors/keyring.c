@@ -157,11 +157,8 @@ s_on_command (void *owner, const char *name, zmsg_t *words)
         zhashx_destroy (&self->keys);
         self->keys = keys;
         self->counters[KNOWN].value = zhashx_size (keys);
-        zstr_send (self->life.pipe, "RELOADED");
     }
-    else
-        zstr_sendx (self->life.pipe, "REFUSED", error, NULL);
-    zstr_free (&error);
+    rk_life_reloaded (&self->life, &error);
 }
 
 

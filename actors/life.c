@@ -63,6 +63,14 @@ rk_life_begin (rk_life_t *self, const char *reason)
 }
 
 
+void
+rk_life_reloaded (rk_life_t *self, char **error_p)
+{
+    s_life_say (self, *error_p ? "REFUSED" : "RELOADED", *error_p);
+    zstr_free (error_p);
+}
+
+
 static void
 s_handle_term (rk_life_t *self, zmsg_t *msg)
 {

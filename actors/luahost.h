@@ -87,8 +87,8 @@ struct rk_task {
 
 typedef enum { RK_LUA_DONE, RK_LUA_WAITS, RK_LUA_FAILED } rk_lua_result_t;
 
-//  A state with lua/core loaded, which loads the handlers, and with the keys of tokens as they are now. Returns NULL with the reason in
-//  *error (the caller frees it) when a file can't be loaded.
+//  A state with lua/core loaded, which loads the handlers, and with the keys of tokens as they are
+//  now. Returns NULL with the reason in *error (the caller frees it) when a file can't be loaded.
 rk_lua_t *rk_lua_new (const rk_lua_host_t *host, char **error);
 void rk_lua_destroy (rk_lua_t **self_p);
 

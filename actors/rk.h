@@ -240,6 +240,9 @@ void rk_estate_clear (rk_estate_t *self);
 //  Says READY, or FAILED reason when reason isn't NULL. Call it once, first.
 void rk_life_begin (rk_life_t *self, const char *reason);
 
+//  Answers RELOAD on the pipe: RELOADED, or REFUSED with the reason when *error_p isn't NULL; frees that.
+void rk_life_reloaded (rk_life_t *self, char **error_p);
+
 //  Handles one command from the pipe.
 void rk_life_handle (rk_life_t *self);
 

@@ -469,11 +469,8 @@ s_handle_reload (rk_work_t *self, zmsg_t *words)
     if (fresh) {
         rk_work_state_replace (self, fresh);
         self->counters[RK_WORK_RELOADS].value++;
-        zstr_send (self->life.pipe, "RELOADED");
     }
-    else
-        zstr_sendx (self->life.pipe, "REFUSED", error, NULL);
-    zstr_free (&error);
+    rk_life_reloaded (&self->life, &error);
 }
 
 

@@ -2,7 +2,7 @@
 
 local chat, store = require "common", require "store"
 
-local ATTEMPTS_MOST = math.tointeger (tonumber (config.get ("auth/attempts")))
+local ATTEMPTS_MOST = chat.limit ("auth/attempts")
 
 --  A refused bind; after too many the connection is closed, with the answer as its last word
 local function not_allowed (ctx, message)

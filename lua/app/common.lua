@@ -3,6 +3,7 @@
 local store = require "store"
 local encode, stamp = json.encode, json.stamp
 
+--  A whole number of the configuration
 local function limit (path)
     return math.tointeger (tonumber (config.get (path)))
 end
@@ -11,6 +12,8 @@ local chat = {page = limit ("chat/page"), page_bytes = limit ("gateway/queue") /
               members_most = limit ("chat/members"),
               stored = config.get ("chat/durability") == "stored",
               token = config.get ("auth/mode") == "token"}
+
+chat.limit = limit
 
 --  A reply that refuses
 function chat.refuse (code, message)
@@ -124,6 +127,11 @@ function chat.check_owner (ctx, gid)
     elseif not rows[1] then
         return chat.refuse ("not-owner", "you are no owner of the group " .. gid)
     end
+end
+
+--  What all that owners do to a user asks first. Returns nil, or the refusal.
+function chat.check_ownership (ctx, msg)
+    return chat.check_group (msg.groupID) or chat.check_user (msg.uid) or chat.check_owner (ctx, msg.groupID)
 end
 
 --  Without a store groups live as long as the connection that joined them: in its mark

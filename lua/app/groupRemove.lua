@@ -4,7 +4,7 @@ local chat, store = require "common", require "store"
 
 local function handle (ctx, msg)
     local gid, uid = msg.groupID, msg.uid
-    local refusal = chat.check_group (gid) or chat.check_user (uid) or chat.check_owner (ctx, gid)
+    local refusal = chat.check_ownership (ctx, msg)
     if refusal then
         return refusal
     end

@@ -108,7 +108,7 @@ def origins():
         for good in (None, own, "https://app.example", "https://other.example"):
             await Client.open(server, "ann", origin=good)
         for bad in ("https://evil.example", "https://app.example.evil.example", "null", "http://app.example"):
-            check("403" in str(await refused(server, origin=bad)) or True, bad)
+            await refused(server, origin=bad)
         check(server.counters()["gateway"]["foreign"] == 4, "not counted")
         check("gateway/origins" in server.logged(), "not logged")
     live(server, test)
@@ -188,6 +188,7 @@ def curve():
 def curve_link():
     """A service with a certificate: the link to it is CURVE, and to an impostor nothing is said."""
     folder = Folder()
+    os.mkdir(f"{folder.path}/known")
     for name in ("own", "service"):
         cert(f"{folder.path}/{name}")
     context = zmq.Context()
@@ -198,7 +199,7 @@ def curve_link():
     port = service.bind_to_random_port("tcp://127.0.0.1")
     server = Server(f"curve/certificate={folder.path}/own", f"curve/known={folder.path}/known", "receiver/upstream=none",
                     "sender/downstream=none", f"link/damR/endpoint=tcp://127.0.0.1:{port}",
-                    f"link/damR/certificate={folder.path}/service") if not os.mkdir(f"{folder.path}/known") else None
+                    f"link/damR/certificate={folder.path}/service")
 
     async def test():
         ann = await Client.open(server)
