@@ -100,6 +100,16 @@ s_key_read (s_key_t *key, const char *path, bool private)
 }
 
 
+//  The key without an id
+
+static s_key_t
+s_key_of_secret (const char *secret)
+{
+    return (s_key_t){strdup (""), JWT_ALG_HS256, (unsigned char *) strdup (secret),
+                     strlen (secret)};
+}
+
+
 static s_key_t *
 s_key_add (rk_keys_t *self)
 {
@@ -149,8 +159,7 @@ rk_keys_new (rk_config_t *config, char **error)
     const char *secret = rk_config_str (config, "auth/secret");
     const char *folder = rk_config_str (config, "auth/keys");
     if (*secret)
-        *s_key_add (self) = (s_key_t){strdup (""), JWT_ALG_HS256,
-                                      (unsigned char *) strdup (secret), strlen (secret)};
+        *s_key_add (self) = s_key_of_secret (secret);
     *error = *folder ? s_read_folder (self, folder) : NULL;
     if (*error)
         rk_keys_destroy (&self);
@@ -273,8 +282,7 @@ rk_keys_sign (const char *file, const char *secret, const char *uid, long ttl,
     if (file)
         *error = s_key_read (&key, file, true);
     else {
-        key = (s_key_t){strdup (""), JWT_ALG_HS256, (unsigned char *) strdup (secret),
-                        strlen (secret)};
+        key = s_key_of_secret (secret);
         *error = s_key_check (&key, "auth/secret", false);
     }
     char *token = *error ? NULL : s_sign (&key, uid, ttl);

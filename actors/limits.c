@@ -156,8 +156,8 @@ rk_limits_message (rk_limits_t *self, rk_client_t *client)
         int64_t longer = s_take (&limits->user->due, self->each_user, now);
         wait = longer > wait ? longer : wait;
     }
-    if (wait <= 0 || limits->until)
-        return limits->until != 0;
+    if (wait <= 0)
+        return false;
     //  It has been too fast since then, unless it has kept within its rate for a second
     if (!limits->fast_since || now - limits->resumed > SECOND)
         limits->fast_since = now;

@@ -31,7 +31,7 @@ void rk_limits_open (rk_limits_t *self, rk_client_t *client);
 void rk_limits_bind (rk_limits_t *self, rk_client_t *client, rk_slice_t uid);
 void rk_limits_close (rk_limits_t *self, rk_client_t *client);
 
-//  A message of the client is here. True when it mustn't be read until RK_LIMITS_RESUME.
+//  A message of a client that is read is here. True when it mustn't be read until RK_LIMITS_RESUME.
 bool rk_limits_message (rk_limits_t *self, rk_client_t *client);
 
 //  To be called several times a second.

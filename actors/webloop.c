@@ -89,7 +89,7 @@ s_address_enter (rk_webloop_t *self, const struct sockaddr_storage *from)
         address->key = (rk_slice_t){address->bytes, key.size};
         rk_index_insert (self->addresses, &address->key, address);
     }
-    if (self->args.each && address->count == self->args.each)
+    if (address->count == self->args.each)
         return NULL;
     address->count++;
     return address;
@@ -118,8 +118,8 @@ static void
 s_adopt (rk_webloop_t *self, int socket, const struct sockaddr_storage *from)
 {
     int one = 1;
-    s_address_t *address = s_address_enter (self, from);
-    if (!address) {
+    s_address_t *address = self->args.each ? s_address_enter (self, from) : NULL;
+    if (self->args.each && !address) {
         close (socket);
         self->args.refused (self->args.owner, "too many from one address");
         return;
@@ -129,7 +129,8 @@ s_adopt (rk_webloop_t *self, int socket, const struct sockaddr_storage *from)
     if (wsi)
         lws_set_opaque_user_data (wsi, address);
     else {    //  libwebsockets closed it
-        s_address_leave (self, address);
+        if (address)
+            s_address_leave (self, address);
         self->args.refused (self->args.owner, "libwebsockets can't take it");
     }
 }

@@ -53,7 +53,7 @@ int rk_webloop_port (rk_webloop_t *self);
 //  reason why they can't be used: then the old ones go on.
 char *rk_webloop_renew (rk_webloop_t *self);
 
-//  For LWS_CALLBACK_WSI_DESTROY: a connection is no more.
+//  For LWS_CALLBACK_WSI_DESTROY: a connection is no more. Needed where connections of an address are limited.
 void rk_webloop_gone (rk_webloop_t *self, struct lws *wsi);
 
 //  Whether a browser's page may connect (RFC 6455, 10.2): one of our own, or of an origin in the list,
