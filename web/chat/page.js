@@ -4,6 +4,7 @@ import {Link} from "./link.js";
 import {Outbox, Talk} from "./talks.js";
 
 const PAGE = 50;          // Messages asked for at once
+const GAP = "gap";        // Asked for what is missing, not for what came before
 const ACK_PAUSE = 200;    // msec; acks of many messages are joined
 
 const $ = id => document.getElementById(id);
@@ -53,7 +54,8 @@ function ackSoon() {
         talk.told = talk.acked;
       if (talk.seen.size && talk.asked !== talk.acked) {
         talk.asked = talk.acked;
-        link.send({action: "history", conversation: talk.conversation, after: talk.acked, limit: PAGE});
+        link.send({action: "history", conversation: talk.conversation, after: talk.acked, limit: PAGE,
+                   requestID: GAP});
       }
     }
   }, ACK_PAUSE);
@@ -118,9 +120,13 @@ function onHistory(answer) {
   talk.last = Math.max(talk.last, answer.last);
   for (const chat of answer.messages)
     talk.add(messageOf(chat));
+  if (answer.requestID === GAP) {
+    talk.asked = undefined;
+    ackSoon();
+    return show(talk, true);
+  }
   talk.complete ||= talk.first() <= 1 || answer.messages.length === 0;
   talk.loading = false;
-  talk.asked = undefined;
   ackSoon();
   show(talk, true);
   if (talk === open && talk.loadedMore)
