@@ -12,10 +12,10 @@
 //  none. The library waits for the server, so each connection has an actor.
 //
 //  What happens when the connection is lost, or the server has chosen us as a deadlock's victim:
-//  the server has rolled the transaction back, so a batch of plain statements is run again. When
-//  it is lost while the COMMIT is under way, or with a lone write, nobody knows: then each call
-//  fails with a reason that says so. Calls that wait for the connection fail when their time
-//  is over.
+//  the server has rolled the transaction back, so a batch of plain statements is run again, as long
+//  as its calls have time. When it is lost while the COMMIT is under way, or with a lone write,
+//  nobody knows: then each call fails with a reason that says so. Calls that wait for the connection
+//  fail when their time is over.
 
 #include "mysql.h"
 #include "mystatement.h"
@@ -35,7 +35,9 @@
 #define BACKOFF_MOST 3000      //  msec
 #define PIPELINE 100           //  Statements sent before their answers are read
 #define ANSWER_LEAST 11        //  bytes of an OK packet
-#define TRIES 10               //  of a batch that is a deadlock's victim
+#define VICTIM_LEAST 2         //  msec that a deadlock's victim waits for its next try
+#define VICTIM_DOUBLED 6       //  How often that doubles
+#define VICTIM_MOST (VICTIM_LEAST << VICTIM_DOUBLED)
 
 //  How a try of a batch ended.
 typedef enum { DONE, AGAIN, LOST, UNKNOWN, REFUSED } s_outcome_t;
@@ -49,6 +51,7 @@ typedef struct {
     int autocommit;         //  Of the session; -1: who knows
     bool executed;          //  The try in hand has sent a statement
     size_t span;            //  Calls of the batch that run together, from the front
+    unsigned victim;        //  Tries in a row that a deadlock has ended
     s_outcome_t trouble;    //  What the statement in hand ran into, else DONE
     int64_t retry_at;       //  msec, monotonic
     int64_t backoff;
@@ -497,23 +500,48 @@ s_is_alive (s_self_t *self)
 }
 
 
+//  Answers the calls whose time is over.
+
+static void
+s_expire (s_self_t *self)
+{
+    char reason[128] = "the call waited too long for its turn; it was not made";
+    if (self->victim)
+        snprintf (reason, sizeof reason,
+                  "mysql/%.32s: a deadlock's victim %u times; the call was not made",
+                  self->args->pool, self->victim);
+    rk_sqlbatch_expire (&self->batch, zclock_mono (), reason);
+    if (!self->batch.count)
+        self->victim = 0;
+}
+
+
+//  Leaves the calls for the next turn, after a time that grows, so that the others get done.
+
+static void
+s_yield (s_self_t *self)
+{
+    int most = self->victim < VICTIM_DOUBLED ? VICTIM_LEAST << self->victim : VICTIM_MOST;
+    self->victim++;
+    rk_sqlbatch_forget (&self->batch);
+    self->batch.counters[RK_SQL_AGAIN].value++;
+    zclock_sleep (1 + rand_r (&self->seed) % most);
+}
+
+
 static void
 s_run_batch (s_self_t *self)
 {
-    rk_sqlbatch_expire (&self->batch, zclock_mono (),
-                        "the call waited too long for its turn; it was not made");
+    s_expire (self);
     if (!self->batch.count || !s_is_alive (self))
         return;
-    s_outcome_t outcome = AGAIN;
     self->span = s_span (&self->batch);
-    for (int tries = 0; tries < TRIES && outcome == AGAIN; tries++) {
-        if (tries) {
-            rk_sqlbatch_forget (&self->batch);
-            self->batch.counters[RK_SQL_AGAIN].value++;
-            zclock_sleep (1 + (int) (rand_r (&self->seed) % (2U << tries)));
-        }
-        outcome = s_try (self);
+    s_outcome_t outcome = s_try (self);
+    if (outcome == AGAIN) {
+        s_yield (self);
+        return;
     }
+    self->victim = 0;
     char *reason = NULL;
     switch (outcome) {
     case DONE:

@@ -348,7 +348,7 @@ async def mixed_statements(server, *clients):
     check(server.mariadb.ask("SELECT count(*) FROM mixed", "calls") == [["800"]], "rows")
 
 
-@with_services("mysql/main/connections=8", clients=[f"u{nbr}" for nbr in range(6)])
+@with_services("mysql/main/connections=16", "mysql/main/timeout=20000", clients=[f"u{nbr}" for nbr in range(16)])
 async def deadlocks(server, *clients):
     """Transactions that take the same rows in another order: the victim is run again, and all succeed."""
     await sql(clients[0], "query", "CREATE OR REPLACE TABLE cross_ (id INT PRIMARY KEY, n INT NOT NULL) ENGINE = InnoDB")
