@@ -625,9 +625,10 @@ s_on_closed (s_self_t *self, rk_client_t *client, struct lws *wsi, rk_slice_t in
 static int
 s_on_destroy (s_self_t *self, rk_client_t *client, struct lws *wsi, rk_slice_t in)
 {
+    (void) self;
     (void) client;
     (void) in;
-    rk_webloop_gone (self->loop, wsi);
+    rk_webloop_gone (wsi);
     return 0;
 }
 
@@ -892,7 +893,7 @@ s_open_loop (s_self_t *self, char **error)
                               .mounts = &self->mount,
                               .liveness = &self->liveness,
                               .each = (size_t) rk_config_int (config, "gateway/address"),
-                              .connections = (unsigned int) self->limit_clients};
+                              .connections = self->limit_clients};
     return rk_webloop_new (&args, error);
 }
 

@@ -28,7 +28,8 @@
 #define STATEMENTS_MOST 200    //  Prepared ones kept
 #define BUSY_BATCH 50          //  A batch of more than this says there is load
 #define LINGER 4               //  msec that the next one then waits for more
-#define LOG_MOST 8000          //  Pages in the log until they go into the database
+#define LOG_STEP 400           //  Pages in the log until they go into the database
+#define LOG_MOST 8000          //  Pages in the log until it begins anew
 #define LOG_BYTES (LOG_MOST * 4120 * 5 / 4)
 #define RESULT_MOST (16 * 1024 * 1024)    //  bytes of one answer
 
@@ -49,7 +50,9 @@ typedef struct {
     int lock;         //  Descriptor; held on the file as long as we use it
     zactor_t *checkpointer;
     bool checkpointing;
-    int log_pages;
+    int log_pages;    //  In the log
+    int log_moved;    //  Of them when the checkpointer was last told
+
     int64_t last_id;    //  What LAST_INSERT_ID was given last
 } s_self_t;
 
@@ -228,6 +231,20 @@ s_run_statement (void *owner, rk_slice_t *rest, rk_pack_t *result)
 //  --------------------------------------------------------------------------
 //  The log
 
+//  SQLite syncs the database only when it has moved all of the log, which is in the end the writer's
+//  part; so that there is little left to wait for then, what was moved so far goes to the disk now.
+
+static void
+s_sync (sqlite3 *db)
+{
+    sqlite3_file *file = NULL;
+    if (sqlite3_file_control (db, "main", SQLITE_FCNTL_FILE_POINTER, &file) ==
+            SQLITE_OK &&
+        file->pMethods)
+        file->pMethods->xSync (file, SQLITE_SYNC_NORMAL | SQLITE_SYNC_DATAONLY);
+}
+
+
 //  The thread beside the writer: moves what is in the log into the database when it is told.
 
 static void
@@ -244,6 +261,7 @@ s_checkpointer (zsock_t *pipe, void *path)
     for (rk_str_recv (pipe, &word, NULL); word && strneq (word, "$TERM");
          rk_str_recv (pipe, &word, NULL)) {
         sqlite3_wal_checkpoint_v2 (db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+        s_sync (db);
         zstr_send (pipe, "DONE");
         zstr_free (&word);
     }
@@ -262,8 +280,8 @@ s_on_log (void *arg, sqlite3 *db, const char *name, int pages)
 }
 
 
-//  When the thread is done only the pages of the last moment are left: those we move ourselves,
-//  for the log begins anew only when it has none left.
+//  When the thread is done only the pages of the last moment are left. Now and then we move those
+//  ourselves, for the log begins anew only when it has none left.
 
 static void
 s_checkpoint_done (s_self_t *self)
@@ -272,17 +290,20 @@ s_checkpoint_done (s_self_t *self)
     rk_str_recv (self->checkpointer, &word, NULL);
     zstr_free (&word);
     self->checkpointing = false;
-    sqlite3_wal_checkpoint_v2 (self->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    if (self->log_pages >= LOG_MOST)
+        sqlite3_wal_checkpoint_v2 (self->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
 }
 
 
 static void
 s_checkpoint_if_due (s_self_t *self)
 {
-    if (self->checkpointing || self->log_pages < LOG_MOST)
+    if (self->log_pages < self->log_moved)
+        self->log_moved = 0;    //  It has begun anew
+    if (self->checkpointing || self->log_pages - self->log_moved < LOG_STEP)
         return;
     self->checkpointing = true;
-    self->log_pages = 0;
+    self->log_moved = self->log_pages;
     zstr_send (self->checkpointer, "CHECKPOINT");
 }
 

@@ -15,7 +15,7 @@
 #include <sys/signalfd.h>
 #include <systemd/sd-daemon.h>
 
-#define SOCKETS_MOST 8192
+#define SOCKETS_MOST 8192    //  Of ZeroMQ, each with a descriptor
 #define SETTINGS_MOST 200
 
 const char *argp_program_version = "rookery " RK_VERSION;
@@ -115,13 +115,23 @@ s_open_signals (void)
 }
 
 
+//  As many descriptors as the configuration needs and not all we may have: libwebsockets makes tables
+//  of that length.
+
 static void
-s_raise_limits (void)
+s_raise_limits (rk_config_t *config)
 {
     struct rlimit files;
+    rlim_t needed = (rlim_t) rk_config_int (config, "gateway/connections") + SOCKETS_MOST;
     if (getrlimit (RLIMIT_NOFILE, &files) == 0) {
-        files.rlim_cur = files.rlim_max;
+        files.rlim_cur = needed < files.rlim_max ? needed : files.rlim_max;
         setrlimit (RLIMIT_NOFILE, &files);
+        if (files.rlim_cur < needed && rk_config_int (config, "gateway/enabled"))
+            rk_log ('W',
+                    "gateway/connections is too high: it takes %lu descriptors and we "
+                    "may have "
+                    "%lu; raise LimitNOFILE, or ulimit -Hn",
+                    (unsigned long) needed, (unsigned long) files.rlim_max);
     }
     zsys_set_max_sockets (SOCKETS_MOST);    //  Before the first socket
 }
@@ -225,7 +235,7 @@ s_run_server (rk_config_t *config, bool watch)
                   streq (rk_config_str (config, "log/to"), "syslog"));
     rk_log_thread ("supervisor", NULL, NULL);
     int signals = s_open_signals ();
-    s_raise_limits ();
+    s_raise_limits (config);
     rk_queues_limit ((size_t) rk_config_int (config, "server/queues"));
     zsys_init ();
     zsys_handler_set (NULL);

@@ -6,8 +6,13 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
+#define SPARE 200    //  Connections beyond the owner's limit: pages, handshakes
+#define UNSENT                                                                           \
+    65536    //  bytes of a connection that the kernel takes before they are sent
+
 //  Where clients come from
 typedef struct {
+    rk_webloop_t *loop;
     rk_slice_t key;
     char bytes[8];
     size_t count;
@@ -28,6 +33,7 @@ struct rk_webloop {
     struct lws_context *lws;
     struct lws_vhost *vhost;
     zhashx_t *addresses;    //  Connections of each
+    size_t live;            //  Connections in all
     int64_t looked;         //  nsec, monotonic: at the last rk_webloop_worked
     uint64_t slept;         //  nsec until then
 };
@@ -71,10 +77,10 @@ s_address_free (void **self_p)
 }
 
 
-//  The address that a connection comes from; NULL when it has too many already.
+//  The address that a connection comes from, a fresh one when none does so far.
 
 static s_address_t *
-s_address_enter (rk_webloop_t *self, const struct sockaddr_storage *from)
+s_address (rk_webloop_t *self, const struct sockaddr_storage *from)
 {
     //  A client's network of IPv6 is its address: it has 2^64 of them
     bool six = from->ss_family == AF_INET6;
@@ -85,56 +91,67 @@ s_address_enter (rk_webloop_t *self, const struct sockaddr_storage *from)
     s_address_t *address = (s_address_t *) rk_index_lookup (self->addresses, key);
     if (!address) {
         address = (s_address_t *) zmalloc (sizeof (s_address_t));
+        address->loop = self;
         memcpy (address->bytes, bytes, key.size);
         address->key = (rk_slice_t){address->bytes, key.size};
         rk_index_insert (self->addresses, &address->key, address);
     }
-    if (address->count == self->args.each)
-        return NULL;
-    address->count++;
     return address;
 }
 
 
 static void
-s_address_leave (rk_webloop_t *self, s_address_t *address)
+s_address_leave (s_address_t *address)
 {
+    address->loop->live--;
     if (--address->count == 0)
-        rk_index_delete (self->addresses, address->key);    //  Frees it
+        rk_index_delete (address->loop->addresses, address->key);    //  Frees it
 }
 
 
 void
-rk_webloop_gone (rk_webloop_t *self, struct lws *wsi)
+rk_webloop_gone (struct lws *wsi)
 {
     s_address_t *address = (s_address_t *) lws_get_opaque_user_data (wsi);
     if (address)
-        s_address_leave (self, address);
+        s_address_leave (address);
     lws_set_opaque_user_data (wsi, NULL);
 }
 
 
-static void
+//  Returns NULL, or why it can't be taken.
+
+static const char *
 s_adopt (rk_webloop_t *self, int socket, const struct sockaddr_storage *from)
 {
-    int one = 1;
-    s_address_t *address = self->args.each ? s_address_enter (self, from) : NULL;
-    if (self->args.each && !address) {
+    if (self->live >= self->args.connections + SPARE) {
         close (socket);
-        self->args.refused (self->args.owner, "too many from one address");
-        return;
+        return "too many are half open";
     }
+    s_address_t *address = s_address (self, from);
+    if (self->args.each && address->count >= self->args.each) {
+        close (socket);
+        return "too many from one address";
+    }
+    self->live++;
+    address->count++;
+    //  What the client doesn't read shall wait with us, where it counts, and not in the kernel, which
+    //  would take megabytes (tcp(7), tcp_wmem)
+    int one = 1, unsent = UNSENT;
     setsockopt (socket, IPPROTO_TCP, TCP_NODELAY, &one, sizeof (one));
+    setsockopt (socket, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof (unsent));
     struct lws *wsi = lws_adopt_socket_vhost (self->vhost, socket);
-    if (wsi)
+    if (wsi) {
         lws_set_opaque_user_data (wsi, address);
-    else {    //  libwebsockets closed it
-        if (address)
-            s_address_leave (self, address);
-        self->args.refused (self->args.owner, "libwebsockets can't take it");
+        return NULL;
     }
+    s_address_leave (address);
+    return "libwebsockets can't take it";    //  It has closed the socket
 }
 
+
+//  One connection a turn, so that a storm of them doesn't hold up those who are here: what a new one
+//  costs, its handshake, comes between the others' messages and not before them all.
 
 static void
 s_on_accept (uv_poll_t *handle, int status, int events)
@@ -144,17 +161,18 @@ s_on_accept (uv_poll_t *handle, int status, int events)
     rk_webloop_t *self = (rk_webloop_t *) handle->data;
     struct sockaddr_storage from = {0};
     socklen_t size = sizeof (from);
-    int socket;
-    while ((socket = accept4 (self->handle, (struct sockaddr *) &from, &size,
-                              SOCK_NONBLOCK | SOCK_CLOEXEC)) != -1) {
-        s_adopt (self, socket, &from);
-        size = sizeof (from);
+    int socket = accept4 (self->handle, (struct sockaddr *) &from, &size,
+                          SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (socket != -1) {
+        const char *reason = s_adopt (self, socket, &from);
+        if (reason)
+            self->args.refused (self->args.owner, reason);
     }
-    if (errno != EMFILE && errno != ENFILE)
-        return;
-    //  The connection stays where it is, and would wake us again at once: look at the next tick
-    uv_poll_stop (&self->port_watch);
-    self->args.refused (self->args.owner, "no descriptor is left; raise LimitNOFILE");
+    else if (errno == EMFILE || errno == ENFILE) {
+        //  The connection stays where it is, and would wake us again at once: look at the next tick
+        uv_poll_stop (&self->port_watch);
+        self->args.refused (self->args.owner, "no descriptor is left; raise LimitNOFILE");
+    }
 }
 
 
@@ -215,6 +233,9 @@ rk_webloop_renew (rk_webloop_t *self)
 }
 
 
+//  Without a limit of descriptors: with one below the process's, libwebsockets 4.1 looks through all of
+//  its connections at each event (wsi_from_fd in its unix-fds.c); s_adopt has the limit.
+
 static int
 s_open_lws (rk_webloop_t *self)
 {
@@ -228,7 +249,6 @@ s_open_lws (rk_webloop_t *self)
         .retry_and_idle_policy = self->args.liveness,
         .gid = -1,
         .uid = -1,
-        .fd_limit_per_thread = self->args.connections + 200,
         .pt_serv_buf_size = 16384,
         .options = LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS};
     if (s_has_tls (self)) {

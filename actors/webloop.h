@@ -28,8 +28,8 @@ typedef struct {
     const struct lws_protocols *protocols;
     const struct lws_http_mount *mounts;
     const lws_retry_bo_t *liveness;
-    size_t each;    //  Connections of one address at the most, 0 for no limit
-    unsigned int connections;    //  At most
+    size_t each;           //  Connections of one address at the most, 0 for no limit
+    size_t connections;    //  At most, besides some that aren't WebSocket's yet
 } rk_webloop_args_t;
 
 //  Opens the port; *error must be NULL. Returns NULL with the reason in *error, which the caller frees.
@@ -53,8 +53,8 @@ int rk_webloop_port (rk_webloop_t *self);
 //  reason why they can't be used: then the old ones go on.
 char *rk_webloop_renew (rk_webloop_t *self);
 
-//  For LWS_CALLBACK_WSI_DESTROY: a connection is no more. Needed where connections of an address are limited.
-void rk_webloop_gone (rk_webloop_t *self, struct lws *wsi);
+//  For LWS_CALLBACK_WSI_DESTROY, which the owner has to handle: a connection is no more.
+void rk_webloop_gone (struct lws *wsi);
 
 //  Whether a browser's page may connect (RFC 6455, 10.2): one of our own, or of an origin in the list,
 //  which has commas and may be "*"; programs that name no origin may.

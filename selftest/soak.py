@@ -6,7 +6,8 @@
 First: so many connections are held; each binds, chats now and then, goes after a while and another one comes. Memory at the
 end must be within 5 % of what it was after a minute, and every descriptor must be given back. Before that a load fills the
 store's own cache, which is of a fixed size. Second: 100 users chat at 1,000 chats a second, alone and beside 100 who send
-garbage, read nothing or come again all the time; the 99th percentile of an answer may be three times as long."""
+garbage, read nothing or come again all the time; the 99th percentile of an answer may be three times as long. Those who mean
+harm would have machines of their own; here they get what the others leave of the cores (SCHED_IDLE), which is enough."""
 
 import argparse
 import asyncio
@@ -96,7 +97,8 @@ def descriptors(server):
 
 
 def bench(server, *words):
-    done = subprocess.run([server.binary, "bench", "--url", server.url, *words], capture_output=True, text=True, timeout=300)
+    done = subprocess.run([server.binary, "bench", "--url", server.url, *words], capture_output=True, text=True, timeout=300,
+                          preexec_fn=lambda: os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0)))
     check(done.returncode == 0, f"{done.stdout}{done.stderr}")
     return float(re.search(r"answer: .*p99 ([\d.]+) ms", done.stdout)[1])
 
@@ -149,7 +151,7 @@ async def garbage(server, nbr):
                 writer.write(frame(2, chance.randbytes(chance.randrange(1, 3000))) if kind == 0 else
                              frame(1, b'{"action":"chat","content":' * 20) if kind == 1 else chance.randbytes(100))
                 await writer.drain()
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(chance.uniform(0, 0.02))
             writer.close()
         except (OSError, asyncio.IncompleteReadError):
             await asyncio.sleep(0.05)
@@ -157,6 +159,7 @@ async def garbage(server, nbr):
 
 async def reads_nothing(server, nbr):
     """It asks for much, its own messages too, and reads none of it."""
+    chance = random.Random(nbr)
     while True:
         try:
             reader, writer = await connect(server, nbr)
@@ -169,18 +172,19 @@ async def reads_nothing(server, nbr):
                 writer.write(frame(1, json.dumps({"action": "chat", "content": content}).encode()))
                 await asyncio.wait_for(writer.drain(), 60)
                 count += 1
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(chance.uniform(0, 0.04))
             writer.close()
         except (OSError, asyncio.IncompleteReadError, asyncio.TimeoutError):
             await asyncio.sleep(0.05)
 
 
 async def comes_again(server, nbr):
+    chance = random.Random(nbr)
     while True:
         try:
             _, writer = await connect(server, nbr)
             writer.transport.abort()
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(chance.uniform(0, 0.04))
         except (OSError, asyncio.IncompleteReadError):
             await asyncio.sleep(0.05)
 
@@ -212,6 +216,7 @@ def hostile(options):
     words = ("--pairs", "50", "--rate", "1000", "--chats", "20000")
     try:
         bench(server, *words)    # So that all is warm
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
         pairs = [(bench(server, *words), asyncio.run(beside_hostile(server, words))) for _ in range(options.rounds)]
         alone, beside = (sorted(column)[len(column) // 2] for column in zip(*pairs))
         print(f"   p99 of an answer at 1,000 chats/s: {alone:.2f} ms alone, {beside:.2f} ms beside 100 hostile ones ({pairs})")
@@ -221,6 +226,7 @@ def hostile(options):
         check(beside <= max(3 * alone, FLOOR), "honest users wait more than three times as long")
         check(server.stop() == 0, "exit status")
     finally:
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
         server.remove()
 
 

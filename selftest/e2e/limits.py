@@ -73,6 +73,48 @@ def connections():
     live(server, test)
 
 
+def half_open():
+    """Who connects and never says hello takes a place, too; the server keeps descriptors for itself."""
+    server = Server("gateway/connections=5", "gateway/address=1000")
+    address = server.url[5:-3].split(":")
+
+    async def test():
+        there = [await asyncio.open_connection(*address) for _ in range(206)]
+        until = time.monotonic() + 20
+        while "too many are half open" not in server.logged():
+            check(time.monotonic() < until, "half open connections have no limit")
+            await asyncio.sleep(0.05)
+        check(server.counters()["gateway"]["refused"] == 1, "not counted")
+        for _, writer in there:
+            writer.close()
+        until = time.monotonic() + 20
+        while True:    # Their places are free again
+            try:
+                ann = await Client.open(server, "ann")
+                break
+            except (OSError, websockets.WebSocketException, EOFError):
+                check(time.monotonic() < until, "their places stay taken")
+                await asyncio.sleep(0.05)
+        await expect_code(ann, chat("ann", "bob", "1"), "ok")
+    live(server, test)
+
+
+def unread():
+    """What a client doesn't read waits in the gateway, where it is bounded, and not in the kernel without a bound."""
+    server = Server("gateway/queue=200000", "chat/durability=relayed")
+
+    async def test():
+        _, writer = await shake_hands(server, 4096)
+        payload = b'{"uid":"bob"}'
+        writer.write(bytes([0x81, 0x80 | len(payload), 0, 0, 0, 0]) + payload)
+        ann = await Client.open(server, "ann")
+        for nbr in range(20):
+            await expect_code(ann, chat("ann", "bob", str(nbr), text="x" * 50_000), "ok")
+        check(server.counters()["gateway"]["slow"] == 1, "a megabyte waits elsewhere")
+        writer.close()
+    live(server, test)
+
+
 async def hearts(client, count):
     """So many at once, all answered in order; returns how long it took."""
     began = time.monotonic()
@@ -149,4 +191,4 @@ def all_queues():
 
 
 if __name__ == "__main__":
-    run(messages, connections, rates, all_queues)
+    run(messages, connections, half_open, unread, rates, all_queues)
