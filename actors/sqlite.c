@@ -50,9 +50,8 @@ typedef struct {
     int lock;         //  Descriptor; held on the file as long as we use it
     zactor_t *checkpointer;
     bool checkpointing;
-    int log_pages;    //  In the log
-    int log_moved;    //  Of them when the checkpointer was last told
-
+    int log_pages;      //  In the log
+    int log_moved;      //  Of them when the checkpointer was last told
     int64_t last_id;    //  What LAST_INSERT_ID was given last
 } s_self_t;
 

@@ -128,9 +128,8 @@ s_raise_limits (rk_config_t *config)
         setrlimit (RLIMIT_NOFILE, &files);
         if (files.rlim_cur < needed && rk_config_int (config, "gateway/enabled"))
             rk_log ('W',
-                    "gateway/connections is too high: it takes %lu descriptors and we "
-                    "may have "
-                    "%lu; raise LimitNOFILE, or ulimit -Hn",
+                    "gateway/connections is too high: it takes %lu descriptors and "
+                    "we may have %lu; raise LimitNOFILE, or ulimit -Hn",
                     (unsigned long) needed, (unsigned long) files.rlim_max);
     }
     zsys_set_max_sockets (SOCKETS_MOST);    //  Before the first socket

@@ -6,9 +6,8 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
-#define SPARE 200    //  Connections beyond the owner's limit: pages, handshakes
-#define UNSENT                                                                           \
-    65536    //  bytes of a connection that the kernel takes before they are sent
+#define SPARE 200       //  Connections beyond the owner's limit: pages, handshakes
+#define UNSENT 65536    //  bytes of one connection that wait in the kernel
 
 //  Where clients come from
 typedef struct {
