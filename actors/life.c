@@ -6,6 +6,7 @@
 #define STOP_TIMEOUT 2000      //  msec
 #define START_TIMEOUT 10000    //  msec
 #define COMPLAINTS_PER_SECOND 10
+#define EVENTS_MOST 400    //  Between two questions for STATS
 
 static bool s_measures = true;    //  Set before there are other threads
 
@@ -25,12 +26,18 @@ s_life_say (rk_life_t *self, const char *word, const char *reason)
 }
 
 
-//  What happens here, for the supervisor. When the pipe is full it is left out.
+//  What happens here, for the supervisor. It reads them before it asks for STATS the next time; so many
+//  and no more between two questions, and the pipe always has room for the answers, which must not wait.
 
 static void
 s_tell_event (void *owner, const rk_event_t *event)
 {
     rk_life_t *self = (rk_life_t *) owner;
+    if (self->events == EVENTS_MOST) {
+        self->left_out++;
+        return;
+    }
+    self->events++;
     rk_frames_t frames;
     frames.count = 0;
     rk_event_pack (&frames, self->name, event);
@@ -139,6 +146,11 @@ s_handle_stats (rk_life_t *self, zmsg_t *msg)
     if (self->report)
         self->report (self->owner, answer);
     rk_msg_send (&answer, self->pipe);
+    uint32_t left_out = self->left_out;
+    self->events = self->left_out = 0;
+    if (left_out)
+        rk_log ('W', "%u events are left out, there were too many; the log has them",
+                left_out);
 }
 
 

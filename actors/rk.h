@@ -207,6 +207,7 @@ typedef struct {
     uint64_t handled;
     uint32_t quiet;    //  Complaints in this second
     int64_t second;
+    uint32_t events, left_out;    //  Since the last question for STATS
 } rk_life_t;
 
 //  Whether actors measure times at all; yes until this says otherwise, before they are started.

@@ -1013,6 +1013,27 @@ s_test_strangers (zactor_t *actor, zsock_t *in, zsock_t *g1)
 }
 
 
+//  However many events there are, and be they left unread, a question for STATS never stops the actor
+
+static void
+s_test_many_events (zactor_t *actor)
+{
+    zsock_t *g3 = s_test_gateway ("g3");
+    zstr_sendx (actor, "LOG", "W", NULL);
+    for (int nbr = 0; nbr < 3000; nbr++) {
+        s_test_say (g3, "hello 1");
+        s_test_expect (g3, "welcome 1");
+    }
+    zstr_send (actor, "STATS");
+    s_test_say (g3, "hello 1");
+    s_test_expect (g3, "welcome 1");
+    char *answer = rk_actor_await (actor, "STATS");
+    zstr_free (&answer);
+    zstr_sendx (actor, "LOG", "", NULL);
+    zsock_destroy (&g3);
+}
+
+
 void
 sender_test (bool verbose)
 {
@@ -1030,6 +1051,7 @@ sender_test (bool verbose)
     zsock_t *in = rk_sock_new (ZMQ_PUSH, ">inproc://sender-test", 1000);
     zactor_t *actor = rk_actor_start (sender_actor, &args, NULL);
     rk_check (actor);
+    s_test_many_events (actor);
     zsock_t *g1 = s_test_gateway ("g1"), *g2 = s_test_gateway ("g2");
 
     //  Nobody but who says hello in our version is served
