@@ -622,17 +622,6 @@ s_on_closed (s_self_t *self, rk_client_t *client, struct lws *wsi, rk_slice_t in
 }
 
 
-static int
-s_on_destroy (s_self_t *self, rk_client_t *client, struct lws *wsi, rk_slice_t in)
-{
-    (void) self;
-    (void) client;
-    (void) in;
-    rk_webloop_gone (wsi);
-    return 0;
-}
-
-
 static const struct {
     enum lws_callback_reasons reason;
     int (*handle) (s_self_t *self, rk_client_t *client, struct lws *wsi, rk_slice_t in);
@@ -642,7 +631,6 @@ static const struct {
     {LWS_CALLBACK_FILTER_PROTOCOL_CONNECTION, s_on_filter},
     {LWS_CALLBACK_ESTABLISHED, s_on_established},
     {LWS_CALLBACK_CLOSED, s_on_closed},
-    {LWS_CALLBACK_WSI_DESTROY, s_on_destroy},
 };
 
 static int
@@ -656,7 +644,7 @@ s_lws_callback (struct lws *wsi, enum lws_callback_reasons reason, void *user, v
         return s_lws_routes[nbr].handle (self, (rk_client_t *) user, wsi,
                                          (rk_slice_t){(const char *) in, size});
     }
-    return lws_callback_http_dummy (wsi, reason, user, in, size);
+    return rk_webloop_callback (wsi, reason, user, in, size);
 }
 
 

@@ -292,17 +292,6 @@ s_on_http_closed (rk_pages_t *self, s_session_t *session, struct lws *wsi, rk_sl
 }
 
 
-static int
-s_on_destroy (rk_pages_t *self, s_session_t *session, struct lws *wsi, rk_slice_t in)
-{
-    (void) self;
-    (void) session;
-    (void) in;
-    rk_webloop_gone (wsi);
-    return 0;
-}
-
-
 static const struct {
     enum lws_callback_reasons reason;
     int (*handle) (rk_pages_t *self, s_session_t *session, struct lws *wsi,
@@ -315,7 +304,6 @@ static const struct {
     {LWS_CALLBACK_ESTABLISHED, s_on_established},
     {LWS_CALLBACK_SERVER_WRITEABLE, s_on_writeable},
     {LWS_CALLBACK_CLOSED, s_on_closed},
-    {LWS_CALLBACK_WSI_DESTROY, s_on_destroy},
 };
 
 static int
@@ -329,7 +317,7 @@ s_lws_callback (struct lws *wsi, enum lws_callback_reasons reason, void *user, v
         return s_lws_routes[nbr].handle (self, (s_session_t *) user, wsi,
                                          (rk_slice_t){(const char *) in, size});
     }
-    return lws_callback_http_dummy (wsi, reason, user, in, size);
+    return rk_webloop_callback (wsi, reason, user, in, size);
 }
 
 

@@ -108,13 +108,17 @@ s_address_leave (s_address_t *address)
 }
 
 
-void
-rk_webloop_gone (struct lws *wsi)
+int
+rk_webloop_callback (struct lws *wsi, enum lws_callback_reasons reason, void *user,
+                     void *in, size_t size)
 {
+    if (reason != LWS_CALLBACK_WSI_DESTROY)
+        return lws_callback_http_dummy (wsi, reason, user, in, size);
     s_address_t *address = (s_address_t *) lws_get_opaque_user_data (wsi);
     if (address)
         s_address_leave (address);
     lws_set_opaque_user_data (wsi, NULL);
+    return 0;
 }
 
 

@@ -53,8 +53,10 @@ int rk_webloop_port (rk_webloop_t *self);
 //  reason why they can't be used: then the old ones go on.
 char *rk_webloop_renew (rk_webloop_t *self);
 
-//  For LWS_CALLBACK_WSI_DESTROY, which the owner has to handle: a connection is no more.
-void rk_webloop_gone (struct lws *wsi);
+//  What the callback of the owner's protocols doesn't handle must end here, with its own parameters: the
+//  loop counts connections that are no more, libwebsockets does what it does by default.
+int rk_webloop_callback (struct lws *wsi, enum lws_callback_reasons reason, void *user,
+                         void *in, size_t size);
 
 //  Whether a browser's page may connect (RFC 6455, 10.2): one of our own, or of an origin in the list,
 //  which has commas and may be "*"; programs that name no origin may.
