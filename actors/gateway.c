@@ -20,6 +20,7 @@
 //  clients they came from are not read (TCP holds them back).
 
 #include "gateway.h"
+#include "index.h"
 #include "client.h"
 #include "limits.h"
 #include "routes.h"
@@ -82,7 +83,7 @@ typedef struct {
     lws_retry_bo_t liveness;
     char *web;
     s_app_t *apps;
-    zhashx_t *clients;
+    rk_index_t *clients;
     rk_routes_t *routes;
     rk_limits_t *limits;
     const char *origins;
@@ -392,8 +393,8 @@ s_handle_welcome (s_self_t *self, s_app_t *app)
     rk_queue_t waiting = app->backlog;
     memset (&app->backlog, 0, sizeof (app->backlog));
     rk_frames_clear (&self->frames);
-    rk_client_t *client = (rk_client_t *) zhashx_first (self->clients);
-    for (; client; client = (rk_client_t *) zhashx_next (self->clients)) {
+    rk_client_t *client = (rk_client_t *) rk_index_first (self->clients);
+    for (; client; client = (rk_client_t *) rk_index_next (self->clients)) {
         if (&self->apps[client->app] != app)
             continue;
         s_up_status (self, client, "connected");
@@ -489,7 +490,7 @@ s_on_filter (s_self_t *self, rk_client_t *client, struct lws *wsi, rk_slice_t in
                           "a page of another site is refused; is it in gateway/origins?");
         return -1;
     }
-    if (zhashx_size (self->clients) < self->limit_clients && !self->life.paused)
+    if (rk_index_size (self->clients) < self->limit_clients && !self->life.paused)
         return 0;
     self->counters[REFUSED].value++;
     rk_life_complain (&self->life, "a connection is refused: %zu is gateway/connections",
@@ -513,7 +514,7 @@ s_on_established (s_self_t *self, rk_client_t *client, struct lws *wsi, rk_slice
     if (self->full)
         s_set_flow (self, client);
     self->counters[CONNECTED].value++;
-    self->counters[CLIENTS].value = zhashx_size (self->clients);
+    self->counters[CLIENTS].value = rk_index_size (self->clients);
     s_up_status (self, client, "connected");
     return 0;
 }
@@ -617,7 +618,7 @@ s_on_closed (s_self_t *self, rk_client_t *client, struct lws *wsi, rk_slice_t in
     rk_index_delete (self->clients, client->key);
     rk_client_clear (client);
     self->counters[CLOSED].value++;
-    self->counters[CLIENTS].value = zhashx_size (self->clients);
+    self->counters[CLIENTS].value = rk_index_size (self->clients);
     return 0;
 }
 
@@ -655,12 +656,12 @@ static bool
 s_drained (s_self_t *self)
 {
     int64_t now = zclock_mono ();
-    rk_client_t *client = (rk_client_t *) zhashx_first (self->clients);
+    rk_client_t *client = (rk_client_t *) rk_index_first (self->clients);
     if (!client)
         return true;
     if (!self->goodbye)
         self->goodbye = now + GOODBYE;
-    for (; client; client = (rk_client_t *) zhashx_next (self->clients))
+    for (; client; client = (rk_client_t *) rk_index_next (self->clients))
         s_close_client (self, client, 1001, "the server is going down; connect again");
     return now >= self->goodbye;
 }
@@ -672,8 +673,8 @@ static void
 s_pause (s_self_t *self)
 {
     rk_webloop_close_port (self->loop);
-    rk_client_t *client = (rk_client_t *) zhashx_first (self->clients);
-    for (; client; client = (rk_client_t *) zhashx_next (self->clients))
+    rk_client_t *client = (rk_client_t *) rk_index_first (self->clients);
+    for (; client; client = (rk_client_t *) rk_index_next (self->clients))
         s_set_flow (self, client);
 }
 
@@ -804,8 +805,8 @@ s_look_at_queues (s_self_t *self)
     }
     else if (!full)
         return;
-    rk_client_t *client = (rk_client_t *) zhashx_first (self->clients);
-    for (; client; client = (rk_client_t *) zhashx_next (self->clients)) {
+    rk_client_t *client = (rk_client_t *) rk_index_first (self->clients);
+    for (; client; client = (rk_client_t *) rk_index_next (self->clients)) {
         if (full && client->held && !client->close_code)
             s_close_slow (self, client);
         s_set_flow (self, client);
@@ -891,7 +892,7 @@ s_self_new (zsock_t *pipe, gateway_args_t *args)
 {
     s_self_t *self = (s_self_t *) zmalloc (sizeof (s_self_t));
     self->args = args;
-    self->clients = rk_index_new ();
+    self->clients = rk_index_new (NULL);
     self->routes = rk_routes_new ();
     self->limits = rk_limits_new (args->config);
     self->origins = rk_config_str (args->config, "gateway/origins");
@@ -931,7 +932,7 @@ s_self_destroy (s_self_t **self_p)
     for (size_t nbr = 0; nbr < self->args->count; nbr++)
         rk_queue_clear (&self->apps[nbr].backlog);
     rk_frames_clear (&self->frames);
-    zhashx_destroy (&self->clients);
+    rk_index_destroy (&self->clients);
     rk_routes_destroy (&self->routes);
     rk_limits_destroy (&self->limits);
     free (self->buffer.data);

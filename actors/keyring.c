@@ -10,6 +10,7 @@
 //  itself; this one knows the keys, and names the one that it doesn't know.
 
 #include "keyring.h"
+#include "index.h"
 
 #define KEY_SIZE 32    //  bytes
 
@@ -18,7 +19,7 @@ enum { ACCEPTED, REFUSED, KNOWN, COUNTERS };
 typedef struct {
     rk_life_t life;
     keyring_args_t *args;
-    zhashx_t *keys;    //  The certificates, by public key
+    rk_index_t *keys;    //  The certificates, by public key
     rk_counter_t counters[COUNTERS + 1];
 } s_self_t;
 
@@ -45,7 +46,7 @@ s_known_free (void **self_p)
 //  Adds one; NULL, or what is wrong with it.
 
 static char *
-s_load_file (zhashx_t *keys, const char *path)
+s_load_file (rk_index_t *keys, const char *path)
 {
     zcert_t *cert = zcert_load (path);
     if (!cert)
@@ -64,7 +65,7 @@ s_load_file (zhashx_t *keys, const char *path)
 
 //  All certificates of the folder, those with secrets left out. NULL with the reason in *error.
 
-static zhashx_t *
+static rk_index_t *
 s_load (const char *folder, char **error)
 {
     zdir_t *dir = zdir_new (folder, "-");
@@ -72,8 +73,7 @@ s_load (const char *folder, char **error)
         *error = zsys_sprintf ("curve/known = %s: %s", folder, strerror (errno));
         return NULL;
     }
-    zhashx_t *keys = rk_index_new ();
-    zhashx_set_destructor (keys, s_known_free);
+    rk_index_t *keys = rk_index_new (s_known_free);
     zlist_t *files = zdir_list (dir);
     for (zfile_t *file = (zfile_t *) zlist_first (files); file && !*error;
          file = (zfile_t *) zlist_next (files)) {
@@ -84,7 +84,7 @@ s_load (const char *folder, char **error)
     zlist_destroy (&files);
     zdir_destroy (&dir);
     if (*error)
-        zhashx_destroy (&keys);
+        rk_index_destroy (&keys);
     return keys;
 }
 
@@ -152,11 +152,11 @@ s_on_command (void *owner, const char *name, zmsg_t *words)
     char *error = NULL;
     if (strneq (name, "RELOAD"))
         return;
-    zhashx_t *keys = s_load (self->args->folder, &error);
+    rk_index_t *keys = s_load (self->args->folder, &error);
     if (keys) {
-        zhashx_destroy (&self->keys);
+        rk_index_destroy (&self->keys);
         self->keys = keys;
-        self->counters[KNOWN].value = zhashx_size (keys);
+        self->counters[KNOWN].value = rk_index_size (keys);
     }
     rk_life_reloaded (&self->life, &error);
 }
@@ -175,7 +175,7 @@ keyring_actor (zsock_t *pipe, void *args)
                             .command = s_on_command};
     char *error = NULL;
     self.keys = s_load (self.args->folder, &error);
-    self.counters[KNOWN].value = self.keys ? zhashx_size (self.keys) : 0;
+    self.counters[KNOWN].value = self.keys ? rk_index_size (self.keys) : 0;
     rk_life_begin (&self.life, error);
     zstr_free (&error);
     while (self.keys && !self.life.terminated) {
@@ -189,7 +189,7 @@ keyring_actor (zsock_t *pipe, void *args)
         s_read_requests (&self);
     }
     rk_life_end (&self.life);
-    zhashx_destroy (&self.keys);
+    rk_index_destroy (&self.keys);
 }
 
 

@@ -1,6 +1,7 @@
 //  limits.c - what one client may take of the gateway: messages a second, time to bind
 
 #include "limits.h"
+#include "index.h"
 
 #define SECOND 1000000000    //  nsec
 #define EARLY SECOND         //  nsec that a message may come before its time
@@ -17,7 +18,7 @@ struct rk_limits {
     int64_t each_user;
     int64_t patience;    //  nsec
     int64_t to_bind;     //  nsec, 0 for no limit
-    zhashx_t *users;
+    rk_index_t *users;
     rk_client_t *first, *last;    //  Those who haven't bound, in the order they came
     rk_client_t *paused;
 };
@@ -50,8 +51,7 @@ rk_limits_new (rk_config_t *config)
     self->patience = rk_config_int (config, "gateway/overrate") * SECOND;
     if (streq (rk_config_str (config, "auth/mode"), "token"))
         self->to_bind = rk_config_int (config, "auth/bind") * SECOND;
-    self->users = rk_index_new ();
-    zhashx_set_destructor (self->users, s_user_free);
+    self->users = rk_index_new (s_user_free);
     return self;
 }
 
@@ -63,7 +63,7 @@ rk_limits_destroy (rk_limits_t **self_p)
     rk_limits_t *self = *self_p;
     if (!self)
         return;
-    zhashx_destroy (&self->users);
+    rk_index_destroy (&self->users);
     free (self);
     *self_p = NULL;
 }
@@ -303,7 +303,7 @@ limits_test (bool verbose)
     rk_limits_close (limits, &one);
     rk_limits_close (limits, &two);
     rk_limits_close (limits, &three);
-    rk_check (zhashx_size (limits->users) == 0 && !limits->paused);
+    rk_check (rk_index_size (limits->users) == 0 && !limits->paused);
     rk_limits_destroy (&limits);
 
     //  Who doesn't bind in time is closed, who has bound is not

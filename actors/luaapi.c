@@ -194,7 +194,8 @@ s_json_encode (lua_State *L)
 {
     const char *why;
     luaL_checkany (L, 1);
-    const char *text = rk_json_encode (L, 1, rk_lua_limits (L).depth, &why);
+    const char *text = rk_json_encode (L, 1, rk_lua_limits (L).depth,
+                                       rk_lua_room (L), &why);
     if (!text)
         return luaL_error (L, "json.encode: %s", why);
     lua_pushstring (L, text);
@@ -202,32 +203,94 @@ s_json_encode (lua_State *L)
 }
 
 
-//  json.stamp (text, seq or nil, at)    the object in text with "seq" and "at" put in front of
-//  its other fields, which stay as they came to the last digit
+//  Pushes the object with head, which lacks its last brace, in the place of its first one; without its own
+//  members of the names in ours, unless that is NULL.
+
+static void
+s_push_stamped (lua_State *L, const char *object, size_t size, const char *head,
+                const char *const *ours)
+{
+    luaL_Buffer buffer;
+    size_t head_size = strlen (head);
+    char *at = luaL_buffinitsize (L, &buffer, head_size + 1 + size + 1);
+    char *rest = at + head_size;
+    if (ours)
+        size = rk_json_without (object, ours, rest);
+    else
+        memcpy (rest, object, size);
+    memcpy (at, head, head_size);
+    const char *next = rest + 1;
+    while (next < rest + size && strchr (" \t\r\n", *next))
+        next++;
+    *rest = next < rest + size && *next != '}' ? ',' : ' ';
+    luaL_pushresultsize (&buffer, head_size + size);
+}
+
+
+static const char *const s_ours[] = {"seq", "at", NULL};
+static const char *const s_ours_in_history[] = {"seq", "at", "bytes", NULL};
+
+//  json.stamp (text, seq or nil, at, again)    the object in text with "seq" and "at" put in front of its
+//  other fields, which stay as they came to the last digit; again says that it has one of those itself,
+//  which is left out
 
 static int
 s_json_stamp (lua_State *L)
 {
+    char head[80];
     rk_slice_t text = s_check_slice (L, 1);
     const char *brace = memchr (text.data, '{', text.size);
     luaL_argcheck (L, brace, 1, "must be a JSON object");
-    const char *rest = brace + 1, *end = text.data + text.size, *next = rest;
-    char head[80];
-    int size = lua_isnoneornil (L, 2)
-                   ? snprintf (head, sizeof (head), "{\"at\":%lld",
-                               (long long) luaL_checkinteger (L, 3))
-                   : snprintf (head, sizeof (head), "{\"seq\":%lld,\"at\":%lld",
-                               (long long) luaL_checkinteger (L, 2),
-                               (long long) luaL_checkinteger (L, 3));
-    while (next < end && strchr (" \t\r\n", *next))
-        next++;
-    if (next < end && *next != '}')
-        head[size++] = ',';
-    luaL_Buffer buffer;
-    char *at = luaL_buffinitsize (L, &buffer, (size_t) size + (size_t) (end - rest));
-    memcpy (at, head, (size_t) size);
-    memcpy (at + size, rest, (size_t) (end - rest));
-    luaL_pushresultsize (&buffer, (size_t) size + (size_t) (end - rest));
+    long long at = luaL_checkinteger (L, 3);
+    if (lua_isnoneornil (L, 2))
+        snprintf (head, sizeof (head), "{\"at\":%lld", at);
+    else
+        snprintf (head, sizeof (head), "{\"seq\":%lld,\"at\":%lld",
+                  (long long) luaL_checkinteger (L, 2), at);
+    s_push_stamped (L, brace, text.size - (size_t) (brace - text.data), head,
+                    lua_toboolean (L, 4) ? s_ours : NULL);
+    return 1;
+}
+
+
+//  json.stored (text, seq, at [, bytes])    the same for a text that comes from a store, with "bytes": true
+//  when bytes is true, and no "bytes" when it is false; or nil, reason when it is no JSON object that a
+//  client could read
+
+static int
+s_json_stored (lua_State *L)
+{
+    static const rk_json_limits_t any = {1000, INT64_MAX};
+    char head[100];
+    size_t offset;
+    rk_slice_t text = s_check_slice (L, 1);
+    const char *why = rk_json_check (text, any, &offset);
+    const char *brace = text.data + strspn (text.data, " \t\r\n");
+    if (why || *brace != '{') {
+        lua_pushnil (L);
+        lua_pushstring (L, why ? why : "not a JSON object");
+        return 2;
+    }
+    snprintf (head, sizeof (head), "{\"seq\":%lld,\"at\":%lld%s",
+              (long long) luaL_checkinteger (L, 2), (long long) luaL_checkinteger (L, 3),
+              lua_toboolean (L, 4) ? ",\"bytes\":true" : "");
+    s_push_stamped (L, brace, text.size - (size_t) (brace - text.data), head,
+                    lua_isnoneornil (L, 4) ? s_ours : s_ours_in_history);
+    return 1;
+}
+
+
+//  json.raw (text)    stands in what is encoded for the JSON value in text, which goes in as it is
+
+static int
+s_json_raw (lua_State *L)
+{
+    luaL_checkstring (L, 1);
+    lua_createtable (L, 1, 0);
+    lua_pushvalue (L, 1);
+    lua_rawseti (L, -2, 1);
+    rk_json_push_raw_mark (L);
+    lua_setmetatable (L, -2);
     return 1;
 }
 
@@ -470,6 +533,8 @@ rk_luaapi_open (lua_State *L)
                                     {"encode", s_json_encode},
                                     {"array", s_json_array},
                                     {"stamp", s_json_stamp},
+                                    {"stored", s_json_stored},
+                                    {"raw", s_json_raw},
                                     {NULL, NULL}};
     luaL_openlibs (L);
     luaL_newlib (L, worker);

@@ -61,6 +61,13 @@ rk_lua_limits (lua_State *L)
 }
 
 
+size_t
+rk_lua_room (lua_State *L)
+{
+    return s_self (L)->limit_message;
+}
+
+
 rk_pack_t *
 rk_lua_pack (lua_State *L)
 {

@@ -117,6 +117,7 @@ size_t rk_lua_memory (rk_lua_t *self);
 rk_lua_host_t *rk_lua_host (lua_State *L);
 rk_json_limits_t rk_lua_limits (lua_State *L);
 rk_pack_t *rk_lua_pack (lua_State *L);
+size_t rk_lua_room (lua_State *L);    //  bytes that one message may take: lua/message
 rk_task_t *rk_lua_task (lua_State *L);
 rk_keys_t *rk_lua_keys (lua_State *L);
 

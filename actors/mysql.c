@@ -18,6 +18,7 @@
 //  fail when their time is over.
 
 #include "mysql.h"
+#include "index.h"
 #include "mystatement.h"
 #include "sqlbatch.h"
 #include "sqltest.h"
@@ -46,7 +47,7 @@ typedef struct {
     rk_life_t life;
     rk_pool_args_t *args;
     MYSQL *db;    //  NULL while there is no connection
-    zhashx_t *statements;
+    rk_index_t *statements;
     rk_sqlbatch_t batch;
     int autocommit;         //  Of the session; -1: who knows
     bool executed;          //  The try in hand has sent a statement
@@ -95,8 +96,8 @@ s_prepare (s_self_t *self, rk_slice_t sql, char **why)
         (rk_mystatement_t *) rk_index_lookup (self->statements, sql);
     if (known)
         return known;
-    if (zhashx_size (self->statements) >= STATEMENTS_MOST)
-        zhashx_purge (self->statements);
+    if (rk_index_size (self->statements) >= STATEMENTS_MOST)
+        rk_index_purge (self->statements);
     unsigned code = 0;
     rk_mystatement_t *fresh = rk_mystatement_new (self->db, sql, why, &code);
     s_note_trouble (self, code);
@@ -265,7 +266,7 @@ s_disconnect (s_self_t *self, const char *why)
 {
     zstr_free (&self->error);
     self->error = zsys_sprintf ("mysql/%s: %s", self->args->pool, why);
-    zhashx_purge (self->statements);
+    rk_index_purge (self->statements);
     if (self->db) {
         mysql_close (self->db);
         rk_log ('W', "%s: connection lost; connecting again", self->error);
@@ -577,8 +578,7 @@ s_self_new (rk_pool_args_t *args)
 {
     s_self_t *self = (s_self_t *) zmalloc (sizeof (s_self_t));
     self->args = args;
-    self->statements = rk_index_new ();
-    zhashx_set_destructor (self->statements, rk_mystatement_free);
+    self->statements = rk_index_new (rk_mystatement_free);
     self->backoff = BACKOFF_LEAST;
     self->error = zsys_sprintf ("mysql/%s: not connected yet", args->pool);
     self->seed = (unsigned) (uintptr_t) self;
@@ -593,7 +593,7 @@ s_self_new (rk_pool_args_t *args)
 static void
 s_close (s_self_t *self)
 {
-    zhashx_purge (self->statements);
+    rk_index_purge (self->statements);
     if (self->db)
         mysql_close (self->db);
     self->db = NULL;
@@ -606,7 +606,7 @@ s_self_destroy (s_self_t **self_p)
     s_self_t *self = *self_p;
     s_close (self);
     rk_sqlbatch_end (&self->batch);
-    zhashx_destroy (&self->statements);
+    rk_index_destroy (&self->statements);
     zstr_free (&self->error);
     free (self);
     *self_p = NULL;

@@ -17,6 +17,7 @@
 //  (https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/).
 
 #include "redis.h"
+#include "index.h"
 #include "redisnode.h"
 #include "../proto/pack.h"
 #include "../selftest/spawn.h"
@@ -60,7 +61,7 @@ typedef struct {
     rk_redisnode_t *nodes[NODES_MOST];
     size_t count;
     rk_redisnode_t *subscriber;    //  NULL until somebody subscribes
-    zhashx_t *channels;
+    rk_index_t *channels;
     rk_redisnode_t **slots;    //  Of a cluster
     bool stale;                //  They may have changed
     bool moved;                //  They have: nodes and waiting calls are to be sorted
@@ -512,8 +513,8 @@ s_on_up (void *owner, rk_redisnode_t *node)
     s_self_t *self = (s_self_t *) owner;
     self->counters[CONNECTED].value++;
     if (node == self->subscriber)
-        for (s_channel_t *channel = (s_channel_t *) zhashx_first (self->channels);
-             channel; channel = (s_channel_t *) zhashx_next (self->channels))
+        for (s_channel_t *channel = (s_channel_t *) rk_index_first (self->channels);
+             channel; channel = (s_channel_t *) rk_index_next (self->channels))
             s_say_subscribe (self, "SUBSCRIBE", channel->name);
     else
         self->stale = self->cluster;
@@ -677,8 +678,7 @@ s_self_new (rk_pool_args_t *args)
     self->events = (rk_redisnode_events_t){self,         s_on_replied, s_on_lost,
                                            s_on_expired, s_on_up,      s_on_down};
     self->cluster = rk_pool_int (args->config, "redis", args->pool, "cluster");
-    self->channels = rk_index_new ();
-    zhashx_set_destructor (self->channels, s_channel_free);
+    self->channels = rk_index_new (s_channel_free);
     int64_t connections = rk_pool_int (args->config, "redis", args->pool, "connections");
     char *address = s_address (args);
     for (int64_t nbr = 0; nbr < (self->cluster ? 1 : connections); nbr++)
@@ -704,7 +704,7 @@ s_self_destroy (s_self_t **self_p)
         rk_redisnode_destroy (&self->nodes[nbr]);
     rk_redisnode_destroy (&self->subscriber);
     rk_queue_clear (&self->later);
-    zhashx_destroy (&self->channels);
+    rk_index_destroy (&self->channels);
     rk_pack_clear (&self->pack);
     free (self->slots);
     free (self);

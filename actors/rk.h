@@ -41,19 +41,8 @@ size_t rk_route (const void *rows, size_t size, rk_slice_t name);
 //  A fresh NUL-terminated copy; the caller frees it.
 char *rk_slice_dup (rk_slice_t self);
 
-//  Eight bytes at a time, mixed by the multiplications and shifts of splitmix64 (Steele, Lea and
-//  Flood, "Fast splittable pseudorandom number generators", 2014).
-uint64_t rk_slice_hash (rk_slice_t self);
-
 //  Length of the UTF-8 sequence at the front of so many bytes, or 0 when there is none.
 size_t rk_utf8_length (const unsigned char *at, size_t left);
-
-//  A hash table from slices to items. Neither keys nor items are owned: a key must live as
-//  long as its item stays in the table, so it usually points into the item.
-zhashx_t *rk_index_new (void);
-void *rk_index_lookup (zhashx_t *self, rk_slice_t key);
-void rk_index_insert (zhashx_t *self, const rk_slice_t *key, void *item);
-void rk_index_delete (zhashx_t *self, rk_slice_t key);
 
 
 //  --------------------------------------------------------------------------

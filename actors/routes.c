@@ -5,6 +5,7 @@
 //  connections by gateway, so that a message for 10,000 members on one gateway is one frame.
 
 #include "routes.h"
+#include "index.h"
 
 //  How many connections of a set one gateway holds. Sets on more than a few are rare.
 typedef struct {
@@ -34,8 +35,8 @@ typedef struct {
 } s_route_t;
 
 struct rk_routes {
-    zhashx_t *routes;
-    zhashx_t *sets[2];    //  Users, groups
+    rk_index_t *routes;
+    rk_index_t *sets[2];    //  Users, groups
     uint64_t stamp;
 };
 
@@ -72,11 +73,9 @@ rk_routes_t *
 rk_routes_new (void)
 {
     rk_routes_t *self = (rk_routes_t *) zmalloc (sizeof (rk_routes_t));
-    self->routes = rk_index_new ();
-    zhashx_set_destructor (self->routes, s_route_free);
+    self->routes = rk_index_new (s_route_free);
     for (int nbr = 0; nbr < 2; nbr++) {
-        self->sets[nbr] = rk_index_new ();
-        zhashx_set_destructor (self->sets[nbr], s_set_free);
+        self->sets[nbr] = rk_index_new (s_set_free);
     }
     return self;
 }
@@ -89,9 +88,9 @@ rk_routes_destroy (rk_routes_t **self_p)
     rk_routes_t *self = *self_p;
     if (!self)
         return;
-    zhashx_destroy (&self->routes);
-    zhashx_destroy (&self->sets[0]);
-    zhashx_destroy (&self->sets[1]);
+    rk_index_destroy (&self->routes);
+    rk_index_destroy (&self->sets[0]);
+    rk_index_destroy (&self->sets[1]);
     free (self);
     *self_p = NULL;
 }
@@ -270,8 +269,8 @@ rk_routes_purge (rk_routes_t *self, rk_slice_t gateway, uint64_t stamp,
                  rk_routes_tell_fn *tell, void *arg, bool *all)
 {
     zlistx_t *doomed = zlistx_new ();
-    s_route_t *route = (s_route_t *) zhashx_first (self->routes);
-    for (; route; route = (s_route_t *) zhashx_next (self->routes)) {
+    s_route_t *route = (s_route_t *) rk_index_first (self->routes);
+    for (; route; route = (s_route_t *) rk_index_next (self->routes)) {
         rk_slice_t name = rk_routes_gateway_of (route->key);
         if (route->stamp < stamp && name.size == gateway.size &&
             memcmp (name.data, gateway.data, name.size) == 0)
@@ -357,14 +356,14 @@ rk_routes_groups (rk_routes_t *self, rk_slice_t cid)
 size_t
 rk_routes_size (rk_routes_t *self)
 {
-    return zhashx_size (self->routes);
+    return rk_index_size (self->routes);
 }
 
 
 size_t
 rk_routes_names (rk_routes_t *self, bool group)
 {
-    return zhashx_size (self->sets[group]);
+    return rk_index_size (self->sets[group]);
 }
 
 

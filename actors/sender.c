@@ -19,6 +19,7 @@
 //         at the user's next bind.
 
 #include "sender.h"
+#include "index.h"
 #include "routes.h"
 
 #define VERSION "1"
@@ -66,7 +67,7 @@ typedef struct {
     rk_life_t life;
     sender_args_t *args;
     rk_routes_t *routes;
-    zhashx_t *gateways;
+    rk_index_t *gateways;
     rk_frames_t frames;    //  The message in hand
     int64_t next_ping;     //  msec, monotonic
     bool stuck;            //  Some gateway's queue isn't empty
@@ -97,7 +98,7 @@ s_gateway_get (s_self_t *self, rk_slice_t id, bool speaks)
     s_gateway_t *gateway = (s_gateway_t *) rk_index_lookup (self->gateways, id);
     if (gateway)
         return gateway;
-    if (zhashx_size (self->gateways) >= GATEWAYS_MOST * (speaks ? 2 : 1)) {
+    if (rk_index_size (self->gateways) >= GATEWAYS_MOST * (speaks ? 2 : 1)) {
         rk_life_complain (
             &self->life,
             "%d gateways are known; what is for %.*s, another one, is dropped",
@@ -195,8 +196,8 @@ s_flush_all (s_self_t *self)
 {
     size_t queued = 0;
     self->stuck = false;
-    s_gateway_t *gateway = (s_gateway_t *) zhashx_first (self->gateways);
-    for (; gateway; gateway = (s_gateway_t *) zhashx_next (self->gateways)) {
+    s_gateway_t *gateway = (s_gateway_t *) rk_index_first (self->gateways);
+    for (; gateway; gateway = (s_gateway_t *) rk_index_next (self->gateways)) {
         s_flush (self, gateway);
         queued += gateway->queue.count;
         if (gateway->here && gateway->queue.count)
@@ -649,10 +650,10 @@ s_sweep (s_self_t *self, s_gateway_t *gateway, int64_t now)
 static void
 s_forget_one (s_self_t *self)
 {
-    s_gateway_t *gateway = (s_gateway_t *) zhashx_first (self->gateways);
+    s_gateway_t *gateway = (s_gateway_t *) rk_index_first (self->gateways);
     while (gateway &&
            (gateway->here || !gateway->swept || gateway->sweep || gateway->queue.count))
-        gateway = (s_gateway_t *) zhashx_next (self->gateways);
+        gateway = (s_gateway_t *) rk_index_next (self->gateways);
     if (gateway)
         rk_index_delete (self->gateways, gateway->key);    //  Frees it
 }
@@ -669,8 +670,8 @@ s_ping_all (s_self_t *self)
     int sweeps = 0;
     for (int nbr = 0; nbr < SWEEPS_MOST; nbr++)
         s_forget_one (self);
-    s_gateway_t *gateway = (s_gateway_t *) zhashx_first (self->gateways);
-    for (; gateway; gateway = (s_gateway_t *) zhashx_next (self->gateways)) {
+    s_gateway_t *gateway = (s_gateway_t *) rk_index_first (self->gateways);
+    for (; gateway; gateway = (s_gateway_t *) rk_index_next (self->gateways)) {
         if (sweeps < SWEEPS_MOST)
             sweeps += s_sweep (self, gateway, now);
         if (!gateway->here)
@@ -840,8 +841,8 @@ s_report (void *owner, zmsg_t *stats)
     rk_life_report (stats, "users", rk_routes_names (self->routes, false), true);
     rk_life_report (stats, "groups", rk_routes_names (self->routes, true), true);
     size_t count = 0;
-    s_gateway_t *gateway = (s_gateway_t *) zhashx_first (self->gateways);
-    for (; gateway; gateway = (s_gateway_t *) zhashx_next (self->gateways)) {
+    s_gateway_t *gateway = (s_gateway_t *) rk_index_first (self->gateways);
+    for (; gateway; gateway = (s_gateway_t *) rk_index_next (self->gateways)) {
         if (!gateway->stamp || ++count > REPORTED_MOST)
             continue;    //  It never said hello
         if (gateway->local)
@@ -866,8 +867,7 @@ s_self_new (sender_args_t *args)
     s_self_t *self = (s_self_t *) zmalloc (sizeof (s_self_t));
     self->args = args;
     self->routes = rk_routes_new ();
-    self->gateways = rk_index_new ();
-    zhashx_set_destructor (self->gateways, s_gateway_free);
+    self->gateways = rk_index_new (s_gateway_free);
     static const char *names[] = {
         "in:worker",        "in:gateway",       "from:gateways",
         "out:receiver",     "in_bytes",         "out_bytes",
@@ -886,7 +886,7 @@ s_self_destroy (s_self_t **self_p)
 {
     s_self_t *self = *self_p;
     rk_frames_clear (&self->frames);
-    zhashx_destroy (&self->gateways);
+    rk_index_destroy (&self->gateways);
     rk_routes_destroy (&self->routes);
     free (self);
     *self_p = NULL;

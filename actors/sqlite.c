@@ -18,6 +18,7 @@
 //  (https://www.sqlite.org/wal.html, "Checkpointing"), so that no chat waits for it.
 
 #include "sqlite.h"
+#include "index.h"
 #include "sqltest.h"
 #include "sqlbatch.h"
 #include <sqlite3.h>
@@ -44,7 +45,7 @@ typedef struct {
     rk_pool_args_t *args;
     const char *path;
     sqlite3 *db;
-    zhashx_t *statements;
+    rk_index_t *statements;
     rk_sqlbatch_t batch;
     size_t before;    //  Calls in the batch before
     int lock;         //  Descriptor; held on the file as long as we use it
@@ -78,8 +79,8 @@ s_prepare (s_self_t *self, rk_slice_t sql, const char **why)
     s_statement_t *known = (s_statement_t *) rk_index_lookup (self->statements, sql);
     if (known)
         return known->stmt;
-    if (zhashx_size (self->statements) >= STATEMENTS_MOST)
-        zhashx_purge (self->statements);
+    if (rk_index_size (self->statements) >= STATEMENTS_MOST)
+        rk_index_purge (self->statements);
     sqlite3_stmt *stmt = NULL;
     const char *tail = NULL;
     if (sqlite3_prepare_v3 (self->db, sql.data, (int) sql.size, SQLITE_PREPARE_PERSISTENT,
@@ -466,7 +467,7 @@ s_close (s_self_t *self)
 {
     zactor_destroy (&self->checkpointer);
     self->checkpointing = false;
-    zhashx_purge (self->statements);
+    rk_index_purge (self->statements);
     if (self->db && !sqlite3_get_autocommit (self->db))
         s_exec (self, "ROLLBACK");
     sqlite3_close (self->db);
@@ -484,8 +485,7 @@ s_self_new (rk_pool_args_t *args)
     s_self_t *self = (s_self_t *) zmalloc (sizeof (s_self_t));
     self->args = args;
     self->path = rk_config_str (args->config, "store/path");
-    self->statements = rk_index_new ();
-    zhashx_set_destructor (self->statements, s_statement_free);
+    self->statements = rk_index_new (s_statement_free);
     rk_sqlengine_t engine = {self, s_exec, s_run_statement, true};
     rk_sqlbatch_begin (&self->batch, args, &self->life,
                        (size_t) rk_config_int (args->config, "store/batch"), &engine);
@@ -499,7 +499,7 @@ s_self_destroy (s_self_t **self_p)
     s_self_t *self = *self_p;
     s_close (self);
     rk_sqlbatch_end (&self->batch);
-    zhashx_destroy (&self->statements);
+    rk_index_destroy (&self->statements);
     free (self);
     *self_p = NULL;
 }

@@ -1,6 +1,7 @@
 //  webloop.c - one thread's loop: libwebsockets, a port that takes connections, ZeroMQ's sockets
 
 #include "webloop.h"
+#include "index.h"
 #include "listener.h"
 #include <netinet/tcp.h>
 #include <openssl/err.h>
@@ -31,7 +32,7 @@ struct rk_webloop {
     int port;
     struct lws_context *lws;
     struct lws_vhost *vhost;
-    zhashx_t *addresses;    //  Connections of each
+    rk_index_t *addresses;    //  Connections of each
     size_t live;            //  Connections in all
     int64_t looked;         //  nsec, monotonic: at the last rk_webloop_worked
     uint64_t slept;         //  nsec until then
@@ -274,8 +275,7 @@ rk_webloop_new (const rk_webloop_args_t *args, char **error)
     rk_webloop_t *self = (rk_webloop_t *) zmalloc (sizeof (rk_webloop_t));
     self->args = *args;
     uv_loop_init (&self->loop);
-    self->addresses = rk_index_new ();
-    zhashx_set_destructor (self->addresses, s_address_free);
+    self->addresses = rk_index_new (s_address_free);
     if (rk_life_measures ())
         uv_loop_configure (&self->loop, UV_METRICS_IDLE_TIME);
     self->handle = -1;
@@ -340,7 +340,7 @@ rk_webloop_destroy (rk_webloop_t **self_p)
     for (size_t nbr = 0; nbr < self->count; nbr++)
         free (self->watches[nbr]);
     free (self->watches);
-    zhashx_destroy (&self->addresses);
+    rk_index_destroy (&self->addresses);
     free (self);
     *self_p = NULL;
 }

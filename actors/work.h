@@ -7,6 +7,7 @@
 #define WORK_H
 
 #include "worker.h"
+#include "index.h"
 #include "luahost.h"
 #include "timers.h"
 
@@ -87,7 +88,7 @@ typedef struct {
     rk_work_state_t *replaced;    //  Those in which something is under way yet
     rk_work_connection_t background;
     rk_timers_t timers;
-    zhashx_t *connections;
+    rk_index_t *connections;
     rk_work_connection_t *ready_head, *ready_tail;
     rk_work_job_t **jobs;    //  All there are; a call's number holds the index
     rk_work_job_t *free_jobs;

@@ -348,9 +348,8 @@ s_self_new (worker_args_t *args)
 {
     rk_work_t *self = (rk_work_t *) zmalloc (sizeof (rk_work_t));
     self->args = args;
-    self->connections = rk_index_new ();
+    self->connections = rk_index_new (rk_work_connection_free);
     self->background.identity.cid = strdup ("a timer or event");
-    zhashx_set_destructor (self->connections, rk_work_connection_free);
     self->waiting_most = (uint32_t) rk_config_int (args->config, "worker/waiting");
     snprintf (self->name, sizeof (self->name), "worker-%zu", args->index + 1);
     static const char *names[] = {
@@ -429,7 +428,7 @@ s_self_destroy (rk_work_t **self_p)
     rk_queue_clear (&self->background.queue);
     zstr_free (&self->background.identity.cid);
     zstr_free (&self->closed);
-    zhashx_destroy (&self->connections);
+    rk_index_destroy (&self->connections);
     for (size_t nbr = RK_WORK_CUSTOM; nbr < RK_WORK_COUNTERS; nbr++)
         free ((char *) self->counters[nbr].name);
     for (size_t nbr = 0; nbr < self->handler_count; nbr++) {

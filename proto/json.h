@@ -2,8 +2,9 @@
 //
 //  JSON is RFC 8259 with these limits, each checked before cJSON sees the text, because
 //  cJSON itself lets them pass: UTF-8 must be valid, control bytes in strings are refused,
-//  \u0000 is refused (cJSON's strings end at it), nesting has a limit, and integers beyond
-//  2^53 are refused rather than changed (cJSON keeps numbers as double).
+//  escapes must be known and surrogates come in pairs, nesting has a limit, a key comes once in its
+//  object, integers beyond 2^53 are refused rather than changed (cJSON keeps numbers as double),
+//  and so are numbers beyond what a double holds. What passes is good for every other parser.
 //
 //  In Lua null is json.null (a light userdata), an array is a table with the metatable
 //  that json.array gives, so that [] and {} stay apart; whole numbers are integers.
@@ -44,11 +45,20 @@ int rk_json_decode (lua_State *L, rk_slice_t text, rk_json_limits_t limits,
                     const char **why, size_t *offset);
 
 //  Returns the value at index as text that is good until the thread's next conversion, or
-//  NULL with the reason in *why (a constant). Raises no Lua error.
-const char *rk_json_encode (lua_State *L, int index, int depth, const char **why);
+//  NULL with the reason in *why (a constant), also when it takes more than so many bytes on the way.
+//  Raises no Lua error.
+const char *rk_json_encode (lua_State *L, int index, int depth, size_t most,
+                            const char **why);
 
-//  Pushes the metatable that marks an array.
+//  Copies an object's text, which is well-formed and ends with a zero, without its members of these
+//  names (the last of which is NULL); all others stay byte for byte. copy has room for as much as the
+//  object. Returns the bytes that are left.
+size_t rk_json_without (const char *object, const char *const *keys, char *copy);
+
+//  Pushes the metatable that marks an array, and the one that marks a table whose first value is
+//  JSON already.
 void rk_json_push_array_mark (lua_State *L);
+void rk_json_push_raw_mark (lua_State *L);
 
 void json_test (bool verbose);
 

@@ -6,6 +6,7 @@
 #include "../actors/console.h"
 #include "../actors/dispatcher.h"
 #include "../actors/gateway.h"
+#include "../actors/index.h"
 #include "../actors/keys.h"
 #include "../actors/keyring.h"
 #include "../actors/limits.h"
@@ -26,6 +27,7 @@ static const struct {
     const char *name;
     void (*test) (bool verbose);
 } s_tests[] = {
+    {"index", index_test},
     {"config", config_test},
     {"keys", keys_test},
     {"keyring", keyring_test},

@@ -1,7 +1,7 @@
 --  common.lua - what the handlers of the chat application share
 
 local store = require "store"
-local encode, stamp = json.encode, json.stamp
+local stamp = json.stamp
 
 --  A whole number of the configuration
 local function limit (path)
@@ -55,11 +55,16 @@ end
 --  The sender's object with seq and at at its top level: spliced into the text as it came,
 --  so that no number or unknown field changes on the way
 function chat.stamp (text, msg, seq, at)
-    if msg.seq ~= nil or msg.at ~= nil then
-        msg.seq, msg.at = seq, at
-        return encode (msg)
+    return stamp (text, seq, at, msg.seq ~= nil or msg.at ~= nil)
+end
+
+--  The same for a row of the store; nil when it can't be given to a client, which stops no other
+function chat.stored_text (row, bytes)
+    local text, reason = json.stored (row.body, row.seq, row.at, bytes)
+    if not text then
+        log.error ("chat: message %d of %s in the store can't be given out: %s", row.seq, row.conversation, reason)
     end
-    return stamp (text, seq, at)
+    return text
 end
 
 --  All attachment frames as one
@@ -149,8 +154,10 @@ function chat.redeliver (ctx, conversation, seq)
         return
     end
     for _, row in ipairs (rows) do
-        local text = chat.stamp (row.body, json.decode (row.body), row.seq, row.at)
-        downstream.cid (ctx.cid, text, row.attachment)
+        local text = chat.stored_text (row)
+        if text then
+            downstream.cid (ctx.cid, text, row.attachment)
+        end
     end
     local last = more and rows[#rows]
     session.mark (ctx.cid, last and last.conversation .. " " .. last.seq or nil)

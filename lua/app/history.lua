@@ -32,14 +32,13 @@ local function handle (ctx, msg)
     elseif not last then
         return chat.refuse ("not-member", "you are not in the conversation " .. msg.conversation)
     end
-    local messages = json.array {}
-    for nbr, row in ipairs (rows) do
-        local message = json.decode (row.body)
-        message.seq, message.at = row.seq, row.at
-        message.bytes = row.bytes == 1 or nil
-        messages[before and #rows + 1 - nbr or nbr] = message
+    local texts = {}
+    for nbr = 1, #rows do
+        local row = rows[before and #rows + 1 - nbr or nbr]
+        texts[#texts + 1] = chat.stored_text (row, row.bytes == 1)
     end
-    return {conversation = msg.conversation, last = last, messages = messages}
+    return {conversation = msg.conversation, last = last,
+            messages = json.raw ("[" .. table.concat (texts, ",") .. "]")}
 end
 
 return {action = "history", handle = handle}

@@ -280,7 +280,7 @@ local WHICH_HISTORY = said [[
  WHERE me.uid = ?1 AND me.conversation = ?2
  ORDER BY m.seq ]]
 local HISTORY_SIZES = said "SELECT {bytes} AS size" .. WHICH_HISTORY
-local HISTORY = "SELECT m.seq, m.at, m.body, m.attachment IS NOT NULL AS bytes" .. WHICH_HISTORY
+local HISTORY = "SELECT m.conversation, m.seq, m.at, m.body, m.attachment IS NOT NULL AS bytes" .. WHICH_HISTORY
 
 --  Messages of a conversation that uid is in, with after < seq < before: the oldest limit of them when only
 --  after is given, else the newest; fewer, when they have more bytes than that. Returns ok, the rows, and the
