@@ -179,6 +179,7 @@ rk_client_clear (rk_client_t *self)
     rk_queue_clear (&self->queue);
     free (self->rx);
     self->rx = NULL;
+    zstr_free (&self->device);
     free ((char *) self->key.data);
     self->key.data = NULL;
     self->key.size = 0;

@@ -27,6 +27,7 @@ typedef struct rk_client {
     struct lws *wsi;        //  Not owned
     size_t app;             //  Which app server works for it
     bool told;              //  The app server has heard of it
+    char *device;           //  Of its user, as the app server says; owned, or NULL
     char *rx;               //  Pieces of a message until it is whole
     size_t rx_size;         //  bytes
     bool rx_skip;           //  It became too large: skip the rest of it

@@ -45,6 +45,25 @@ rk_frames_recv (rk_frames_t *self, zsock_t *from)
 }
 
 
+//  The peer that took the first parts has gone in the middle. libzmq has thrown them away with its pipe, and
+//  does so with those that follow up to the last, but the one in hand it hands back; sent again it would be
+//  taken for the beginning of a message (libzmq 4.3.4, lb.cpp, sendpipe). So this one goes whole, as all
+//  others do that the peer had in its pipe.
+
+static void
+s_drop_rest (rk_frames_t *self, void *handle, size_t nbr)
+{
+    size_t parts = self->count;
+    for (nbr++; nbr < parts; nbr++) {
+        int flags = ZMQ_DONTWAIT | (nbr + 1 < parts ? ZMQ_SNDMORE : 0);
+        zmq_msg_send (&self->part[nbr], handle, flags);
+    }
+    rk_frames_clear (self);
+    rk_log ('W', "a message of %zu parts is lost: its peer left in the middle of it",
+            parts);
+}
+
+
 int
 rk_frames_send (rk_frames_t *self, zsock_t *to)
 {
@@ -54,11 +73,13 @@ rk_frames_send (rk_frames_t *self, zsock_t *to)
         int flags = ZMQ_DONTWAIT | (nbr + 1 < self->count ? ZMQ_SNDMORE : 0);
         int rc = zmq_msg_send (&self->part[nbr], handle, flags);
         //  libzmq looks for news from its peers only now and then, unless it is asked
-        if (rc == -1 && errno == EAGAIN && rk_sock_ready (to, ZMQ_POLLOUT))
+        if (rc == -1 && nbr == 0 && errno == EAGAIN && rk_sock_ready (to, ZMQ_POLLOUT))
             rc = zmq_msg_send (&self->part[nbr], handle, flags);
-        if (rc == -1) {
-            assert (nbr == 0);    //  A message is taken whole or not at all
+        if (rc == -1 && nbr == 0)
             return -1;
+        if (rc == -1) {
+            s_drop_rest (self, handle, nbr);
+            return 0;
         }
     }
     self->count = 0;
@@ -337,11 +358,14 @@ rk_sock_new (int type, const char *endpoints, int hwm)
     zsock_set_rcvhwm (self, hwm);
     zsock_set_linger (self, LINGER);
     zsock_set_reconnect_ivl_max (self, 5000);
+    //  A peer that vanished without a word is forgotten after some 15 s, and its name is free again
     zsock_set_tcp_keepalive (self, 1);
-    if (type == ZMQ_ROUTER) {
+    zsock_set_tcp_keepalive_idle (self, 6);
+    zsock_set_tcp_keepalive_intvl (self, 3);
+    zsock_set_tcp_keepalive_cnt (self, 3);
+    zsock_set_tcp_maxrt (self, 15000);    //  msec
+    if (type == ZMQ_ROUTER)
         zsock_set_router_mandatory (self, 1);
-        zsock_set_router_handover (self, 1);
-    }
     if (endpoints && zsock_attach (self, endpoints, true) == -1) {
         int error = errno;
         zsock_destroy (&self);

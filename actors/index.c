@@ -78,9 +78,8 @@ static s_entry_t **
 s_find (rk_index_t *self, rk_slice_t key, uint64_t hash)
 {
     s_entry_t **link = &self->chains[hash & self->mask];
-    while (*link &&
-           ((*link)->hash != hash || (*link)->key->size != key.size ||
-            (key.size && memcmp ((*link)->key->data, key.data, key.size) != 0)))
+    while (*link && ((*link)->hash != hash || (*link)->key->size != key.size ||
+                     (key.size && memcmp ((*link)->key->data, key.data, key.size) != 0)))
         link = &(*link)->next;
     return link;
 }
@@ -284,8 +283,8 @@ index_test (bool verbose)
     rk_check (sum == 9999 * 5000 && rk_index_size (index) == 5000);
     rk_check (s_test_freed == 5000);
     for (number = 0; number < 10000; number++)
-        rk_check (!rk_index_lookup (index, (rk_slice_t){(const char *) &number,
-                                                        sizeof (number)}) ==
+        rk_check (!rk_index_lookup (
+                      index, (rk_slice_t){(const char *) &number, sizeof (number)}) ==
                   (bool) (number % 2));
     rk_check (!rk_index_lookup (index, rk_slice ("")));
     rk_index_delete (index, rk_slice ("nobody"));

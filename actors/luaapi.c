@@ -23,12 +23,14 @@ s_check_slice (lua_State *L, int index)
 //  --------------------------------------------------------------------------
 //  Messages
 
-//  worker.send (frame, ...)   queue a message to the sender
+//  worker.send (frame, ...)   queue a message to the sender; nil at the end is no frame
 
 static int
 s_send (lua_State *L)
 {
     int count = lua_gettop (L);
+    while (count > 1 && lua_isnil (L, count))
+        count--;
     luaL_argcheck (L, count >= 1 && count <= RK_FRAMES_MAX, count,
                    "1 to 16 frames expected");
     for (int nbr = 1; nbr <= count; nbr++)
@@ -194,8 +196,8 @@ s_json_encode (lua_State *L)
 {
     const char *why;
     luaL_checkany (L, 1);
-    const char *text = rk_json_encode (L, 1, rk_lua_limits (L).depth,
-                                       rk_lua_room (L), &why);
+    const char *text =
+        rk_json_encode (L, 1, rk_lua_limits (L).depth, rk_lua_room (L), &why);
     if (!text)
         return luaL_error (L, "json.encode: %s", why);
     lua_pushstring (L, text);

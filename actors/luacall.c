@@ -175,6 +175,51 @@ s_finish_reply (lua_State *L, int status, lua_KContext context)
 }
 
 
+//  worker.catchup (cid, "begin" or "end")    true, {conversation, seq, ..., how it stands}: what a connection
+//  that is behind has missed meanwhile, and "live", "gaps" or "again"; or false, reason
+
+static int
+s_finish_catchup (lua_State *L, int status, lua_KContext context)
+{
+    (void) status;
+    (void) context;
+    rk_slice_t rest;
+    rk_value_t value;
+    if (!rk_lua_take_reply (L, &rest))
+        return 2;
+    lua_newtable (L);
+    for (int nbr = 1; rk_unpack (&rest, &value); nbr++) {
+        rk_lua_push_value (L, &value);
+        lua_rawseti (L, -2, nbr);
+    }
+    return 2;
+}
+
+
+//  worker.catches_up ()    whoever is bound when its gateway joins is behind until catchup says otherwise
+
+static int
+s_catches_up (lua_State *L)
+{
+    rk_lua_host_t *host = rk_lua_host (L);
+    host->catches_up (host->state);
+    return 0;
+}
+
+
+static int
+s_catchup (lua_State *L)
+{
+    rk_slice_t cid, word;
+    rk_lua_host_t *host = rk_lua_host (L);
+    rk_task_t *task = s_waiting_task (L);
+    cid.data = luaL_checklstring (L, 1, &cid.size);
+    word.data = luaL_checklstring (L, 2, &word.size);
+    task->call = host->catchup (host->worker, task, cid, word);
+    return lua_yieldk (L, 0, 0, s_finish_catchup);
+}
+
+
 //  worker.redis (service, hash key, command, argument...)    true, reply; or false, reason
 
 static int
@@ -334,6 +379,8 @@ const luaL_Reg rk_lua_calls[] = {
     {"service", s_service},
     {"sql", rk_lua_sql},
     {"transaction", rk_lua_transaction},
+    {"catches_up", s_catches_up},
+    {"catchup", s_catchup},
     {"redis", s_redis},
     {"subscribe", s_subscribe},
     {"unsubscribe", s_unsubscribe},

@@ -38,6 +38,11 @@ typedef struct {
     int (*service) (void *worker, int kind, const char *name);
     //  Pass a task's packed call to a service; returns its number, or 0 when there is no room.
     uint64_t (*call) (void *worker, rk_task_t *task, int service, rk_slice_t packed);
+    //  The application makes connections catch up whose gateway says that they are bound.
+    void (*catches_up) (void *state);
+    //  Ask the sender how far a connection is behind (CATCHUP in proto/CONTRACT.md); returns the call's
+    //  number.
+    uint64_t (*catchup) (void *worker, rk_task_t *task, rk_slice_t cid, rk_slice_t word);
     //  Send frames to a link; takes them. With a task that waits for the reply it returns the
     //  call's number, without one 1; or 0 when the link's queue is full.
     uint64_t (*link) (void *worker, rk_task_t *task, int service, rk_frames_t *frames);

@@ -29,7 +29,7 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 
-#define SCHEMA 2               //  Version of the tables in config/mysql.sql
+#define SCHEMA 3               //  Version of the tables in config/mysql.sql
 #define STATEMENTS_MOST 200    //  Prepared ones kept
 #define CONNECT_MOST 2         //  seconds until a connection counts as failed
 #define BACKOFF_LEAST 50       //  msec

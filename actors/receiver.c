@@ -2,7 +2,7 @@
 //
 //  In     inbox       upstream CID content [attachment...]
 //                     upstream CID bind content       older form; the word is taken out
-//                     status connected CID [UID [GID,GID...]]
+//                     status connected CID [UID [GID,GID... [DEVICE]]]
 //                     status closed CID [UID]
 //         pipe        see rk_life_t
 //  Out    dispatcher  the same frames, checked; when it is full we stop reading
@@ -91,12 +91,13 @@ s_handle_status (s_self_t *self)
     bool connected = rk_slice_is (rk_frames_at (frames, 1), "connected");
     if (!connected && !rk_slice_is (rk_frames_at (frames, 1), "closed"))
         return s_refuse (self, BAD_NAME, "neither connected nor closed");
-    if (frames->dropped || frames->count > (connected ? 5 : 4))
+    if (frames->dropped || frames->count > (connected ? 6 : 4))
         return s_refuse (self, TOO_MANY, "more frames than a status has");
     if (!s_cid_good (rk_frames_at (frames, 2)))
         return s_refuse (self, BAD_ID, "the CID isn't GATEWAY.REST");
-    if (rk_frames_at (frames, 3).size > ID_MOST)
-        return s_refuse (self, BAD_ID, "the UID is longer than 128 bytes");
+    if (rk_frames_at (frames, 3).size > ID_MOST ||
+        rk_frames_at (frames, 5).size > ID_MOST)
+        return s_refuse (self, BAD_ID, "the UID or device is longer than 128 bytes");
     self->counters[STATUS].value++;
     return NULL;
 }
@@ -277,7 +278,7 @@ receiver_test (bool verbose)
     s_test_send (in, "upstream g. {}");
     s_test_send (in, "upstream g.1 -");
     s_test_send (in, "status away g.1");
-    s_test_send (in, "status connected g.1 u g,h more");
+    s_test_send (in, "status connected g.1 u g,h device more");
     s_test_send (in, "upstream g.1 {} 1 2 3 4 5 6 7 8 9 10 11 12 13 14");
     s_test_send (in, "- - -");
 

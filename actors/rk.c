@@ -22,6 +22,14 @@ rk_slice_is (rk_slice_t self, const char *string)
 }
 
 
+bool
+rk_slice_same (rk_slice_t self, rk_slice_t other)
+{
+    return self.size == other.size &&
+           (!self.size || memcmp (self.data, other.data, self.size) == 0);
+}
+
+
 size_t
 rk_route (const void *rows, size_t size, rk_slice_t name)
 {

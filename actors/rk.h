@@ -34,6 +34,9 @@ rk_slice_t rk_slice (const char *string);
 //  True when the slice holds exactly the bytes of string.
 bool rk_slice_is (rk_slice_t self, const char *string);
 
+//  True when both have the same bytes.
+bool rk_slice_same (rk_slice_t self, rk_slice_t other);
+
 //  Where a name stands in a route table: rows of so many bytes, each beginning with its name, ended by
 //  one whose name is NULL. When it isn't there that is the row.
 size_t rk_route (const void *rows, size_t size, rk_slice_t name);
@@ -62,7 +65,8 @@ typedef struct {
 bool rk_frames_recv (rk_frames_t *self, zsock_t *from);
 
 //  Send all parts without waiting. Returns 0 and leaves self empty; returns -1, with self
-//  as it was, when the socket has no room (EAGAIN) or no such peer (EHOSTUNREACH); see errno.
+//  as it was, when the socket has no room (EAGAIN) or no such peer (EHOSTUNREACH); see errno. A
+//  message goes whole or not at all: one whose peer leaves in the middle is gone with its peer.
 int rk_frames_send (rk_frames_t *self, zsock_t *to);
 
 //  Send as above, but wait for room; gives up with -1 after wait msecs.
@@ -330,6 +334,7 @@ void rk_log_trace (const char *cid);
 int rk_log_where (void);
 
 void log_test (bool verbose);
+void frames_test (bool verbose);
 
 
 //  --------------------------------------------------------------------------

@@ -19,25 +19,51 @@ typedef struct {
     zlistx_t *members;    //  s_route_t, not owned
     s_holder_t *holders;
     size_t holder_count;
+    size_t apart;        //  Seats in it that are
+    uint64_t version;    //  Of a user's membership, as the store counts it
+    uint64_t mark;       //  In which list of groups it was last
 } s_set_t;
 
 //  One connection in one set, with its place in the set's list.
 typedef struct {
     s_set_t *set;
     void *place;
+    bool apart;    //  The gateway doesn't know of it, or mustn't use it
 } s_seat_t;
+
+//  A gateway's connections, in the order in which we heard of them last: those that it doesn't tell
+//  again are in front.
+typedef struct {
+    rk_slice_t key;    //  Its id; owned
+    zlistx_t *routes;
+} s_side_t;
+
+//  What a connection that is behind has missed of one conversation: from first to last, or nothing while
+//  last is 0; and up to where it has been told meanwhile
+typedef struct {
+    char *conversation;
+    uint64_t first, last, told;
+} s_gap_t;
 
 typedef struct {
     rk_slice_t key;    //  CID; owned
+    s_side_t *side;
+    void *place;    //  In the list of its side
     s_seat_t *seats;
     size_t seat_count;
     uint64_t stamp;    //  When we heard of it last
+    enum { LIVE, SETTLING, BEHIND } state;
+    bool missed_all;    //  More than GAPS_MOST
+    s_gap_t *gaps;
+    size_t gap_count;
 } s_route_t;
 
 struct rk_routes {
     rk_index_t *routes;
     rk_index_t *sets[2];    //  Users, groups
+    rk_index_t *sides;      //  Gateways
     uint64_t stamp;
+    uint64_t marks;
 };
 
 
@@ -59,9 +85,31 @@ s_set_free (void **self_p)
 
 
 static void
+s_side_free (void **self_p)
+{
+    s_side_t *self = (s_side_t *) *self_p;
+    zlistx_destroy (&self->routes);
+    free ((char *) self->key.data);
+    free (self);
+    *self_p = NULL;
+}
+
+
+static void
+s_forget_gaps (s_route_t *self)
+{
+    while (self->gap_count)
+        free (self->gaps[--self->gap_count].conversation);
+    self->missed_all = false;
+}
+
+
+static void
 s_route_free (void **self_p)
 {
     s_route_t *self = (s_route_t *) *self_p;
+    s_forget_gaps (self);
+    free (self->gaps);
     free (self->seats);
     free ((char *) self->key.data);
     free (self);
@@ -74,6 +122,7 @@ rk_routes_new (void)
 {
     rk_routes_t *self = (rk_routes_t *) zmalloc (sizeof (rk_routes_t));
     self->routes = rk_index_new (s_route_free);
+    self->sides = rk_index_new (s_side_free);
     for (int nbr = 0; nbr < 2; nbr++) {
         self->sets[nbr] = rk_index_new (s_set_free);
     }
@@ -91,6 +140,7 @@ rk_routes_destroy (rk_routes_t **self_p)
     rk_index_destroy (&self->routes);
     rk_index_destroy (&self->sets[0]);
     rk_index_destroy (&self->sets[1]);
+    rk_index_destroy (&self->sides);
     free (self);
     *self_p = NULL;
 }
@@ -137,6 +187,20 @@ s_set_get (rk_routes_t *self, bool group, rk_slice_t id)
 }
 
 
+static s_side_t *
+s_side (rk_routes_t *self, rk_slice_t gateway)
+{
+    s_side_t *side = (s_side_t *) rk_index_lookup (self->sides, gateway);
+    if (side)
+        return side;
+    side = (s_side_t *) zmalloc (sizeof (s_side_t));
+    side->key = (rk_slice_t){rk_slice_dup (gateway), gateway.size};
+    side->routes = zlistx_new ();
+    rk_index_insert (self->sides, &side->key, side);
+    return side;
+}
+
+
 static s_route_t *
 s_route_get (rk_routes_t *self, rk_slice_t cid)
 {
@@ -145,7 +209,11 @@ s_route_get (rk_routes_t *self, rk_slice_t cid)
         route = (s_route_t *) zmalloc (sizeof (s_route_t));
         route->key = (rk_slice_t){rk_slice_dup (cid), cid.size};
         rk_index_insert (self->routes, &route->key, route);
+        route->side = s_side (self, rk_routes_gateway_of (cid));
+        route->place = zlistx_add_end (route->side->routes, route);
     }
+    else if (route->stamp != self->stamp)
+        zlistx_move_end (route->side->routes, route->place);
     route->stamp = self->stamp;
     return route;
 }
@@ -160,9 +228,11 @@ s_sit (s_route_t *route, s_set_t *set)
     route->seats =
         (s_seat_t *) realloc (route->seats, (route->seat_count + 1) * sizeof (s_seat_t));
     assert (route->seats);
+    bool apart = route->state == BEHIND || (route->state == SETTLING && !set->group);
     route->seats[route->seat_count++] =
-        (s_seat_t){set, zlistx_add_end (set->members, route)};
+        (s_seat_t){set, zlistx_add_end (set->members, route), apart};
     s_holder (set, rk_routes_gateway_of (route->key))->count++;
+    set->apart += apart;
 }
 
 
@@ -172,6 +242,7 @@ static void
 s_stand_up (rk_routes_t *self, s_route_t *route, size_t nbr)
 {
     s_seat_t seat = route->seats[nbr];
+    seat.set->apart -= seat.apart;
     route->seats[nbr] = route->seats[--route->seat_count];
     zlistx_detach (seat.set->members, seat.place);
     s_holder_t *holder = s_holder (seat.set, rk_routes_gateway_of (route->key));
@@ -250,10 +321,15 @@ void
 rk_routes_close (rk_routes_t *self, rk_slice_t cid)
 {
     s_route_t *route = (s_route_t *) rk_index_lookup (self->routes, cid);
-    while (route && route->seat_count)
+    if (!route)
+        return;
+    while (route->seat_count)
         s_stand_up (self, route, route->seat_count - 1);
-    if (route)
-        rk_index_delete (self->routes, cid);
+    s_side_t *side = route->side;
+    zlistx_detach (side->routes, route->place);
+    rk_index_delete (self->routes, cid);    //  Frees it
+    if (zlistx_size (side->routes) == 0)
+        rk_index_delete (self->sides, side->key);
 }
 
 
@@ -265,27 +341,241 @@ rk_routes_stamp (rk_routes_t *self)
 
 
 size_t
-rk_routes_purge (rk_routes_t *self, rk_slice_t gateway, uint64_t stamp,
+rk_routes_purge (rk_routes_t *self, rk_slice_t gateway, uint64_t stamp, size_t most,
                  rk_routes_tell_fn *tell, void *arg, bool *all)
 {
-    zlistx_t *doomed = zlistx_new ();
-    s_route_t *route = (s_route_t *) rk_index_first (self->routes);
-    for (; route; route = (s_route_t *) rk_index_next (self->routes)) {
-        rk_slice_t name = rk_routes_gateway_of (route->key);
-        if (route->stamp < stamp && name.size == gateway.size &&
-            memcmp (name.data, gateway.data, name.size) == 0)
-            zlistx_add_end (doomed, route);
-    }
+    s_side_t *side = (s_side_t *) rk_index_lookup (self->sides, gateway);
     size_t count = 0;
-    while ((route = (s_route_t *) zlistx_detach (doomed, NULL))) {
-        if (tell (arg, route->key, rk_routes_user (self, route->key)) == -1)
+    *all = true;
+    while (side) {
+        s_route_t *route = (s_route_t *) zlistx_first (side->routes);
+        *all = route->stamp >= stamp;
+        if (*all || count == most ||
+            tell (arg, route->key, rk_routes_user (self, route->key)) == -1)
             break;
+        bool last = zlistx_size (side->routes) == 1;
         rk_routes_close (self, route->key);
         count++;
+        if (last) {    //  The side has gone with it
+            *all = true;
+            break;
+        }
     }
-    *all = route == NULL;
-    zlistx_destroy (&doomed);
     return count;
+}
+
+
+//  --------------------------------------------------------------------------
+//  Catching up
+
+#define GAPS_MOST 1000    //  Conversations noted for one connection
+
+//  Appends an id to a list with commas; the caller frees it.
+
+static void
+s_append (char **list, rk_slice_t id)
+{
+    char *longer = *list ? zsys_sprintf ("%s,%.*s", *list, (int) id.size, id.data)
+                         : rk_slice_dup (id);
+    free (*list);
+    *list = longer;
+}
+
+
+static void
+s_set_state (s_route_t *route, int state)
+{
+    for (size_t nbr = 0; nbr < route->seat_count && state != SETTLING; nbr++) {
+        s_seat_t *seat = &route->seats[nbr];
+        seat->set->apart += (state == BEHIND) - (size_t) seat->apart;
+        seat->apart = state == BEHIND;
+    }
+    route->state = state;
+    if (state != SETTLING)
+        s_forget_gaps (route);
+}
+
+
+void
+rk_routes_fall_behind (rk_routes_t *self, rk_slice_t cid)
+{
+    s_set_state (s_route_get (self, cid), BEHIND);
+}
+
+
+char *
+rk_routes_settle (rk_routes_t *self, rk_slice_t cid)
+{
+    char *gids = NULL;
+    s_route_t *route = (s_route_t *) rk_index_lookup (self->routes, cid);
+    if (!route || route->state != SETTLING)
+        return NULL;
+    for (size_t nbr = 0; nbr < route->seat_count; nbr++)
+        if (route->seats[nbr].apart && route->seats[nbr].set->group)
+            s_append (&gids, route->seats[nbr].set->key);
+    s_set_state (route, LIVE);
+    return gids;
+}
+
+
+bool
+rk_routes_is_behind (rk_routes_t *self, rk_slice_t cid)
+{
+    s_route_t *route = (s_route_t *) rk_index_lookup (self->routes, cid);
+    return route && route->state == BEHIND;
+}
+
+
+size_t
+rk_routes_apart (rk_routes_t *self, bool group, rk_slice_t id)
+{
+    s_set_t *set = (s_set_t *) rk_index_lookup (self->sets[group], id);
+    return set ? set->apart : 0;
+}
+
+
+void
+rk_routes_visit_apart (rk_routes_t *self, rk_slice_t gid, rk_routes_visit_fn *visit,
+                       void *arg)
+{
+    s_set_t *set = (s_set_t *) rk_index_lookup (self->sets[1], gid);
+    if (!set || !set->apart)
+        return;
+    for (s_route_t *route = (s_route_t *) zlistx_first (set->members); route;
+         route = (s_route_t *) zlistx_next (set->members))
+        for (size_t nbr = 0; nbr < route->seat_count && route->state != LIVE; nbr++)
+            if (route->seats[nbr].set == set && route->seats[nbr].apart)
+                visit (arg, route->key);
+}
+
+
+//  What is noted of the conversation; NULL when there is too much already.
+
+static s_gap_t *
+s_gap (s_route_t *route, rk_slice_t conversation)
+{
+    for (size_t nbr = 0; nbr < route->gap_count; nbr++)
+        if (rk_slice_is (conversation, route->gaps[nbr].conversation))
+            return &route->gaps[nbr];
+    if (route->gap_count == GAPS_MOST)
+        return NULL;
+    route->gaps =
+        (s_gap_t *) realloc (route->gaps, (route->gap_count + 1) * sizeof (s_gap_t));
+    assert (route->gaps);
+    s_gap_t *gap = &route->gaps[route->gap_count++];
+    *gap = (s_gap_t){.conversation = rk_slice_dup (conversation)};
+    return gap;
+}
+
+
+bool
+rk_routes_takes (rk_routes_t *self, rk_slice_t cid, rk_slice_t conversation, uint64_t seq)
+{
+    s_route_t *route = (s_route_t *) rk_index_lookup (self->routes, cid);
+    if (!route || route->state == LIVE)
+        return true;
+    s_gap_t *gap = s_gap (route, conversation);
+    if (route->state == SETTLING)
+        return !gap || seq > gap->told;
+    if (!gap)
+        route->missed_all = true;
+    else if (seq > gap->told) {
+        gap->first = gap->last && gap->first < seq ? gap->first : seq;
+        gap->last = gap->last > seq ? gap->last : seq;
+    }
+    return false;
+}
+
+
+void
+rk_routes_told (rk_routes_t *self, rk_slice_t cid, rk_slice_t conversation, uint64_t seq)
+{
+    s_route_t *route = (s_route_t *) rk_index_lookup (self->routes, cid);
+    s_gap_t *gap = route && route->state == BEHIND ? s_gap (route, conversation) : NULL;
+    if (!gap || seq <= gap->told)
+        return;
+    gap->told = seq;
+    if (gap->last <= seq)
+        gap->last = 0;
+    else if (gap->first <= seq)
+        gap->first = seq + 1;
+}
+
+
+rk_caught_t
+rk_routes_catch_up (rk_routes_t *self, rk_slice_t cid, rk_routes_gap_fn *tell, void *arg)
+{
+    s_route_t *route = (s_route_t *) rk_index_lookup (self->routes, cid);
+    size_t count = 0;
+    if (!route || route->state != BEHIND)
+        return RK_CAUGHT_BEFORE;
+    if (route->missed_all) {
+        s_forget_gaps (route);
+        return RK_CAUGHT_TOO_MUCH;
+    }
+    for (size_t nbr = 0; nbr < route->gap_count; nbr++) {
+        s_gap_t *gap = &route->gaps[nbr];
+        if (gap->last) {
+            tell (arg, rk_slice (gap->conversation), gap->first);
+            count++;
+        }
+        gap->last = 0;
+    }
+    if (!count)
+        s_set_state (route, SETTLING);
+    if (!count && !route->gap_count)
+        return RK_CAUGHT_NOTHING;
+    return count ? RK_CAUGHT_SOME : RK_CAUGHT_UP;
+}
+
+
+//  --------------------------------------------------------------------------
+//  Membership
+
+//  The groups of the connection become those of the list; tells what came and went.
+
+static void
+s_regroup (rk_routes_t *self, s_route_t *route, rk_slice_t gids,
+           rk_routes_regroup_fn *tell, void *arg)
+{
+    char *came = NULL, *went = NULL;
+    size_t before = route->seat_count;
+    uint64_t mark = ++self->marks;
+    rk_slice_t gid, rest = gids;
+    while (s_next_id (&rest, &gid)) {
+        s_set_t *set = s_set_get (self, true, gid);
+        set->mark = mark;
+        s_sit (route, set);
+        if (route->seat_count > before) {
+            before++;
+            s_append (&came, gid);
+        }
+    }
+    for (size_t nbr = route->seat_count; nbr-- > 0;) {
+        s_set_t *set = route->seats[nbr].set;
+        if (!set->group || set->mark == mark)
+            continue;
+        s_append (&went, set->key);
+        s_stand_up (self, route, nbr);
+    }
+    if (came || went)
+        tell (arg, route->key, rk_slice (came ? came : ""), rk_slice (went ? went : ""));
+    free (came);
+    free (went);
+}
+
+
+void
+rk_routes_regroup (rk_routes_t *self, rk_slice_t uid, uint64_t version, rk_slice_t gids,
+                   rk_routes_regroup_fn *tell, void *arg)
+{
+    s_set_t *set = (s_set_t *) rk_index_lookup (self->sets[0], uid);
+    if (!set || version < set->version)
+        return;
+    set->version = version;
+    for (s_route_t *route = (s_route_t *) zlistx_first (set->members); route;
+         route = (s_route_t *) zlistx_next (set->members))
+        s_regroup (self, route, gids, tell, arg);
 }
 
 
@@ -364,91 +654,4 @@ size_t
 rk_routes_names (rk_routes_t *self, bool group)
 {
     return rk_index_size (self->sets[group]);
-}
-
-
-//  --------------------------------------------------------------------------
-//  Selftest
-
-static void
-s_test_visit (void *arg, rk_slice_t name)
-{
-    char *list = (char *) arg;
-    strncat (list, name.data, name.size);
-    strcat (list, " ");
-}
-
-
-static void
-s_test_expect (rk_routes_t *routes, bool group, const char *id, const char *gateways)
-{
-    char list[200] = "";
-    rk_routes_gateways (routes, group, rk_slice (id), s_test_visit, list);
-    if (strneq (list, gateways))
-        fprintf (stderr, "%s: expected %s, got %s\n", id, gateways, list);
-    rk_check (streq (list, gateways));
-}
-
-
-//  Tells nobody; fails at the connection named by arg.
-
-static int
-s_test_tell (void *arg, rk_slice_t cid, rk_slice_t uid)
-{
-    rk_check (uid.size > 0);
-    return rk_slice_is (cid, (const char *) arg) ? -1 : 0;
-}
-
-
-void
-routes_test (bool verbose)
-{
-    (void) verbose;
-    rk_routes_t *routes = rk_routes_new ();
-    rk_routes_bind (routes, rk_slice ("g1.a"), rk_slice ("alice"));
-    rk_routes_bind (routes, rk_slice ("g1.b"), rk_slice ("alice"));
-    rk_routes_bind (routes, rk_slice ("g2.c"), rk_slice ("alice"));
-    rk_routes_bind (routes, rk_slice ("g2.c"), rk_slice ("alice"));    //  Twice is once
-    rk_routes_join (routes, rk_slice ("g1.a"), rk_slice ("x,y,,z"));
-    rk_routes_join (routes, rk_slice ("g2.c"), rk_slice ("y"));
-    s_test_expect (routes, false, "alice", "g1 g2 ");
-    s_test_expect (routes, true, "y", "g1 g2 ");
-    s_test_expect (routes, true, "z", "g1 ");
-    s_test_expect (routes, true, "alice", "");
-    rk_check (rk_slice_is (rk_routes_user (routes, rk_slice ("g2.c")), "alice"));
-
-    char list[200] = "";
-    rk_check (rk_routes_connections (routes, false, rk_slice ("alice"), s_test_visit,
-                                     list) == 3);
-    rk_check (streq (list, "g1.a g1.b g2.c "));
-    char *groups = rk_routes_groups (routes, rk_slice ("g1.a"));
-    rk_check (streq (groups, "x,y,z"));
-    free (groups);
-
-    rk_routes_close (routes, rk_slice ("g1.b"));
-    s_test_expect (routes, false, "alice", "g1 g2 ");
-    rk_routes_bind (routes, rk_slice ("g1.a"), rk_slice ("bob"));
-    s_test_expect (routes, false, "alice", "g2 ");
-    s_test_expect (routes, false, "bob", "g1 ");
-    rk_routes_leave (routes, rk_slice ("g1.a"), rk_slice ("y,nosuch"));
-    s_test_expect (routes, true, "y", "g2 ");
-    uint64_t stamp = rk_routes_stamp (routes);
-    rk_routes_bind (routes, rk_slice ("g2.d"), rk_slice ("alice"));
-    bool all = false;
-    rk_check (rk_routes_purge (routes, rk_slice ("g2"), stamp, s_test_tell, "", &all) ==
-              1);
-    rk_check (all);
-    s_test_expect (routes, false, "alice", "g2 ");
-    rk_check (rk_routes_purge (routes, rk_slice ("g2"), stamp + 1, s_test_tell, "g2.d",
-                               &all) == 0);
-    rk_check (!all);
-    rk_check (
-        rk_routes_purge (routes, rk_slice ("g2"), stamp + 1, s_test_tell, "", &all) == 1);
-    s_test_expect (routes, true, "y", "");
-    s_test_expect (routes, false, "alice", "");
-    rk_check (rk_routes_size (routes) == 1);
-    rk_routes_close (routes, rk_slice ("g1.a"));
-    rk_routes_close (routes, rk_slice ("g1.a"));
-    rk_check (rk_routes_size (routes) == 0);
-    rk_routes_destroy (&routes);
 }

@@ -29,12 +29,57 @@ void rk_routes_close (rk_routes_t *self, rk_slice_t cid);
 //  connection; rk_routes_stamp begins a new stamp and returns it.
 uint64_t rk_routes_stamp (rk_routes_t *self);
 
-//  Forget the gateway's connections with an older stamp. Tell is called for each before, with
-//  its CID and UID (empty when it has none); when it returns -1, that connection and those
+//  Forget the gateway's connections with an older stamp, so many at the most. Tell is called for each
+//  before, with its CID and UID (empty when it has none); when it returns -1, that connection and those
 //  after it stay. Returns how many are forgotten, and in *all whether none was left.
 typedef int (rk_routes_tell_fn) (void *arg, rk_slice_t cid, rk_slice_t uid);
 size_t rk_routes_purge (rk_routes_t *self, rk_slice_t gateway, uint64_t stamp,
-                        rk_routes_tell_fn *tell, void *arg, bool *all);
+                        size_t most, rk_routes_tell_fn *tell, void *arg, bool *all);
+
+//  The user's connections listen to these groups (GID[,GID...]) and to no others: that is what the store
+//  says in that version. One that is older than what was said last is left alone. Tell is called for
+//  each connection for which something changes, with the groups that came and that went.
+typedef void (rk_routes_regroup_fn) (void *arg, rk_slice_t cid, rk_slice_t came,
+                                     rk_slice_t went);
+void rk_routes_regroup (rk_routes_t *self, rk_slice_t uid, uint64_t version,
+                        rk_slice_t gids, rk_routes_regroup_fn *tell, void *arg);
+
+//  A connection that is behind shall hear nothing of any conversation before it has got what it has missed.
+//  What is said meanwhile is noted as gaps: from which seq on of which conversation. When it has got
+//  all of that it settles: it is live, but for what it has been told already, which may still be on its
+//  way. Until then it is apart in the groups in which it was then.
+void rk_routes_fall_behind (rk_routes_t *self, rk_slice_t cid);
+bool rk_routes_is_behind (rk_routes_t *self, rk_slice_t cid);
+
+//  It has settled. Returns the groups in which it was apart, GID[,GID...], which the caller frees, or NULL.
+char *rk_routes_settle (rk_routes_t *self, rk_slice_t cid);
+
+//  How many connections of a user or group are apart; call visit for each of those of a group.
+size_t rk_routes_apart (rk_routes_t *self, bool group, rk_slice_t id);
+void rk_routes_visit_apart (rk_routes_t *self, rk_slice_t gid, rk_routes_visit_fn *visit,
+                            void *arg);
+
+//  Whether the connection shall get this seq of the conversation now; if not, it is noted or was told.
+bool rk_routes_takes (rk_routes_t *self, rk_slice_t cid, rk_slice_t conversation,
+                      uint64_t seq);
+
+//  One that is behind is told this seq of the conversation, and all before it: that isn't missing any
+//  more, whether it has passed by already or is still to come.
+void rk_routes_told (rk_routes_t *self, rk_slice_t cid, rk_slice_t conversation,
+                     uint64_t seq);
+
+//  The connection has got all until now. Without gaps it settles; else tell is called for each, they are
+//  forgotten, and it stays behind.
+typedef enum {
+    RK_CAUGHT_UP,
+    RK_CAUGHT_NOTHING,    //  Up, and there was nothing to tell: it needs no time to settle
+    RK_CAUGHT_BEFORE,     //  It wasn't behind, or isn't known
+    RK_CAUGHT_SOME,       //  It has gaps
+    RK_CAUGHT_TOO_MUCH    //  More than are noted: begin anew
+} rk_caught_t;
+typedef void (rk_routes_gap_fn) (void *arg, rk_slice_t conversation, uint64_t seq);
+rk_caught_t rk_routes_catch_up (rk_routes_t *self, rk_slice_t cid, rk_routes_gap_fn *tell,
+                                void *arg);
 
 //  Call visit once for each gateway that holds connections of the user or group; returns
 //  how many there were.

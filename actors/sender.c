@@ -3,24 +3,44 @@
 //  In     inbox     downstream cid|uid|gid ID content [attachment...]
 //                   downstream talk UID CID content [attachment...]    to the user UID, and to
 //                       the other connections of the user that CID belongs to
+//                   live talk UID CID CONVERSATION SEQ content [attachment...]    the same for what is
+//                   live group GID SEQ content [attachment...]    stored: those who are behind get
+//                   live row CID CONVERSATION SEQ content [attachment...]    it from the store
 //                   setting status CID closed
-//                   setting uidmap CID UID
+//                   setting uidmap CID UID [DEVICE]
 //                   setting gidmap|gidunmap CID GID[,GID...]
 //                   setting gidmap-user|gidunmap-user UID GID[,GID...]    for all connections
-//                   status connected CID [UID [GID,GID...]], status closed CID [UID]
-//         gateways  hello VERSION, ping, pong
+//                   setting groups UID VERSION GID[,GID...]    these and no others, if that is news
+//                   setting behind CID -    it has to catch up first
+//                   CATCHUP token CID begin|end
+//                   status connected CID [UID [GID,GID... [DEVICE]]], status closed CID [UID];
+//                       with "behind" as a seventh frame when it has to catch up
+//         gateways, local    hello VERSION [INSTANCE], ping, pong
 //         pipe      see rk_life_t
 //  Out    upstream  status closed CID [UID]    of a gateway that is away for long
-//         gateways  welcome VERSION, refused REASON, ping, pong
+//         workers   REPLY token ok packed: what a connection has missed meanwhile
+//         gateways, local    welcome VERSION, refused REASON, ping, pong
 //                   downstream cid|uid|gid ..., setting status|uidmap|gidmap|gidunmap ...
 //  Owns   the routes, and for each gateway a bounded queue of what it has not taken yet.
 //  Drops  frames for a gateway whose queue is full, or that was away too long, or for an ID
 //         that no gateway holds: all are counted as undelivered. A stored message comes again
-//         at the user's next bind.
+//         at the user's next bind. Settings for a gateway that is away stay: who was told to go
+//         goes when it comes back.
+//
+//  The gateway of this process has a socket of its own, so that nobody outside can have its id; two
+//  of others can't have the same at once, since a ROUTER lets a peer in under an id that is free
+//  (zmq_setsockopt(3), ZMQ_ROUTER_HANDOVER is off).
+//
+//  A connection that is behind (it has just bound, or its gateway has joined) hears nothing of what is
+//  live. What passes by is noted, conversation and seq; its worker fetches that from the store, behind
+//  what the device has missed, and asks again until nothing is left. So each conversation comes in the
+//  order of its seq. Then it settles for a moment, in which it is told nothing that it has got from the
+//  store already, and its gateway hears of its groups (proto/CONTRACT.md, "Catching up").
 
 #include "sender.h"
 #include "index.h"
 #include "routes.h"
+#include "../proto/pack.h"
 
 #define VERSION "1"
 #define BATCH 200        //  Messages between two looks at the other sockets
@@ -28,6 +48,9 @@
 #define GATEWAYS_MOST                                                                    \
     1000    //  Known at once, with those that are away or only named by a CID
 #define SWEEPS_MOST 10       //  Of those that are gone for long, in one turn
+#define SETTLE 2000          //  msec that a message may be on its way from its worker
+#define SETTLING 100         //  msec between looks at those who settle
+#define PIECE 500            //  Connections forgotten in one turn
 #define REPORTED_MOST 200    //  Gateways in an answer to STATS
 
 enum {
@@ -60,6 +83,7 @@ typedef struct {
     uint64_t stamp;    //  Connections older than this it no longer has, and from
     int64_t sweep;     //  this time on we forget them; msec, monotonic, or 0
     bool swept;        //  It is away for long, and all of them are to be forgotten
+    char *instance;    //  Random at each start of it; owned
     rk_queue_t queue;
 } s_gateway_t;
 
@@ -68,9 +92,11 @@ typedef struct {
     sender_args_t *args;
     rk_routes_t *routes;
     rk_index_t *gateways;
-    rk_frames_t frames;    //  The message in hand
-    int64_t next_ping;     //  msec, monotonic
-    bool stuck;            //  Some gateway's queue isn't empty
+    rk_frames_t frames;     //  The message in hand
+    int64_t next_ping;      //  msec, monotonic
+    bool stuck;             //  Some gateway's queue isn't empty
+    bool sweeping;          //  More connections are to be forgotten
+    rk_queue_t settling;    //  Until when, and CID
     rk_counter_t counters[COUNTERS + 1];
 } s_self_t;
 
@@ -83,6 +109,7 @@ s_gateway_free (void **self_p)
 {
     s_gateway_t *self = (s_gateway_t *) *self_p;
     rk_queue_clear (&self->queue);
+    zstr_free (&self->instance);
     free ((char *) self->key.data);
     free (self);
     *self_p = NULL;
@@ -114,13 +141,34 @@ s_gateway_get (s_self_t *self, rk_slice_t id, bool speaks)
 }
 
 
+//  A message to a gateway begins with its address, but for the one that has a socket of its own.
+
+static void
+s_address (s_gateway_t *gateway, rk_frames_t *frames)
+{
+    frames->count = 0;
+    if (!gateway->local)
+        rk_frames_add (frames, gateway->key.data, gateway->key.size);
+}
+
+
+//  Where a message from or to it begins: behind its address.
+
+static size_t
+s_first (s_gateway_t *gateway)
+{
+    return gateway->local ? 0 : 1;
+}
+
+
 //  Hands one message with its address to the socket. On failure frames are as before.
 
 static int
 s_post (s_self_t *self, s_gateway_t *gateway, rk_frames_t *frames)
 {
     size_t bytes = rk_frames_bytes (frames);
-    if (rk_frames_send (frames, self->args->gateways) == -1)
+    zsock_t *socket = gateway->local ? self->args->local_socket : self->args->gateways;
+    if (rk_frames_send (frames, socket) == -1)
         return -1;
     gateway->sent++;
     self->counters[SENT].value++;
@@ -159,12 +207,31 @@ s_send_to (void *arg, rk_slice_t id)
         return;
     }
     rk_frames_t out;
-    out.count = 0;
-    rk_frames_add (&out, id.data, id.size);
+    s_address (gateway, &out);
     for (size_t nbr = 0; nbr < self->frames.count && nbr + 1 < RK_FRAMES_MAX; nbr++)
         rk_frames_share (&out, &self->frames.part[nbr]);
     if (!gateway->here || gateway->queue.count || s_post (self, gateway, &out) == -1)
         s_keep (self, gateway, &out);
+}
+
+
+//  What waited too long is undelivered, but for settings, if it is a gateway that has ever been here.
+
+static void
+s_expire (s_self_t *self, s_gateway_t *gateway)
+{
+    rk_queue_t waiting = gateway->queue;
+    memset (&gateway->queue, 0, sizeof (gateway->queue));
+    for (rk_parcel_t *parcel; (parcel = rk_queue_pop (&waiting));) {
+        zmq_msg_t *name = &parcel->part[s_first (gateway)];
+        rk_slice_t word = {(const char *) zmq_msg_data (name), zmq_msg_size (name)};
+        if (gateway->stamp && rk_slice_is (word, "setting")) {
+            rk_queue_push (&gateway->queue, parcel);
+            continue;
+        }
+        self->counters[UNDELIVERED_AWAY].value++;
+        rk_parcel_destroy (&parcel);
+    }
 }
 
 
@@ -184,10 +251,8 @@ s_flush (s_self_t *self, s_gateway_t *gateway)
         rk_queue_unshift (&gateway->queue, parcel);
         break;
     }
-    if (!gateway->here && zclock_mono () - gateway->away > self->args->keep) {
-        self->counters[UNDELIVERED_AWAY].value += gateway->queue.count;
-        rk_queue_clear (&gateway->queue);
-    }
+    if (!gateway->here && zclock_mono () - gateway->away > self->args->keep)
+        s_expire (self, gateway);
 }
 
 
@@ -231,18 +296,67 @@ s_visit_cid (void *arg, rk_slice_t cid)
 }
 
 
+//  A stored chat has its conversation and seq, others haven't.
+
+typedef struct {
+    rk_slice_t conversation;
+    uint64_t seq;
+} s_place_t;
+
+//  Which connections get a message of their own: all but one, and but those that don't take it.
+
 typedef struct {
     s_self_t *self;
     rk_slice_t but;
+    const s_place_t *place;
 } s_others_t;
 
 static void
 s_visit_other (void *arg, rk_slice_t cid)
 {
     s_others_t *others = (s_others_t *) arg;
-    if (cid.size != others->but.size ||
-        memcmp (cid.data, others->but.data, cid.size) != 0)
-        s_visit_cid (others->self, cid);
+    s_self_t *self = others->self;
+    if (rk_slice_same (cid, others->but))
+        return;
+    if (!others->place || rk_routes_takes (self->routes, cid, others->place->conversation,
+                                           others->place->seq))
+        s_visit_cid (self, cid);
+}
+
+
+//  In hand is "downstream uid UID content". When some of its connections are to be left out, each of the
+//  others gets a message of its own.
+
+static size_t
+s_to_user (s_self_t *self, rk_slice_t uid, rk_slice_t but, const s_place_t *place)
+{
+    if (!but.size && !(place && rk_routes_apart (self->routes, false, uid)))
+        return rk_routes_gateways (self->routes, false, uid, s_send_to, self);
+    s_others_t others = {self, but, place};
+    char *whose = rk_slice_dup (uid);    //  Its frame is replaced
+    s_replace (self, 1, rk_slice ("cid"));
+    size_t reached = rk_routes_connections (
+        self->routes, false, (rk_slice_t){whose, uid.size}, s_visit_other, &others);
+    free (whose);
+    return reached;
+}
+
+
+//  In hand is "downstream gid GID content". Gateways don't know it yet of those that are apart.
+
+static size_t
+s_to_group (s_self_t *self, rk_slice_t gid, const s_place_t *place)
+{
+    size_t reached = rk_routes_gateways (self->routes, true, gid, s_send_to, self);
+    if (!rk_routes_apart (self->routes, true, gid))
+        return reached;
+    s_others_t others = {self, rk_slice (""), place};
+    char *which = rk_slice_dup (gid);
+    s_replace (self, 1, rk_slice ("cid"));
+    rk_routes_visit_apart (self->routes, (rk_slice_t){which, gid.size}, s_visit_other,
+                           &others);
+    free (which);
+    return reached;
 }
 
 
@@ -250,7 +364,7 @@ s_visit_other (void *arg, rk_slice_t cid)
 //  "downstream cid" for each other connection of the user that CID belongs to.
 
 static size_t
-s_downstream_talk (s_self_t *self)
+s_downstream_talk (s_self_t *self, const s_place_t *place)
 {
     if (self->frames.count < 5)
         return 0;
@@ -259,19 +373,118 @@ s_downstream_talk (s_self_t *self)
     zmq_msg_move (&from, &self->frames.part[3]);
     rk_frames_remove (&self->frames, 3);
     s_replace (self, 1, rk_slice ("uid"));
-    rk_slice_t to = rk_frames_at (&self->frames, 2);
-    size_t reached = rk_routes_gateways (self->routes, false, to, s_send_to, self);
-
     rk_slice_t cid = {(const char *) zmq_msg_data (&from), zmq_msg_size (&from)};
-    rk_slice_t uid = rk_routes_user (self->routes, cid);
-    if (rk_routes_count (self->routes, uid) > 1 &&
-        (uid.size != to.size || memcmp (uid.data, to.data, uid.size) != 0)) {
-        s_others_t others = {self, cid};
-        s_replace (self, 1, rk_slice ("cid"));
-        rk_routes_connections (self->routes, false, uid, s_visit_other, &others);
-    }
+    rk_slice_t uid = rk_routes_user (self->routes, cid),
+               to = rk_frames_at (&self->frames, 2);
+    bool own = rk_slice_same (uid, to);    //  Who talks to itself hears it everywhere
+    size_t reached = s_to_user (self, to, rk_slice (""), place);
+    if (!own && rk_routes_count (self->routes, uid) > 1)
+        s_to_user (self, uid, cid, place);
     rk_part_close (&from);
     return reached;
+}
+
+
+//  Takes the number in a part, and the part; false when it is none.
+
+static bool
+s_take_seq (s_self_t *self, size_t index, uint64_t *seq)
+{
+    rk_slice_t part = rk_frames_at (&self->frames, index);
+    char digits[24] = "", *end;
+    if (!part.size || part.size >= sizeof (digits))
+        return false;
+    memcpy (digits, part.data, part.size);
+    *seq = strtoull (digits, &end, 10);
+    rk_frames_remove (&self->frames, index);
+    return !*end;
+}
+
+
+//  Takes the conversation and seq out of the message in hand, whose content is behind them. 0; or -1, and
+//  then there is nothing to free.
+
+static int
+s_take_place (s_self_t *self, size_t index, s_place_t *place)
+{
+    if (self->frames.count < index + 3 || !s_take_seq (self, index + 1, &place->seq))
+        return -1;
+    rk_slice_t conversation = rk_frames_at (&self->frames, index);
+    place->conversation = (rk_slice_t){rk_slice_dup (conversation), conversation.size};
+    rk_frames_remove (&self->frames, index);
+    return 0;
+}
+
+
+static int
+s_live_talk (s_self_t *self)
+{
+    s_place_t place;
+    if (s_take_place (self, 4, &place) == -1)
+        return -1;
+    size_t reached = s_downstream_talk (self, &place);
+    free ((char *) place.conversation.data);
+    self->counters[UNDELIVERED_NOBODY].value += !reached;
+    return 0;
+}
+
+
+//  From the store, for one that is behind
+
+static int
+s_live_row (s_self_t *self)
+{
+    s_place_t place;
+    if (s_take_place (self, 3, &place) == -1)
+        return -1;
+    rk_slice_t cid = rk_frames_at (&self->frames, 2);
+    rk_routes_told (self->routes, cid, place.conversation, place.seq);
+    free ((char *) place.conversation.data);
+    s_replace (self, 1, rk_slice ("cid"));
+    s_send_to (self, rk_routes_gateway_of (cid));
+    return 0;
+}
+
+
+static int
+s_live_group (s_self_t *self)
+{
+    s_place_t place;
+    if (self->frames.count < 5 || !s_take_seq (self, 3, &place.seq))
+        return -1;
+    rk_slice_t gid = rk_frames_at (&self->frames, 2);
+    place.conversation = (rk_slice_t){rk_slice_dup (gid), gid.size};
+    s_replace (self, 1, rk_slice ("gid"));
+    size_t reached = s_to_group (self, gid, &place);
+    free ((char *) place.conversation.data);
+    self->counters[UNDELIVERED_NOBODY].value += !reached;
+    return 0;
+}
+
+
+//  What is stored, and live now. A gateway hears of a connection's groups when that has caught up.
+
+static const struct {
+    const char *name;
+    int (*handle) (s_self_t *self);
+} s_live_routes[] = {
+    {"talk", s_live_talk},
+    {"group", s_live_group},
+    {"row", s_live_row},
+    {NULL, NULL},
+};
+
+
+static int
+s_handle_live (s_self_t *self)
+{
+    size_t nbr = rk_route (s_live_routes, sizeof (*s_live_routes),
+                           rk_frames_at (&self->frames, 1));
+    if (!s_live_routes[nbr].name)
+        return -1;
+    self->counters[DOWNSTREAM].value++;
+    s_replace (self, 0, rk_slice ("downstream"));
+    return s_live_routes[nbr].handle (self);
 }
 
 
@@ -289,9 +502,9 @@ s_handle_downstream (s_self_t *self)
     else if (rk_slice_is (kind, "cid"))
         s_send_to (self, rk_routes_gateway_of (id));
     else if (rk_slice_is (kind, "gid"))
-        reached = rk_routes_gateways (self->routes, true, id, s_send_to, self);
+        reached = s_to_group (self, id, NULL);
     else if (rk_slice_is (kind, "talk"))
-        reached = s_downstream_talk (self);
+        reached = s_downstream_talk (self, NULL);
     else
         return -1;
     if (!reached)
@@ -323,7 +536,8 @@ s_set_gidmap (s_self_t *self, rk_slice_t cid, rk_slice_t gids)
 {
     if (s_gateway_get (self, rk_routes_gateway_of (cid), false))
         rk_routes_join (self->routes, cid, gids);
-    s_send_to (self, rk_routes_gateway_of (cid));
+    if (!rk_routes_is_behind (self->routes, cid))
+        s_send_to (self, rk_routes_gateway_of (cid));
 }
 
 
@@ -332,6 +546,67 @@ s_set_gidunmap (s_self_t *self, rk_slice_t cid, rk_slice_t gids)
 {
     rk_routes_leave (self->routes, cid, gids);
     s_send_to (self, rk_routes_gateway_of (cid));
+}
+
+
+//  A setting of our own for a gateway, besides the message in hand.
+
+static void
+s_tell_gateway (s_self_t *self, const char *kind, rk_slice_t cid, rk_slice_t value)
+{
+    rk_frames_t hand;
+    hand.count = 0;
+    rk_frames_move (&hand, &self->frames);
+    rk_frames_addstr (&self->frames, "setting");
+    rk_frames_addstr (&self->frames, kind);
+    rk_frames_add (&self->frames, cid.data, cid.size);
+    rk_frames_add (&self->frames, value.data, value.size);
+    s_send_to (self, rk_routes_gateway_of (cid));
+    rk_frames_clear (&self->frames);
+    rk_frames_move (&self->frames, &hand);
+}
+
+
+//  What a connection's groups came to be. Of one that is behind the gateway hears when
+//  it has settled.
+
+static void
+s_visit_regrouped (void *arg, rk_slice_t cid, rk_slice_t came, rk_slice_t went)
+{
+    s_self_t *self = (s_self_t *) arg;
+    bool behind = rk_routes_is_behind (self->routes, cid);
+    if (came.size && !behind)
+        s_tell_gateway (self, "gidmap", cid, came);
+    if (went.size && !behind)
+        s_tell_gateway (self, "gidunmap", cid, went);
+}
+
+
+static void
+s_set_groups (s_self_t *self, rk_slice_t uid, rk_slice_t version)
+{
+    uint64_t number;
+    (void) version;
+    if (s_take_seq (self, 3, &number))
+        rk_routes_regroup (self->routes, uid, number, rk_frames_at (&self->frames, 3),
+                           s_visit_regrouped, self);
+}
+
+
+//  What a gateway that joins says of a connection's groups is what it was; until it has caught up it hears
+//  of none.
+
+static void
+s_set_behind (s_self_t *self, rk_slice_t cid, rk_slice_t nothing)
+{
+    (void) nothing;
+    if (!s_gateway_get (self, rk_routes_gateway_of (cid), false))
+        return;
+    rk_routes_fall_behind (self->routes, cid);
+    char *gids = rk_routes_groups (self->routes, cid);
+    if (*gids)
+        s_tell_gateway (self, "gidunmap", cid, rk_slice (gids));
+    free (gids);
 }
 
 
@@ -376,26 +651,30 @@ s_set_gidunmap_user (s_self_t *self, rk_slice_t uid, rk_slice_t gids)
 
 static const struct {
     const char *name;
+    size_t count;    //  Frames, at the least, and with the one that may be left out
+    size_t most;
     void (*handle) (s_self_t *self, rk_slice_t id, rk_slice_t what);
 } s_setting_routes[] = {
-    {"uidmap", s_set_uidmap},
-    {"gidmap", s_set_gidmap},
-    {"gidunmap", s_set_gidunmap},
-    {"status", s_set_status},
-    {"gidmap-user", s_set_gidmap_user},
-    {"gidunmap-user", s_set_gidunmap_user},
-    {NULL, NULL},
+    {"uidmap", 4, 5, s_set_uidmap},
+    {"gidmap", 4, 4, s_set_gidmap},
+    {"gidunmap", 4, 4, s_set_gidunmap},
+    {"status", 4, 4, s_set_status},
+    {"gidmap-user", 4, 4, s_set_gidmap_user},
+    {"gidunmap-user", 4, 4, s_set_gidunmap_user},
+    {"groups", 5, 5, s_set_groups},
+    {"behind", 4, 4, s_set_behind},
+    {NULL, 0, 0, NULL},
 };
 
 
 static int
 s_handle_setting (s_self_t *self)
 {
-    if (self->frames.count != 4)
-        return -1;
+    size_t count = self->frames.count;
     rk_slice_t kind = rk_frames_at (&self->frames, 1);
     size_t nbr = rk_route (s_setting_routes, sizeof (*s_setting_routes), kind);
-    if (!s_setting_routes[nbr].name)
+    if (!s_setting_routes[nbr].name || count < s_setting_routes[nbr].count ||
+        count > s_setting_routes[nbr].most)
         return -1;
     self->counters[SETTINGS].value++;
     s_setting_routes[nbr].handle (self, rk_frames_at (&self->frames, 2),
@@ -416,7 +695,114 @@ s_handle_status (s_self_t *self)
             rk_routes_bind (self->routes, cid, rk_frames_at (frames, 3));
         if (rk_frames_at (frames, 4).size)
             rk_routes_join (self->routes, cid, rk_frames_at (frames, 4));
+        if (rk_slice_is (rk_frames_at (frames, frames->count - 1), "behind") &&
+            frames->count == 7)
+            s_set_behind (self, cid, rk_slice (""));
     }
+    return 0;
+}
+
+
+static void
+s_visit_gap (void *arg, rk_slice_t conversation, uint64_t seq)
+{
+    rk_pack_t *pack = (rk_pack_t *) arg;
+    rk_pack_text (pack, conversation.data, conversation.size);
+    rk_pack_int (pack, (int64_t) seq);
+}
+
+
+//  It is as all others: its gateway hears of its groups.
+
+static void
+s_settle_one (s_self_t *self, rk_slice_t cid)
+{
+    char *gids = rk_routes_settle (self->routes, cid);
+    if (gids)
+        s_tell_gateway (self, "gidmap", cid, rk_slice (gids));
+    free (gids);
+}
+
+
+//  It has all until now, and settles.
+
+static void
+s_begin_settling (s_self_t *self, rk_slice_t cid)
+{
+    rk_frames_t note;
+    note.count = 0;
+    int64_t until = zclock_mono () + SETTLE;
+    rk_frames_add (&note, &until, sizeof (until));
+    rk_frames_add (&note, cid.data, cid.size);
+    rk_queue_push (&self->settling, rk_parcel_new (&note));
+}
+
+
+//  Those whose time is over.
+
+static void
+s_settle (s_self_t *self)
+{
+    int64_t now = zclock_mono (), until = now;
+    while (self->settling.head) {
+        zmq_msg_t *part = self->settling.head->part;
+        memcpy (&until, zmq_msg_data (&part[0]), sizeof (until));
+        if (until > now)
+            return;
+        rk_parcel_t *note = rk_queue_pop (&self->settling);
+        rk_slice_t cid = {(const char *) zmq_msg_data (&note->part[1]),
+                          zmq_msg_size (&note->part[1])};
+        s_settle_one (self, cid);
+        rk_parcel_destroy (&note);
+    }
+}
+
+
+//  There is room, since the worker waits for it; when there is none nonetheless, its call times out and comes
+//  again. We don't wait for workers, for they wait for us.
+
+static void
+s_reply (s_self_t *self, const rk_token_t *token, const rk_pack_t *pack)
+{
+    rk_frames_t out;
+    out.count = 0;
+    rk_frames_addstr (&out, "REPLY");
+    rk_frames_add (&out, token, sizeof (*token));
+    rk_frames_addstr (&out, "ok");
+    rk_frames_add (&out, pack->data, pack->size);
+    if (rk_frames_send (&out, self->args->workers[token->worker]) == -1)
+        rk_life_complain (&self->life, "worker-%d has no room for a reply",
+                          (int) token->worker + 1);
+    rk_frames_clear (&out);
+}
+
+
+//  CATCHUP token CID begin|end: answered with how it stands, and what was missed since it was asked last.
+//  Whoever gets the answer to "begin" knows that all that was said to us before has taken effect.
+
+static int
+s_handle_catchup (s_self_t *self)
+{
+    rk_token_t token;
+    rk_frames_t *frames = &self->frames;
+    rk_slice_t cid = rk_frames_at (frames, 2), word = rk_frames_at (frames, 3);
+    if (frames->count != 4 || !rk_token_read (rk_frames_at (frames, 1), &token) ||
+        token.worker >= self->args->count)
+        return -1;
+    rk_pack_t pack = {NULL, 0, 0};
+    if (rk_slice_is (word, "end")) {
+        static const char *words[] = {"live", "live", "live", "gaps", "again"};
+        rk_caught_t caught = rk_routes_catch_up (self->routes, cid, s_visit_gap, &pack);
+        rk_pack_text (&pack, words[caught], strlen (words[caught]));
+        if (caught == RK_CAUGHT_UP)
+            s_begin_settling (self, cid);
+        if (caught == RK_CAUGHT_NOTHING)
+            s_settle_one (self, cid);
+    }
+    else if (rk_routes_is_behind (self->routes, cid))
+        rk_routes_fall_behind (self->routes, cid);
+    s_reply (self, &token, &pack);
+    rk_pack_clear (&pack);
     return 0;
 }
 
@@ -428,8 +814,7 @@ static void
 s_answer (s_self_t *self, s_gateway_t *gateway, const char *word, const char *more)
 {
     rk_frames_t out;
-    out.count = 0;
-    rk_frames_add (&out, gateway->key.data, gateway->key.size);
+    s_address (gateway, &out);
     rk_frames_addstr (&out, word);
     if (more)
         rk_frames_addstr (&out, more);
@@ -459,7 +844,8 @@ s_note_gateway (s_self_t *self, s_gateway_t *gateway)
         rk_event ("gateway", 'I', "gateway %s is here, in this process",
                   gateway->key.data);
     else {
-        const char *from = zmq_msg_gets (&self->frames.part[1], "Peer-Address");
+        const char *from =
+            zmq_msg_gets (&self->frames.part[self->frames.count - 1], "Peer-Address");
         rk_event ("gateway", 'I', "gateway %s is here, from %s", gateway->key.data,
                   from ? from : "this process");
     }
@@ -474,10 +860,17 @@ s_handle_hello (s_self_t *self, s_gateway_t *gateway, rk_slice_t version)
         return;
     }
     s_note_gateway (self, gateway);
-    //  It tells all its connections again; those that it doesn't are swept away later
+    //  It tells all its connections again; those that it doesn't are swept away later, or at once when it
+    //  has begun a new life
+    rk_slice_t instance = rk_frames_at (&self->frames, s_first (gateway) + 2);
+    bool anew =
+        gateway->instance && instance.size && !rk_slice_is (instance, gateway->instance);
+    zstr_free (&gateway->instance);
+    gateway->instance = instance.size ? rk_slice_dup (instance) : NULL;
     gateway->stamp = rk_routes_stamp (self->routes);
-    gateway->sweep = zclock_mono () + self->args->keep;
+    gateway->sweep = zclock_mono () + (anew ? 0 : self->args->keep);
     gateway->swept = false;
+    self->sweeping |= anew;
     s_answer (self, gateway, "welcome", VERSION);
     s_gateway_here (self, gateway);
 }
@@ -523,10 +916,9 @@ static const struct {
     const char *name;
     int (*handle) (s_self_t *self);
 } s_inbox_routes[] = {
-    {"downstream", s_handle_downstream},
-    {"setting", s_handle_setting},
-    {"status", s_handle_status},
-    {NULL, NULL},
+    {"live", s_handle_live},       {"downstream", s_handle_downstream},
+    {"setting", s_handle_setting}, {"status", s_handle_status},
+    {"CATCHUP", s_handle_catchup}, {NULL, NULL},
 };
 
 static void
@@ -569,31 +961,88 @@ s_read_inbox (s_self_t *self)
 }
 
 
+//  A ROUTER reads the second peer of an id that is in use as if its next message began with another id
+//  (libzmq 4.3.4, router.cpp, identify_peer): so nobody can have the names of our frames.
+
+static bool
+s_is_second (rk_slice_t id)
+{
+    return rk_slice_is (id, VERSION) ||
+           s_gateways_routes[rk_route (s_gateways_routes, sizeof (*s_gateways_routes),
+                                       id)]
+               .name;
+}
+
+
+//  The message in hand is from that gateway.
+
+static void
+s_from_gateway (s_self_t *self, s_gateway_t *gateway)
+{
+    size_t first = s_first (gateway);
+    rk_slice_t name = rk_frames_at (&self->frames, first);
+    self->counters[gateway->local ? IN_GATEWAY : FROM].value++;
+    self->counters[BYTES_IN].value += rk_frames_bytes (&self->frames);
+    size_t row = rk_route (s_gateways_routes, sizeof (*s_gateways_routes), name);
+    if (s_gateways_routes[row].name) {
+        s_gateways_routes[row].handle (self, gateway,
+                                       rk_frames_at (&self->frames, first + 1));
+        return;
+    }
+    s_malformed (self, gateway->key.data, name);
+    s_answer (self, gateway, "refused", "unknown frame; hello, ping and pong are known");
+}
+
+
+static void
+s_read_local (s_self_t *self)
+{
+    zsock_t *socket = self->args->local_socket;
+    for (int nbr = 0; nbr < BATCH && rk_frames_recv (&self->frames, socket); nbr++) {
+        s_gateway_t *gateway = s_gateway_get (self, rk_slice (self->args->local), true);
+        if (gateway)
+            s_from_gateway (self, gateway);
+        rk_frames_clear (&self->frames);
+    }
+}
+
+
+//  One that may not speak under its id: it is told why.
+
+static void
+s_refuse (s_self_t *self, rk_slice_t id, const char *why)
+{
+    rk_life_complain (&self->life, "a gateway is refused: %s", why);
+    rk_frames_t out;
+    out.count = 0;
+    rk_frames_add (&out, id.data, id.size);
+    rk_frames_addstr (&out, "refused");
+    rk_frames_addstr (&out, why);
+    rk_frames_send (&out, self->args->gateways);
+    rk_frames_clear (&out);
+}
+
+
 static void
 s_read_gateways (s_self_t *self)
 {
     for (int nbr = 0; nbr < BATCH && rk_frames_recv (&self->frames, self->args->gateways);
          nbr++) {
-        rk_slice_t name = rk_frames_at (&self->frames, 1);
-        s_gateway_t *gateway =
-            s_gateway_get (self, rk_frames_at (&self->frames, 0), true);
-        if (!gateway) {
-            rk_frames_clear (&self->frames);
-            continue;
-        }
-        self->counters[gateway->local ? IN_GATEWAY : FROM].value++;
-        if (!gateway->local)    //  Perhaps it has connected anew
+        rk_slice_t id = rk_frames_at (&self->frames, 0);
+        bool ours = self->args->local && rk_slice_is (id, self->args->local);
+        s_gateway_t *gateway = NULL;
+        if (ours)
+            s_refuse (
+                self, id,
+                "its gateway/id is that of the gateway in this app server's process");
+        else if (s_is_second (id))
+            s_refuse (self, id, "another gateway with this gateway/id is here");
+        else
+            gateway = s_gateway_get (self, id, true);
+        if (gateway) {    //  Perhaps it has connected anew
             gateway->handle =
                 zmq_msg_get (&self->frames.part[self->frames.count - 1], ZMQ_SRCFD);
-        self->counters[BYTES_IN].value += rk_frames_bytes (&self->frames);
-        size_t row = rk_route (s_gateways_routes, sizeof (*s_gateways_routes), name);
-        if (s_gateways_routes[row].name)
-            s_gateways_routes[row].handle (self, gateway,
-                                           rk_frames_at (&self->frames, 2));
-        else {
-            s_malformed (self, gateway->key.data, name);
-            s_answer (self, gateway, "refused",
-                      "unknown frame; hello, ping and pong are known");
+            s_from_gateway (self, gateway);
         }
         rk_frames_clear (&self->frames);
     }
@@ -635,10 +1084,12 @@ s_sweep (s_self_t *self, s_gateway_t *gateway, int64_t now)
     if (!gateway->sweep || now < gateway->sweep)
         return false;
     bool all;
-    size_t count = rk_routes_purge (self->routes, gateway->key, gateway->stamp,
+    size_t count = rk_routes_purge (self->routes, gateway->key, gateway->stamp, PIECE,
                                     s_tell_closed, self, &all);
     if (all)
         gateway->sweep = 0;
+    else
+        self->sweeping = true;
     if (count)
         rk_log ('I', "%zu connections of gateway %s are gone", count, gateway->key.data);
     return true;
@@ -659,6 +1110,21 @@ s_forget_one (s_self_t *self)
 }
 
 
+//  In pieces, so that others' messages go on between them.
+
+static void
+s_sweep_all (s_self_t *self)
+{
+    int64_t now = zclock_mono ();
+    int sweeps = 0;
+    self->sweeping = false;
+    s_gateway_t *gateway = (s_gateway_t *) rk_index_first (self->gateways);
+    for (; gateway && sweeps < SWEEPS_MOST;
+         gateway = (s_gateway_t *) rk_index_next (self->gateways))
+        sweeps += s_sweep (self, gateway, now);
+}
+
+
 static void
 s_ping_all (s_self_t *self)
 {
@@ -667,13 +1133,10 @@ s_ping_all (s_self_t *self)
         return;
     self->next_ping = now + self->args->ping;
     self->stuck = true;    //  Look once at what waits for those that are away
-    int sweeps = 0;
     for (int nbr = 0; nbr < SWEEPS_MOST; nbr++)
         s_forget_one (self);
     s_gateway_t *gateway = (s_gateway_t *) rk_index_first (self->gateways);
     for (; gateway; gateway = (s_gateway_t *) rk_index_next (self->gateways)) {
-        if (sweeps < SWEEPS_MOST)
-            sweeps += s_sweep (self, gateway, now);
         if (!gateway->here)
             continue;
         if (++gateway->missed > MISSED_MOST) {
@@ -886,6 +1349,7 @@ s_self_destroy (s_self_t **self_p)
 {
     s_self_t *self = *self_p;
     rk_frames_clear (&self->frames);
+    rk_queue_clear (&self->settling);
     rk_index_destroy (&self->gateways);
     rk_routes_destroy (&self->routes);
     free (self);
@@ -916,21 +1380,33 @@ sender_actor (zsock_t *pipe, void *args_p)
     rk_life_begin (&self->life, NULL);
 
     while (!self->life.terminated) {
-        zmq_pollitem_t items[3] = {{zsock_resolve (pipe), 0, ZMQ_POLLIN, 0},
+        zmq_pollitem_t items[4] = {{zsock_resolve (pipe), 0, ZMQ_POLLIN, 0},
                                    {zsock_resolve (args->gateways), 0, ZMQ_POLLIN, 0},
                                    {zsock_resolve (args->inbox), 0, ZMQ_POLLIN, 0}};
-        long wait = self->life.draining || self->stuck ? 1 : args->ping;
-        if (rk_poll (items, 3, wait) == -1)
+        if (args->local_socket)
+            items[3] =
+                (zmq_pollitem_t){zsock_resolve (args->local_socket), 0, ZMQ_POLLIN, 0};
+        bool busy = self->life.draining || self->stuck || self->sweeping;
+        long wait = busy                                           ? 1
+                    : self->settling.head && args->ping > SETTLING ? SETTLING
+                                                                   : args->ping;
+        if (rk_poll (items, args->local_socket ? 4 : 3, wait) == -1)
             break;    //  The context is going away
         if (items[0].revents)
             rk_life_handle (&self->life);
         rk_life_wake (&self->life, s_taken (self));
         if (items[1].revents)
             s_read_gateways (self);
+        if (items[3].revents)
+            s_read_local (self);
         if (items[2].revents)
             s_read_inbox (self);
         if (self->stuck)
             s_flush_all (self);
+        if (self->settling.head)
+            s_settle (self);
+        if (self->sweeping || zclock_mono () >= self->next_ping)
+            s_sweep_all (self);
         s_ping_all (self);
         if (self->life.draining && !items[2].revents && !self->stuck)
             rk_life_drained (&self->life);
@@ -941,217 +1417,4 @@ sender_actor (zsock_t *pipe, void *args_p)
             self, s_self_free};    //  Routes and queues are for its next life
     else
         s_self_destroy (&self);
-}
-
-
-//  --------------------------------------------------------------------------
-//  Selftest
-
-
-static void
-s_test_say (zsock_t *to, const char *words)
-{
-    zmsg_t *msg = zmsg_new ();
-    char *copy = strdup (words), *save = NULL;
-    for (char *word = strtok_r (copy, " ", &save); word;
-         word = strtok_r (NULL, " ", &save))
-        zmsg_addstr (msg, word);
-    rk_check (rk_msg_send (&msg, to) == 0);
-    free (copy);
-}
-
-
-//  Reads the next message but pings, and compares it.
-
-static void
-s_test_expect (zsock_t *from, const char *words)
-{
-    char got[500] = "ping";
-    while (streq (got, "ping")) {
-        zmsg_t *msg = rk_msg_recv (from);
-        rk_check (msg);
-        got[0] = 0;
-        for (zframe_t *frame = zmsg_first (msg); frame; frame = zmsg_next (msg)) {
-            size_t used = strlen (got);
-            snprintf (got + used, sizeof (got) - used, "%s%.*s", used ? " " : "",
-                      (int) zframe_size (frame), (char *) zframe_data (frame));
-        }
-        zmsg_destroy (&msg);
-    }
-    if (strneq (got, words))
-        fprintf (stderr, "expected: %s\ngot: %s\n", words, got);
-    rk_check (streq (got, words));
-}
-
-
-static zsock_t *
-s_test_gateway (const char *id)
-{
-    zsock_t *gateway = rk_sock_new (ZMQ_DEALER, NULL, 1000);
-    zsock_set_identity (gateway, id);
-    zsock_set_rcvtimeo (gateway, 5000);
-    rk_check (zsock_connect (gateway, "inproc://sender-test-down") == 0);
-    return gateway;
-}
-
-
-//  Somebody names more gateways than there can be: so many are known, and those that speak are served.
-
-static void
-s_test_strangers (zactor_t *actor, zsock_t *in, zsock_t *g1)
-{
-    char text[100];
-    for (int nbr = 0; nbr < GATEWAYS_MOST + 100; nbr++) {
-        snprintf (text, sizeof (text), "status connected stranger%d.1 alice everybody",
-                  nbr);
-        s_test_say (in, text);
-    }
-    s_test_say (in, "downstream uid alice to-all-of-them");
-    s_test_say (g1, "hello 1");
-    s_test_expect (g1, "welcome 1");
-    rk_check (rk_actor_count (actor, "connections") <= GATEWAYS_MOST);
-}
-
-
-//  However many events there are, and be they left unread, a question for STATS never stops the actor
-
-static void
-s_test_many_events (zactor_t *actor)
-{
-    zsock_t *g3 = s_test_gateway ("g3");
-    zstr_sendx (actor, "LOG", "W", NULL);
-    for (int nbr = 0; nbr < 3000; nbr++) {
-        s_test_say (g3, "hello 1");
-        s_test_expect (g3, "welcome 1");
-    }
-    zstr_send (actor, "STATS");
-    s_test_say (g3, "hello 1");
-    s_test_expect (g3, "welcome 1");
-    char *answer = rk_actor_await (actor, "STATS");
-    zstr_free (&answer);
-    zstr_sendx (actor, "LOG", "", NULL);
-    zsock_destroy (&g3);
-}
-
-
-void
-sender_test (bool verbose)
-{
-    (void) verbose;
-    zsock_t *up = rk_sock_new (ZMQ_PULL, "@inproc://sender-test-up", 1000);
-    zsock_set_rcvtimeo (up, 10000);
-    sender_args_t args = {rk_sock_new (ZMQ_PULL, "@inproc://sender-test", 1000),
-                          rk_sock_new (ZMQ_PUSH, ">inproc://sender-test-up", 1000),
-                          rk_sock_new (ZMQ_ROUTER, "@inproc://sender-test-down", 1000),
-                          NULL,
-                          10,
-                          1000,
-                          50,
-                          {NULL, NULL}};
-    zsock_t *in = rk_sock_new (ZMQ_PUSH, ">inproc://sender-test", 1000);
-    zactor_t *actor = rk_actor_start (sender_actor, &args, NULL);
-    rk_check (actor);
-    s_test_many_events (actor);
-    zsock_t *g1 = s_test_gateway ("g1"), *g2 = s_test_gateway ("g2");
-
-    //  Nobody but who says hello in our version is served
-    s_test_say (g1, "ping");
-    s_test_expect (g1, "refused say hello first");
-    s_test_say (g1, "hello 9");
-    s_test_expect (g1, "refused this app server speaks version 1");
-    s_test_say (g1, "nonsense");
-    s_test_expect (g1, "refused unknown frame; hello, ping and pong are known");
-    s_test_say (g1, "hello 1");
-    s_test_expect (g1, "welcome 1");
-    s_test_say (g2, "hello 1");
-    s_test_expect (g2, "welcome 1");
-
-    //  Settings teach the routes; each gateway gets a fan-out once
-    s_test_say (in, "setting uidmap g1.a alice");
-    s_test_expect (g1, "setting uidmap g1.a alice");
-    s_test_say (in, "status connected g2.b alice x,y");
-    s_test_say (in, "setting gidmap g1.a x");
-    s_test_expect (g1, "setting gidmap g1.a x");
-    s_test_say (in, "downstream uid alice hi att1 att2");
-    s_test_expect (g1, "downstream uid alice hi att1 att2");
-    s_test_expect (g2, "downstream uid alice hi att1 att2");
-    s_test_say (in, "downstream gid y only-g2");
-    s_test_expect (g2, "downstream gid y only-g2");
-    s_test_say (in, "downstream cid g1.a one");
-    s_test_expect (g1, "downstream cid g1.a one");
-
-    //  A talk reaches the other user and the sender's other connections
-    s_test_say (in, "setting uidmap g1.c bob");
-    s_test_expect (g1, "setting uidmap g1.c bob");
-    s_test_say (in, "downstream talk bob g1.a hello");
-    s_test_expect (g1, "downstream uid bob hello");
-    s_test_expect (g2, "downstream cid g2.b hello");
-    s_test_say (in, "setting gidmap-user alice z");
-    s_test_expect (g1, "setting gidmap g1.a z");
-    s_test_expect (g2, "setting gidmap g2.b z");
-
-    //  What has not its form, and what nobody holds, is counted
-    s_test_say (in, "downstream uid");
-    s_test_say (in, "setting nonsense g1.a x");
-    s_test_say (in, "what");
-    s_test_say (in, "downstream uid nobody hi");
-    s_test_say (in, "status closed g2.b");
-    s_test_say (in, "downstream uid alice again");
-    s_test_expect (g1, "downstream uid alice again");
-    rk_check (rk_actor_count (actor, "malformed") == 4);
-    rk_check (rk_actor_count (actor, "undelivered_nobody") == 1);
-
-    //  After a failure it knows its routes still
-    zstr_sendx (actor, "FAIL", "the test says so", NULL);
-    s_test_say (in, "downstream uid bob kept");
-    char *word;
-    rk_str_recv (actor, &word, NULL);
-    rk_check (word && streq (word, "DOWN"));
-    zstr_free (&word);
-    rk_actor_stop (&actor);
-    actor = rk_actor_start (sender_actor, &args, NULL);
-    rk_check (actor);
-    s_test_expect (g1, "downstream uid bob kept");
-
-    //  g2 doesn't answer pings: it is away. Frames for it wait in a bounded queue, and are
-    //  delivered when it comes back in time.
-    s_test_say (in, "setting uidmap g2.d carol");
-    while (rk_actor_count (actor, "gateways") != 0)
-        zclock_sleep (10);
-    for (int nbr = 0; nbr < 15; nbr++)
-        s_test_say (in, "downstream uid carol wait");
-    while (rk_actor_count (actor, "undelivered_full") < 5)
-        zclock_sleep (10);
-    s_test_say (g2, "hello 1");
-    s_test_expect (g2, "setting uidmap g2.d carol");
-    s_test_expect (g2, "welcome 1");
-    for (int nbr = 0; nbr < 10; nbr++)
-        s_test_expect (g2, "downstream uid carol wait");
-
-    //  And when it doesn't, they count as undelivered
-    while (rk_actor_count (actor, "gateways") != 0)
-        zclock_sleep (10);
-    s_test_say (in, "downstream uid carol late");
-    while (rk_actor_count (actor, "undelivered_away") == 0)
-        zclock_sleep (10);
-
-    //  Its connections are told to be closed, and so are those of g1
-    for (int nbr = 0; nbr < 3; nbr++) {
-        zmsg_t *msg = rk_msg_recv (up);
-        rk_check (msg && zmsg_size (msg) == 4);
-        rk_check (zframe_streq (zmsg_first (msg), "status"));
-        rk_check (zframe_streq (zmsg_next (msg), "closed"));
-        zmsg_destroy (&msg);
-    }
-    rk_check (rk_actor_count (actor, "connections") == 0);
-    s_test_strangers (actor, in, g1);
-
-    rk_actor_stop (&actor);
-    zsock_destroy (&g1);
-    zsock_destroy (&g2);
-    zsock_destroy (&in);
-    zsock_destroy (&up);
-    zsock_destroy (&args.inbox);
-    zsock_destroy (&args.upstream);
-    zsock_destroy (&args.gateways);
 }

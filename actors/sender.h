@@ -3,18 +3,22 @@
 #ifndef SENDER_H
 #define SENDER_H
 
-#include "rk.h"
+#include "pool.h"
 
 //  The sockets are lent; they outlive the actor.
 typedef struct {
     zsock_t *inbox;       //  PULL, from the workers
     zsock_t *upstream;    //  PUSH, to the receiver
-    zsock_t *gateways;    //  ROUTER; gateways of this process and of others connect to it
-    const char *local;    //  Id of the gateway in this process, or NULL
-    size_t backlog;       //  Frames kept for one gateway
-    int64_t keep;         //  msec that they are kept while it is away
-    int64_t ping;         //  msec between pings
-    rk_estate_t kept;     //  What the actor left behind when it went DOWN
+    zsock_t *gateways;    //  ROUTER; gateways of other processes connect to it
+    const char *
+        local;    //  Id of the gateway in this process, or NULL; it has a socket of its own,
+    zsock_t *local_socket;    //  DEALER
+    size_t backlog;           //  Frames kept for one gateway
+    int64_t keep;             //  msec that they are kept while it is away
+    int64_t ping;             //  msec between pings
+    rk_estate_t kept;         //  What the actor left behind when it went DOWN
+    zsock_t **workers;        //  PUSH, the replies to each worker
+    size_t count;             //  of workers
 } sender_args_t;
 
 void sender_actor (zsock_t *pipe, void *args);

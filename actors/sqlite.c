@@ -25,7 +25,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
-#define SCHEMA 2               //  Version of the tables in config/sqlite.sql
+#define SCHEMA 3               //  Version of the tables in config/sqlite.sql
 #define STATEMENTS_MOST 200    //  Prepared ones kept
 #define BUSY_BATCH 50          //  A batch of more than this says there is load
 #define LINGER 4               //  msec that the next one then waits for more

@@ -4,6 +4,8 @@
 #include <sys/stat.h>
 
 #define HANDSHAKE 2000    //  msec
+#define UPSTREAM_QUEUE                                                                   \
+    400    //  Messages to another process that aren't with the gateway any more
 
 
 //  --------------------------------------------------------------------------
@@ -162,6 +164,8 @@ s_wire_worker (rk_wires_t *self, size_t nbr)
             s_socket (self, ZMQ_PUSH, ">inproc://sender", s_int (self, "sender/queue"))};
     self->worker[nbr].services =
         rk_services_of (self->services, nbr, &self->worker[nbr].service_count);
+    self->sender.workers[nbr] = s_worker_socket (
+        self, ZMQ_PUSH, ">inproc://worker-%zu-replies", nbr, waiting * 4);
     self->dispatcher.workers[nbr] =
         s_worker_socket (self, ZMQ_PUSH, ">inproc://worker-%zu", nbr, queue * 2);
 }
@@ -217,19 +221,24 @@ s_wire_app (rk_wires_t *self)
         .count = self->workers,
         .credit = (size_t) s_int (self, "worker/queue")};
     self->receiver.dispatcher = s_socket (self, ZMQ_PUSH, ">inproc://dispatcher", queue);
-    self->sender =
-        (sender_args_t){.inbox = s_socket (self, ZMQ_PULL, "@inproc://sender",
-                                           s_int (self, "sender/queue")),
-                        .upstream = s_socket (self, ZMQ_PUSH, ">inproc://upstream",
-                                              s_int (self, "receiver/queue")),
-                        .gateways = s_socket (self, ZMQ_ROUTER, "@inproc://downstream",
-                                              s_int (self, "sender/backlog")),
-                        .local = self->gateway && !s_has_names (self, "gateway/app")
-                                     ? rk_config_str (self->config, "gateway/id")
-                                     : NULL,
-                        .backlog = (size_t) s_int (self, "sender/backlog"),
-                        .keep = s_int (self, "sender/keep"),
-                        .ping = s_int (self, "sender/ping")};
+    self->sender = (sender_args_t){
+        .inbox =
+            s_socket (self, ZMQ_PULL, "@inproc://sender", s_int (self, "sender/queue")),
+        .upstream = s_socket (self, ZMQ_PUSH, ">inproc://upstream",
+                              s_int (self, "receiver/queue")),
+        .gateways = s_socket (self, ZMQ_ROUTER, NULL, s_int (self, "sender/backlog")),
+        .workers = (zsock_t **) zmalloc (self->workers * sizeof (zsock_t *)),
+        .count = self->workers,
+        .backlog = (size_t) s_int (self, "sender/backlog"),
+        .keep = s_int (self, "sender/keep"),
+        .ping = s_int (self, "sender/ping")};
+    if (self->gateway && !s_has_names (self, "gateway/app")) {
+        self->sender.local = rk_config_str (self->config, "gateway/id");
+        self->sender.local_socket = s_socket (self, ZMQ_DEALER, "@inproc://downstream",
+                                              s_int (self, "sender/backlog"));
+    }
+    else    //  For gateways that are none of ours, as in tests
+        zsock_bind (self->sender.gateways, "inproc://downstream");
     for (size_t nbr = 0; nbr < self->workers; nbr++)
         s_wire_worker (self, nbr);
     s_bind_public (self, self->receiver.inbox, "receiver/upstream");
@@ -237,12 +246,27 @@ s_wire_app (rk_wires_t *self)
 }
 
 
-static void
-s_monitor_app (rk_wires_t *self, zsock_t *socket, const char *name, const char *what)
+//  The socket up to an app server of another process: see gateway.c.
+
+static zsock_t *
+s_wire_upstream (rk_wires_t *self, const char *name, const char *up, const char *key,
+                 gateway_app_t *app)
 {
-    char *path = zsys_sprintf ("gateway/app/%s/%s", name, what);
-    s_monitor (self, socket, path);
-    zstr_free (&path);
+    zsock_t *upstream = s_socket (self, ZMQ_PUSH, NULL, UPSTREAM_QUEUE);
+    s_secure_client (self, upstream, key);
+    zsock_set_reconnect_ivl (upstream, -1);
+    zsock_set_immediate (upstream, 1);
+    char *endpoint = zsys_sprintf ("inproc://upstream-events-%s", name);
+    int rc = zmq_socket_monitor (zsock_resolve (upstream), endpoint,
+                                 ZMQ_EVENT_CONNECTED | ZMQ_EVENT_DISCONNECTED |
+                                     ZMQ_EVENT_CLOSED);
+    assert (rc == 0);
+    char *connected = zsys_sprintf (">%s", endpoint);
+    app->events = rk_sock_new (ZMQ_PAIR, connected, 0);
+    app->endpoint = strdup (up);
+    zstr_free (&connected);
+    zstr_free (&endpoint);
+    return upstream;
 }
 
 
@@ -252,31 +276,30 @@ static void
 s_wire_gateway_app (rk_wires_t *self, const char *name, const char *up, const char *down)
 {
     bool local = strncmp (up, "inproc://", 9) == 0;
+    gateway_app_t app = {.name = strdup (name), .local = local};
+    app.downstream = s_socket (self, ZMQ_DEALER, NULL, s_int (self, "sender/backlog"));
+    zsock_set_identity (app.downstream, rk_config_str (self->config, "gateway/id"));
+    char *key = zsys_sprintf ("gateway/app/%s/certificate", name);
+    if (local)
+        app.upstream = s_socket (self, ZMQ_PUSH, NULL, s_int (self, "receiver/queue"));
+    else {
+        char *path = zsys_sprintf ("gateway/app/%s/downstream", name);
+        s_secure_client (self, app.downstream, key);
+        s_monitor (self, app.downstream, path);
+        zstr_free (&path);
+        app.upstream = s_wire_upstream (self, name, up, key, &app);
+    }
+    zstr_free (&key);
+    if (zsock_connect (app.downstream, "%s", down) == -1 && !self->error)
+        self->error = zsys_sprintf ("gateway/app/%s/downstream = %s: %s", name, down,
+                                    zmq_strerror (errno));
+    if (zsock_connect (app.upstream, "%s", up) == -1 && !self->error)
+        self->error = zsys_sprintf ("gateway/app/%s/upstream = %s: %s", name, up,
+                                    zmq_strerror (errno));
     self->gateways.apps = (gateway_app_t *) realloc (
         self->gateways.apps, (self->gateways.count + 1) * sizeof (gateway_app_t));
     assert (self->gateways.apps);
-    zsock_t *downstream =
-        s_socket (self, ZMQ_DEALER, NULL, s_int (self, "sender/backlog"));
-    zsock_set_identity (downstream, rk_config_str (self->config, "gateway/id"));
-    char *key = zsys_sprintf ("gateway/app/%s/certificate", name);
-    if (!local)
-        s_secure_client (self, downstream, key);
-    if (!local)
-        s_monitor_app (self, downstream, name, "downstream");
-    if (zsock_connect (downstream, "%s", down) == -1 && !self->error)
-        self->error = zsys_sprintf ("gateway/app/%s/downstream = %s: %s", name, down,
-                                    zmq_strerror (errno));
-    zsock_t *upstream = s_socket (self, ZMQ_PUSH, NULL, s_int (self, "receiver/queue"));
-    if (!local)
-        s_secure_client (self, upstream, key);
-    zstr_free (&key);
-    if (!local)
-        s_monitor_app (self, upstream, name, "upstream");
-    if (zsock_connect (upstream, "%s", up) == -1 && !self->error)
-        self->error = zsys_sprintf ("gateway/app/%s/upstream = %s: %s", name, up,
-                                    zmq_strerror (errno));
-    self->gateways.apps[self->gateways.count++] =
-        (gateway_app_t){strdup (name), local, upstream, downstream};
+    self->gateways.apps[self->gateways.count++] = app;
 }
 
 
@@ -384,6 +407,13 @@ s_stop_monitors (rk_wires_t *self)
         zstr_free (&monitor->name);
     }
     free (self->consoles.monitors);
+    for (size_t nbr = 0; nbr < self->gateways.count; nbr++) {
+        gateway_app_t *app = &self->gateways.apps[nbr];
+        if (app->events)
+            zmq_socket_monitor (zsock_resolve (app->upstream), NULL, 0);
+        zsock_destroy (&app->events);
+        zstr_free (&app->endpoint);
+    }
 }
 
 
@@ -405,6 +435,7 @@ rk_wires_destroy (rk_wires_t **self_p)
         zsock_destroy (&socket);
     zlistx_destroy (&self->sockets);
     free (self->dispatcher.workers);
+    free (self->sender.workers);
     free (self->worker);
     for (size_t nbr = 0; nbr < self->gateways.count; nbr++)
         free ((char *) self->gateways.apps[nbr].name);

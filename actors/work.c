@@ -306,7 +306,8 @@ rk_work_job_run (rk_work_t *self, rk_work_job_t *job, const rk_reply_t *reply)
 
 
 //  The sender learns routes from status messages; it gets them from us, because from here
-//  they come in the right order with the settings that handlers make.
+//  they come in the right order with the settings that handlers make. Of an application that makes
+//  bound connections catch up it hears at once that they are behind.
 
 static void
 s_tell_sender (rk_work_t *self, rk_frames_t *frames)
@@ -314,6 +315,13 @@ s_tell_sender (rk_work_t *self, rk_frames_t *frames)
     rk_frames_t copy = {0};
     for (size_t nbr = 0; nbr < frames->count; nbr++)
         rk_frames_share (&copy, &frames->part[nbr]);
+    bool bound = rk_slice_is (rk_frames_at (frames, 1), "connected") &&
+                 rk_frames_at (frames, 3).size > 0;
+    if (bound && self->state->catches_up) {
+        while (copy.count < 6)
+            rk_frames_addstr (&copy, "");
+        rk_frames_addstr (&copy, "behind");
+    }
     rk_work_send (self, &copy);
 }
 

@@ -33,6 +33,7 @@ typedef struct rk_work_state {
     uint32_t jobs;
     uint32_t timers;
     bool replaced;
+    bool catches_up;               //  Its application makes bound connections catch up
     struct rk_work_state *next;    //  In the list of those that were replaced
 } rk_work_state_t;
 

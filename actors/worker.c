@@ -1,7 +1,7 @@
 //  worker.c - runs the Lua handlers, a coroutine for each message
 //
 //  In     inbox    upstream CID content [attachment...]
-//                  status connected|closed CID [UID [GID,GID...]]
+//                  status connected|closed CID [UID [GID,GID... [DEVICE]]]
 //         replies  REPLY token ok|error packed-result-or-reason
 //                  EVENT pool channel payload
 //         links    replies of services, with the call's number and an empty frame in front
@@ -54,10 +54,10 @@ s_handle_status (rk_work_t *self, rk_frames_t *frames)
         connection->closed = true;
         return connection;
     }
-    rk_slice_t uid = rk_frames_at (frames, 3);
+    rk_slice_t uid = rk_frames_at (frames, 3), device = rk_frames_at (frames, 5);
     if (uid.size && !connection->identity.uid) {
         connection->identity.uid = rk_slice_dup (uid);
-        connection->identity.device = strdup ("");    //  A gateway doesn't know it
+        connection->identity.device = rk_slice_dup (device);
     }
     connection->closed = false;
     return connection;

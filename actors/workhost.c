@@ -2,8 +2,9 @@
 
 #include "work.h"
 
-#define SENDER_WAIT 20000    //  msec until a sender that takes nothing is given up
-#define GRACE 100            //  msec that a service has to say itself that time is over
+#define SENDER_WAIT 20000     //  msec until a sender that takes nothing is given up
+#define CATCHUP_WAIT 30000    //  msec that the sender has to answer
+#define GRACE 100             //  msec that a service has to say itself that time is over
 
 //  A message down, for who follows its connection: "downstream cid CID content", or "downstream talk
 //  UID CID content", which comes from there
@@ -104,6 +105,28 @@ s_host_call (void *worker, rk_task_t *task, int nbr, rk_slice_t packed)
         rk_follow (rk_frames_cid (&task->frames), rk_frames_at (&task->frames, 2),
                    "waits for %s", service->names[member]);
     task->deadline = token.deadline + GRACE;
+    self->counters[RK_WORK_CALLS].value++;
+    return token.call;
+}
+
+
+//  The sender answers behind all that we have sent it before.
+
+static uint64_t
+s_host_catchup (void *worker, rk_task_t *task, rk_slice_t cid, rk_slice_t word)
+{
+    rk_work_t *self = (rk_work_t *) worker;
+    int64_t now = rk_now ();
+    rk_token_t token = {self->args->index, s_next_call (self, task), now,
+                        now / 1000000 + CATCHUP_WAIT, 0};
+    rk_frames_t frames;
+    frames.count = 0;
+    rk_frames_addstr (&frames, "CATCHUP");
+    rk_frames_add (&frames, &token, sizeof (token));
+    rk_frames_add (&frames, cid.data, cid.size);
+    rk_frames_add (&frames, word.data, word.size);
+    rk_work_send (self, &frames);
+    task->deadline = token.deadline;
     self->counters[RK_WORK_CALLS].value++;
     return token.call;
 }
@@ -251,6 +274,13 @@ s_host_count (void *worker, const char *name)
 }
 
 
+static void
+s_host_catches_up (void *state_p)
+{
+    ((rk_work_state_t *) state_p)->catches_up = true;
+}
+
+
 rk_lua_host_t
 rk_work_host (rk_work_t *self, rk_work_state_t *state)
 {
@@ -260,6 +290,8 @@ rk_work_host (rk_work_t *self, rk_work_state_t *state)
                            .send = rk_work_send,
                            .service = s_host_service,
                            .call = s_host_call,
+                           .catches_up = s_host_catches_up,
+                           .catchup = s_host_catchup,
                            .link = s_host_link,
                            .subscribe = s_host_subscribe,
                            .sleep = s_host_sleep,

@@ -26,6 +26,13 @@ CREATE TABLE IF NOT EXISTS member (
     KEY member_conversation (conversation, uid)
 ) ENGINE = InnoDB;
 
+CREATE INDEX IF NOT EXISTS member_direct ON member (uid, direct, conversation);
+
+CREATE TABLE IF NOT EXISTS membership (
+    uid VARBINARY(128) NOT NULL PRIMARY KEY,
+    version BIGINT NOT NULL
+) ENGINE = InnoDB;
+
 CREATE TABLE IF NOT EXISTS room (
     conversation VARBINARY(257) NOT NULL PRIMARY KEY,
     creator VARBINARY(128) NOT NULL,
@@ -61,4 +68,4 @@ CREATE TABLE IF NOT EXISTS `cursor` (
 
 CREATE TABLE IF NOT EXISTS schema_version (version INT NOT NULL PRIMARY KEY) ENGINE = InnoDB;
 
-INSERT IGNORE INTO schema_version VALUES (2);
+INSERT IGNORE INTO schema_version VALUES (3);

@@ -30,6 +30,13 @@ CREATE TABLE IF NOT EXISTS member (
 ) WITHOUT ROWID;
 
 CREATE INDEX IF NOT EXISTS member_conversation ON member (conversation, uid);
+CREATE INDEX IF NOT EXISTS member_direct ON member (uid, direct);
+
+--  How often a user's groups have changed
+CREATE TABLE IF NOT EXISTS membership (
+    uid TEXT NOT NULL PRIMARY KEY,
+    version INTEGER NOT NULL
+) WITHOUT ROWID;
 
 --  Groups that were made with groupCreate; the others are open to all and have no owner.
 CREATE TABLE IF NOT EXISTS room (
@@ -66,4 +73,4 @@ CREATE TABLE IF NOT EXISTS cursor (
 
 CREATE INDEX IF NOT EXISTS cursor_conversation ON cursor (conversation, seq);
 
-PRAGMA user_version = 2;
+PRAGMA user_version = 3;

@@ -26,9 +26,8 @@ s_twin (const cJSON *object)
     const cJSON *item;
     cJSON_ArrayForEach (item, object) count++;
     const char *few[FEW];
-    const char **keys = count > FEW
-                            ? (const char **) rk_json_alloc (count * sizeof (*keys))
-                            : few;
+    const char **keys =
+        count > FEW ? (const char **) rk_json_alloc (count * sizeof (*keys)) : few;
     size_t nbr = 0;
     cJSON_ArrayForEach (item, object) keys[nbr++] = item->string;
     if (count > FEW)

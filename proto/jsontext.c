@@ -117,8 +117,9 @@ s_hex (const unsigned char *at, const unsigned char *end)
     if (end - at < 6)
         return -1;
     memcpy (digits, at + 2, 4);
-    return strspn (digits, "0123456789abcdefABCDEF") == 4 ? (int) strtol (digits, NULL, 16)
-                                                          : -1;
+    return strspn (digits, "0123456789abcdefABCDEF") == 4
+               ? (int) strtol (digits, NULL, 16)
+               : -1;
 }
 
 
@@ -135,8 +136,8 @@ s_scan_escape (s_scan_t *self, const unsigned char *at)
     if (at[1] != 'u')
         return 2;
     int first = s_hex (at, self->end);
-    bool high = first >= 0xd800 && first < 0xdc00, paired = high && self->end - at >= 12 &&
-                                                            memcmp (at + 6, "\\u", 2) == 0;
+    bool high = first >= 0xd800 && first < 0xdc00,
+         paired = high && self->end - at >= 12 && memcmp (at + 6, "\\u", 2) == 0;
     int second = paired ? s_hex (at + 6, self->end) : -1;
     if (first == -1)
         self->why = "\\u without four hexadecimal digits";
@@ -284,12 +285,14 @@ s_respell (rk_slice_t text)
     *end = 0;
     bool quoted = false;
     for (char *at = copy; at < end; at++) {
-        size_t digits = quoted ? 0 : strspn (at, "+-.0123456789E");    //  No word has these
+        size_t digits =
+            quoted ? 0 : strspn (at, "+-.0123456789E");    //  No word has these
         if (digits && at[digits] == 'e')
             digits += 1 + strspn (at + digits + 1, "+-0123456789");
         if (*at == '"')
             quoted = !quoted;
-        else if (quoted && *at == '\\' && end - at >= 6 && memcmp (at, "\\u0000", 6) == 0) {
+        else if (quoted && *at == '\\' && end - at >= 6 &&
+                 memcmp (at, "\\u0000", 6) == 0) {
             memset (at, RK_JSON_FILLER, 6);
             *at = (char) RK_JSON_ZERO;
             at += 5;
@@ -298,7 +301,8 @@ s_respell (rk_slice_t text)
             at++;
         else if (digits > NUMBER_MOST) {
             char shorter[32];
-            int size = snprintf (shorter, sizeof (shorter), "%.17g", s_double (at, digits));
+            int size =
+                snprintf (shorter, sizeof (shorter), "%.17g", s_double (at, digits));
             memset (at, ' ', digits);
             memcpy (at, shorter, (size_t) size);
             at += digits - 1;
@@ -322,8 +326,8 @@ rk_json_parse (rk_slice_t text, rk_json_limits_t limits, const char **why, size_
 
     //  The scan knows bytes, cJSON knows the grammar: whoever stops first is right
     const char *end = spelled.data;
-    cJSON *tree = cJSON_ParseWithLengthOpts (spelled.data, *why ? scanned : text.size,
-                                             &end, false);
+    cJSON *tree =
+        cJSON_ParseWithLengthOpts (spelled.data, *why ? scanned : text.size, &end, false);
     size_t parsed = (size_t) (end - spelled.data);
     if (!tree && (!*why || parsed + 1 < (size_t) (scan.token - start))) {
         *why = text.size ? "not valid JSON" : "empty";

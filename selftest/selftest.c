@@ -28,6 +28,7 @@ static const struct {
     void (*test) (bool verbose);
 } s_tests[] = {
     {"index", index_test},
+    {"frames", frames_test},
     {"config", config_test},
     {"keys", keys_test},
     {"keyring", keyring_test},

@@ -1,6 +1,6 @@
 --  ack - this device has everything of a conversation up to seq: {"action", "conversation", "seq"}
 
-local chat, store = require "common", require "store"
+local chat, store, catchup = require "common", require "store", require "catchup"
 
 local function handle (ctx, msg)
     if type (msg.conversation) ~= "string" or #msg.conversation > 257 then
@@ -24,10 +24,9 @@ local function handle (ctx, msg)
                         conversation = msg.conversation, seq = rows[1].seq})
     end
 
-    local conversation, seq = (ctx.mark or ""):match ("^(.*) (%d+)$")
-    if conversation == msg.conversation and rows[1].seq >= tonumber (seq) then
+    if ctx.mark then
         ctx.after = function ()
-            chat.redeliver (ctx, conversation, tonumber (seq))
+            catchup.acked (ctx.cid, msg.conversation, rows[1].seq)
         end
     end
     return {conversation = msg.conversation, seq = rows[1].seq}

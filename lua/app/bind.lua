@@ -1,6 +1,6 @@
 --  bind - the connection belongs to a user from now on: {"uid": "...", "token": "...", "device": "..."}
 
-local chat, store = require "common", require "store"
+local chat, store, catchup = require "common", require "store", require "catchup"
 
 local ATTEMPTS_MOST = chat.limit ("auth/attempts")
 
@@ -51,13 +51,13 @@ local function handle (ctx, msg)
     end
     session.bind (ctx.cid, msg.uid, msg.device or "")
     ctx.uid, ctx.device = msg.uid, msg.device or ""
-    setting.uidmap (ctx.cid, msg.uid)
-    setting.gidmap (ctx.cid, groups)
     if chat.stored then
+        setting.behind (ctx.cid)
         ctx.after = function ()
-            chat.redeliver (ctx, "", 0)
+            catchup.begin (ctx.cid)
         end
     end
+    setting.uidmap (ctx.cid, msg.uid, msg.device)
     return {uid = msg.uid, groups = groups, at = clock.now ()}
 end
 

@@ -25,7 +25,7 @@ local function handle (ctx, msg)
     elseif not seq then
         return chat.answer_again (ctx.uid, content.chatID, conversation)
     end
-    downstream.talk (to, ctx.cid, chat.stamp (ctx.text, msg, seq, at), attachment)
+    live.talk (to, ctx.cid, conversation, seq, chat.stamp (ctx.text, msg, seq, at), attachment)
     return chat.answer ("chatRsp", content.chatID, conversation, seq, at)
 end
 

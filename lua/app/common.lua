@@ -144,23 +144,4 @@ function chat.joined (ctx, gid)
     return ctx.mark ~= nil and ctx.mark:find ("," .. gid .. ",", 1, true) ~= nil
 end
 
---  Redelivery goes page by page, each far smaller than what may wait for a client, so that a client that missed much isn't drowned: a page is
---  sent at bind, the next one when the client has acked the last message of the one before.
---  The connection's mark holds where the page ended: "conversation seq".
-function chat.redeliver (ctx, conversation, seq)
-    local ok, rows, more = store.missed (ctx.uid, ctx.device, conversation, seq, chat.page, chat.page_bytes)
-    if not ok then
-        log.warn ("chat: redelivery to %s failed: %s", ctx.uid, rows)
-        return
-    end
-    for _, row in ipairs (rows) do
-        local text = chat.stored_text (row)
-        if text then
-            downstream.cid (ctx.cid, text, row.attachment)
-        end
-    end
-    local last = more and rows[#rows]
-    session.mark (ctx.cid, last and last.conversation .. " " .. last.seq or nil)
-end
-
 return chat

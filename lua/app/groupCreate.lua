@@ -15,7 +15,7 @@ local function handle (ctx, msg)
     elseif not chat.stored then
         return chat.no_groups
     end
-    local ok, row = store.create (ctx.uid, gid, msg.invited and 1 or 0, chat.groups_most)
+    local ok, row, groups, version = store.create (ctx.uid, gid, msg.invited and 1 or 0, chat.groups_most)
     if not ok then
         return chat.store_failed (row)
     elseif row.joined_groups > chat.groups_most or row.made == 0 and row.joined_groups == chat.groups_most then
@@ -23,7 +23,7 @@ local function handle (ctx, msg)
     elseif row.made == 0 then
         return chat.refuse ("group-exists", "there is a group " .. gid .. " already")
     end
-    setting.join (ctx.uid, gid)
+    setting.groups (ctx.uid, version, groups)
     return {groupID = gid}
 end
 

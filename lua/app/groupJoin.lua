@@ -22,11 +22,11 @@ local function handle (ctx, msg)
     elseif not chat.stored then
         return join_here (ctx, gid)
     end
-    local ok, row = store.join (ctx.uid, gid, chat.groups_most, chat.members_most)
+    local ok, row, groups, version = store.join (ctx.uid, gid, chat.groups_most, chat.members_most)
     if not ok then
         return chat.store_failed (row)
     elseif row.joined == 1 then
-        setting.join (ctx.uid, gid)
+        setting.groups (ctx.uid, version, groups)
         return {groupID = gid}
     elseif row.joined_groups >= chat.groups_most then
         return chat.refuse ("too-many", "a user may be in " .. chat.groups_most .. " groups")

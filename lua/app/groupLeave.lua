@@ -12,13 +12,13 @@ local function handle (ctx, msg)
         setting.gidunmap (ctx.cid, gid)
         return {groupID = gid}
     end
-    local ok, left = store.leave (ctx.uid, gid)
+    local ok, left, groups, version = store.leave (ctx.uid, gid)
     if not ok then
         return chat.store_failed (left)
     elseif left == 0 then
         return chat.refuse ("not-member", "you are not in the group " .. gid)
     end
-    setting.leave (ctx.uid, gid)
+    setting.groups (ctx.uid, version, groups)
     return {groupID = gid}
 end
 

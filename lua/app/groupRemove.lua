@@ -8,11 +8,11 @@ local function handle (ctx, msg)
     if refusal then
         return refusal
     end
-    local ok, reason = store.remove (uid, gid)
+    local ok, reason, groups, version = store.remove (uid, gid, ctx.uid)
     if not ok then
         return chat.store_failed (reason)
     end
-    setting.leave (uid, gid)
+    setting.groups (uid, version, groups)
     downstream.uid (uid, {action = "groupRemoved", groupID = gid, by = ctx.uid})
     return {groupID = gid, uid = uid}
 end

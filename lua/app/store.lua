@@ -13,17 +13,48 @@ VALUES (?1, last_insert_id((SELECT coalesce(max(seq), 0) + 1 FROM message WHERE 
         ?2, ?3, ?4, ?5, ?6, ?7, ?8)]],
               bytes = "length (CAST (m.body AS BLOB))", ignore = "INSERT OR IGNORE", greatest = "max", least = "min",
               unless_used = "ON CONFLICT (sender, chat_id) DO NOTHING",
+              once_more = "ON CONFLICT (uid) DO UPDATE SET version = version + 1",
               forward = "ON CONFLICT (uid, device, conversation) DO UPDATE SET seq = max (seq, excluded.seq)"},
     mysql = {next_of_two = [[
 SELECT ?1, last_insert_id(coalesce(max(seq), 0) + 1), ?2, ?3, ?4, ?5, ?6, ?7, ?8
   FROM message WHERE conversation = ?1]],
              bytes = "length (m.body)", ignore = "INSERT IGNORE", greatest = "greatest", least = "least",
              unless_used = "ON DUPLICATE KEY UPDATE message.seq = message.seq",
+             once_more = "ON DUPLICATE KEY UPDATE version = version + 1",
              forward = "ON DUPLICATE KEY UPDATE seq = greatest (seq, VALUES (seq))"},
 })[sql.driver]
 
 local function said (statement)
     return (statement:gsub ("{([%a_]+)}", dialect))
+end
+
+--  A user's groups, and how often they have changed: who changes them counts in the same transaction, so that of
+--  two lists everybody knows which is newer
+local GROUPS = "SELECT conversation FROM member WHERE uid = ? AND direct = 0"
+local VERSION = "SELECT version FROM membership WHERE uid = ?"
+local CHANGED = said "INSERT INTO membership (uid, version) VALUES (?, 1) {once_more}"
+
+--  What the last two statements of a transaction, GROUPS and VERSION, gave: the list, the version
+local function membership (results)
+    local groups = {}
+    for nbr, row in ipairs (results[#results - 1]) do
+        groups[nbr] = row.conversation
+    end
+    local row = results[#results][1]
+    return groups, row and row.version or 0
+end
+
+--  Runs statements that change a user's groups. Returns ok, the results, groups, version; or false, reason
+local function change_groups (uid, statements)
+    for _, statement in ipairs {{CHANGED, uid}, {GROUPS, uid}, {VERSION, uid}} do
+        statements[#statements + 1] = statement
+    end
+    local ok, results, changes = transaction (statements)
+    if not ok then
+        return false, results
+    end
+    results.changes = changes
+    return true, results, membership (results)
 end
 
 --  A chat of two or to a group gets the next seq of its conversation, unless its sender has
@@ -44,7 +75,7 @@ HAVING EXISTS (SELECT 1 FROM member WHERE uid = ?2 AND conversation = ?1)
 local FIND_CHAT = [[
 SELECT conversation, seq, at FROM message WHERE sender = ? AND chat_id = ?]]
 
---  One group of rows: what a device hasn't acked, oldest first
+--  One group of rows: what a device hasn't acked, oldest first. What it has said itself it knows
 local WHICH_MISSED = said [[
   FROM member AS me
   JOIN message AS m ON m.conversation = me.conversation
@@ -53,8 +84,17 @@ local WHICH_MISSED = said [[
  WHERE me.uid = ?1 AND NOT (m.sender = ?1 AND m.device = ?2)
    AND (m.conversation, m.seq) > (?3, ?4)
  ORDER BY m.conversation, m.seq LIMIT ?5]]
-local MISSED_SIZES = said "SELECT {bytes} + coalesce (length (m.attachment), 0) AS size" .. WHICH_MISSED
-local MISSED = "SELECT m.conversation, m.seq, m.at, m.body, m.attachment" .. WHICH_MISSED
+local SIZE = said "SELECT {bytes} + coalesce (length (m.attachment), 0) AS size"
+local ROW = "SELECT m.conversation, m.seq, m.at, m.body, m.attachment"
+local MISSED_SIZES, MISSED = SIZE .. WHICH_MISSED, ROW .. WHICH_MISSED
+
+--  The same of one conversation, whatever was acked
+local WHICH_MISSED_OF = said [[
+  FROM member AS me
+  JOIN message AS m ON m.conversation = me.conversation AND m.seq > {greatest}(me.since, ?4)
+ WHERE me.uid = ?1 AND me.conversation = ?3 AND NOT (m.sender = ?1 AND m.device = ?2)
+ ORDER BY m.seq LIMIT ?5]]
+local MISSED_OF_SIZES, MISSED_OF = SIZE .. WHICH_MISSED_OF, ROW .. WHICH_MISSED_OF
 
 --  How many of the rows, which have sizes, are no more than so many bytes together; one at the least
 local function fit (rows, most)
@@ -130,21 +170,45 @@ function store.bind (uid, device)
             WHERE uid = ?1 AND device = '' AND ?2 <> ''
               AND NOT EXISTS (SELECT 1 FROM device WHERE uid = ?1 AND device = ?2)]], uid, device},
         {ADD_DEVICE, uid, device},
-        {"SELECT conversation FROM member WHERE uid = ? AND direct = 0", uid},
+        {GROUPS, uid},
     }
     return ok, ok and results[3] or results
 end
 
---  Messages behind (conversation, seq) that the device hasn't acked: up to limit, and about so many bytes.
---  Returns ok, rows, and whether there may be more.
-function store.missed (uid, device, conversation, seq, limit, bytes)
-    local ok, sizes = run (MISSED_SIZES, uid, device, conversation, seq, limit)
-    if not ok or not sizes[1] then
-        return ok, sizes
+--  The rows whose sizes are known, as many as fit, and whether there may be more
+local function fetch (sizes, statement, uid, device, conversation, seq, limit, bytes)
+    if not sizes[1] then
+        return true, sizes, false
     end
     local count = fit (sizes, bytes)
-    local good, rows = run (MISSED, uid, device, conversation, seq, count)
-    return good, rows, count < #sizes or #sizes == limit
+    local ok, rows = run (statement, uid, device, conversation, seq, count)
+    return ok, rows, count < #sizes or #sizes == limit
+end
+
+--  Messages behind (conversation, seq) that the device hasn't acked: up to limit, and about so many bytes.
+--  Returns ok, rows, whether there may be more, and {acks = whether the device has ever acked anything, groups =,
+--  version = the user's}.
+function store.missed (uid, device, conversation, seq, limit, bytes)
+    local ok, results = transaction {
+        {MISSED_SIZES, uid, device, conversation, seq, limit},
+        {"SELECT 1 FROM `cursor` WHERE uid = ? AND device = ? LIMIT 1", uid, device},
+        {GROUPS, uid}, {VERSION, uid}}
+    if not ok then
+        return false, results
+    end
+    local state = {acks = results[2][1] ~= nil}
+    state.groups, state.version = membership (results)
+    local good, rows, more = fetch (results[1], MISSED, uid, device, conversation, seq, limit, bytes)
+    return good, rows, more, state
+end
+
+--  The same of one conversation behind seq, whatever was acked of it; without the groups
+function store.missed_of (uid, device, conversation, seq, limit, bytes)
+    local ok, sizes = run (MISSED_OF_SIZES, uid, device, conversation, seq, limit)
+    if not ok then
+        return false, sizes
+    end
+    return fetch (sizes, MISSED_OF, uid, device, conversation, seq, limit, bytes)
 end
 
 local ACK = said [[
@@ -179,16 +243,18 @@ SELECT EXISTS (SELECT 1 FROM member WHERE uid = ?1 AND conversation = ?2) AS joi
        (SELECT count(*) FROM member WHERE uid = ?1 AND direct = 0) AS joined_groups,
        (SELECT count(*) FROM member WHERE conversation = ?2) AS members]]
 
---  Returns ok and a row with joined, groups of the user, members of the group
+--  Returns ok, a row with joined, groups of the user, members of the group; and the user's groups with their version
 function store.join (uid, gid, groups_most, members_most)
-    local ok, results = transaction {{JOIN, uid, gid, groups_most, members_most},
-                                     {JOINED, uid, gid},
-                                     {[[DELETE FROM invitation WHERE uid = ?1 AND conversation = ?2 AND EXISTS
-                                        (SELECT 1 FROM member WHERE uid = ?1 AND conversation = ?2)]], uid, gid}}
-    return ok, ok and results[2][1] or results
+    local ok, results, groups, version = change_groups (uid, {
+        {JOIN, uid, gid, groups_most, members_most},
+        {JOINED, uid, gid},
+        {[[DELETE FROM invitation WHERE uid = ?1 AND conversation = ?2 AND EXISTS
+           (SELECT 1 FROM member WHERE uid = ?1 AND conversation = ?2)]], uid, gid}})
+    return ok, ok and results[2][1] or results, groups, version
 end
 
---  Who made a group may make it anew when all have left, and nobody else: its messages are still there
+--  Whose a group is that all have left may make it anew, and nobody else: its messages are still there. It is
+--  whoever left it last
 local MAKE = said [[
 {ignore} INTO room (conversation, creator, invited)
 SELECT ?1, ?2, ?3 FROM (SELECT 1 AS one) AS it
@@ -205,14 +271,16 @@ local MADE = [[
 SELECT EXISTS (SELECT 1 FROM owner WHERE conversation = ?1 AND uid = ?2) AS made,
        (SELECT count(*) FROM member WHERE uid = ?2 AND direct = 0) AS joined_groups]]
 
---  Returns ok and a row with made, and groups of the user
+--  Returns ok, a row with made, and groups of the user; and the user's groups with their version. What was said
+--  before isn't for who makes it anew
 function store.create (uid, gid, invited, groups_most)
-    local ok, results = transaction {
+    local ok, results, groups, version = change_groups (uid, {
         {MAKE, gid, uid, invited, groups_most}, {OWN, gid, uid},
         {said [[{ignore} INTO member (uid, conversation, direct, since)
-                SELECT uid, conversation, 0, 0 FROM owner WHERE conversation = ?1 AND uid = ?2]], gid, uid},
-        {MADE, gid, uid}}
-    return ok, ok and results[4][1] or results
+                SELECT uid, conversation, 0, (SELECT coalesce (max(seq), 0) FROM message WHERE conversation = ?1)
+                  FROM owner WHERE conversation = ?1 AND uid = ?2]], gid, uid},
+        {MADE, gid, uid}})
+    return ok, ok and results[4][1] or results, groups, version
 end
 
 --  When its last owner has left a group, the member whose id comes first owns it
@@ -222,13 +290,15 @@ SELECT ?1, min(uid) FROM member WHERE conversation = ?1 AND direct = 0
 HAVING min(uid) IS NOT NULL AND EXISTS (SELECT 1 FROM room WHERE conversation = ?1)
    AND NOT EXISTS (SELECT 1 FROM owner WHERE conversation = ?1)]]
 
---  Returns ok and whether uid was a member, 1 or 0
+--  Returns ok and whether uid was a member, 1 or 0; and the user's groups with their version
 function store.leave (uid, gid)
-    local ok, results, changes = transaction {
+    local ok, results, groups, version = change_groups (uid, {
         {"DELETE FROM member WHERE uid = ? AND conversation = ? AND direct = 0", uid, gid},
         {"DELETE FROM owner WHERE uid = ? AND conversation = ?", uid, gid},
-        {INHERIT, gid}}
-    return ok, ok and changes[1] or results
+        {[[UPDATE room SET creator = ?1 WHERE conversation = ?2
+              AND NOT EXISTS (SELECT 1 FROM member WHERE conversation = ?2)]], uid, gid},
+        {INHERIT, gid}})
+    return ok, ok and results.changes[1] or results, groups, version
 end
 
 --  One row when uid owns the group
@@ -240,12 +310,15 @@ function store.invite (uid, gid)
     return run (said "{ignore} INTO invitation (conversation, uid) VALUES (?, ?)", gid, uid)
 end
 
-function store.remove (uid, gid)
-    return transaction {
+--  uid is out, by an owner; a group that uid has made is that owner's from now on. Returns ok, a list that is of
+--  no use, and uid's groups with their version
+function store.remove (uid, gid, by)
+    return change_groups (uid, {
         {"DELETE FROM member WHERE uid = ? AND conversation = ? AND direct = 0", uid, gid},
         {"DELETE FROM owner WHERE uid = ? AND conversation = ?", uid, gid},
         {"DELETE FROM invitation WHERE uid = ? AND conversation = ?", uid, gid},
-        {INHERIT, gid}}
+        {"UPDATE room SET creator = ?3 WHERE conversation = ?2 AND creator = ?1", uid, gid, by},
+        {INHERIT, gid}})
 end
 
 --  One row when uid is in the group and was made what it should be
@@ -256,10 +329,6 @@ function store.set_role (uid, gid, owner)
               or {"DELETE FROM owner WHERE uid = ? AND conversation = ?", uid, gid},
         {"SELECT 1 FROM member WHERE uid = ? AND conversation = ?", uid, gid}}
     return ok, ok and results[2] or results
-end
-
-function store.groups (uid)
-    return run ("SELECT conversation FROM member WHERE uid = ? AND direct = 0", uid)
 end
 
 --  The members of a group that uid is in; none when it isn't

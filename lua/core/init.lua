@@ -35,27 +35,27 @@ downstream = {}
 for _, kind in ipairs {"cid", "uid", "gid"} do
     local call = "downstream." .. kind
     downstream[kind] = function (id, content, attachment)
-        local text = text_of (content, call)
-        if attachment then
-            worker.send ("downstream", kind, check_id (id, call), text, attachment)
-        else
-            worker.send ("downstream", kind, check_id (id, call), text)
-        end
+        worker.send ("downstream", kind, check_id (id, call), text_of (content, call), attachment)
     end
 end
 
 --  downstream.talk (uid, cid, content [, attachment]): to all connections of a user, and to
 --  all others of the user whose connection cid is
 function downstream.talk (uid, cid, content, attachment)
-    local text = text_of (content, "downstream.talk")
-    if attachment then
-        worker.send ("downstream", "talk", uid, cid, text, attachment)
-    else
-        worker.send ("downstream", "talk", uid, cid, text)
+    worker.send ("downstream", "talk", uid, cid, text_of (content, "downstream.talk"), attachment)
+end
+
+--  The same for what is stored: live.talk (uid, cid, conversation, seq, text [, attachment]), live.group (gid,
+--  seq, text [, attachment]). A connection that is behind doesn't get it; its handler fetches it from the
+--  store and tells it with live.row (cid, conversation, seq, text [, attachment]), in order of seq
+live = {}
+for _, kind in ipairs {"talk", "group", "row"} do
+    live[kind] = function (...)
+        worker.send ("live", kind, ...)
     end
 end
 
---  setting.uidmap (cid, uid), .gidmap (cid, gids), .gidunmap (cid, gids), .close (cid);
+--  setting.uidmap (cid, uid [, device]), .gidmap (cid, gids), .gidunmap (cid, gids), .close (cid);
 --  .join (uid, gids) and .leave (uid, gids) do it for all connections of a user
 setting = {}
 
@@ -63,8 +63,19 @@ local function group_list (gids)
     return type (gids) == "table" and table.concat (gids, ",") or gids
 end
 
-function setting.uidmap (cid, uid)
-    worker.send ("setting", "uidmap", check_id (cid, "setting.uidmap"), uid)
+function setting.uidmap (cid, uid, device)
+    worker.send ("setting", "uidmap", check_id (cid, "setting.uidmap"), uid, device ~= "" and device or nil)
+end
+
+--  setting.groups (uid, version, gids): the user's connections listen to these groups and to no others;
+--  of several versions the newest counts, in whatever order they come
+function setting.groups (uid, version, gids)
+    worker.send ("setting", "groups", check_id (uid, "setting.groups"), version, table.concat (gids, ","))
+end
+
+--  setting.behind (cid): what is live waits for the connection, see session.catch_up
+function setting.behind (cid)
+    worker.send ("setting", "behind", check_id (cid, "setting.behind"), "-")
 end
 
 function setting.close (cid)
@@ -96,6 +107,29 @@ config = {get = worker.config}
 --  session.refused (cid): notes a refused bind, returns how many there were; session.good_id (value): whether it can be a UID or GID
 session = {bind = worker.bind, refused = worker.refused, mark = worker.mark, good_id = worker.good_id}
 
+--  session.catches_up (): this application makes connections catch up when a gateway says that they are bound (a
+--  handler of frame = "status"); until then they are behind
+session.catches_up = worker.catches_up
+
+--  session.get (cid): {cid, uid, device, mark} as it is now, or nil when it is gone
+session.get = worker.connection
+
+--  session.catch_up (cid, "begin"): waits until all settings before have taken effect, and then true.
+--  session.catch_up (cid, "end"): true, and "live" when nothing was said meanwhile, from now on it hears what is
+--  live; "gaps" and a list of {conversation, seq} from where on it has to be told; or "again" when these are too
+--  many. Or false and a reason
+function session.catch_up (cid, word)
+    local ok, list = worker.catchup (cid, word)
+    if not ok then
+        return false, list
+    end
+    local gaps = {}
+    for nbr = 1, #list - 1, 2 do
+        gaps[#gaps + 1] = {conversation = list[nbr], seq = list[nbr + 1]}
+    end
+    return true, list[#list], gaps
+end
+
 --  auth.verify (token): the UID it was made for, or nil and a reason
 auth = {verify = worker.verify}
 metric = {count = worker.count}
@@ -116,7 +150,7 @@ end
 
 local sandbox = copy (_G, [[assert error getmetatable ipairs next pairs pcall rawequal rawget
     rawlen rawset select setmetatable tonumber tostring type xpcall _VERSION
-    downstream setting log config metric clock sql json session auth
+    downstream live setting log config metric clock sql json session auth
     redis_api mysql_api zmq_api timer]])
 for _, name in ipairs {"string", "table", "math", "utf8", "coroutine"} do
     sandbox[name] = {}

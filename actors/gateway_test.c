@@ -1,0 +1,333 @@
+//  gateway_test.c - selftest of gateway.c
+
+#include "gateway.h"
+#include "webloop.h"
+#include "../tools/ws.h"
+
+
+//  Three clients of the test, what each got last, and the app server's side of the sockets.
+
+typedef struct {
+    uv_loop_t loop;
+    rk_ws_t *ws;
+    rk_ws_connection_t *clients[4];
+    char got[4][200];
+    long count[4];
+    bool closed[4];
+    char why[4][100];
+    char cid[4][100];
+    zsock_t *up, *down;
+    zactor_t *actor;
+} s_bench_t;
+
+
+static long
+s_test_index (s_bench_t *bench, rk_ws_connection_t *connection)
+{
+    long nbr = 0;
+    while (nbr < 3 && bench->clients[nbr] != connection)
+        nbr++;
+    return nbr;
+}
+
+
+static void
+s_test_on_open (void *arg, rk_ws_connection_t *connection)
+{
+    (void) arg;
+    (void) connection;
+}
+
+
+static void
+s_test_on_message (void *arg, rk_ws_connection_t *connection, rk_slice_t text)
+{
+    s_bench_t *bench = (s_bench_t *) arg;
+    long nbr = s_test_index (bench, connection);
+    bench->count[nbr]++;
+    snprintf (bench->got[nbr], sizeof (bench->got[nbr]), "%.*s", (int) text.size,
+              text.data);
+}
+
+
+static void
+s_test_on_closed (void *arg, rk_ws_connection_t *connection, const char *reason)
+{
+    s_bench_t *bench = (s_bench_t *) arg;
+    long nbr = s_test_index (bench, connection);
+    bench->closed[nbr] = true;
+    snprintf (bench->why[nbr], sizeof (bench->why[nbr]), "%s", reason);
+}
+
+
+//  Reads the next message from upstream, running the clients' loop meanwhile; joined by spaces.
+
+static void
+s_test_upstream (s_bench_t *bench, char *line, size_t room)
+{
+    rk_frames_t frames = {0};
+    int64_t until = zclock_mono () + 30000;
+    while (!rk_frames_recv (&frames, bench->up)) {
+        rk_check (zclock_mono () < until);
+        uv_run (&bench->loop, UV_RUN_NOWAIT);
+    }
+    *line = 0;
+    for (size_t nbr = 0; nbr < frames.count; nbr++) {
+        rk_slice_t frame = rk_frames_at (&frames, nbr);
+        size_t used = strlen (line);
+        snprintf (line + used, room - used, "%s%.*s", nbr ? " " : "", (int) frame.size,
+                  frame.data);
+    }
+    rk_frames_clear (&frames);
+}
+
+
+//  Sends the words down to the gateway; CIDs are long, so $0 to $3 stand for them.
+
+static void
+s_test_down (s_bench_t *bench, const char *words)
+{
+    zmsg_t *msg = zmsg_new ();
+    zmsg_addstr (msg, "gw");
+    char *copy = strdup (words), *save = NULL;
+    for (char *word = strtok_r (copy, " ", &save); word;
+         word = strtok_r (NULL, " ", &save))
+        zmsg_addstr (msg, *word == '$' ? bench->cid[word[1] - '0'] : word);
+    rk_check (rk_msg_send (&msg, bench->down) == 0);
+    free (copy);
+}
+
+
+//  Waits until client nbr got exactly this text.
+
+static void
+s_test_expect (s_bench_t *bench, int nbr, const char *text)
+{
+    int64_t until = zclock_mono () + 30000;
+    while (strneq (bench->got[nbr], text) && zclock_mono () < until)
+        uv_run (&bench->loop, UV_RUN_NOWAIT);
+    if (strneq (bench->got[nbr], text))
+        fprintf (stderr, "expected: %s\ngot: %s\n", text, bench->got[nbr]);
+    rk_check (streq (bench->got[nbr], text));
+    bench->got[nbr][0] = 0;
+}
+
+
+static void
+s_test_say (s_bench_t *bench, int nbr, const char *text, size_t size)
+{
+    rk_ws_send (bench->clients[nbr], text, size);
+    rk_ws_flush (bench->ws, bench->clients[nbr]);
+}
+
+
+static void
+s_test_connect (s_bench_t *bench, int nbr)
+{
+    char line[300];
+    bench->clients[nbr] = rk_ws_connect (bench->ws, NULL);
+    s_test_upstream (bench, line, sizeof (line));
+    rk_check (sscanf (line, "status connected %99s", bench->cid[nbr]) == 1);
+    rk_check (strncmp (bench->cid[nbr], "gw.", 3) == 0);
+    while (!bench->clients[nbr]->open)
+        uv_run (&bench->loop, UV_RUN_ONCE);
+}
+
+
+//  A pipe of 4 messages upstream and nobody who reads: what clients say waits with them, and
+//  comes in order when it is read.
+
+static void
+s_test_backpressure (s_bench_t *bench)
+{
+    for (int nbr = 0; nbr < 2000; nbr++) {
+        char text[100];
+        int size = snprintf (text, sizeof (text), "{\"nbr\":%d}", nbr);
+        rk_ws_send (bench->clients[0], text, (size_t) size);
+    }
+    rk_ws_flush (bench->ws, bench->clients[0]);
+    int64_t until = zclock_mono () + 30000;
+    while (rk_actor_count (bench->actor, "stalls") == 0 && zclock_mono () < until)
+        uv_run (&bench->loop, UV_RUN_NOWAIT);
+    rk_check (rk_actor_count (bench->actor, "stalls") > 0);
+    rk_check (rk_actor_count (bench->actor, "up") < 100);
+    for (int nbr = 0; nbr < 2000; nbr++) {
+        char line[300], text[200];
+        s_test_upstream (bench, line, sizeof (line));
+        snprintf (text, sizeof (text), "upstream %s {\"nbr\":%d}", bench->cid[0], nbr);
+        rk_check (streq (line, text));
+    }
+}
+
+
+//  A client that shakes hands and then reads nothing is closed when its queue is full.
+
+static void
+s_test_slow (s_bench_t *bench, int port)
+{
+    char line[300];
+    int tiny = 4096;
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons ((uint16_t) port),
+                                  .sin_addr.s_addr = htonl (INADDR_LOOPBACK)};
+    int handle = socket (AF_INET, SOCK_STREAM, 0);
+    setsockopt (handle, SOL_SOCKET, SO_RCVBUF, &tiny, sizeof (tiny));
+    rk_check (connect (handle, (struct sockaddr *) &address, sizeof (address)) == 0);
+    const char *hello =
+        "GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: "
+        "13\r\n\r\n";
+    rk_check (write (handle, hello, strlen (hello)) == (ssize_t) strlen (hello));
+    s_test_upstream (bench, line, sizeof (line));
+    rk_check (sscanf (line, "status connected %99s", bench->cid[2]) == 1);
+
+    char *large = (char *) zmalloc (10001);
+    memset (large, 'x', 10000);
+    char *words = zsys_sprintf ("downstream cid $2 %s", large);
+    int64_t until = zclock_mono () + 20000;
+    while (rk_actor_count (bench->actor, "slow") == 0 && zclock_mono () < until)
+        s_test_down (bench, words);
+    rk_check (rk_actor_count (bench->actor, "slow") == 1);
+    s_test_down (bench, "downstream cid $0 still-served");
+    s_test_expect (bench, 0, "still-served");
+    zstr_free (&words);
+    free (large);
+    close (handle);
+    s_test_upstream (bench, line, sizeof (line));
+    rk_check (strncmp (line, "status closed gw.", 17) == 0);
+}
+
+
+void
+gateway_test (bool verbose)
+{
+    (void) verbose;
+    static const rk_ws_handlers_t handlers = {s_test_on_open, s_test_on_message,
+                                              s_test_on_closed};
+    char *error = NULL, line[300];
+    rk_config_t *config =
+        rk_config_new (NULL,
+                       (char *[]){"gateway/listen=127.0.0.1:0", "gateway/id=gw",
+                                  "gateway/message=2048", "gateway/queue=50000",
+                                  "gateway/connections=3", "gateway/rate=0", NULL},
+                       &error);
+    rk_check (config);
+    s_bench_t *bench = (s_bench_t *) zmalloc (sizeof (s_bench_t));
+    bench->up = rk_sock_new (ZMQ_PULL, "@inproc://gateway-test-up", 2);
+    bench->down = rk_sock_new (ZMQ_ROUTER, "@inproc://gateway-test-down", 1000);
+    zsock_set_rcvtimeo (bench->down, 10000);
+    zsock_t *dealer = rk_sock_new (ZMQ_DEALER, NULL, 1000);
+    zsock_set_identity (dealer, "gw");
+    rk_check (zsock_connect (dealer, "inproc://gateway-test-down") == 0);
+    gateway_app_t app = {
+        "test", false, rk_sock_new (ZMQ_PUSH, ">inproc://gateway-test-up", 2),
+        NULL,   NULL,  dealer};
+    gateway_args_t args = {&app, 1, config, 0};
+    bench->actor = rk_actor_start (gateway_actor, &args, NULL);
+    rk_check (bench->actor && args.port > 0);
+
+    //  A second one on its port is told so
+    char *taken = zsys_sprintf ("gateway/listen=127.0.0.1:%d", args.port), *reason = NULL;
+    rk_config_t *config2 = rk_config_new (NULL, (char *[]){taken, NULL}, &error);
+    gateway_args_t args2 = {&app, 0, config2, 0};
+    rk_check (!rk_actor_start (gateway_actor, &args2, &reason));
+    rk_check (strstr (reason, "Address already in use"));
+    zstr_free (&reason);
+    zstr_free (&taken);
+    rk_config_destroy (&config2);
+
+    //  It says hello, and again when it is refused
+    for (int nbr = 0; nbr < 2; nbr++) {
+        zmsg_t *msg = rk_msg_recv (bench->down);
+        rk_check (msg && zmsg_size (msg) == 4 && zmsg_next (msg) && zmsg_next (msg));
+        zmsg_destroy (&msg);
+        s_test_down (bench, nbr ? "welcome 1" : "refused not yet");
+    }
+    lws_set_log_level (LLL_ERR, NULL);
+    uv_loop_init (&bench->loop);
+    char *url = zsys_sprintf ("ws://127.0.0.1:%d/ws", args.port);
+    bench->ws = rk_ws_new (&bench->loop, url, &handlers, bench, &error);
+    rk_check (bench->ws);
+    s_test_connect (bench, 0);
+    s_test_connect (bench, 1);
+
+    //  Both ways, and settings
+    s_test_say (bench, 0, "{\"uid\":\"a\"}", 11);
+    s_test_upstream (bench, line, sizeof (line));
+    rk_check (strncmp (line, "upstream gw.", 12) == 0 &&
+              strstr (line, " {\"uid\":\"a\"}"));
+    s_test_down (bench, "downstream cid $0 hello");
+    s_test_expect (bench, 0, "hello");
+    s_test_down (bench, "setting uidmap $0 alice");
+    s_test_down (bench, "setting uidmap $1 alice");
+    s_test_down (bench, "setting gidmap $1 g,h");
+    s_test_down (bench, "downstream uid alice both");
+    s_test_expect (bench, 0, "both");
+    s_test_expect (bench, 1, "both");
+    s_test_down (bench, "downstream gid h one");
+    s_test_expect (bench, 1, "one");
+    s_test_down (bench, "setting gidunmap $1 h");
+    s_test_down (bench, "downstream gid h none");
+    s_test_down (bench, "downstream uid alice");
+    s_test_down (bench, "nonsense");
+
+    //  What can't be passed on is answered
+    char large[3000];
+    memset (large, 'x', sizeof (large));
+    s_test_say (bench, 0, large, sizeof (large));
+    s_test_expect (
+        bench, 0,
+        "{\"action\":\"error\",\"code\":\"too-large\",\"message\":\"a message may have "
+        "2048 bytes\"}");
+    s_test_say (bench, 0, "", 0);
+    s_test_expect (
+        bench, 0,
+        "{\"action\":\"error\",\"code\":\"bad-frame\",\"message\":\"the message is "
+        "empty\"}");
+    rk_check (rk_actor_count (bench->actor, "malformed") == 2);
+    rk_check (rk_actor_count (bench->actor, "nobody") == 1);
+
+    s_test_backpressure (bench);
+    s_test_slow (bench, args.port);
+
+    //  More connections than allowed are refused
+    s_test_connect (bench, 2);
+    bench->clients[3] = rk_ws_connect (bench->ws, NULL);
+    while (!bench->closed[3])
+        uv_run (&bench->loop, UV_RUN_ONCE);
+    rk_check (rk_actor_count (bench->actor, "refused") == 1);
+
+    //  An app server that begins anew hears of all connections
+    s_test_down (bench, "welcome 1");
+    bool known = false;
+    for (int nbr = 0; nbr < 3; nbr++) {
+        s_test_upstream (bench, line, sizeof (line));
+        rk_check (strncmp (line, "status connected gw.", 20) == 0);
+        known |= strstr (line, " alice g") != NULL;
+    }
+    rk_check (known);
+
+    //  The server closes one, and the rest when it goes down
+    s_test_down (bench, "setting status $1 closed");
+    while (!bench->closed[1])
+        uv_run (&bench->loop, UV_RUN_ONCE);
+    rk_check (streq (bench->why[1], "closed by the server"));
+    zstr_send (bench->actor, "PAUSE");
+    s_test_down (bench, "downstream cid $0 last-words");
+    zstr_send (bench->actor, "DRAIN");
+    s_test_expect (bench, 0, "last-words");
+    while (!bench->closed[0])
+        uv_run (&bench->loop, UV_RUN_ONCE);
+    rk_check (strstr (bench->why[0], "going down"));
+
+    rk_ws_destroy (&bench->ws);
+    uv_loop_close (&bench->loop);
+    rk_actor_stop (&bench->actor);
+    zsock_destroy (&bench->up);
+    zsock_destroy (&bench->down);
+    zsock_destroy (&app.upstream);
+    zsock_destroy (&app.downstream);
+    rk_config_destroy (&config);
+    zstr_free (&url);
+    free (bench);
+}

@@ -1,0 +1,212 @@
+//  sender_test.c - selftest of sender.c
+
+#include "sender.h"
+
+#define GATEWAYS_MOST 1000    //  As in sender.c
+
+
+static void
+s_test_say (zsock_t *to, const char *words)
+{
+    zmsg_t *msg = zmsg_new ();
+    char *copy = strdup (words), *save = NULL;
+    for (char *word = strtok_r (copy, " ", &save); word;
+         word = strtok_r (NULL, " ", &save))
+        zmsg_addstr (msg, word);
+    rk_check (rk_msg_send (&msg, to) == 0);
+    free (copy);
+}
+
+
+//  Reads the next message but pings, and compares it.
+
+static void
+s_test_expect (zsock_t *from, const char *words)
+{
+    char got[500] = "ping";
+    while (streq (got, "ping")) {
+        zmsg_t *msg = rk_msg_recv (from);
+        rk_check (msg);
+        got[0] = 0;
+        for (zframe_t *frame = zmsg_first (msg); frame; frame = zmsg_next (msg)) {
+            size_t used = strlen (got);
+            snprintf (got + used, sizeof (got) - used, "%s%.*s", used ? " " : "",
+                      (int) zframe_size (frame), (char *) zframe_data (frame));
+        }
+        zmsg_destroy (&msg);
+    }
+    if (strneq (got, words))
+        fprintf (stderr, "expected: %s\ngot: %s\n", words, got);
+    rk_check (streq (got, words));
+}
+
+
+static zsock_t *
+s_test_gateway (const char *id)
+{
+    zsock_t *gateway = rk_sock_new (ZMQ_DEALER, NULL, 1000);
+    zsock_set_identity (gateway, id);
+    zsock_set_rcvtimeo (gateway, 5000);
+    rk_check (zsock_connect (gateway, "inproc://sender-test-down") == 0);
+    return gateway;
+}
+
+
+//  Somebody names more gateways than there can be: so many are known, and those that speak are served.
+
+static void
+s_test_strangers (zactor_t *actor, zsock_t *in, zsock_t *g1)
+{
+    char text[100];
+    for (int nbr = 0; nbr < GATEWAYS_MOST + 100; nbr++) {
+        snprintf (text, sizeof (text), "status connected stranger%d.1 alice everybody",
+                  nbr);
+        s_test_say (in, text);
+    }
+    s_test_say (in, "downstream uid alice to-all-of-them");
+    s_test_say (g1, "hello 1");
+    s_test_expect (g1, "welcome 1");
+    rk_check (rk_actor_count (actor, "connections") <= GATEWAYS_MOST);
+}
+
+
+//  However many events there are, and be they left unread, a question for STATS never stops the actor
+
+static void
+s_test_many_events (zactor_t *actor)
+{
+    zsock_t *g3 = s_test_gateway ("g3");
+    zstr_sendx (actor, "LOG", "W", NULL);
+    for (int nbr = 0; nbr < 3000; nbr++) {
+        s_test_say (g3, "hello 1");
+        s_test_expect (g3, "welcome 1");
+    }
+    zstr_send (actor, "STATS");
+    s_test_say (g3, "hello 1");
+    s_test_expect (g3, "welcome 1");
+    char *answer = rk_actor_await (actor, "STATS");
+    zstr_free (&answer);
+    zstr_sendx (actor, "LOG", "", NULL);
+    zsock_destroy (&g3);
+}
+
+
+void
+sender_test (bool verbose)
+{
+    (void) verbose;
+    zsock_t *up = rk_sock_new (ZMQ_PULL, "@inproc://sender-test-up", 1000);
+    zsock_set_rcvtimeo (up, 10000);
+    sender_args_t args = {rk_sock_new (ZMQ_PULL, "@inproc://sender-test", 1000),
+                          rk_sock_new (ZMQ_PUSH, ">inproc://sender-test-up", 1000),
+                          rk_sock_new (ZMQ_ROUTER, "@inproc://sender-test-down", 1000),
+                          .backlog = 10,
+                          .keep = 1000,
+                          .ping = 50};
+    zsock_t *in = rk_sock_new (ZMQ_PUSH, ">inproc://sender-test", 1000);
+    zactor_t *actor = rk_actor_start (sender_actor, &args, NULL);
+    rk_check (actor);
+    s_test_many_events (actor);
+    zsock_t *g1 = s_test_gateway ("g1"), *g2 = s_test_gateway ("g2");
+
+    //  Nobody but who says hello in our version is served
+    s_test_say (g1, "ping");
+    s_test_expect (g1, "refused say hello first");
+    s_test_say (g1, "hello 9");
+    s_test_expect (g1, "refused this app server speaks version 1");
+    s_test_say (g1, "nonsense");
+    s_test_expect (g1, "refused unknown frame; hello, ping and pong are known");
+    s_test_say (g1, "hello 1");
+    s_test_expect (g1, "welcome 1");
+    s_test_say (g2, "hello 1");
+    s_test_expect (g2, "welcome 1");
+
+    //  Settings teach the routes; each gateway gets a fan-out once
+    s_test_say (in, "setting uidmap g1.a alice");
+    s_test_expect (g1, "setting uidmap g1.a alice");
+    s_test_say (in, "status connected g2.b alice x,y");
+    s_test_say (in, "setting gidmap g1.a x");
+    s_test_expect (g1, "setting gidmap g1.a x");
+    s_test_say (in, "downstream uid alice hi att1 att2");
+    s_test_expect (g1, "downstream uid alice hi att1 att2");
+    s_test_expect (g2, "downstream uid alice hi att1 att2");
+    s_test_say (in, "downstream gid y only-g2");
+    s_test_expect (g2, "downstream gid y only-g2");
+    s_test_say (in, "downstream cid g1.a one");
+    s_test_expect (g1, "downstream cid g1.a one");
+
+    //  A talk reaches the other user and the sender's other connections
+    s_test_say (in, "setting uidmap g1.c bob");
+    s_test_expect (g1, "setting uidmap g1.c bob");
+    s_test_say (in, "downstream talk bob g1.a hello");
+    s_test_expect (g1, "downstream uid bob hello");
+    s_test_expect (g2, "downstream cid g2.b hello");
+    s_test_say (in, "setting gidmap-user alice z");
+    s_test_expect (g1, "setting gidmap g1.a z");
+    s_test_expect (g2, "setting gidmap g2.b z");
+
+    //  What has not its form, and what nobody holds, is counted
+    s_test_say (in, "downstream uid");
+    s_test_say (in, "setting nonsense g1.a x");
+    s_test_say (in, "what");
+    s_test_say (in, "downstream uid nobody hi");
+    s_test_say (in, "status closed g2.b");
+    s_test_say (in, "downstream uid alice again");
+    s_test_expect (g1, "downstream uid alice again");
+    rk_check (rk_actor_count (actor, "malformed") == 4);
+    rk_check (rk_actor_count (actor, "undelivered_nobody") == 1);
+
+    //  After a failure it knows its routes still
+    zstr_sendx (actor, "FAIL", "the test says so", NULL);
+    s_test_say (in, "downstream uid bob kept");
+    char *word;
+    rk_str_recv (actor, &word, NULL);
+    rk_check (word && streq (word, "DOWN"));
+    zstr_free (&word);
+    rk_actor_stop (&actor);
+    actor = rk_actor_start (sender_actor, &args, NULL);
+    rk_check (actor);
+    s_test_expect (g1, "downstream uid bob kept");
+
+    //  g2 doesn't answer pings: it is away. Frames for it wait in a bounded queue, and are
+    //  delivered when it comes back in time.
+    s_test_say (in, "setting uidmap g2.d carol");
+    while (rk_actor_count (actor, "gateways") != 0)
+        zclock_sleep (10);
+    for (int nbr = 0; nbr < 15; nbr++)
+        s_test_say (in, "downstream uid carol wait");
+    while (rk_actor_count (actor, "undelivered_full") < 5)
+        zclock_sleep (10);
+    s_test_say (g2, "hello 1");
+    s_test_expect (g2, "setting uidmap g2.d carol");
+    s_test_expect (g2, "welcome 1");
+    for (int nbr = 0; nbr < 10; nbr++)
+        s_test_expect (g2, "downstream uid carol wait");
+
+    //  And when it doesn't, they count as undelivered
+    while (rk_actor_count (actor, "gateways") != 0)
+        zclock_sleep (10);
+    s_test_say (in, "downstream uid carol late");
+    while (rk_actor_count (actor, "undelivered_away") == 0)
+        zclock_sleep (10);
+
+    //  Its connections are told to be closed, and so are those of g1
+    for (int nbr = 0; nbr < 3; nbr++) {
+        zmsg_t *msg = rk_msg_recv (up);
+        rk_check (msg && zmsg_size (msg) == 4);
+        rk_check (zframe_streq (zmsg_first (msg), "status"));
+        rk_check (zframe_streq (zmsg_next (msg), "closed"));
+        zmsg_destroy (&msg);
+    }
+    rk_check (rk_actor_count (actor, "connections") == 0);
+    s_test_strangers (actor, in, g1);
+
+    rk_actor_stop (&actor);
+    zsock_destroy (&g1);
+    zsock_destroy (&g2);
+    zsock_destroy (&in);
+    zsock_destroy (&up);
+    zsock_destroy (&args.inbox);
+    zsock_destroy (&args.upstream);
+    zsock_destroy (&args.gateways);
+}

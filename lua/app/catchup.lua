@@ -1,0 +1,154 @@
+--  catchup.lua - what a device has missed comes first, then what is said now
+--
+--  A connection that binds is behind: the sender notes what is live and doesn't send it there. Meanwhile we send
+--  what the device hasn't acked, page by page, each far smaller than what may wait for a client, so that one that
+--  missed much isn't drowned: the next page goes when the client has acked the last message of the one before.
+--  Behind the last page comes what was noted, until nothing is; then the connection is live. So a connection sees
+--  each conversation in the order of its seq, and a client that acks only what has no gap below loses nothing.
+--
+--  Not all clients ack. One that has never done so is live soon after its first page, with all that it
+--  has missed beyond; if it does ack that page it is behind again and gets the others.
+--
+--  The connection's mark holds where the last page ended, "conversation seq", with "live" when it didn't wait.
+--  Whoever goes on, an ack or a timer, finds it there and takes it away, so that only one does.
+
+local chat, store = require "common", require "store"
+
+local NEXT_PAGE = 5000      -- msec that a client has to ack a page; then the next one goes nonetheless
+local FIRST_ACK = 200       -- msec that one has that never acked before
+local GAP_PAGE = 100        -- msec between two pages of what was said meanwhile
+local RETRY_LEAST, RETRY_MOST = 200, 10000    -- msec until a store that failed is asked again
+
+local catchup = {}
+local go_on, page_not_acked
+
+local function deliver (cid, rows)
+    for _, row in ipairs (rows) do
+        local text = chat.stored_text (row)
+        if text then
+            live.row (cid, row.conversation, row.seq, text, row.attachment)
+        end
+    end
+end
+
+--  The store failed: again in a while, as long as the connection is there
+local function try_again (cid, reason, wait, ...)
+    log.warn ("chat: catching up of %s failed: %s; again in %d ms", cid, reason, wait)
+    local rest = table.pack (...)
+    timer.after (wait, function ()
+        if session.get (cid) then
+            go_on (cid, math.min (wait * 2, RETRY_MOST), table.unpack (rest, 1, rest.n))
+        end
+    end)
+end
+
+--  What was said while the pages went out: from a seq on of some conversations
+local function close_gaps (who, gaps)
+    for _, gap in ipairs (gaps) do
+        local last, more = gap.seq - 1, true
+        while more do
+            local ok, rows
+            ok, rows, more = store.missed_of (who.uid, who.device, gap.conversation, last, chat.page, chat.page_bytes)
+            if not ok then
+                return false, rows
+            end
+            deliver (who.cid, rows)
+            last = rows[1] and rows[#rows].seq or last
+            if more then
+                timer.sleep (GAP_PAGE)
+            end
+        end
+    end
+    return true
+end
+
+local function finish (who)
+    local ok, how, gaps
+    repeat
+        ok, how, gaps = session.catch_up (who.cid, "end")
+        if ok and how == "again" then
+            return go_on (who.cid, RETRY_LEAST, "", 0)
+        end
+        if ok then
+            ok, how = close_gaps (who, gaps), how
+        end
+        if not ok then
+            return try_again (who.cid, how or "the store", RETRY_LEAST, "", 0)
+        end
+    until #gaps == 0
+end
+
+--  The next page, behind (conversation, seq); at the front with the groups as they are now
+function go_on (cid, wait, conversation, seq)
+    local who = session.get (cid)
+    if not (who and who.uid) then
+        return
+    end
+    local ok, rows, more, state = store.missed (who.uid, who.device, conversation, seq, chat.page, chat.page_bytes)
+    if not ok then
+        return try_again (cid, rows, wait, conversation, seq)
+    end
+    if conversation == "" then
+        setting.groups (who.uid, state.version, state.groups)
+    end
+    deliver (cid, rows)
+    if not more then
+        return finish (who)
+    end
+    local last = rows[#rows]
+    local mark = last.conversation .. " " .. last.seq
+    session.mark (cid, mark)
+    timer.after (state.acks and NEXT_PAGE or FIRST_ACK, function ()
+        page_not_acked (who, mark, state.acks)
+    end)
+end
+
+--  The mark of a page, taken: conversation, seq, whether it has gone live; nil when it isn't there any more
+local function take_page (cid, mark)
+    local now = session.get (cid)
+    if now and now.mark and (not mark or now.mark == mark) then
+        local conversation, seq, live = now.mark:match ("^(%S+) (%d+)(.*)$")
+        session.mark (cid, nil)
+        return conversation, math.tointeger (seq), live ~= ""
+    end
+end
+
+function page_not_acked (who, mark, acks)
+    local conversation, seq = take_page (who.cid, mark)
+    if not conversation then
+        return
+    elseif acks then
+        return go_on (who.cid, RETRY_LEAST, conversation, seq)
+    end
+    session.mark (who.cid, mark .. " live")
+    return finish (who)
+end
+
+--  A connection was bound, and the sender told that it is behind
+function catchup.begin (cid)
+    session.mark (cid, nil)
+    local ok, reason = session.catch_up (cid, "begin")
+    if not ok then
+        return try_again (cid, reason, RETRY_LEAST, "", 0)
+    end
+    return go_on (cid, RETRY_LEAST, "", 0)
+end
+
+--  The client has acked up to seq of a conversation: was it the end of a page, the next one goes
+function catchup.acked (cid, conversation, seq)
+    local mark = session.get (cid).mark or ""
+    local of, last = mark:match ("^(%S+) (%d+)")
+    if of ~= conversation or seq < math.tointeger (last) then
+        return
+    end
+    local _, _, live = take_page (cid)
+    if live then
+        setting.behind (cid)
+        if not session.catch_up (cid, "begin") then
+            return try_again (cid, "the sender", RETRY_LEAST, "", 0)
+        end
+    end
+    return go_on (cid, RETRY_LEAST, of, math.tointeger (last))
+end
+
+return catchup

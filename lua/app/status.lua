@@ -1,0 +1,18 @@
+--  status - a gateway says that a connection is here: with a user that means what a bind means
+--
+--  So it is when this server was restarted, or the gateway has lost sight of it for a while: what the device has
+--  not acked comes again, and its groups are those that the store says.
+
+local chat, catchup = require "common", require "catchup"
+
+if chat.stored then
+    session.catches_up ()
+end
+
+local function handle (ctx, word)
+    if word == "connected" and ctx.uid and chat.stored then
+        catchup.begin (ctx.cid)
+    end
+end
+
+return {frame = "status", handle = handle}
