@@ -53,6 +53,9 @@ const rk_config_key_t rk_config_keys[] = {
      "seconds that a client may press on faster than its rate before it is closed"},
     {"gateway/origins", 's', "", 0, 0,
      "origins of pages that may connect, with commas; empty: our own, *: all"},
+    {"gateway/hosts", 's', "", 0, 0,
+     "names of this server, with commas, besides the address it listens to, localhost "
+     "and those of the certificate; pages of other names may not connect"},
     {"gateway/ping", 'i', "25", 1, 3600, "seconds of silence before a client is pinged"},
     {"gateway/pong", 'i', "20", 1, 3600, "seconds it then has to answer"},
     {"gateway/app/*/upstream", 's', "", 0, 0,
@@ -165,6 +168,9 @@ const rk_config_key_t rk_config_keys[] = {
      "measure, and show it to operators; 0 leaves out all of this section"},
     {"console/listen", 'n', "127.0.0.1:8081", 0, 0,
      "HTTP: /console, /metrics, /healthz; port 0 takes any free one, or none"},
+    {"console/hosts", 's', "", 0, 0,
+     "names of this server besides the machine's own and localhost, with commas; "
+     "requests for other names are refused"},
     {"console/control", 'e', "ipc://var/control", 0, 0,
      "where rookery ctl, top and monitor ask; only whoever may open the file can"},
     {"console/web", 's', "web/console", 0, 0, "folder of the console page"},

@@ -390,8 +390,7 @@ s_self_new (zsock_t *pipe, console_args_t *args)
     self->board = rk_board_new ();
     self->sockets =
         rk_sockets_new (args->monitors, args->count, s_note_event, s_who, self);
-    self->pages = rk_pages_new (self->board, self->sockets,
-                                rk_config_str (args->config, "console/web"));
+    self->pages = rk_pages_new (self->board, self->sockets, args->config);
     static const char *names[] = {"requests", "pages",   "pages_dropped",
                                   "events",   "dropped", "watchers"};
     for (size_t nbr = 0; nbr < COUNTERS; nbr++)
@@ -460,8 +459,8 @@ s_test_get (int port, const char *path)
     int handle = socket (AF_INET, SOCK_STREAM, 0);
     setsockopt (handle, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof (patience));
     rk_check (connect (handle, (struct sockaddr *) &address, sizeof (address)) == 0);
-    char *request =
-        zsys_sprintf ("GET %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", path);
+    char *request = zsys_sprintf (
+        "GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", path);
     rk_check (write (handle, request, strlen (request)) == (ssize_t) strlen (request));
     zstr_free (&request);
     char *text = (char *) zmalloc (100001);

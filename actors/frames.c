@@ -177,6 +177,32 @@ rk_frames_cid (rk_frames_t *self)
 }
 
 
+static bool
+s_is_talk (rk_frames_t *self)
+{
+    return rk_slice_is (rk_frames_at (self, 1), "talk");
+}
+
+
+rk_slice_t
+rk_frames_whose (rk_frames_t *self)
+{
+    return rk_frames_at (self, s_is_talk (self) ? 3 : 2);
+}
+
+
+//  Behind the ids; of what is live, behind its place
+
+rk_slice_t
+rk_frames_said (rk_frames_t *self)
+{
+    size_t ids = s_is_talk (self) ? 2 : 1, place = 0;
+    if (rk_slice_is (rk_frames_at (self, 0), "live"))
+        place = rk_slice_is (rk_frames_at (self, 1), "group") ? 1 : 2;
+    return rk_frames_at (self, 2 + ids + place);
+}
+
+
 //  Only what came over a wire has properties: see zmq_msg_gets(3)
 
 bool

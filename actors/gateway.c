@@ -90,7 +90,7 @@ typedef struct {
     rk_index_t *clients;
     rk_routes_t *routes;
     rk_limits_t *limits;
-    const char *origins;
+    rk_webgate_t *gate;
     rk_client_t *dirty, *stalled;
     rk_client_buffer_t buffer;
     rk_frames_t frames;    //  The message in hand
@@ -527,18 +527,27 @@ s_read_app (s_self_t *self, s_app_t *app)
 //  Callbacks of libwebsockets. Each answers 0, or -1 to close the connection.
 
 static int
-s_on_filter (s_self_t *self, rk_client_t *client, struct lws *wsi, rk_slice_t in)
+s_on_request (s_self_t *self, rk_client_t *client, struct lws *wsi, rk_slice_t in)
 {
     (void) client;
     (void) in;
-    char path[8] = "";
-    lws_hdr_copy (wsi, path, sizeof (path), WSI_TOKEN_GET_URI);
-    if (strneq (path, "/ws"))
-        return -1;
-    if (!rk_web_is_ours (wsi, self->origins)) {
+    return rk_webgate_request (self->gate, wsi) ? -1 : 0;
+}
+
+
+//  A handshake: 0, and it goes on; or it has been answered.
+
+static int
+s_on_upgrade (s_self_t *self, rk_client_t *client, struct lws *wsi, rk_slice_t in)
+{
+    (void) client;
+    const char *why = rk_webgate_upgrade (self->gate, wsi, in.data ? in.data : "");
+    if (why) {
         self->counters[FOREIGN].value++;
         rk_life_complain (&self->life,
-                          "a page of another site is refused; is it in gateway/origins?");
+                          "a connection is refused: %s; see gateway/hosts and "
+                          "gateway/origins about pages",
+                          why);
         return -1;
     }
     if (rk_index_size (self->clients) < self->limit_clients && !self->life.paused)
@@ -546,6 +555,9 @@ s_on_filter (s_self_t *self, rk_client_t *client, struct lws *wsi, rk_slice_t in
     self->counters[REFUSED].value++;
     rk_life_complain (&self->life, "a connection is refused: %zu is gateway/connections",
                       self->limit_clients);
+    rk_webgate_refuse (wsi, HTTP_STATUS_SERVICE_UNAVAILABLE,
+                       self->life.paused ? "the server is going down"
+                                         : "there are too many connections; try again");
     return -1;
 }
 
@@ -680,7 +692,8 @@ static const struct {
 } s_lws_routes[] = {
     {LWS_CALLBACK_RECEIVE, s_on_receive},
     {LWS_CALLBACK_SERVER_WRITEABLE, s_on_writeable},
-    {LWS_CALLBACK_FILTER_PROTOCOL_CONNECTION, s_on_filter},
+    {LWS_CALLBACK_FILTER_HTTP_CONNECTION, s_on_request},
+    {LWS_CALLBACK_HTTP_CONFIRM_UPGRADE, s_on_upgrade},
     {LWS_CALLBACK_ESTABLISHED, s_on_established},
     {LWS_CALLBACK_CLOSED, s_on_closed},
 };
@@ -934,6 +947,7 @@ s_open_loop (s_self_t *self, char **error)
                               .certificate =
                                   rk_config_str (config, "gateway/certificate"),
                               .private_key = rk_config_str (config, "gateway/key"),
+                              .gate = self->gate,
                               .protocols = protocols,
                               .mounts = &self->mount,
                               .liveness = &self->liveness,
@@ -951,7 +965,13 @@ s_self_new (zsock_t *pipe, gateway_args_t *args)
     self->clients = rk_index_new (NULL);
     self->routes = rk_routes_new ();
     self->limits = rk_limits_new (args->config);
-    self->origins = rk_config_str (args->config, "gateway/origins");
+    rk_webgate_args_t gate = {.path = "/ws",
+                              .listen = rk_config_str (args->config, "gateway/listen"),
+                              .hosts = rk_config_str (args->config, "gateway/hosts"),
+                              .origins = rk_config_str (args->config, "gateway/origins"),
+                              .certificate =
+                                  rk_config_str (args->config, "gateway/certificate")};
+    self->gate = rk_webgate_new (&gate);
     self->apps = (s_app_t *) zmalloc (args->count * sizeof (s_app_t));
     for (size_t nbr = 0; nbr < args->count; nbr++)
         self->apps[nbr].args = &args->apps[nbr];
@@ -985,6 +1005,7 @@ s_self_destroy (s_self_t **self_p)
 {
     s_self_t *self = *self_p;
     rk_webloop_destroy (&self->loop);
+    rk_webgate_destroy (&self->gate);
     for (size_t nbr = 0; nbr < self->args->count; nbr++)
         rk_queue_clear (&self->apps[nbr].backlog);
     rk_frames_clear (&self->frames);

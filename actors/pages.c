@@ -23,6 +23,7 @@ struct rk_pages {
     lws_retry_bo_t liveness;
     rk_client_buffer_t buffer;
     uint64_t served, dropped;
+    rk_webgate_t *gate;
 };
 
 
@@ -223,14 +224,19 @@ s_on_http_writeable (rk_pages_t *self, s_session_t *session, struct lws *wsi,
 //  WebSocket: pages that live
 
 static int
-s_on_filter (rk_pages_t *self, s_session_t *session, struct lws *wsi, rk_slice_t in)
+s_on_request (rk_pages_t *self, s_session_t *session, struct lws *wsi, rk_slice_t in)
 {
-    (void) self;
     (void) session;
     (void) in;
-    char path[8] = "";
-    lws_hdr_copy (wsi, path, sizeof (path), WSI_TOKEN_GET_URI);
-    return streq (path, "/live") && rk_web_is_ours (wsi, "") ? 0 : -1;
+    return rk_webgate_request (self->gate, wsi) ? -1 : 0;
+}
+
+
+static int
+s_on_upgrade (rk_pages_t *self, s_session_t *session, struct lws *wsi, rk_slice_t in)
+{
+    (void) session;
+    return rk_webgate_upgrade (self->gate, wsi, in.data ? in.data : "") ? -1 : 0;
 }
 
 
@@ -300,7 +306,8 @@ static const struct {
     {LWS_CALLBACK_HTTP, s_on_http},
     {LWS_CALLBACK_HTTP_WRITEABLE, s_on_http_writeable},
     {LWS_CALLBACK_CLOSED_HTTP, s_on_http_closed},
-    {LWS_CALLBACK_FILTER_PROTOCOL_CONNECTION, s_on_filter},
+    {LWS_CALLBACK_FILTER_HTTP_CONNECTION, s_on_request},
+    {LWS_CALLBACK_HTTP_CONFIRM_UPGRADE, s_on_upgrade},
     {LWS_CALLBACK_ESTABLISHED, s_on_established},
     {LWS_CALLBACK_SERVER_WRITEABLE, s_on_writeable},
     {LWS_CALLBACK_CLOSED, s_on_closed},
@@ -325,12 +332,18 @@ s_lws_callback (struct lws *wsi, enum lws_callback_reasons reason, void *user, v
 //  Birth and death
 
 rk_pages_t *
-rk_pages_new (rk_board_t *board, rk_sockets_t *sockets, const char *web)
+rk_pages_new (rk_board_t *board, rk_sockets_t *sockets, rk_config_t *config)
 {
     rk_pages_t *self = (rk_pages_t *) zmalloc (sizeof (rk_pages_t));
     self->board = board;
     self->sockets = sockets;
-    self->web = rk_path_find (web);
+    self->web = rk_path_find (rk_config_str (config, "console/web"));
+    rk_webgate_args_t gate = {.path = "/live",
+                              .listen = rk_config_str (config, "console/listen"),
+                              .hosts = rk_config_str (config, "console/hosts"),
+                              .origins = "",
+                              .strict = true};
+    self->gate = rk_webgate_new (&gate);
     self->live = zlistx_new ();
     self->protocols[0] =
         (struct lws_protocols){.name = "console",
@@ -364,6 +377,7 @@ rk_pages_destroy (rk_pages_t **self_p)
     if (!self)
         return;
     zlistx_destroy (&self->live);
+    rk_webgate_destroy (&self->gate);
     free (self->buffer.data);
     zstr_free (&self->web);
     free (self);

@@ -8,13 +8,14 @@
 #define PAGES_H
 
 #include "board.h"
+#include "config.h"
 #include "sockets.h"
 #include "webloop.h"
 
 typedef struct rk_pages rk_pages_t;
 
-//  Board and sockets are borrowed; web is the folder of the console page.
-rk_pages_t *rk_pages_new (rk_board_t *board, rk_sockets_t *sockets, const char *web);
+//  Board, sockets and configuration are borrowed.
+rk_pages_t *rk_pages_new (rk_board_t *board, rk_sockets_t *sockets, rk_config_t *config);
 
 //  Behind the loop's end, for connections point here.
 void rk_pages_destroy (rk_pages_t **self_p);

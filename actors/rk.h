@@ -95,6 +95,11 @@ rk_slice_t rk_frames_at (rk_frames_t *self, size_t index);
 //  The CID in a message from a gateway: "upstream CID ..." or "status WORD CID ...".
 rk_slice_t rk_frames_cid (rk_frames_t *self);
 
+//  The connection that a message to the sender is about, "downstream cid CID content" or "downstream talk UID
+//  CID content" and the like of "live", and what it says.
+rk_slice_t rk_frames_whose (rk_frames_t *self);
+rk_slice_t rk_frames_said (rk_frames_t *self);
+
 //  True when the message, just received, comes from this process.
 bool rk_frames_local (rk_frames_t *self);
 

@@ -936,10 +936,9 @@ static void
 s_follow (s_self_t *self)
 {
     rk_frames_t *frames = &self->frames;
-    bool talk = rk_slice_is (rk_frames_at (frames, 1), "talk");
     rk_slice_t kind = rk_frames_at (frames, 1), id = rk_frames_at (frames, 2);
-    rk_follow (rk_frames_at (frames, talk ? 3 : 2), rk_frames_at (frames, talk ? 4 : 3),
-               "for %.*s %.*s", (int) kind.size, kind.data, (int) id.size, id.data);
+    rk_follow (rk_frames_whose (frames), rk_frames_said (frames), "for %.*s %.*s",
+               (int) kind.size, kind.data, (int) id.size, id.data);
 }
 
 

@@ -33,9 +33,9 @@ struct rk_webloop {
     struct lws_context *lws;
     struct lws_vhost *vhost;
     rk_index_t *addresses;    //  Connections of each
-    size_t live;            //  Connections in all
-    int64_t looked;         //  nsec, monotonic: at the last rk_webloop_worked
-    uint64_t slept;         //  nsec until then
+    size_t live;              //  Connections in all
+    int64_t looked;           //  nsec, monotonic: at the last rk_webloop_worked
+    uint64_t slept;           //  nsec until then
 };
 
 
@@ -233,6 +233,8 @@ rk_webloop_renew (rk_webloop_t *self)
     if (!error && lws_tls_cert_updated (self->lws, self->args.certificate,
                                         self->args.private_key, NULL, 0, NULL, 0) != 0)
         error = strdup ("libwebsockets can't take the certificate");
+    if (!error && self->args.gate)
+        rk_webgate_renew (self->args.gate);
     return error;
 }
 
@@ -254,6 +256,7 @@ s_open_lws (rk_webloop_t *self)
         .gid = -1,
         .uid = -1,
         .pt_serv_buf_size = 16384,
+        .headers = rk_webgate_headers,
         .options = LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS};
     if (s_has_tls (self)) {
         info.options |= LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
@@ -262,6 +265,8 @@ s_open_lws (rk_webloop_t *self)
         info.ssl_options_set =
             SSL_OP_NO_TLSv1 | SSL_OP_NO_TLSv1_1 | SSL_OP_NO_RENEGOTIATION;
         info.alpn = "http/1.1";
+        //  With forward secrecy: what was recorded stays secret when the key gets known
+        info.ssl_cipher_list = "ECDHE+AESGCM:ECDHE+CHACHA20";
     }
     self->lws = lws_create_context (&info);
     self->vhost = self->lws ? lws_create_vhost (self->lws, &info) : NULL;
@@ -391,27 +396,6 @@ int
 rk_webloop_port (rk_webloop_t *self)
 {
     return self->port;
-}
-
-
-bool
-rk_web_is_ours (struct lws *wsi, const char *origins)
-{
-    char origin[256] = "", host[256] = "";
-    if (lws_hdr_copy (wsi, origin, sizeof (origin), WSI_TOKEN_ORIGIN) < 0 ||
-        lws_hdr_copy (wsi, host, sizeof (host), WSI_TOKEN_HOST) < 0)
-        return false;    //  Longer than that
-    const char *behind = strstr (origin, "://");
-    if (!*origin || (behind && streq (behind + 3, host)))
-        return true;
-    for (const char *word = origins; *word;) {
-        rk_slice_t allowed = {word, strcspn (word, ", ")};
-        if (rk_slice_is (allowed, "*") || rk_slice_is (allowed, origin))
-            return true;
-        word += allowed.size;
-        word += strspn (word, ", ");
-    }
-    return false;
 }
 
 

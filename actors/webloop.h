@@ -7,7 +7,7 @@
 #ifndef WEBLOOP_H
 #define WEBLOOP_H
 
-#include "rk.h"
+#include "webgate.h"
 #include <libwebsockets.h>
 #include <uv.h>
 
@@ -30,6 +30,7 @@ typedef struct {
     const lws_retry_bo_t *liveness;
     size_t each;           //  Connections of one address at the most, 0 for no limit
     size_t connections;    //  At most, besides some that aren't WebSocket's yet
+    rk_webgate_t *gate;    //  Who comes in; the loop's certificate is its
 } rk_webloop_args_t;
 
 //  Opens the port; *error must be NULL. Returns NULL with the reason in *error, which the caller frees.
@@ -57,10 +58,6 @@ char *rk_webloop_renew (rk_webloop_t *self);
 //  loop counts connections that are no more, libwebsockets does what it does by default.
 int rk_webloop_callback (struct lws *wsi, enum lws_callback_reasons reason, void *user,
                          void *in, size_t size);
-
-//  Whether a browser's page may connect (RFC 6455, 10.2): one of our own, or of an origin in the list,
-//  which has commas and may be "*"; programs that name no origin may.
-bool rk_web_is_ours (struct lws *wsi, const char *origins);
 
 //  nsec that the loop has worked and not slept since the last call of this.
 int64_t rk_webloop_worked (rk_webloop_t *self);

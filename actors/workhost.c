@@ -6,17 +6,15 @@
 #define CATCHUP_WAIT 30000    //  msec that the sender has to answer
 #define GRACE 100             //  msec that a service has to say itself that time is over
 
-//  A message down, for who follows its connection: "downstream cid CID content", or "downstream talk
-//  UID CID content", which comes from there
+//  A message down, for who follows its connection
 
 static void
 s_follow_down (rk_frames_t *frames)
 {
-    bool talk = rk_slice_is (rk_frames_at (frames, 1), "talk");
-    rk_slice_t kind = rk_frames_at (frames, 1), id = rk_frames_at (frames, 2);
-    if (rk_slice_is (rk_frames_at (frames, 0), "downstream"))
-        rk_follow (rk_frames_at (frames, talk ? 3 : 2),
-                   rk_frames_at (frames, talk ? 4 : 3),
+    rk_slice_t name = rk_frames_at (frames, 0), kind = rk_frames_at (frames, 1),
+               id = rk_frames_at (frames, 2);
+    if (rk_slice_is (name, "downstream") || rk_slice_is (name, "live"))
+        rk_follow (rk_frames_whose (frames), rk_frames_said (frames),
                    "sends %zu bytes down to %.*s %.*s", rk_frames_bytes (frames),
                    (int) kind.size, kind.data, (int) id.size, id.data);
 }

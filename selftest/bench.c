@@ -187,6 +187,29 @@ s_on_bound (s_bench_t *self, s_user_t *user)
 
 
 static void
+s_stop_if_done (s_bench_t *self)
+{
+    if (self->started && self->answered == self->plan.chats &&
+        self->delivered + self->refused >= self->plan.chats)
+        s_stop (self, NULL);
+}
+
+
+//  SIGTERM or SIGINT: it ends when what was sent is answered and delivered.
+
+static void
+s_on_signal (uv_signal_t *handle, int number)
+{
+    (void) number;
+    s_bench_t *self = (s_bench_t *) handle->data;
+    if (!self->sent)
+        s_stop (self, "it was ended before it began");
+    self->plan.chats = self->sent;
+    s_stop_if_done (self);
+}
+
+
+static void
 s_on_message (void *arg, rk_ws_connection_t *connection, rk_slice_t text)
 {
     s_bench_t *self = (s_bench_t *) arg;
@@ -211,9 +234,7 @@ s_on_message (void *arg, rk_ws_connection_t *connection, rk_slice_t text)
     }
     else if (memmem (text.data, text.size, "\"action\":\"bindRsp\"", 18))
         s_on_bound (self, user);
-    if (self->answered == self->plan.chats &&
-        self->delivered + self->refused >= self->plan.chats)
-        s_stop (self, NULL);
+    s_stop_if_done (self);
 }
 
 
@@ -299,7 +320,13 @@ s_bench (s_bench_t *self)
 {
     static const rk_ws_handlers_t handlers = {s_on_open, s_on_message, s_on_closed};
     uv_timer_t deadline;
+    uv_signal_t signals[2];
     uv_loop_init (&self->loop);
+    for (int nbr = 0; nbr < 2; nbr++) {
+        uv_signal_init (&self->loop, &signals[nbr]);
+        signals[nbr].data = self;
+        uv_signal_start (&signals[nbr], s_on_signal, nbr ? SIGINT : SIGTERM);
+    }
     uv_timer_init (&self->loop, &self->timer);
     uv_timer_init (&self->loop, &deadline);
     deadline.data = self;
@@ -320,6 +347,8 @@ s_bench (s_bench_t *self)
     }
     uv_close ((uv_handle_t *) &self->timer, NULL);
     uv_close ((uv_handle_t *) &deadline, NULL);
+    for (int nbr = 0; nbr < 2; nbr++)
+        uv_close ((uv_handle_t *) &signals[nbr], NULL);
     rk_ws_destroy (&self->ws);
     uv_run (&self->loop, UV_RUN_DEFAULT);
     uv_loop_close (&self->loop);
@@ -380,7 +409,7 @@ rk_command_bench (int argc, char *argv[])
         s_parse,
         NULL,
         "Let pairs of users chat and say what it cost. Each chat is "
-        "delivered and answered before it counts.",
+        "delivered and answered before it counts. SIGTERM ends it early.",
         NULL,
         NULL,
         NULL};

@@ -10,6 +10,7 @@
 #include "../actors/keys.h"
 #include "../actors/keyring.h"
 #include "../actors/limits.h"
+#include "../actors/webgate.h"
 #include "../actors/receiver.h"
 #include "../actors/routes.h"
 #include "../actors/sender.h"
@@ -33,6 +34,7 @@ static const struct {
     {"keys", keys_test},
     {"keyring", keyring_test},
     {"limits", limits_test},
+    {"webgate", webgate_test},
     {"log", log_test},
     {"histogram", histogram_test},
     {"board", board_test},

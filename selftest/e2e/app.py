@@ -4,7 +4,7 @@
 import asyncio
 import json
 
-from rookery import Client, Server, chat, check, live, run
+from rookery import PATIENCE, Client, Server, chat, check, live, run
 
 
 def with_server(*settings):
@@ -272,8 +272,8 @@ async def dead_connection(server):
     writer.write(b"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                  b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n")
     await reader.readuntil(b"\r\n\r\n")
-    check(await asyncio.wait_for(reader.read(2), 20) == b"\x89\x00", "no ping")
-    check(await asyncio.wait_for(reader.read(), 20) is not None, "not closed")
+    check(await asyncio.wait_for(reader.read(2), PATIENCE) == b"\x89\x00", "no ping")
+    check(await asyncio.wait_for(reader.read(), PATIENCE) is not None, "not closed")
     writer.close()
     alive = await Client.open(server, "ann")    # The library answers pings
     await asyncio.sleep(4)

@@ -7,7 +7,7 @@ import subprocess
 import zmq
 import zmq.asyncio
 
-from rookery import Client, Server, check, live, run
+from rookery import PATIENCE, Client, Server, check, live, run
 from services import MariaDB, Redis, free_port
 
 HANDLERS = "lua/app=selftest/e2e/handlers"
@@ -193,7 +193,7 @@ def links():
             await task
             rep = socket(zmq.REP, "req")
             task = asyncio.create_task(call(clients[0], "link", link="req", how="call_table", frames=["question"]))
-            check(await asyncio.wait_for(rep.recv(), 10) == b"question", "REP")
+            check(await asyncio.wait_for(rep.recv(), PATIENCE) == b"question", "REP")
             await rep.send_multipart([b"answer", b"", b"2"])
             check((await task) == (True, ["answer", "", "2"]), "the reply of a REP")
             ok, why = await call(clients[0], "link", link="dealer", how="call_table", frames=["nobody answers"])
@@ -202,11 +202,11 @@ def links():
             # A bound one, which the service connects to
             pull = socket(zmq.PULL, "bound", connect=True)
             await call(clients[0], "link", link="bound", how="send_table", frames=["a", "b"])
-            check(await asyncio.wait_for(pull.recv_multipart(), 10) == [b"a", b"b"], "bound")
+            check(await asyncio.wait_for(pull.recv_multipart(), PATIENCE) == [b"a", b"b"], "bound")
             rep = socket(zmq.REP, "bound_dealer", connect=True)
             for nbr in range(3):
                 task = asyncio.create_task(call(clients[0], "link", link="bound_dealer", how="call_table", frames=[nbr]))
-                check(await asyncio.wait_for(rep.recv(), 10) == b"%d" % nbr, "bound dealer")
+                check(await asyncio.wait_for(rep.recv(), PATIENCE) == b"%d" % nbr, "bound dealer")
                 await rep.send(b"re %d" % nbr)
                 check((await task) == (True, [f"re {nbr}"]), "the reply of a bound dealer")
             for name in ("pub", "bound_pub"):
@@ -231,7 +231,7 @@ async def power_on(server, client, socket):
     counters = server.counters()["worker-1"]
     check(counters["to:link-damR"] == 5 and counters["link_damR_refused"] == 3, counters)
     pull = socket(zmq.PULL, "damR")
-    got = [await asyncio.wait_for(pull.recv_multipart(), 10) for _ in range(5)]
+    got = [await asyncio.wait_for(pull.recv_multipart(), PATIENCE) for _ in range(5)]
     check(got == [[b"%d" % nbr] for nbr in range(5)], got)
 
 
@@ -250,12 +250,12 @@ def power_on_app():
         pull = context.socket(zmq.PULL)
         pull.bind(f"tcp://127.0.0.1:{port}")
         for _ in range(2):
-            frames = await asyncio.wait_for(pull.recv_multipart(), 10)
+            frames = await asyncio.wait_for(pull.recv_multipart(), PATIENCE)
             check(frames == [b'{"powerOn":["864376021234567"]}', text.encode()], frames)
         await Client.close_all()
         context.destroy(linger=0)
     try:
-        asyncio.run(asyncio.wait_for(test(), 60))
+        asyncio.run(asyncio.wait_for(test(), PATIENCE))
         check(server.stop() == 0, "exit status")
     finally:
         server.remove()

@@ -6,7 +6,7 @@ import asyncio
 import zmq
 import zmq.asyncio
 
-from rookery import Client, Server, chat, check, run
+from rookery import PATIENCE, Client, Server, chat, check, run
 from services import Redis, free_port
 
 APP = "lua/app=lua/test/older"
@@ -47,7 +47,7 @@ def older_application():
         pull.bind(f"tcp://127.0.0.1:{port}")
         text = '{"action":"powerOn","IMEI":"864376021234567", "x" : [1] }'
         check(await ann.ask(text) == {"action": "powerOnRsp", "sent": True}, "powerOn")
-        frames = await asyncio.wait_for(pull.recv_multipart(), 10)
+        frames = await asyncio.wait_for(pull.recv_multipart(), PATIENCE)
         check(frames == [b'{"powerOn":["864376021234567"]}', text.encode()], frames)
         context.destroy(linger=0)
 
@@ -60,7 +60,7 @@ def older_application():
         check((await ann.ask({"action": "complain"}))["action"] == "complainRsp", "after a reload")
         await Client.close_all()
     try:
-        asyncio.run(asyncio.wait_for(test(), 100))
+        asyncio.run(asyncio.wait_for(test(), PATIENCE))
         check(server.stop() == 0, "exit status")
         check(int(redis.ask("hget", "states", "connected")) == 2, "status.lua")
     except BaseException:

@@ -9,7 +9,7 @@ import tempfile
 
 import websockets
 
-from rookery import Client, Server, Store, chat, check, run
+from rookery import PATIENCE, Client, Server, Store, chat, check, run
 
 PAIRS = 8
 WINDOW = 16
@@ -137,7 +137,7 @@ async def load_until(server, users, seconds, how):
     tasks = [asyncio.create_task(user.live(server, all_bound)) for user in users]
     await asyncio.sleep(seconds)
     status = await asyncio.get_running_loop().run_in_executor(None, server.stop, how)
-    await asyncio.wait_for(asyncio.gather(*tasks), 60)
+    await asyncio.wait_for(asyncio.gather(*tasks), PATIENCE)
     return status
 
 

@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 
-from rookery import Client, Server, check, run
+from rookery import PATIENCE, Client, Server, check, run
 from services import MariaDB, Redis, free_port
 
 
@@ -21,7 +21,7 @@ def examples():
     def say(message):
         """What the terminal client shows for a message that is typed as JSON."""
         done = subprocess.run([server.binary, "chat", "--as", "ann", "--url", server.url], input=json.dumps(message) + "\n",
-                              stdout=subprocess.PIPE, text=True, timeout=30)
+                              stdout=subprocess.PIPE, text=True, timeout=PATIENCE)
         lines = [line for line in done.stdout.splitlines() if line.startswith("< ")]
         check(len(lines) == 1, done.stdout)
         return json.loads(lines[0][2:])

@@ -7,7 +7,7 @@ import json
 import random
 
 from foreign_gateway import Gateway
-from rookery import Client, Server, chat, check, live, run
+from rookery import PATIENCE, Client, Server, chat, check, live, run
 from split import start_app, start_gateway
 
 LONG = 240   # seconds that a test may take on a slow machine
@@ -53,7 +53,7 @@ class Talker:
         await self.task
 
 
-async def in_order(client, conversation, last, acks=False, timeout=60):
+async def in_order(client, conversation, last, acks=False, timeout=PATIENCE):
     """Takes what comes until seq last of the conversation; each must come once and in order of seq."""
     seen = 0
 
@@ -293,7 +293,7 @@ def wait_until(gateway, true):
     """Answers pings meanwhile."""
     import time
     import zmq
-    until = time.monotonic() + 60
+    until = time.monotonic() + PATIENCE
     while not true():
         check(time.monotonic() < until, "it doesn't happen")
         if gateway.down.poll(20):

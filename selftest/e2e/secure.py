@@ -14,7 +14,7 @@ import websockets
 import zmq
 import zmq.auth
 
-from rookery import Client, Server, chat, check, live, run
+from rookery import PATIENCE, Client, Server, chat, check, live, run
 from split import start_app, start_gateway
 
 BINARY = sys.argv[1] if len(sys.argv) > 1 else "build/rookery"
@@ -89,7 +89,7 @@ def tls():
         check(len((await bob.receive())["content"]["text"]) == 500_000, "a large delivery")
         # The terminal client
         done = subprocess.run([BINARY, "chat", "--as", "joe", "--url", server.url], input='{"action":"heart"}\n', text=True,
-                              capture_output=True, timeout=20, env={**os.environ, "SSL_CERT_FILE": f"{folder.path}/cert.pem"})
+                              capture_output=True, timeout=PATIENCE, env={**os.environ, "SSL_CERT_FILE": f"{folder.path}/cert.pem"})
         check('"heartRsp"' in done.stdout, done)
     live(server, test, folder)
 
@@ -223,7 +223,7 @@ def control():
         if os.getuid() == 0:
             binary = shutil.copy(BINARY, f"{server.folder}/rookery")
             done = subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", binary, "ctl", "-e",
-                                   f"ipc://{server.folder}/control", "stop"], capture_output=True, text=True, timeout=60)
+                                   f"ipc://{server.folder}/control", "stop"], capture_output=True, text=True, timeout=PATIENCE)
             check(done.returncode != 0 and server.process.poll() is None, done)
     live(server, test)
 
@@ -238,7 +238,7 @@ def logs():
         await client.ask({"uid": "ann"})
         await client.ask(chat("ann", "bob", "1", text="\x1b[31m\nforged\n"))
         await client.ask({"action": "heart", "requestID": "\nforged\r"})
-        until = time.monotonic() + 5
+        until = time.monotonic() + PATIENCE
         while "heart" not in server.logged() and time.monotonic() < until:
             await asyncio.sleep(0.05)
         check(not any(line.startswith(("forged", "2026-01-01")) for line in server.logged().split("\n")), "a forged line")

@@ -5,7 +5,7 @@ import asyncio
 import signal
 import subprocess
 
-from rookery import Client, Server, chat, check, run
+from rookery import PATIENCE, Client, Server, chat, check, run
 
 
 def start_app(*settings, folder=None):
@@ -51,7 +51,7 @@ async def two_gateways(app, one, two):
     waiting = asyncio.create_task(answered(ann, "while-away", chat("ann", "bob", "while-away")))
     await asyncio.sleep(0.5)
     app.start()
-    check(await asyncio.wait_for(waiting, 20) == [], "something else came")
+    check(await asyncio.wait_for(waiting, PATIENCE) == [], "something else came")
     #  What bob has not acked comes again, in order; what is new is among it
     got = [await bob.receive() for _ in range(12)]
     talk = [one["seq"] for one in got if one["action"] == "chat"]
@@ -74,7 +74,7 @@ def split():
     try:
         async def bounded():
             try:
-                await asyncio.wait_for(two_gateways(app, one, two), 100)
+                await asyncio.wait_for(two_gateways(app, one, two), PATIENCE)
             finally:
                 await Client.close_all()
         asyncio.run(bounded())
@@ -104,7 +104,7 @@ def taken_port():
                         "-s", "sender/downstream=none", "-s", f"console/control=ipc://{server.folder}/other",
                         "-s", "console/listen=127.0.0.1:0",
                         "-s", f"store/path={server.folder}/other.db", "-s", setting]
-            done = subprocess.run(words_of, capture_output=True, text=True, timeout=20)
+            done = subprocess.run(words_of, capture_output=True, text=True, timeout=PATIENCE)
             lines = done.stderr.strip().split("\n")
             check(done.returncode == 1 and len(lines) == 1 and words in lines[0], f"{setting}: {done}")
         check(server.stop() == 0, "exit status")

@@ -97,6 +97,25 @@ async function picture(alice, bob) {
   await bob.waitForSelector("#messages img[alt='dot.png']");
 }
 
+// The page keeps to its own policy (Content-Security-Policy), pictures and all
+async function policy(url) {
+  const complaints = [];
+  const context = await openContext({bypassCSP: false});
+  context.on("console", message => /content security policy/i.test(message.text()) && complaints.push(message.text()));
+  const dora = await signIn(context, url, "dora"), emil = await signIn(context, url, "emil");
+  await dora.fill("#new-name", "emil");
+  await dora.click("#new-talk button");
+  await say(dora, "within the policy");
+  await emil.click("#talks button:has-text('dora')");
+  await waitFor(emil, "within the policy");
+  await picture(dora, emil);
+  const response = await dora.reload();
+  const field = response.headers()["content-security-policy"] ?? "";
+  check(/frame-ancestors 'none'/.test(field) && response.headers()["x-content-type-options"] === "nosniff", field);
+  check(complaints.length === 0, complaints.join("; "));
+  await context.close();
+}
+
 async function main() {
   const url = (await startServer()).split(" ")[1];
   const context = await openContext({viewport: {width: 1000, height: 640}});
@@ -105,6 +124,7 @@ async function main() {
   await groupTalk(alice, bob);
   await whileAway(alice, bob, url);
   await picture(alice, bob);
+  await policy(url);
   await scrollUp(alice, url);
   await serverRestart(alice, bob, url);
   const phone = await openContext({viewport: {width: 390, height: 700}, colorScheme: "dark"});
