@@ -29,6 +29,7 @@ static struct {
 } s_process = {'I', false, false};
 
 static int s_where[2] = {-1, -1};    //  A pipe (2)
+static _Thread_local void (*s_act) (void);
 
 
 //  --------------------------------------------------------------------------
@@ -405,6 +406,15 @@ s_on_where (int number)
     ssize_t written = write (s_where[1], line, size);
     (void) written;    //  When nobody reads, there is nowhere to say so
     errno = error;
+    if (s_act)
+        s_act ();    //  It may not come back
+}
+
+
+void
+rk_log_stuck (void (*act) (void))
+{
+    s_act = act;
 }
 
 

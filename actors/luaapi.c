@@ -6,9 +6,6 @@
 
 #include "luahost.h"
 #include <dirent.h>
-#include <math.h>
-
-#define MATCH_MOST 1e10    //  Steps that a pattern may cost at the worst
 
 
 static rk_slice_t
@@ -435,86 +432,85 @@ s_verify (lua_State *L)
 
 
 //  --------------------------------------------------------------------------
-//  The sandbox: library functions that could hurt the server, made harmless
+//  What all handlers of a state share
 
-//  A pattern match can't be stopped by a hook, so what it may cost at the worst is limited
-//  beforehand: subject size to the power of repetitions plus one.
+#define SHARED_MARK "rookery.shared"
 
-static int
-s_match (lua_State *L)
-{
-    size_t size, length;
-    luaL_checklstring (L, 1, &size);
-    const char *pattern = luaL_checklstring (L, 2, &length);
-    int repeats = 1;
-    bool plain = lua_toboolean (L, lua_upvalueindex (2)) && lua_toboolean (L, 4);
-    for (size_t nbr = 1; nbr < length && !plain; nbr++)
-        if (strchr ("*+-", pattern[nbr]) && pattern[nbr - 1] != '%' && pattern[nbr])
-            repeats++;
-    if (repeats > 1 && pow ((double) size, repeats) > MATCH_MOST)
-        return luaL_error (
-            L,
-            "the pattern may take too long on %d bytes; use a plain find or "
-            "fewer repetitions",
-            (int) size);
-    lua_pushvalue (L, lua_upvalueindex (1));
-    lua_insert (L, 1);
-    lua_call (L, lua_gettop (L) - 1, LUA_MULTRET);
-    return lua_gettop (L);
-}
-
-
-//  A finalizer runs without hooks and so without a budget: it is refused.
+//  worker.share (table)    a table that reads as the given one and can't be written to
 
 static int
-s_setmetatable (lua_State *L)
+s_share_write (lua_State *L)
 {
-    if (lua_istable (L, 2)) {
-        lua_pushliteral (L, "__gc");
-        if (lua_rawget (L, 2) != LUA_TNIL)
-            return luaL_error (L, "setmetatable: __gc is not allowed in a handler");
-        lua_settop (L, 2);
-    }
-    lua_pushvalue (L, lua_upvalueindex (1));
-    lua_insert (L, 1);
-    lua_call (L, lua_gettop (L) - 1, LUA_MULTRET);
-    return lua_gettop (L);
+    return luaL_error (L, "this table is shared by all handlers: it can't be changed");
 }
 
 
-//  Replaces table[name] by function with the old one as its upvalue, and as a second one
-//  whether it is string.find, the only one that can search plainly. The table is on top.
-
-static void
-s_guard (lua_State *L, const char *name, lua_CFunction function)
+static int
+s_share_next (lua_State *L)
 {
-    lua_getfield (L, -1, name);
-    lua_pushboolean (L, streq (name, "find"));
-    lua_pushcclosure (L, function, 2);
-    lua_setfield (L, -2, name);
-}
-
-
-static void
-s_open_sandbox (lua_State *L)
-{
-    lua_getglobal (L, "string");
-    const char *names[] = {"find", "match", "gmatch", "gsub"};
-    for (size_t nbr = 0; nbr < sizeof (names) / sizeof (*names); nbr++)
-        s_guard (L, names[nbr], s_match);
+    lua_settop (L, 2);
+    if (lua_next (L, lua_upvalueindex (1)))
+        return 2;
     lua_pushnil (L);
-    lua_setfield (L, -2, "dump");
-    lua_pop (L, 1);
+    return 1;
+}
 
-    lua_pushliteral (L, "");
-    lua_getmetatable (L, -1);
+
+static int
+s_share_pairs (lua_State *L)
+{
+    lua_pushvalue (L, lua_upvalueindex (1));
+    lua_pushcclosure (L, s_share_next, 1);
+    lua_pushvalue (L, 1);
+    lua_pushnil (L);
+    return 3;
+}
+
+
+static int
+s_share (lua_State *L)
+{
+    luaL_checktype (L, 1, LUA_TTABLE);
+    lua_newtable (L);
+    lua_createtable (L, 0, 5);
+    lua_pushvalue (L, 1);
+    lua_setfield (L, -2, "__index");
+    lua_pushcfunction (L, s_share_write);
+    lua_setfield (L, -2, "__newindex");
+    lua_pushvalue (L, 1);
+    lua_pushcclosure (L, s_share_pairs, 1);
+    lua_setfield (L, -2, "__pairs");
     lua_pushboolean (L, false);
-    lua_setfield (L, -2, "__metatable");    //  getmetatable ("") gives false
-    lua_pop (L, 2);
+    lua_setfield (L, -2, "__metatable");
+    lua_pushboolean (L, true);
+    lua_setfield (L, -2, SHARED_MARK);
+    lua_setmetatable (L, -2);
+    return 1;
+}
 
-    lua_pushglobaltable (L);
-    s_guard (L, "setmetatable", s_setmetatable);
-    lua_pop (L, 1);
+
+bool
+rk_lua_is_shared (lua_State *L, int index)
+{
+    if (!lua_getmetatable (L, index))
+        return false;
+    lua_pushliteral (L, SHARED_MARK);
+    bool is = lua_rawget (L, -2) == LUA_TBOOLEAN;
+    lua_pop (L, 2);
+    return is;
+}
+
+
+//  worker.hang ()    never returns: what a C function would be that no limit reaches; for a test
+
+static int
+s_hang (lua_State *L)
+{
+    volatile bool *forever = (volatile bool *) lua_newuserdata (L, sizeof (bool));
+    *forever = true;
+    while (*forever) {
+    }
+    return 0;
 }
 
 
@@ -529,7 +525,8 @@ rk_luaapi_open (lua_State *L)
         {"path", s_path},       {"files", s_files},
         {"verify", s_verify},   {"good_id", s_good_id},
         {"refused", s_refused}, {"in_turn", s_in_turn},
-        {"handler", s_handler}, {NULL, NULL},
+        {"handler", s_handler}, {"share", s_share},
+        {"hang", s_hang},       {NULL, NULL},
     };
     static const luaL_Reg json[] = {{"decode", s_json_decode},
                                     {"encode", s_json_encode},
@@ -546,5 +543,5 @@ rk_luaapi_open (lua_State *L)
     lua_pushlightuserdata (L, NULL);
     lua_setfield (L, -2, "null");
     lua_setglobal (L, "json");
-    s_open_sandbox (L);
+    rk_luaguard_open (L);
 }

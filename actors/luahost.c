@@ -6,30 +6,45 @@
 //  that a pcall in the script doesn't swallow it: each level fails in turn at its next
 //  instruction until the whole coroutine is unwound (PIL, 4th ed., ch. 25, on hooks).
 //
+//  Time is the thread's CPU time, so that a busy machine costs nobody a message. What a C function does no
+//  hook sees: those that handlers can call have limits of their own (luaguard.c, luamatch.c). Should one
+//  run on nonetheless, the supervisor signals the thread that it finds stuck, and when the budget
+//  is over by GRACE the signal's handler jumps out of it, to here. That state is broken and is left as it is,
+//  and the worker goes DOWN and makes another.
+//
 //  Everything that may fail for lack of memory runs inside lua_resume or lua_pcall, so an
 //  error never reaches the panic function.
 
 #include "luahost.h"
+#include <setjmp.h>
 
 //  How far a state may grow, in % of what lives, before it is collected: a small one rarely, since
 //  that costs most; one in which much waits soon, since then garbage is what costs.
 #define GC_PAUSE 400
 #define GC_PAUSE_LARGE 150
 #define GC_LARGE (8 * 1024 * 1024)    //  bytes
-#define STEP 1000                     //  Instructions between two looks at the budget
+#define STEP 500                      //  Instructions between two looks at the budget
+#define GRACE 1000000000              //  nsec
+#define LOADING                                                                          \
+    30000000000    //  nsec of CPU time for all files, at the start or a reload
 
 struct rk_lua {
     lua_State *L;
     rk_lua_host_t host;
     rk_json_limits_t limits;    //  Of JSON
     rk_pack_t pack;
-    rk_keys_t *keys;    //  Of tokens
-    rk_task_t *task;    //  The one that runs, or NULL
-    size_t memory;      //  Bytes in use
-    size_t ceiling;     //  Bytes it may use now
-    int64_t started;    //  nsec, when the running slice began
-    bool expired;       //  The running task has spent its budget
-    bool large;         //  It has more than GC_LARGE in use
+    rk_keys_t *keys;      //  Of tokens
+    rk_task_t *task;      //  The one that runs, or NULL
+    size_t memory;        //  Bytes in use
+    size_t before;        //  Bytes in use when the running slice began
+    size_t ceiling;       //  Bytes it may use now
+    int64_t started;      //  nsec, when the running slice began
+    int64_t cpu;          //  nsec of the thread's CPU time then
+    sigjmp_buf rescue;    //  Where to go on when the running slice is given up
+    volatile sig_atomic_t allocates;    //  Then is no time for that
+    bool broken;
+    bool expired;    //  The running task has spent its budget
+    bool large;      //  It has more than GC_LARGE in use
     uint64_t limit_instructions;
     int64_t limit_nsec;
     size_t limit_memory;
@@ -106,16 +121,56 @@ s_alloc (void *arg, void *data, size_t before, size_t after)
     if (!data)
         before = 0;    //  It then holds the kind of object, not a size
     if (after == 0) {
+        self->allocates = 1;
         free (data);
+        self->allocates = 0;
         self->memory -= before;
         return NULL;
     }
     if (after > before && self->memory + (after - before) > self->ceiling)
         return NULL;
+    self->allocates = 1;
     void *fresh = realloc (data, after);
+    self->allocates = 0;
     if (fresh)
         self->memory += after - before;
     return fresh;
+}
+
+
+static void s_hook (lua_State *L, lua_Debug *debug);
+
+static int64_t
+s_cpu_time (void)
+{
+    struct timespec now;
+    clock_gettime (CLOCK_THREAD_CPUTIME_ID, &now);
+    return (int64_t) now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+
+//  nsec of CPU time that the running task has used. That is a system call, and never more than what has passed on
+//  the clock, which isn't one.
+
+static bool
+s_out_of_time (rk_lua_t *self)
+{
+    rk_task_t *task = self->task;
+    return task->cpu + rk_now () - self->started > self->limit_nsec &&
+           task->cpu + s_cpu_time () - self->cpu > self->limit_nsec;
+}
+
+
+//  From here on the hook comes at every instruction: see the head of this file.
+
+static void
+s_raise_spent (lua_State *L, const char *what)
+{
+    lua_sethook (L, s_hook, LUA_MASKCOUNT, 1);
+    luaL_where (L, 0);
+    lua_pushfstring (L, "%sthe message has spent its budget of %s", lua_tostring (L, -1),
+                     what);
+    lua_error (L);
 }
 
 
@@ -124,27 +179,40 @@ s_hook (lua_State *L, lua_Debug *debug)
 {
     (void) debug;
     rk_lua_t *self = s_self (L);
-    rk_task_t *task = self->task;
-    if (!task)
+    if (!self->task)
         return;
-    const char *what = "instructions";
-    if (!self->expired) {
-        task->instructions += STEP;
-        if (task->instructions > self->limit_instructions)
-            self->expired = true;
-        else if (task->nsec + rk_now () - self->started > self->limit_nsec) {
-            self->expired = true;
-            what = "time";
-        }
-        if (!self->expired)
-            return;
-    }
-    //  From here on at every instruction: see the head of this file
-    lua_sethook (L, s_hook, LUA_MASKCOUNT, 1);
-    luaL_where (L, 0);
-    lua_pushfstring (L, "%sthe message has spent its budget of %s", lua_tostring (L, -1),
-                     what);
-    lua_error (L);
+    if (self->expired)
+        s_raise_spent (L, "instructions");
+    self->task->instructions += STEP;
+    bool slow = s_out_of_time (self);
+    self->expired = slow || self->task->instructions > self->limit_instructions;
+    if (self->expired)
+        s_raise_spent (L, slow ? "time" : "instructions");
+}
+
+
+void
+rk_lua_check_budget (lua_State *L)
+{
+    rk_lua_t *self = s_self (L);
+    if (!self->task || (!self->expired && !s_out_of_time (self)))
+        return;
+    self->expired = true;
+    s_raise_spent (L, "time");
+}
+
+
+//  The state in which this thread runs something, for the signal's handler
+
+static _Thread_local rk_lua_t *volatile s_running;
+
+static void
+s_on_stuck (void)
+{
+    rk_lua_t *self = s_running;
+    if (self && !self->allocates &&
+        self->task->cpu + s_cpu_time () - self->cpu > self->limit_nsec + GRACE)
+        siglongjmp (self->rescue, 1);
 }
 
 
@@ -184,7 +252,7 @@ s_prepare (lua_State *L)
 void
 rk_lua_forget (rk_lua_t *self, rk_task_t *task)
 {
-    if (task->thread)
+    if (task->thread && !self->broken)
         luaL_unref (self->L, LUA_REGISTRYINDEX, task->ref);
     task->thread = NULL;
 }
@@ -195,6 +263,7 @@ s_budget_begin (rk_task_t *task)
 {
     task->instructions = 0;
     task->nsec = 0;
+    task->cpu = 0;
     task->memory = 0;
 }
 
@@ -208,23 +277,29 @@ s_slice_begin (rk_lua_t *self, rk_task_t *task)
         self->limit_message > task->memory ? self->limit_message - task->memory : 0;
     size_t ceiling = self->memory + room;
     self->ceiling = ceiling < self->limit_memory ? ceiling : self->limit_memory;
+    self->before = self->memory;
     self->expired = false;
     self->started = rk_now ();
+    self->cpu = s_cpu_time ();
     self->task = task;
+    s_running = self;
+    rk_log_stuck (s_on_stuck);
 }
 
 
 static void
-s_slice_end (rk_lua_t *self, rk_task_t *task, size_t before)
+s_slice_end (rk_lua_t *self, rk_task_t *task)
 {
-    if (self->memory > before)
-        task->memory += self->memory - before;
+    if (self->memory > self->before)
+        task->memory += self->memory - self->before;
     if (self->large != (self->memory > GC_LARGE)) {
         self->large = !self->large;
         lua_gc (self->L, LUA_GCSETPAUSE, self->large ? GC_PAUSE_LARGE : GC_PAUSE);
     }
+    s_running = NULL;
     task->ended = rk_now ();
     task->nsec += task->ended - self->started;
+    task->cpu += s_cpu_time () - self->cpu;
     self->task = NULL;
     self->ceiling = self->limit_memory;
 }
@@ -261,10 +336,54 @@ s_error_text (rk_lua_t *self, lua_State *thread, int status)
 }
 
 
+static int
+s_resume (rk_lua_t *self, rk_task_t *task, bool fresh)
+{
+    int status = LUA_OK;
+    if (fresh) {
+        lua_pushcfunction (self->L, s_prepare);
+        status = lua_pcall (self->L, 0, 0, 0);
+    }
+    if (status == LUA_OK)
+        return lua_resume (task->thread, self->L, fresh ? 1 : 0);
+    lua_pop (self->L, 1);
+    return status;
+}
+
+
+//  Where the signal's handler jumps to: nothing of the state may be touched any more.
+
+static rk_lua_result_t
+s_give_up (rk_lua_t *self, rk_task_t *task, char **error)
+{
+    s_running = NULL;
+    self->broken = true;
+    self->task = NULL;
+    task->thread = NULL;
+    task->reply = NULL;
+    task->ended = rk_now ();
+    task->nsec += task->ended - self->started;
+    *error = strdup ("the message has spent its budget of time, in C code that no limit "
+                     "reaches; its Lua state is given up");
+    return RK_LUA_FAILED;
+}
+
+
+bool
+rk_lua_is_broken (rk_lua_t *self)
+{
+    return self->broken;
+}
+
+
 rk_lua_result_t
 rk_lua_run (rk_lua_t *self, rk_task_t *task, const rk_reply_t *reply, char **error)
 {
     bool fresh = !reply && !task->waits_turn;
+    if (self->broken) {
+        *error = strdup ("its Lua state was given up");
+        return RK_LUA_FAILED;
+    }
     if (fresh) {
         task->pipelined = false;
         s_budget_begin (task);
@@ -272,20 +391,14 @@ rk_lua_run (rk_lua_t *self, rk_task_t *task, const rk_reply_t *reply, char **err
     task->reply = reply;
     task->waits_turn = false;
     task->call = 0;
-    size_t before = self->memory;
     s_slice_begin (self, task);
-    int status = LUA_OK;
-    if (fresh) {
+    if (fresh)
         task->began = self->started;
-        lua_pushcfunction (self->L, s_prepare);
-        status = lua_pcall (self->L, 0, 0, 0);
-    }
-    if (status != LUA_OK)
-        lua_pop (self->L, 1);
-    else
-        status = lua_resume (task->thread, self->L, fresh ? 1 : 0);
+    if (sigsetjmp (self->rescue, 1) != 0)
+        return s_give_up (self, task, error);
+    int status = s_resume (self, task, fresh);
     bool expired = self->expired;
-    s_slice_end (self, task, before);
+    s_slice_end (self, task);
     task->reply = NULL;
 
     if (status == LUA_YIELD && (task->call || task->waits_turn))
@@ -319,9 +432,11 @@ bool
 rk_lua_answer_failure (rk_lua_t *self, rk_task_t *task, const char *code,
                        const char *reason)
 {
+    if (self->broken)
+        return false;
     s_budget_begin (task);
-    size_t before = self->memory;
     s_slice_begin (self, task);
+    s_running = NULL;    //  Nobody would be at the rescue
     lua_pushcfunction (self->L, s_answer_failure);
     lua_pushstring (self->L, code);
     lua_pushstring (self->L, reason);
@@ -332,7 +447,7 @@ rk_lua_answer_failure (rk_lua_t *self, rk_task_t *task, const char *code,
         lua_pop (self->L, 1);
         lua_sethook (self->L, s_hook, LUA_MASKCOUNT, STEP);
     }
-    s_slice_end (self, task, before);
+    s_slice_end (self, task);
     return good;
 }
 
@@ -352,12 +467,13 @@ rk_lua_control (rk_lua_t *self, const char *word, const char *name, bool *good)
 {
     rk_task_t task = {.thread = NULL};
     s_slice_begin (self, &task);
+    s_running = NULL;
     self->ceiling = self->limit_memory;
     lua_pushcfunction (self->L, s_control);
     lua_pushstring (self->L, word);
     lua_pushstring (self->L, name);
     *good = lua_pcall (self->L, 2, 1, 0) == LUA_OK;
-    s_slice_end (self, &task, self->memory);
+    s_slice_end (self, &task);
     lua_sethook (self->L, s_hook, LUA_MASKCOUNT, STEP);
     const char *text = lua_tostring (self->L, -1);
     char *answer = strdup (text ? text : "no reason given");
@@ -426,10 +542,14 @@ rk_lua_new (const rk_lua_host_t *host, char **error)
                           NULL};    //  A file that never ends costs its budget as well
     lua_pushcfunction (self->L, s_traceback);
     lua_pushcfunction (self->L, s_load);
+    int64_t limit = self->limit_nsec;
+    self->limit_nsec = limit > LOADING ? limit : LOADING;
     s_slice_begin (self, &task);
+    s_running = NULL;
     self->ceiling = self->limit_memory;
     int status = lua_pcall (self->L, 0, 0, -2);
-    s_slice_end (self, &task, self->memory);
+    s_slice_end (self, &task);
+    self->limit_nsec = limit;
     lua_sethook (self->L, s_hook, LUA_MASKCOUNT, STEP);
     if (status != LUA_OK) {
         const char *text = lua_tostring (self->L, -1);
@@ -449,7 +569,7 @@ rk_lua_destroy (rk_lua_t **self_p)
     rk_lua_t *self = *self_p;
     if (!self)
         return;
-    if (self->L)
+    if (self->L && !self->broken)
         lua_close (self->L);
     rk_keys_destroy (&self->keys);
     rk_pack_clear (&self->pack);

@@ -53,7 +53,7 @@ typedef struct {
     //  Wake the task after so many msec; returns its call's number.
     uint64_t (*sleep) (void *worker, rk_task_t *task, int64_t msec);
     //  After so many msec a message TIMER id comes, for the state that asked. Returns the id, or
-    //  0 when the state has been replaced: then it may not set any.
+    //  0 when the state has been replaced, and may set none any more, or there are too many.
     uint64_t (*after) (void *worker, void *state, int64_t msec);
     //  The connection of a CID, or NULL.
     rk_identity_t *(*identity) (void *worker, rk_slice_t cid);
@@ -84,6 +84,7 @@ struct rk_task {
     int64_t deadline;    //  msec, monotonic: when that call has failed
     uint64_t instructions;    //  Used so far
     int64_t nsec;             //  Run so far
+    int64_t cpu;              //  nsec of the thread's CPU time so far, as the budget counts
     int64_t began;            //  nsec, monotonic: when the message was started
     int64_t ended;            //  and when it ran last
     size_t memory;            //  Bytes added to the state so far
@@ -107,6 +108,10 @@ rk_lua_result_t rk_lua_run (rk_lua_t *self, rk_task_t *task, const rk_reply_t *r
 bool rk_lua_answer_failure (rk_lua_t *self, rk_task_t *task, const char *code,
                             const char *reason);
 
+//  True when a C function had to be left in the middle of what it did, see luahost.c: the state can't be used any
+//  more, and its memory is lost.
+bool rk_lua_is_broken (rk_lua_t *self);
+
 //  Give a task's coroutine back to the state.
 void rk_lua_forget (rk_lua_t *self, rk_task_t *task);
 
@@ -128,6 +133,19 @@ rk_keys_t *rk_lua_keys (lua_State *L);
 
 //  Registers those functions as the global table "worker" and opens the sandboxed libraries.
 void rk_luaapi_open (lua_State *L);
+
+//  For C code that takes long: an error when the running message has spent its budget.
+void rk_lua_check_budget (lua_State *L);
+
+//  luaguard.c: the libraries' functions that could run for ever; luamatch.c: those of patterns.
+void rk_luaguard_open (lua_State *L);
+int rk_lua_find (lua_State *L);
+int rk_lua_match (lua_State *L);
+int rk_lua_gmatch (lua_State *L);
+int rk_lua_gsub (lua_State *L);
+
+//  Whether the table at index is one that worker.share made.
+bool rk_lua_is_shared (lua_State *L, int index);
 
 //  Raise an error at the line of whoever called the Lua function that called us.
 int rk_lua_complain (lua_State *L, const char *format, ...);

@@ -338,6 +338,9 @@ void rk_log_trace (const char *cid);
 #define RK_LOG_WHERE SIGUSR2
 int rk_log_where (void);
 
+//  What this thread does besides when it is sent that signal; called in the signal's handler (signal-safety(7)).
+void rk_log_stuck (void (*act) (void));
+
 void log_test (bool verbose);
 void frames_test (bool verbose);
 

@@ -456,6 +456,16 @@ s_await (rk_server_t *self, s_actor_t *actor, int64_t until, zmsg_t **rest)
 //  --------------------------------------------------------------------------
 //  Each second
 
+//  An actor of a pool isn't signalled: what it calls may take an interrupted call for a broken one.
+
+static void
+s_signal (s_actor_t *actor)
+{
+    if (actor->thread && !actor->service)
+        tgkill (getpid (), actor->thread, RK_LOG_WHERE);
+}
+
+
 static void
 s_look_at (rk_server_t *self, s_actor_t *actor)
 {
@@ -463,11 +473,11 @@ s_look_at (rk_server_t *self, s_actor_t *actor)
         s_ask_stats (actor);
         return;
     }
+    if (actor->stuck)
+        s_signal (actor);
     s_show_actor (self, actor, NULL);
 }
 
-
-//  An actor of a pool isn't signalled: what it calls may take an interrupted call for a broken one.
 
 static void
 s_call_stuck (rk_server_t *self, s_actor_t *actor)
@@ -476,10 +486,9 @@ s_call_stuck (rk_server_t *self, s_actor_t *actor)
     rk_event (
         "actor", 'E',
         "%s is stuck: it has answered nothing for %.1f s; it goes on when what it does "
-        "ends, and only a restart of the server ends that",
+        "ends, or, if it is a handler beyond its budget of time, when that is given up",
         actor->name, (double) (zclock_mono () - actor->asked_at) / 1000);
-    if (actor->thread && !actor->service)
-        tgkill (getpid (), actor->thread, RK_LOG_WHERE);
+    s_signal (actor);
     s_show_actor (self, actor, NULL);
 }
 

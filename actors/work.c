@@ -281,6 +281,9 @@ s_job_go_on (rk_work_t *self, rk_work_job_t *job, const rk_reply_t *reply)
         return;
     case RK_LUA_FAILED:
         s_job_failed (self, job, error);
+        if (rk_lua_is_broken (job->state->lua))
+            rk_life_fail (&self->life, "handler %s: %s",
+                          self->handlers[job->handler]->name, error);
         zstr_free (&error);
         break;
     case RK_LUA_DONE:

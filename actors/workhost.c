@@ -3,6 +3,7 @@
 #include "work.h"
 
 #define SENDER_WAIT 20000     //  msec until a sender that takes nothing is given up
+#define TIMERS_MOST 200000    //  Of one worker at once
 #define CATCHUP_WAIT 30000    //  msec that the sender has to answer
 #define GRACE 100             //  msec that a service has to say itself that time is over
 
@@ -194,7 +195,7 @@ s_host_after (void *worker, void *state_p, int64_t msec)
 {
     rk_work_t *self = (rk_work_t *) worker;
     rk_work_state_t *state = (rk_work_state_t *) state_p;
-    if (state->replaced)
+    if (state->replaced || self->timers.count >= TIMERS_MOST)
         return 0;
     state->timers++;
     rk_timers_add (&self->timers, (rk_timer_t){zclock_mono () + (msec > 0 ? msec : 0),

@@ -149,16 +149,24 @@ local function copy (from, names)
 end
 
 local sandbox = copy (_G, [[assert error getmetatable ipairs next pairs pcall rawequal rawget
-    rawlen rawset select setmetatable tonumber tostring type xpcall _VERSION
-    downstream live setting log config metric clock sql json session auth
-    redis_api mysql_api zmq_api timer]])
-for _, name in ipairs {"string", "table", "math", "utf8", "coroutine"} do
-    sandbox[name] = {}
-    for key, value in pairs (_G[name]) do
-        sandbox[name][key] = value
-    end
+    rawlen rawset select setmetatable tonumber tostring type _VERSION]])
+
+--  What all handlers of this state share they can read and not change
+for name in ([[downstream live setting log config metric clock sql json session auth redis_api mysql_api zmq_api timer
+    string table math utf8 coroutine]]):gmatch ("%S+") do
+    sandbox[name] = worker.share (_G[name])
 end
-sandbox.os = copy (os, "time date difftime clock")
+sandbox.os = worker.share (copy (os, "time date difftime clock"))
+
+--  The library's own calls the function for messages at the place of the error, also when that is the end of the
+--  message's budget, and then nothing would stop it
+function sandbox.xpcall (fn, on_error, ...)
+    local results = table.pack (pcall (fn, ...))
+    if results[1] then
+        return table.unpack (results, 1, results.n)
+    end
+    return false, on_error (results[2])
+end
 
 function sandbox.print (...)
     local words = table.pack (...)
@@ -173,6 +181,14 @@ local function environment ()
     local env = setmetatable ({}, {__index = sandbox, __metatable = false})
     env._G = env
     function env.load (chunk, name, _, given)
+        if type (chunk) == "function" then
+            local pieces, piece = {}, chunk ()
+            while piece ~= nil and piece ~= "" do
+                pieces[#pieces + 1] = piece
+                piece = chunk ()
+            end
+            chunk = table.concat (pieces)
+        end
         return load (chunk, name, "t", given or env)
     end
     return env

@@ -191,7 +191,7 @@ function timer.after (msec, fn)
     end
     local id = worker.after (msec)
     if not id then
-        return nil, "these handlers have been replaced"
+        return nil, "these handlers have been replaced, or there are too many timers"
     end
     pending[id] = fn
     return id
