@@ -185,6 +185,8 @@ const rk_config_key_t rk_config_keys[] = {
     {"auth/bind", 'i', "30", 0, 3600,
      "seconds a client has to bind when mode is token; 0 is no limit"},
     {"auth/attempts", 'i', "5", 1, 1000, "refused binds until a connection is closed"},
+    {"auth/audience", 's', "", 0, 0,
+     "whom tokens must be for (aud); empty takes all"},
     {NULL, 0, NULL, 0, 0, NULL},
 };
 

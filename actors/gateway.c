@@ -35,6 +35,7 @@
 #define BATCH 1000       //  Frames from app servers in one turn
 #define TICK 100         //  msec between looks at limits
 #define PING 10          //  Ticks between pings of app servers
+#define HELLOS 2         //  Without an answer until we connect anew
 #define MISSED_MOST 5    //  Pings without an answer until we say hello again
 #define GOODBYE 3000     //  msec for clients to take their last message and go
 #define HOLD_SHARE 8     //  A client isn't read while this share of its queue is full
@@ -73,6 +74,7 @@ typedef struct {
     bool welcome;
     bool connected;        //  Its upstream socket, if it is in another process
     int missed;            //  Pings without an answer
+    int hellos;            //  The same of hello
     rk_queue_t backlog;    //  Frames it has no room for
     uint64_t given;        //  Messages to its receiver,
     uint64_t said;         //  to its sender
@@ -440,7 +442,7 @@ s_handle_welcome (s_self_t *self, s_app_t *app)
 {
     s_connect_upstream (app);
     app->welcome = true;
-    app->missed = 0;
+    app->missed = app->hellos = 0;
     rk_queue_t waiting = app->backlog;
     memset (&app->backlog, 0, sizeof (app->backlog));
     rk_frames_clear (&self->frames);
@@ -880,6 +882,29 @@ s_look_at_queues (s_self_t *self)
 }
 
 
+//  An app server's ROUTER hears nothing of the second one that comes with an id, as long as the first is
+//  there; nor of ours, if it takes us for still there on a connection that has broken. So now and then we
+//  come anew.
+
+static void
+s_say_hello (s_self_t *self, s_app_t *app)
+{
+    char instance[17];
+    const char *endpoint = app->args->downstream_endpoint;
+    if (endpoint && ++app->hellos % HELLOS == 0) {
+        zsock_disconnect (app->args->downstream, "%s", endpoint);
+        zsock_connect (app->args->downstream, "%s", endpoint);
+        if (app->hellos == HELLOS)
+            rk_event ("gateway", 'W',
+                      "app server %s at %s doesn't answer: it isn't there, or another "
+                      "gateway has this one's gateway/id, %s, which must be unique",
+                      app->args->name, endpoint, self->id);
+    }
+    snprintf (instance, sizeof (instance), "%" PRIx64, self->epoch);
+    s_say (app, "hello", VERSION, instance);
+}
+
+
 static void
 s_on_tick (void *owner)
 {
@@ -896,11 +921,8 @@ s_on_tick (void *owner)
         }
         if (app->welcome)
             s_say (app, "ping", NULL, NULL);
-        else {
-            char instance[17];
-            snprintf (instance, sizeof (instance), "%" PRIx64, self->epoch);
-            s_say (app, "hello", VERSION, instance);
-        }
+        else
+            s_say_hello (self, app);
     }
 }
 

@@ -11,10 +11,11 @@ typedef struct {
     const char *name;    //  Borrowed likewise
     bool local;          //  It is in this process
     zsock_t
-        *upstream;      //  PUSH. One to another process doesn't connect again by itself:
-    char *endpoint;     //  where to, NULL for one of this process; owned by whoever lends
-    zsock_t *events;    //  PAIR, its monitor; NULL likewise
-    zsock_t *downstream;    //  DEALER with the gateway's id
+        *upstream;     //  PUSH. One to another process doesn't connect again by itself:
+    char *endpoint;    //  where to, NULL for one of this process; owned by whoever lends
+    char *downstream_endpoint;    //  The same of the other one
+    zsock_t *events;              //  PAIR, its monitor; NULL likewise
+    zsock_t *downstream;          //  DEALER with the gateway's id
 } gateway_app_t;
 
 typedef struct {

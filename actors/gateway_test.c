@@ -220,8 +220,8 @@ gateway_test (bool verbose)
     zsock_set_identity (dealer, "gw");
     rk_check (zsock_connect (dealer, "inproc://gateway-test-down") == 0);
     gateway_app_t app = {
-        "test", false, rk_sock_new (ZMQ_PUSH, ">inproc://gateway-test-up", 2),
-        NULL,   NULL,  dealer};
+        "test", false, rk_sock_new (ZMQ_PUSH, ">inproc://gateway-test-up", 2), NULL, NULL,
+        NULL,   dealer};
     gateway_args_t args = {&app, 1, config, 0};
     bench->actor = rk_actor_start (gateway_actor, &args, NULL);
     rk_check (bench->actor && args.port > 0);

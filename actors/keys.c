@@ -1,14 +1,15 @@
 //  keys.c - the keys that clients' tokens are signed with
 
 #include "keys.h"
+#include "jws.h"
 #include <dirent.h>
 #include <jwt.h>
 #include <openssl/ec.h>
+#include <openssl/hmac.h>
 #include <openssl/obj_mac.h>
 #include <openssl/pem.h>
 
 #define SECRET_LEAST 32    //  bytes: as long as the hash (RFC 7518, 3.2)
-#define TOKEN_MOST 4096    //  bytes
 #define FILE_MOST 65536    //  bytes
 
 typedef struct {
@@ -21,6 +22,7 @@ typedef struct {
 struct rk_keys {
     s_key_t *keys;
     size_t count;
+    const char *audience;    //  Borrowed
 };
 
 
@@ -156,6 +158,7 @@ rk_keys_t *
 rk_keys_new (rk_config_t *config, char **error)
 {
     rk_keys_t *self = (rk_keys_t *) zmalloc (sizeof (rk_keys_t));
+    self->audience = rk_config_str (config, "auth/audience");
     const char *secret = rk_config_str (config, "auth/secret");
     const char *folder = rk_config_str (config, "auth/keys");
     if (*secret)
@@ -188,26 +191,16 @@ rk_keys_destroy (rk_keys_t **self_p)
 //  The key that the token's header names, if it is for the algorithm that it names.
 
 static const s_key_t *
-s_key_of (rk_keys_t *self, const char *token, const char **why)
+s_key_of (rk_keys_t *self, const rk_jws_header_t *header, const char **why)
 {
-    jwt_t *jwt = NULL;
-    const s_key_t *key = NULL;
-    if (jwt_decode (&jwt, token, NULL, 0) != 0)
-        *why = "this is no token";
-    else {
-        //  Without a key libjwt itself says that there is no algorithm
-        const char *id = jwt_get_header (jwt, "kid"),
-                   *algorithm = jwt_get_header (jwt, "alg");
-        key = s_key_find (self, id ? id : "");
-        if (!key)
-            *why = id ? "the token is signed with a key that isn't known here"
-                      : "the token names no key (kid)";
-        else if (!algorithm || strneq (algorithm, jwt_alg_str (key->algorithm))) {
-            *why = "the token is signed with another algorithm than its key is for";
-            key = NULL;
-        }
+    const s_key_t *key = s_key_find (self, header->kid);
+    if (!key)
+        *why = *header->kid ? "the token is signed with a key that isn't known here"
+                            : "the token names no key (kid)";
+    else if (strneq (header->algorithm, jwt_alg_str (key->algorithm))) {
+        *why = "the token is signed with another algorithm than its key is for";
+        key = NULL;
     }
-    jwt_free (jwt);
     return key;
 }
 
@@ -215,18 +208,24 @@ s_key_of (rk_keys_t *self, const char *token, const char **why)
 //  What is wrong with the claims, or NULL.
 
 static const char *
-s_check_claims (jwt_t *jwt)
+s_check_claims (rk_keys_t *self, const cJSON *claims)
 {
-    time_t now = time (NULL);
-    const char *sub = jwt_get_grant (jwt, "sub");
-    errno = 0;
-    long exp = jwt_get_grant_int (jwt, "exp");
-    if (errno || exp <= 0)
+    double now = (double) time (NULL), exp, nbf;
+    if (!claims)
+        return "the token's claims are no JSON object";
+    if (rk_jws_date (claims, "exp", &exp) != 1 || exp <= 0)
         return "the token doesn't say when it expires (exp)";
     if (exp <= now)
         return "the token has expired";
-    if (jwt_get_grant_int (jwt, "nbf") > now)
+    int rc = rk_jws_date (claims, "nbf", &nbf);
+    if (rc == -1)
+        return "the token doesn't say from when on it is valid (nbf): that is no number";
+    if (rc == 1 && nbf > now)
         return "the token isn't valid yet";
+    if (*self->audience && !rk_jws_is_for (claims, self->audience))
+        return "the token is for somebody else (aud)";
+    const char *sub =
+        cJSON_GetStringValue (cJSON_GetObjectItemCaseSensitive (claims, "sub"));
     return sub && *sub ? NULL : "the token names no user (sub)";
 }
 
@@ -234,25 +233,20 @@ s_check_claims (jwt_t *jwt)
 char *
 rk_keys_verify (rk_keys_t *self, const char *token, const char **why)
 {
-    *why = NULL;
-    if (strlen (token) > TOKEN_MOST) {
-        *why = "the token is too long";
-        return NULL;
-    }
-    const s_key_t *key = s_key_of (self, token, why);
+    rk_jws_header_t header;
+    *why = rk_jws_header (token, &header);
+    const s_key_t *key = *why ? NULL : s_key_of (self, &header, why);
     if (!key)
         return NULL;
-    jwt_t *jwt = NULL;
-    char *uid = NULL;
-    if (jwt_decode (&jwt, token, key->bytes, (int) key->size) != 0 ||
-        jwt_get_alg (jwt) != key->algorithm)
+    if (!rk_jws_verify (token, header.algorithm, key->bytes, key->size)) {
         *why = "the token's signature is wrong";
-    else
-        *why = s_check_claims (jwt);
-    if (!*why)
-        uid = strdup (jwt_get_grant (jwt, "sub"));
-    jwt_free (jwt);
-    return uid;
+        return NULL;
+    }
+    const cJSON *claims = rk_jws_claims (token);
+    *why = s_check_claims (self, claims);
+    return *why ? NULL
+                : strdup (cJSON_GetStringValue (
+                      cJSON_GetObjectItemCaseSensitive (claims, "sub")));
 }
 
 
@@ -350,6 +344,78 @@ s_test_token (rk_keys_t *keys, const char *file, const char *uid, const char *wo
 }
 
 
+//  A token of these texts, signed with auth/secret: expects uid ann, or words in the reason.
+
+static void
+s_test_form (rk_keys_t *keys, const char *head, const char *claims, const char *words)
+{
+    static const char *secret = "0123456789abcdef0123456789abcdef";
+    char token[2000] = "", encoded[1000];
+    const char *parts[] = {head, claims}, *why;
+    unsigned char hash[32];
+    for (int nbr = 0; nbr < 3; nbr++) {
+        const void *bytes = nbr < 2 ? (const void *) parts[nbr] : hash;
+        size_t size = nbr < 2 ? strlen (parts[nbr]) : sizeof (hash);
+        if (nbr == 2)
+            HMAC (EVP_sha256 (), secret, 32, (unsigned char *) token, strlen (token),
+                  hash, NULL);
+        EVP_EncodeBlock ((unsigned char *) encoded, (const unsigned char *) bytes,
+                         (int) size);
+        for (char *at = encoded; *at; at++)
+            *at = (char) (*at == '+' ? '-' : *at == '/' ? '_' : *at == '=' ? 0 : *at);
+        strcat (strcat (token, nbr ? "." : ""), encoded);
+    }
+    char *uid = rk_keys_verify (keys, token, &why);
+    if (words ? !why || !strstr (why, words) : !uid)
+        fprintf (stderr, "%s %s: %s\n", head, claims, why ? why : uid);
+    rk_check (words ? !uid && strstr (why, words) : uid && streq (uid, "ann"));
+    free (uid);
+}
+
+
+static void
+s_test_forms (rk_keys_t *keys)
+{
+    static const struct {
+        const char *head, *claims, *words;
+    } rows[] = {
+        {"{\"alg\":\"HS256\"}", "\"exp\":9e9", NULL},
+        {"{\"alg\":\"HS256\",\"typ\":\"at+jwt\"}", "\"exp\":9000000000.25", NULL},
+        {"{\"alg\":\"HS256\",\"typ\":\"jwt\"}", "\"exp\":1099511627776", NULL},
+        {"{\"alg\":\"HS256\",\"typ\":\"logout+jwt\"}", "\"exp\":9e9", "type"},
+        {"{\"alg\":\"HS256\",\"crit\":[\"x\"],\"x\":1}", "\"exp\":9e9", "crit"},
+        {"{\"alg\":\"HS256\",\"alg\":\"HS256\"}", "\"exp\":9e9", "no token"},
+        {"{\"alg\":\"none\"}", "\"exp\":9e9", "another algorithm"},
+        {"{\"alg\":\"HS256\"}", "\"exp\":1e9", "expired"},
+        {"{\"alg\":\"HS256\"}", "\"exp\":\"9e9\"", "(exp)"},
+        {"{\"alg\":\"HS256\"}", "\"exp\":null", "(exp)"},
+        {"{\"alg\":\"HS256\"}", "\"exp\":-1", "(exp)"},
+        {"{\"alg\":\"HS256\"}", "\"exp\":9e9,\"nbf\":1.5", NULL},
+        {"{\"alg\":\"HS256\"}", "\"exp\":9e9,\"nbf\":8e9", "valid yet"},
+        {"{\"alg\":\"HS256\"}", "\"exp\":9e9,\"nbf\":8000000000.5", "valid yet"},
+        {"{\"alg\":\"HS256\"}", "\"exp\":9e9,\"nbf\":\"8e9\"", "(nbf)"},
+        {"{\"alg\":\"HS256\"}", "\"exp\":9e9,\"nbf\":true", "(nbf)"},
+        {"{\"alg\":\"HS256\"}", "\"exp\":9e9,\"exp\":9e9", "claims"},
+        {NULL, NULL, NULL},
+    };
+    for (size_t nbr = 0; rows[nbr].head; nbr++) {
+        char claims[200];
+        snprintf (claims, sizeof (claims), "{\"sub\":\"ann\",%s}", rows[nbr].claims);
+        s_test_form (keys, rows[nbr].head, claims, rows[nbr].words);
+    }
+    static const char *head = "{\"alg\":\"HS256\"}";
+    keys->audience = "rookery";
+    s_test_form (keys, head, "{\"sub\":\"ann\",\"exp\":9e9,\"aud\":\"rookery\"}", NULL);
+    s_test_form (keys, head, "{\"sub\":\"ann\",\"exp\":9e9,\"aud\":[\"x\",\"rookery\"]}",
+                 NULL);
+    s_test_form (keys, head, "{\"sub\":\"ann\",\"exp\":9e9,\"aud\":\"other\"}", "(aud)");
+    s_test_form (keys, head, "{\"sub\":\"ann\",\"exp\":9e9,\"aud\":{\"a\":\"rookery\"}}",
+                 "(aud)");
+    s_test_form (keys, head, "{\"sub\":\"ann\",\"exp\":9e9}", "(aud)");
+    keys->audience = "";
+}
+
+
 static void
 s_test_claims (rk_keys_t *keys, const char *claim, long value, const char *words)
 {
@@ -405,6 +471,7 @@ keys_test (bool verbose)
     rk_check (link (from, path) == 0);
     s_test_token (keys, path, NULL, "another algorithm");
 
+    s_test_forms (keys);
     s_test_claims (keys, NULL, 0, "(exp)");
     s_test_claims (keys, "exp", 1000, "has expired");
     s_test_claims (keys, "nbf", (long) time (NULL) + 1000, "valid yet");

@@ -165,14 +165,16 @@ s_put_word (s_line_t *line, const char *text)
 static void
 s_put_plain (s_line_t *line, rk_slice_t text)
 {
-    for (size_t nbr = 0; nbr < text.size; nbr++) {
-        unsigned char byte = (unsigned char) text.data[nbr];
-        if (byte == '\n')
+    const unsigned char *at = (const unsigned char *) text.data, *end = at + text.size;
+    while (at < end) {
+        size_t length = rk_utf8_length (at, (size_t) (end - at));
+        if (*at == '\n')
             s_put_word (line, "\n    ");
+        else if (length == 0 || rk_utf8_steers (at, length))
+            s_put (line, "?", 1);
         else
-            s_put (line,
-                   byte == '\t' || (byte >= 32 && byte != 127) ? &text.data[nbr] : "?",
-                   1);
+            s_put (line, (const char *) at, length);
+        at += length ? length : 1;
     }
 }
 
@@ -194,6 +196,8 @@ s_put_json (s_line_t *line, const char *key, rk_slice_t text)
             snprintf (escaped, sizeof (escaped), "\\%c", *at);
         else if (*at < 32)
             snprintf (escaped, sizeof (escaped), "\\u%04x", *at);
+        else if (length && rk_utf8_steers (at, length))
+            snprintf (escaped, sizeof (escaped), "?");
         else
             snprintf (escaped, sizeof (escaped), "%.*s", length ? (int) length : 1,
                       length ? (const char *) at : "?");
@@ -459,6 +463,8 @@ log_test (bool verbose)
     bool silent = !*last;
     rk_slice_t cid = rk_slice ("gw.1"), content = rk_slice ("{}");
     rk_log_about (cid, content);
+    rk_log ('W', "\xc2\x9b"
+                 "31m \xe2\x80\xae \xe2\x81\xa6 \xff \xc3\xa9");
     rk_log ('W', "two\nlines\033[31m \"quoted\"");
     char about[200];
     snprintf (about, sizeof (about), "%s", last);
@@ -506,6 +512,7 @@ log_test (bool verbose)
     rk_check (!strstr (lines, "not written") && strstr (lines, "Z I test: no event\n"));
     rk_check (strstr (lines, "Z W test: two\n    lines?[31m \"quoted\" cid=gw.1 msg="));
     rk_check (strstr (about, "log W two\nlines"));
+    rk_check (strstr (lines, "Z W test: ?31m ? ? ? \xc3\xa9 cid="));
     rk_check (strstr (
         lines, "\"level\":\"info\",\"actor\":\"test\",\"cid\":\"gw.1\",\"msg\":\""));
     rk_check (strstr (lines, "\"text\":\"a \\\"b\\\" \\\\ \\u000a c\"}\n"));

@@ -80,6 +80,37 @@ rk_utf8_length (const unsigned char *at, size_t left)
 }
 
 
+bool
+rk_utf8_steers (const unsigned char *at, size_t length)
+{
+    if (length == 1)
+        return (*at < 0x20 && *at != '\t') || *at == 0x7f;
+    if (length == 2)
+        return (at[0] == 0xc2 && at[1] < 0xa0) || (at[0] == 0xd8 && at[1] == 0x9c);
+    if (length != 3 || at[0] != 0xe2)
+        return false;
+    return (at[1] == 0x80 &&
+            (at[2] == 0x8e || at[2] == 0x8f || (at[2] >= 0xaa && at[2] <= 0xae))) ||
+           (at[1] == 0x81 && at[2] >= 0xa6 && at[2] <= 0xa9);
+}
+
+
+void
+rk_text_tame (char *text)
+{
+    size_t left = strlen (text);
+    for (unsigned char *at = (unsigned char *) text; left;) {
+        size_t length = rk_utf8_length (at, left);
+        bool bad = length == 0 || (*at != '\n' && rk_utf8_steers (at, length));
+        length = length ? length : 1;
+        if (bad)
+            memset (at, '?', length);
+        at += length;
+        left -= length;
+    }
+}
+
+
 //  --------------------------------------------------------------------------
 //  Paths and time
 

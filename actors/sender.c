@@ -960,19 +960,6 @@ s_read_inbox (s_self_t *self)
 }
 
 
-//  A ROUTER reads the second peer of an id that is in use as if its next message began with another id
-//  (libzmq 4.3.4, router.cpp, identify_peer): so nobody can have the names of our frames.
-
-static bool
-s_is_second (rk_slice_t id)
-{
-    return rk_slice_is (id, VERSION) ||
-           s_gateways_routes[rk_route (s_gateways_routes, sizeof (*s_gateways_routes),
-                                       id)]
-               .name;
-}
-
-
 //  The message in hand is from that gateway.
 
 static void
@@ -1034,8 +1021,6 @@ s_read_gateways (s_self_t *self)
             s_refuse (
                 self, id,
                 "its gateway/id is that of the gateway in this app server's process");
-        else if (s_is_second (id))
-            s_refuse (self, id, "another gateway with this gateway/id is here");
         else
             gateway = s_gateway_get (self, id, true);
         if (gateway) {    //  Perhaps it has connected anew

@@ -290,6 +290,7 @@ s_wire_gateway_app (rk_wires_t *self, const char *name, const char *up, const ch
         app.upstream = s_wire_upstream (self, name, up, key, &app);
     }
     zstr_free (&key);
+    app.downstream_endpoint = local ? NULL : strdup (down);
     if (zsock_connect (app.downstream, "%s", down) == -1 && !self->error)
         self->error = zsys_sprintf ("gateway/app/%s/downstream = %s: %s", name, down,
                                     zmq_strerror (errno));
@@ -413,6 +414,7 @@ s_stop_monitors (rk_wires_t *self)
             zmq_socket_monitor (zsock_resolve (app->upstream), NULL, 0);
         zsock_destroy (&app->events);
         zstr_free (&app->endpoint);
+        zstr_free (&app->downstream_endpoint);
     }
 }
 

@@ -43,9 +43,9 @@ s_print (const char *format, ...)
     va_start (argptr, format);
     char *text = zsys_vprintf (format, argptr);
     va_end (argptr);
-    for (char *at = text; *at; at++)
-        if ((unsigned char) *at < 0x20 || *at == 0x7f)
-            *at = ' ';
+    rk_text_tame (text);
+    for (char *at = text; (at = strchr (at, '\n'));)
+        *at = ' ';
     printf ("%s\n", text);
     fflush (stdout);
     zstr_free (&text);

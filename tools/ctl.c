@@ -212,8 +212,10 @@ static int
 s_ask (s_ctl_t *ctl)
 {
     char *text = rk_operator_ask (&ctl->operator, ctl->words, PATIENCE);
-    if (text)
+    if (text) {
+        rk_text_tame (text);
         printf ("%s\n", text);
+    }
     int rc = text ? 0 : 1;
     zstr_free (&text);
     return rc;

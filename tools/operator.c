@@ -134,5 +134,8 @@ const char *
 rk_operator_text (cJSON *object, const char *name)
 {
     cJSON *item = cJSON_GetObjectItemCaseSensitive (object, name);
-    return cJSON_IsString (item) ? item->valuestring : "";
+    if (!cJSON_IsString (item))
+        return "";
+    rk_text_tame (item->valuestring);
+    return item->valuestring;
 }

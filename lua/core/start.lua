@@ -59,6 +59,14 @@ local function complete (given, action, msg)
     return reply
 end
 
+--  How many bytes of a text are its characters that begin within so many bytes; cut elsewhere it were no text any more
+local function cut (text, most)
+    if #text <= most then
+        return #text
+    end
+    return utf8.offset (text, 0, most + 1) - 1
+end
+
 local function refuse (cid, code, message, offset)
     worker.count ("refused_" .. code:gsub ("%-", "_"))
     answer (cid, {action = "error", code = code, message = message, offset = offset})
@@ -85,7 +93,7 @@ local function understand (frames)
     local handler = by_action[action]
     if not handler then
         return refuse (cid, "unknown-action", type (action) == "string"
-                       and "there is no action " .. action:sub (1, 100)
+                       and "there is no action " .. action:sub (1, cut (action, 100))
                        or "the field action is missing or not a string")
     end
     return msg, handler, action
