@@ -115,6 +115,8 @@ const rk_config_key_t rk_config_keys[] = {
     {"store/pool", 's', "", 0, 0, "the MySQL pool, when the driver is mysql"},
     {"store/queue", 'i', "10000", 16, 10000000, "calls waiting for the store"},
     {"store/batch", 'i', "1000", 1, 100000, "calls that share one commit at the most"},
+    {"store/time", 'i', "2000", 10, 600000,
+     "msec that one statement may run"},
 
     {"redis/*/host", 's', "127.0.0.1", 0, 0, "name or address of the Redis server"},
     {"redis/*/port", 'i', "6379", 1, 65535, "its port"},
@@ -461,6 +463,33 @@ s_check_services (rk_config_t *self)
 }
 
 
+//  Where nobody may bind as anybody else, no other user of the machine may speak for everybody: instead of a port
+//  of loopback, which all of them reach, endpoints that aren't given are files beside that of console/control, in
+//  a folder for us alone.
+
+static char *
+s_close_wires (rk_config_t *self, const char *key)
+{
+    const char *given = zconfig_get (self->root, key, NULL), *name = strchr (key, '/') + 1;
+    if (given && strncmp (given, "tcp://", 6) != 0)
+        return NULL;
+    if (given)
+        return zsys_sprintf (
+            "%s = %s: with auth/mode = token every user of this machine could read and "
+            "say everything there; give ipc://FILE, curve/certificate (rookery cert makes "
+            "one), or curve/required = 0 where all of them may",
+            key, given);
+    const char *control = rk_config_str (self, "console/control");
+    bool file = strncmp (control, "ipc://", 6) == 0;
+    int size = file ? (int) (strrchr (control, '/') - control) : 0;
+    char *endpoint = file && size > 6 ? zsys_sprintf ("%.*s/%s", size, control, name)
+                                      : zsys_sprintf ("ipc://var/%s", name);
+    zconfig_put (self->root, key, endpoint);
+    zstr_free (&endpoint);
+    return NULL;
+}
+
+
 //  Who else may connect to an endpoint of ours may say anything in anybody's name.
 
 static char *
@@ -470,7 +499,11 @@ s_check_wires (rk_config_t *self)
          known = *rk_config_str (self, "curve/known"),
          required = rk_config_int (self, "curve/required");
     const char *endpoints[] = {"receiver/upstream", "sender/downstream", NULL};
+    bool token = streq (rk_config_str (self, "auth/mode"), "token");
     for (size_t nbr = 0; endpoints[nbr] && rk_config_int (self, "app/enabled"); nbr++) {
+        char *why = token && !curve && required ? s_close_wires (self, endpoints[nbr]) : NULL;
+        if (why)
+            return why;
         const char *endpoint = rk_config_str (self, endpoints[nbr]);
         bool open = strncmp (endpoint, "tcp://", 6) == 0 && !s_is_loopback (endpoint + 6);
         if (open && !curve && required)
@@ -711,6 +744,17 @@ config_test (bool verbose)
     s_expect_error ("", (char *[]){"nonsense", NULL}, "-s nonsense: must be KEY=VALUE");
     s_expect_error ("", (char *[]){"a/b=c", NULL}, "-s a/b=c: unknown key");
     s_expect_error ("", (char *[]){"auth/mode=token", NULL}, "auth/keys: must name");
+    s_expect_error ("",
+                    (char *[]){"auth/mode=token", "auth/keys=/nowhere",
+                               "receiver/upstream=tcp://127.0.0.1:7001", NULL},
+                    "every user of this machine");
+    self = rk_config_new (NULL,
+                          (char *[]){"auth/mode=token", "auth/keys=/nowhere",
+                                     "console/control=ipc:///run/rookery/control", NULL},
+                          &error);
+    rk_check (self && streq (rk_config_str (self, "receiver/upstream"),
+                             "ipc:///run/rookery/upstream"));
+    rk_config_destroy (&self);
     s_expect_error ("", (char *[]){"auth/secret=short", NULL}, "at least 32 bytes");
 
     //  A secret on the command line doesn't stay in the list of processes

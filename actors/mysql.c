@@ -329,6 +329,22 @@ s_make_tables (s_self_t *self, MYSQL *db)
 }
 
 
+//  MariaDB has seconds for every statement, MySQL msec for those that only read; who knows neither has none.
+
+static void
+s_limit_time (s_self_t *self, MYSQL *db)
+{
+    int64_t most = rk_config_int (self->args->config, "store/time");
+    char *forms[2] = {
+        zsys_sprintf ("SET SESSION max_statement_time = %.3f", (double) most / 1000),
+        zsys_sprintf ("SET SESSION max_execution_time = %d", (int) most)};
+    if (self->args->schema && mysql_real_query (db, forms[0], strlen (forms[0])) != 0)
+        mysql_real_query (db, forms[1], strlen (forms[1]));
+    zstr_free (&forms[0]);
+    zstr_free (&forms[1]);
+}
+
+
 static void
 s_connect (s_self_t *self)
 {
@@ -363,6 +379,7 @@ s_connect (s_self_t *self)
         zstr_free (&why);
         return;
     }
+    s_limit_time (self, db);
     if (self->backoff != BACKOFF_LEAST)
         rk_log ('I', "connected");
     self->db = db;
@@ -650,25 +667,28 @@ mysql_actor (zsock_t *pipe, void *args_p)
     while (!self->life.terminated) {
         zmq_pollitem_t items[2] = {{zsock_resolve (pipe), 0, ZMQ_POLLIN, 0},
                                    {zsock_resolve (args->inbox), 0,
-                                    self->batch.count < self->batch.room ? ZMQ_POLLIN : 0,
+                                    rk_sqlbatch_has_room (&self->batch) ? ZMQ_POLLIN : 0,
                                     0}};
-        long wait = !self->db ? 50 : self->life.draining || self->batch.count ? 0 : -1;
+        long wait = !self->db ? 50 : self->life.draining || rk_sqlbatch_has_calls (&self->batch) ? 0 : -1;
         if (rk_poll (items, 2, wait) == -1)
             break;    //  The context is going away
         if (items[0].revents)
             rk_life_handle (&self->life);
         if (items[1].revents)
             rk_sqlbatch_read (&self->batch);
+        while (rk_sqlbatch_take (&self->batch))
+            continue;
         if (!self->db)
             s_wait_for_connection (self);
         if (self->batch.count && self->db && !self->life.terminated)
             s_run_batch (self);
-        else if (self->life.draining && !self->batch.count && !items[1].revents)
+        else if (self->life.draining && !rk_sqlbatch_has_calls (&self->batch) &&
+                 !items[1].revents)
             rk_life_drained (&self->life);
     }
     s_close (self);
     mysql_thread_end ();
-    if (rk_life_end (&self->life) || self->batch.count)
+    if (rk_life_end (&self->life) || rk_sqlbatch_has_calls (&self->batch))
         args->kept = (rk_estate_t){self, s_self_free};
     else
         s_self_destroy (&self);

@@ -14,6 +14,7 @@ typedef struct {
     int64_t asked;       //  nsec, monotonic
     int64_t deadline;    //  msec, monotonic: whoever asked waits no longer
     uint64_t hops;       //  Redirections so far
+    uint64_t whose;      //  The user's whose message it is about, a hash: users take turns
 } rk_token_t;
 
 //  One actor of a pool. The sockets are lent; they outlive the actor.

@@ -104,7 +104,7 @@ rk_redisnode_be_subscriber (rk_redisnode_t *self)
 static rk_token_t
 s_token (rk_parcel_t *call)
 {
-    rk_token_t token = {0, 0, 0, (int64_t) (call->bytes >> 2), 0};
+    rk_token_t token = {0, 0, 0, (int64_t) (call->bytes >> 2), 0, 0};
     if (call->count)
         memcpy (&token, zmq_msg_data (&call->part[1]), sizeof (token));
     return token;

@@ -2,11 +2,22 @@
 
 #include "sqlbatch.h"
 
+static void
+s_turn_free (void **self_p)
+{
+    rk_sqlturn_t *self = (rk_sqlturn_t *) *self_p;
+    rk_queue_clear (&self->calls);
+    free (self);
+    *self_p = NULL;
+}
+
+
 void
 rk_sqlbatch_begin (rk_sqlbatch_t *self, rk_pool_args_t *args, rk_life_t *life,
                    size_t room, const rk_sqlengine_t *engine)
 {
     *self = (rk_sqlbatch_t){.args = args, .life = life, .room = room, .engine = *engine};
+    self->turns = rk_index_new (s_turn_free);
     self->calls = (rk_sqlcall_t *) zmalloc (room * sizeof (rk_sqlcall_t));
     static const char *names[] = {"in:worker", "in_bytes", "out_bytes",  "calls",
                                   "commits",   "errors",   "batch_most", "tried_again"};
@@ -44,7 +55,86 @@ rk_sqlbatch_end (rk_sqlbatch_t *self)
     }
     free (self->calls);
     self->calls = NULL;
+    rk_index_destroy (&self->turns);
 }
+
+
+//  --------------------------------------------------------------------------
+//  Turns
+
+//  A call's turn comes when its user's other calls are done, and those of others that were there before.
+
+static void
+s_wait_for_turn (rk_sqlbatch_t *self, uint64_t whose, rk_frames_t *frames)
+{
+    rk_slice_t key = {(const char *) &whose, sizeof (whose)};
+    rk_sqlturn_t *turn = (rk_sqlturn_t *) rk_index_lookup (self->turns, key);
+    if (!turn) {
+        turn = (rk_sqlturn_t *) zmalloc (sizeof (rk_sqlturn_t));
+        turn->whose = whose;
+        turn->key = (rk_slice_t){(const char *) &turn->whose, sizeof (turn->whose)};
+        rk_index_insert (self->turns, &turn->key, turn);
+    }
+    if (!turn->calls.count) {
+        *(self->last ? &self->last->next : &self->first) = turn;
+        self->last = turn;
+    }
+    rk_queue_push (&turn->calls, rk_parcel_new (frames));
+    self->waiting++;
+}
+
+
+//  The call whose turn it is; the next of its user's comes behind all others'.
+
+static bool
+s_next_call (rk_sqlbatch_t *self, rk_frames_t *frames)
+{
+    rk_sqlturn_t *turn = self->first;
+    if (!turn)
+        return false;
+    self->first = turn->next;
+    if (!self->first)
+        self->last = NULL;
+    turn->next = NULL;
+    rk_parcel_t *parcel = rk_queue_pop (&turn->calls);
+    rk_parcel_unpack (&parcel, frames);
+    self->waiting--;
+    if (!turn->calls.count)
+        rk_index_delete (self->turns, turn->key);    //  Frees it
+    else {
+        *(self->last ? &self->last->next : &self->first) = turn;
+        self->last = turn;
+    }
+    return true;
+}
+
+
+rk_sqlcall_t *
+rk_sqlbatch_take (rk_sqlbatch_t *self)
+{
+    if (self->count == self->room ||
+        !s_next_call (self, &self->calls[self->count].frames))
+        return NULL;
+    return &self->calls[self->count++];
+}
+
+
+bool
+rk_sqlbatch_has_calls (rk_sqlbatch_t *self)
+{
+    return self->count + self->waiting > 0;
+}
+
+
+bool
+rk_sqlbatch_has_room (rk_sqlbatch_t *self)
+{
+    return (int64_t) self->waiting < self->args->limit;
+}
+
+
+//  --------------------------------------------------------------------------
+//  The inbox
 
 
 static int
@@ -56,7 +146,7 @@ s_handle_sql (rk_sqlbatch_t *self, rk_frames_t *frames)
         return -1;
     self->counters[RK_SQL_IN].value++;
     self->counters[RK_SQL_BYTES_IN].value += rk_frames_bytes (frames);
-    rk_frames_move (&self->calls[self->count++].frames, frames);
+    s_wait_for_turn (self, token.whose, frames);
     return 0;
 }
 
@@ -75,7 +165,7 @@ rk_sqlbatch_read (rk_sqlbatch_t *self)
 {
     rk_frames_t frames;
     frames.count = 0;
-    while (self->count < self->room && rk_frames_recv (&frames, self->args->inbox)) {
+    while (rk_sqlbatch_has_room (self) && rk_frames_recv (&frames, self->args->inbox)) {
         rk_slice_t name = rk_frames_at (&frames, 0);
         size_t nbr = rk_route (s_inbox_routes, sizeof (*s_inbox_routes), name);
         if (!s_inbox_routes[nbr].name || s_inbox_routes[nbr].handle (self, &frames) == -1)
@@ -164,6 +254,19 @@ rk_sqlbatch_answer (rk_sqlbatch_t *self, size_t count, const char *error)
     self->count -= count;
     for (size_t nbr = 0; nbr < self->count; nbr++)
         rk_frames_move (&self->calls[nbr].frames, &self->calls[nbr + count].frames);
+}
+
+
+void
+rk_sqlbatch_drop (rk_sqlbatch_t *self, rk_sqlcall_t *call)
+{
+    s_answer (self, call, NULL);
+    for (self->count--; call < &self->calls[self->count]; call++) {
+        rk_frames_move (&call->frames, &call[1].frames);
+        rk_pack_t room = call->result;    //  Both are empty: see rk_sqlbatch_forget
+        call->result = call[1].result;
+        call[1].result = room;
+    }
 }
 
 

@@ -5,6 +5,7 @@
 #ifndef SQLBATCH_H
 #define SQLBATCH_H
 
+#include "index.h"
 #include "pool.h"
 #include "../proto/pack.h"
 
@@ -39,8 +40,20 @@ enum {
     RK_SQL_COUNTERS
 };
 
+//  Calls that wait for their turn: a user's in the order they came, the users' one after the other. So one
+//  who asks much and slowly waits for itself.
+typedef struct rk_sqlturn {
+    uint64_t whose;
+    rk_slice_t key;    //  Of the above
+    rk_queue_t calls;
+    struct rk_sqlturn *next;
+} rk_sqlturn_t;
+
 typedef struct {
     rk_pool_args_t *args;
+    rk_index_t *turns;               //  rk_sqlturn_t, by whose
+    rk_sqlturn_t *first, *last;      //  Those who have calls that wait, in the order of their turns
+    size_t waiting;
     rk_sqlengine_t engine;
     rk_life_t *life;
     rk_sqlcall_t *calls;
@@ -57,8 +70,18 @@ void rk_sqlbatch_end (rk_sqlbatch_t *self);
 //  Its actor begins a life with this pipe: fills in the life, for rk_life_begin.
 void rk_sqlbatch_live (rk_sqlbatch_t *self, zsock_t *pipe);
 
-//  Take calls from the inbox as long as there is room.
+//  Take calls from the inbox as long as there is room; they wait for their turn.
 void rk_sqlbatch_read (rk_sqlbatch_t *self);
+
+//  Put the call whose turn it is into the batch; NULL when there is none, or the batch is full.
+rk_sqlcall_t *rk_sqlbatch_take (rk_sqlbatch_t *self);
+
+//  Whether there is any, waiting or in the batch; whether more can be read.
+bool rk_sqlbatch_has_calls (rk_sqlbatch_t *self);
+bool rk_sqlbatch_has_room (rk_sqlbatch_t *self);
+
+//  Answer one call of the batch with its own error; the others move up.
+void rk_sqlbatch_drop (rk_sqlbatch_t *self, rk_sqlcall_t *call);
 
 //  The statements of a call, to be unpacked.
 rk_slice_t rk_sqlcall_statements (rk_sqlcall_t *self);

@@ -19,7 +19,6 @@
 
 #include "sqlite.h"
 #include "index.h"
-#include "sqltest.h"
 #include "sqlbatch.h"
 #include <sqlite3.h>
 #include <sys/file.h>
@@ -32,6 +31,9 @@
 #define LOG_STEP 400           //  Pages in the log until they go into the database
 #define LOG_MOST 8000          //  Pages in the log until it begins anew
 #define LOG_BYTES (LOG_MOST * 4120 * 5 / 4)
+#define TURN 20000000          //  nsec of one batch, or a bit more
+#define PROGRESS 2000          //  Steps of SQLite's machine between two looks at the time
+#define LOOK 1000              //  msec
 #define RESULT_MOST (16 * 1024 * 1024)    //  bytes of one answer
 
 //  One prepared statement.
@@ -44,6 +46,7 @@ typedef struct {
     rk_life_t life;
     rk_pool_args_t *args;
     const char *path;
+    char real[PATH_MAX];    //  Without symbolic links: beside that the log and the lock are
     sqlite3 *db;
     rk_index_t *statements;
     rk_sqlbatch_t batch;
@@ -54,6 +57,11 @@ typedef struct {
     int log_pages;      //  In the log
     int log_moved;      //  Of them when the checkpointer was last told
     int64_t last_id;    //  What LAST_INSERT_ID was given last
+    int64_t time_most;  //  nsec that a statement may run,
+    int64_t until;      //  and when the one in hand has to end; INT64_MAX when it is ours
+    struct stat file;   //  Which one it is
+    int64_t look;       //  msec, monotonic: when to look whether that is there still
+    bool gone;
 } s_self_t;
 
 
@@ -215,6 +223,7 @@ s_run_statement (void *owner, rk_slice_t *rest, rk_pack_t *result)
     if (!rk_unpack (rest, &value) || value.kind != 's')
         return strdup ("a call without SQL");
     const char *why = NULL;
+    self->until = rk_now () + self->time_most;
     sqlite3_stmt *stmt = s_prepare (self, value.text, &why);
     if (!stmt)
         return strdup (why ? why : sqlite3_errmsg (self->db));
@@ -315,54 +324,149 @@ static bool
 s_exec (void *owner, const char *sql)
 {
     s_self_t *self = (s_self_t *) owner;
+    self->until = INT64_MAX;
     return sqlite3_exec (self->db, sql, NULL, NULL, NULL) == SQLITE_OK;
 }
 
 
-//  Runs the batch in one transaction and answers it. When there can't be a transaction the
+//  Each some thousand steps of a statement: it ends when its time is over.
+
+static int
+s_on_progress (void *arg)
+{
+    return rk_now () > ((s_self_t *) arg)->until;
+}
+
+
+//  Whether the file is still the one that we have open. Once a second, for it costs a system call.
+
+static bool
+s_is_there (s_self_t *self)
+{
+    int64_t now = zclock_mono ();
+    if (now < self->look)
+        return !self->gone;
+    struct stat found;
+    self->look = now + LOOK;
+    bool gone = stat (self->path, &found) == -1 || found.st_ino != self->file.st_ino ||
+                found.st_dev != self->file.st_dev;
+    if (gone && !self->gone)
+        rk_log ('E', "store/path = %s: the file was moved, removed or replaced under the "
+                     "server, nothing is stored; put it back, or restart the server",
+                self->path);
+    self->gone = gone;
+    return !gone;
+}
+
+
+//  Takes calls by turns and runs them, for a while: those who come meanwhile needn't wait for all that are there.
+//  False when SQLite has ended the transaction, as it does on a full disk, a broken one, or a write that took
+//  too long; whose call that was is in *culprit.
+
+static bool
+s_run_calls (s_self_t *self, rk_sqlcall_t **culprit)
+{
+    rk_sqlbatch_t *batch = &self->batch;
+    int64_t began = rk_now ();
+    size_t nbr = 0;
+    do {
+        if (nbr == batch->count && !rk_sqlbatch_take (batch))
+            return true;
+        *culprit = &batch->calls[nbr++];
+        rk_sqlbatch_run (batch, *culprit, false);
+        if (sqlite3_get_autocommit (self->db))
+            return false;
+    } while (nbr < batch->count || rk_now () - began < TURN);
+    return true;
+}
+
+
+//  A call ended the transaction of all: it is answered with its error, and the others run again without it.
+
+static void
+s_begin_anew (s_self_t *self, rk_sqlcall_t *culprit)
+{
+    char *why = culprit->error ? culprit->error : strdup (sqlite3_errmsg (self->db));
+    culprit->error = NULL;
+    rk_sqlbatch_forget (&self->batch);
+    culprit->error = why;
+    rk_life_complain (&self->life, "a call has ended the transaction: %s", why);
+    rk_sqlbatch_drop (&self->batch, culprit);
+    self->batch.counters[RK_SQL_AGAIN].value++;
+}
+
+
+static void
+s_fail_batch (s_self_t *self, const char *why)
+{
+    rk_life_complain (&self->life, "%s", why);
+    rk_sqlbatch_forget (&self->batch);
+    rk_sqlbatch_answer (&self->batch, self->batch.count, why);
+}
+
+
+//  Runs a batch in one transaction and answers it. When there can't be a transaction the
 //  calls are answered with the reason; when the file is broken the actor goes DOWN.
 
 static void
 s_run_batch (s_self_t *self)
 {
     rk_sqlbatch_t *batch = &self->batch;
-    bool good = s_exec (self, "BEGIN IMMEDIATE");
-    for (size_t nbr = 0; nbr < batch->count && good; nbr++)
-        rk_sqlbatch_run (batch, &batch->calls[nbr], false);
-    good = good && s_exec (self, "COMMIT");
-    char *why = NULL;
-    if (!good) {
-        int rc = sqlite3_errcode (self->db);
-        why = zsys_sprintf ("the store can't commit: %s", sqlite3_errmsg (self->db));
-        rk_life_complain (&self->life, "%s", why);
-        s_exec (self, "ROLLBACK");
-        rk_sqlbatch_forget (batch);
-        if (rc == SQLITE_CORRUPT || rc == SQLITE_NOTADB) {
-            rk_life_fail (&self->life, "%s", why);
-            zstr_free (&why);
-            return;
-        }
+    rk_sqlcall_t *culprit = NULL;
+    bool good = s_is_there (self) && s_exec (self, "BEGIN IMMEDIATE");
+    if (good && !s_run_calls (self, &culprit)) {
+        s_begin_anew (self, culprit);
+        return;
     }
-    batch->counters[RK_SQL_COMMITS].value++;
-    self->before = batch->count;
-    rk_sqlbatch_answer (batch, batch->count, why);
+    good = good && s_exec (self, "COMMIT");
+    if (good) {
+        batch->counters[RK_SQL_COMMITS].value++;
+        self->before = batch->count;
+        rk_sqlbatch_answer (batch, batch->count, NULL);
+        s_checkpoint_if_due (self);
+        return;
+    }
+    int rc = self->gone ? SQLITE_IOERR : sqlite3_errcode (self->db);
+    char *why = zsys_sprintf ("the store can't commit: %s",
+                              self->gone ? "its file is gone" : sqlite3_errmsg (self->db));
+    if (!sqlite3_get_autocommit (self->db))
+        s_exec (self, "ROLLBACK");
+    if (!batch->count)
+        rk_sqlbatch_take (batch);
+    if (rc == SQLITE_CORRUPT || rc == SQLITE_NOTADB) {
+        rk_sqlbatch_forget (batch);
+        rk_life_fail (&self->life, "%s", why);
+    }
+    else
+        s_fail_batch (self, why);
     zstr_free (&why);
-    s_checkpoint_if_due (self);
 }
 
 
 //  --------------------------------------------------------------------------
 //  Birth and death
 
-//  A second server on the same file gets an error instead of a share. The lock is on a file of
-//  its own, because SQLite has locks on the database file that closing any descriptor drops.
+//  A second server on the same file gets an error instead of a share, by whatever name it comes. The lock is
+//  on a file of its own, because SQLite has locks on the database file that closing any descriptor drops.
 
 static char *
 s_lock (s_self_t *self)
 {
-    char *path = zsys_sprintf ("%s-lock", self->path);
-    self->lock = open (path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     char *error = NULL;
+    int file = open (self->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (file != -1)
+        close (file);    //  Nobody has a lock on it yet
+    if (!realpath (self->path, self->real))
+        return zsys_sprintf ("store/path = %s: can't be made: %s", self->path,
+                             strerror (errno));
+    static const char *const others[] = {"", "-wal", "-shm", "-lock"};
+    for (size_t nbr = 0; nbr < 4; nbr++) {
+        char *name = zsys_sprintf ("%s%s", self->real, others[nbr]);
+        chmod (name, 0600);    //  What isn't there yet is made so
+        zstr_free (&name);
+    }
+    char *path = zsys_sprintf ("%s-lock", self->real);
+    self->lock = open (path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (self->lock == -1)
         error = zsys_sprintf ("store/path = %s: can't be written: %s", self->path,
                               strerror (errno));
@@ -383,7 +487,7 @@ static void
 s_lengthen_log (s_self_t *self)
 {
     static const char zeros[65536];
-    char *path = zsys_sprintf ("%s-wal", self->path);
+    char *path = zsys_sprintf ("%s-wal", self->real);
     int log = open (path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     off_t size = log == -1 ? LOG_BYTES : lseek (log, 0, SEEK_END);
     while (size < LOG_BYTES && write (log, zeros, sizeof (zeros)) == sizeof (zeros))
@@ -457,6 +561,8 @@ s_open (s_self_t *self)
     sqlite3_create_function (self->db, "last_insert_id", 1, SQLITE_UTF8, self,
                              s_last_insert_id, NULL, NULL);
     sqlite3_wal_hook (self->db, s_on_log, self);
+    sqlite3_progress_handler (self->db, PROGRESS, s_on_progress, self);
+    stat (self->path, &self->file);
     self->checkpointer = zactor_new (s_checkpointer, (void *) self->path);
     return NULL;
 }
@@ -485,6 +591,8 @@ s_self_new (rk_pool_args_t *args)
     s_self_t *self = (s_self_t *) zmalloc (sizeof (s_self_t));
     self->args = args;
     self->path = rk_config_str (args->config, "store/path");
+    self->time_most = rk_config_int (args->config, "store/time") * 1000000;
+    self->until = INT64_MAX;
     self->statements = rk_index_new (s_statement_free);
     rk_sqlengine_t engine = {self, s_exec, s_run_statement, true};
     rk_sqlbatch_begin (&self->batch, args, &self->life,
@@ -529,79 +637,27 @@ sqlite_actor (zsock_t *pipe, void *args_p)
         zmq_pollitem_t items[3] = {{zsock_resolve (pipe), 0, ZMQ_POLLIN, 0},
                                    {zsock_resolve (self->checkpointer), 0, ZMQ_POLLIN, 0},
                                    {zsock_resolve (args->inbox), 0, ZMQ_POLLIN, 0}};
-        bool more = self->batch.count > 0;    //  From a former life
+        bool more = rk_sqlbatch_has_calls (&self->batch);
         if (rk_poll (items, 3, self->life.draining || more ? 0 : -1) == -1)
             break;    //  The context is going away
         if (items[0].revents)
             rk_life_handle (&self->life);
         if (items[1].revents)
             s_checkpoint_done (self);
-        if (items[2].revents && self->before > BUSY_BATCH && !self->life.draining)
+        if (items[2].revents && !more && self->before > BUSY_BATCH &&
+            !self->life.draining)
             zclock_sleep (LINGER);
         if (items[2].revents)
             rk_sqlbatch_read (&self->batch);
-        if (self->batch.count && !self->life.terminated)
+        if (rk_sqlbatch_has_calls (&self->batch) && !self->life.terminated)
             s_run_batch (self);
         else if (self->life.draining)
             rk_life_drained (&self->life);
     }
     s_close (self);
-    if (rk_life_end (&self->life) || self->batch.count)
+    if (rk_life_end (&self->life) || rk_sqlbatch_has_calls (&self->batch))
         args->kept = (rk_estate_t){
             self, s_self_free};    //  Calls that aren't answered are for its next life
     else
         s_self_destroy (&self);
-}
-
-
-//  --------------------------------------------------------------------------
-//  Selftest; what it has in common with mysql is in sqltest.c
-
-void
-sqlite_test (bool verbose)
-{
-    (void) verbose;
-    char folder[] = "/tmp/rookery-sqlite-XXXXXX";
-    rk_check (mkdtemp (folder));
-    char *path = zsys_sprintf ("store/path=%s/sub/test.db", folder), *reason = NULL;
-    rk_config_t *config =
-        rk_config_new (NULL, (char *[]){path, "store/batch=100", NULL}, &reason);
-    rk_check (config);
-    rk_sqltest_t test;
-    rk_sqltest_begin (&test, sqlite_actor, config, "sqlite", NULL, "config/sqlite.sql");
-
-    //  A second one on the same file is told why it can't
-    rk_pool_args_t twin_args = test.args;
-    rk_check (!rk_actor_start (sqlite_actor, &twin_args, &reason));
-    rk_check (strstr (reason, "another server uses it"));
-    zstr_free (&reason);
-
-    rk_sqltest_run (&test);
-    rk_sqltest_stop (&test);
-
-    //  Tables of a newer server are left alone
-    sqlite3 *db = NULL;
-    rk_check (sqlite3_open (rk_config_str (config, "store/path"), &db) == SQLITE_OK);
-    rk_check (sqlite3_exec (db, "PRAGMA user_version = 7", NULL, NULL, NULL) ==
-              SQLITE_OK);
-    sqlite3_close (db);
-    rk_check (!rk_actor_start (sqlite_actor, &test.args, &reason));
-    rk_check (strstr (reason, "version 7"));
-    zstr_free (&reason);
-
-    //  A file that isn't a database is an error, not an end
-    FILE *file = fopen (rk_config_str (config, "store/path"), "w");
-    for (int nbr = 0; nbr < 1000; nbr++)
-        fputs ("this is no database ", file);
-    fclose (file);
-    rk_check (!rk_actor_start (sqlite_actor, &test.args, &reason));
-    rk_check (strstr (reason, "not a database"));
-    zstr_free (&reason);
-
-    rk_sqltest_end (&test);
-    rk_config_destroy (&config);
-    zdir_t *dir = zdir_new (folder, NULL);
-    zdir_remove (dir, true);
-    zdir_destroy (&dir);
-    zstr_free (&path);
 }

@@ -21,6 +21,7 @@ rk_sqltest_begin (rk_sqltest_t *self, zactor_fn *fn, rk_config_t *config,
                          .answered = self->answered,
                          .count = 1,
                          .config = config,
+                         .limit = 1000,
                          .schema = self->schema};
     self->in = rk_sock_new (ZMQ_PUSH, ">inproc://sqltest", 1000);
     char *reason = NULL;
@@ -52,14 +53,50 @@ rk_sqltest_end (rk_sqltest_t *self)
 
 
 static void
-s_send (rk_sqltest_t *self, uint64_t number, const rk_pack_t *pack)
+s_send_as (rk_sqltest_t *self, uint64_t number, uint64_t whose, const rk_pack_t *pack)
 {
-    rk_token_t token = {0, number, rk_now (), zclock_mono () + PATIENCE, 0};
+    rk_token_t token = {0, number, rk_now (), zclock_mono () + PATIENCE, 0, whose};
     rk_frames_t frames = {0};
     rk_frames_addstr (&frames, "SQL");
     rk_frames_add (&frames, &token, sizeof (token));
     rk_frames_add (&frames, pack->data, pack->size);
     rk_check (rk_frames_send_wait (&frames, self->in, PATIENCE) == 0);
+}
+
+
+static void
+s_send (rk_sqltest_t *self, uint64_t number, const rk_pack_t *pack)
+{
+    s_send_as (self, number, 0, pack);
+}
+
+
+void
+rk_sqltest_post (rk_sqltest_t *self, uint64_t number, uint64_t whose, const char *sql)
+{
+    rk_pack_t pack = {0};
+    rk_pack_open (&pack);
+    rk_pack_text (&pack, sql, strlen (sql));
+    rk_pack_close (&pack);
+    s_send_as (self, number, whose, &pack);
+    rk_pack_clear (&pack);
+}
+
+
+uint64_t
+rk_sqltest_next (rk_sqltest_t *self, char *error, size_t room)
+{
+    rk_frames_t frames = {0};
+    rk_token_t token;
+    zmq_pollitem_t item = {zsock_resolve (self->replies), 0, ZMQ_POLLIN, 0};
+    rk_check (zmq_poll (&item, 1, PATIENCE) == 1 &&
+              rk_frames_recv (&frames, self->replies));
+    rk_check (rk_token_read (rk_frames_at (&frames, 1), &token));
+    rk_slice_t text = rk_frames_at (&frames, 3);
+    bool good = rk_slice_is (rk_frames_at (&frames, 2), "ok");
+    snprintf (error, room, "%.*s", good ? 0 : (int) text.size, text.data);
+    rk_frames_clear (&frames);
+    return token.call;
 }
 
 

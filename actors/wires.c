@@ -118,6 +118,42 @@ s_secure_client (rk_wires_t *self, zsock_t *socket, const char *key)
 }
 
 
+static void
+s_make_folder_of (const char *path)
+{
+    char *folder = strdup (path), *slash = strrchr (folder, '/');
+    if (slash && slash > folder) {
+        *slash = 0;
+        mkdir (folder, 0700);    //  When it can't be made, opening the file says why
+    }
+    zstr_free (&folder);
+}
+
+
+//  Binds a socket to a file, ipc://FILE, for its owner alone. A bind would take the file away from another server
+//  that listens there.
+
+static void
+s_bind_file (rk_wires_t *self, zsock_t *socket, const char *key, const char *endpoint)
+{
+    const char *path = endpoint + strlen ("ipc://");
+    s_make_folder_of (path);
+    if (rk_path_answers (path)) {
+        self->error = zsys_sprintf ("%s = %s: another server listens there; give this one "
+                                    "its own, or none",
+                                    key, endpoint);
+        return;
+    }
+    mode_t mask = umask (0077);
+    int rc = zsock_bind (socket, "%s", endpoint);
+    int error = errno;
+    umask (mask);
+    if (rc == -1)
+        self->error = zsys_sprintf ("%s = %s: %s; choose another, or none", key, endpoint,
+                                    zmq_strerror (error));
+}
+
+
 //  Binds a socket also for other processes, unless the key says none.
 
 static void
@@ -129,6 +165,10 @@ s_bind_public (rk_wires_t *self, zsock_t *socket, const char *key)
     zsock_set_maxmsgsize (socket, s_int (self, "receiver/message"));
     s_secure_server (self, socket);
     s_monitor (self, socket, key);
+    if (strncmp (endpoint, "ipc://", 6) == 0) {
+        s_bind_file (self, socket, key, endpoint);
+        return;
+    }
     if (zsock_bind (socket, "%s", endpoint) != -1)
         return;
     self->error = zsys_sprintf (
@@ -332,18 +372,6 @@ s_wire_gateway (rk_wires_t *self)
 //  The console
 
 static void
-s_make_folder_of (const char *path)
-{
-    char *folder = strdup (path), *slash = strrchr (folder, '/');
-    if (slash && slash > folder) {
-        *slash = 0;
-        mkdir (folder, 0700);    //  When it can't be made, opening the file says why
-    }
-    zstr_free (&folder);
-}
-
-
-static void
 s_wire_console (rk_wires_t *self)
 {
     self->consoles.config = self->config;
@@ -351,22 +379,9 @@ s_wire_console (rk_wires_t *self)
     const char *path = strncmp (endpoint, "ipc://", 6) == 0 ? endpoint + 6 : NULL;
     if (streq (endpoint, "none"))
         return;
-    if (path)
-        s_make_folder_of (path);
-    if (path && rk_path_answers (path)) {    //  A bind would take the file away from it
-        self->error = zsys_sprintf ("console/control = %s: another server listens there; "
-                                    "give this one its own, or none",
-                                    endpoint);
-        return;
-    }
-    mode_t mask = umask (0077);    //  For the owner alone
     self->consoles.control = s_socket (self, ZMQ_ROUTER, NULL, 2000);
-    int rc = zsock_bind (self->consoles.control, "%s", endpoint);
-    int error = errno;
-    umask (mask);
-    if (rc == -1)
-        self->error = zsys_sprintf ("console/control = %s: %s; choose another, or none",
-                                    endpoint, zmq_strerror (error));
+    if (path)
+        s_bind_file (self, self->consoles.control, "console/control", endpoint);
 }
 
 

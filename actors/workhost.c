@@ -80,15 +80,28 @@ s_member (rk_service_t *service, rk_work_connection_t *connection)
 }
 
 
+//  Who has several connections has one turn for all of them. 0 for timers and events.
+
+static uint64_t
+s_whose (rk_work_connection_t *connection)
+{
+    const char *uid = connection->identity.uid;
+    return !connection->key.data ? 0
+           : uid                 ? rk_slice_hash (rk_slice (uid))
+                                 : rk_slice_hash (connection->key);
+}
+
+
 static uint64_t
 s_host_call (void *worker, rk_task_t *task, int nbr, rk_slice_t packed)
 {
     rk_work_t *self = (rk_work_t *) worker;
     rk_service_t *service = s_service (self, nbr);
+    rk_work_connection_t *connection = ((rk_work_job_t *) task)->connection;
     int64_t now = rk_now ();
     rk_token_t token = {self->args->index, s_next_call (self, task), now,
-                        now / 1000000 + service->timeout, 0};
-    size_t member = s_member (service, ((rk_work_job_t *) task)->connection);
+                        now / 1000000 + service->timeout, 0, s_whose (connection)};
+    size_t member = s_member (service, connection);
     rk_frames_t frames;
     frames.count = 0;
     rk_frames_addstr (&frames, service->kind == RK_REDIS ? "REDIS" : "SQL");
@@ -117,7 +130,7 @@ s_host_catchup (void *worker, rk_task_t *task, rk_slice_t cid, rk_slice_t word)
     rk_work_t *self = (rk_work_t *) worker;
     int64_t now = rk_now ();
     rk_token_t token = {self->args->index, s_next_call (self, task), now,
-                        now / 1000000 + CATCHUP_WAIT, 0};
+                        now / 1000000 + CATCHUP_WAIT, 0, 0};
     rk_frames_t frames;
     frames.count = 0;
     rk_frames_addstr (&frames, "CATCHUP");
@@ -165,7 +178,7 @@ static bool
 s_host_subscribe (void *worker, int nbr, const char *word, rk_slice_t channel, bool every)
 {
     rk_work_t *self = (rk_work_t *) worker;
-    rk_token_t token = {self->args->index, 0, 0, 0, every};
+    rk_token_t token = {self->args->index, 0, 0, 0, every, 0};
     rk_frames_t frames;
     frames.count = 0;
     rk_frames_addstr (&frames, word);

@@ -59,8 +59,9 @@ class Server:
 
     def start(self):
         words = [self.binary, "run", *self.words]
-        for setting in ("gateway/listen=127.0.0.1:0", "receiver/upstream=tcp://127.0.0.1:*",
-                        "sender/downstream=tcp://127.0.0.1:*",
+        # With tokens there is no TCP for everybody on the machine
+        wires = () if "auth/mode=token" in self.settings else ("receiver/upstream=tcp://127.0.0.1:*", "sender/downstream=tcp://127.0.0.1:*")
+        for setting in ("gateway/listen=127.0.0.1:0", *wires,
                         f"console/control=ipc://{self.folder}/control",
                         "console/listen=127.0.0.1:0", "gateway/rate=0", "gateway/rate_user=0", *self.store.settings, *self.settings):
             words += ["-s", setting]
