@@ -373,8 +373,11 @@ s_handle_setting (s_self_t *self, s_app_t *app)
         rk_routes_join (self->routes, cid, what);
     else if (rk_slice_is (kind, "gidunmap"))
         rk_routes_leave (self->routes, cid, what);
-    else if (rk_slice_is (kind, "status") && rk_slice_is (what, "closed"))
+    else if (rk_slice_is (kind, "status") && rk_slice_is (what, "closed")) {
+        if (!client->close_code && !rk_routes_user (self->routes, cid).size)
+            rk_webloop_blame (self->loop, client->wsi);
         s_close_client (self, client, 1000, "closed by the server");
+    }
     else
         return -1;
     return 0;
@@ -959,22 +962,23 @@ s_open_loop (s_self_t *self, char **error)
         .secs_since_valid_ping = (uint16_t) rk_config_int (config, "gateway/ping"),
         .secs_since_valid_hangup = (uint16_t) (rk_config_int (config, "gateway/ping") +
                                                rk_config_int (config, "gateway/pong"))};
-    rk_webloop_args_t args = {.owner = self,
-                              .turn = s_on_turn,
-                              .tick = s_on_tick,
-                              .every = TICK,
-                              .refused = s_on_refused,
-                              .key = "gateway/listen",
-                              .address = rk_config_str (config, "gateway/listen"),
-                              .certificate =
-                                  rk_config_str (config, "gateway/certificate"),
-                              .private_key = rk_config_str (config, "gateway/key"),
-                              .gate = self->gate,
-                              .protocols = protocols,
-                              .mounts = &self->mount,
-                              .liveness = &self->liveness,
-                              .each = (size_t) rk_config_int (config, "gateway/address"),
-                              .connections = self->limit_clients};
+    rk_webloop_args_t args = {
+        .owner = self,
+        .turn = s_on_turn,
+        .tick = s_on_tick,
+        .every = TICK,
+        .refused = s_on_refused,
+        .key = "gateway/listen",
+        .address = rk_config_str (config, "gateway/listen"),
+        .certificate = rk_config_str (config, "gateway/certificate"),
+        .private_key = rk_config_str (config, "gateway/key"),
+        .gate = self->gate,
+        .protocols = protocols,
+        .mounts = &self->mount,
+        .liveness = &self->liveness,
+        .each = (size_t) rk_config_int (config, "gateway/address"),
+        .failures = (size_t) rk_config_int (config, "gateway/failures"),
+        .connections = self->limit_clients};
     return rk_webloop_new (&args, error);
 }
 

@@ -331,6 +331,57 @@ s_say (const rk_event_t *event, bool is_event)
 }
 
 
+//  Warnings and errors of one kind in this second: so many are written, the others counted, and their number is
+//  said before the next one of that kind. A kind's place is shared by few others; then they count as one.
+
+#define KINDS 64
+#define KIND_MOST 10
+
+static _Thread_local struct {
+    int64_t second;
+    unsigned count;
+} s_kinds[KINDS];
+
+static bool
+s_may_write (uint64_t kind, char level)
+{
+    int64_t second = zclock_mono () / 1000;
+    size_t nbr = (kind ^ kind >> 17 ^ kind >> 7) % KINDS;
+    unsigned count = s_kinds[nbr].count;
+    if (s_kinds[nbr].second != second) {
+        s_kinds[nbr].second = second;
+        s_kinds[nbr].count = 0;
+        if (count > KIND_MOST) {
+            char text[80];
+            snprintf (text, sizeof (text),
+                      "and %u more lines like the next one, not written",
+                      count - KIND_MOST);
+            rk_event_t event = s_event ("log", level, text, rk_slice (""), rk_slice (""));
+            s_say (&event, true);
+        }
+    }
+    return ++s_kinds[nbr].count <= KIND_MOST;
+}
+
+
+static void
+s_log (char level, uint64_t kind, const char *text)
+{
+    bool grave = level == 'W' || level == 'E';
+    if (grave && !s_may_write (kind, level))
+        return;
+    rk_event_t event = s_event ("log", level, text, s_thread.cid, s_thread.content);
+    s_say (&event, grave);
+}
+
+
+void
+rk_log_kind (char level, rk_slice_t kind, const char *text)
+{
+    s_log (level, s_number (kind), text);
+}
+
+
 void
 rk_log (char level, const char *format, ...)
 {
@@ -341,8 +392,7 @@ rk_log (char level, const char *format, ...)
     va_start (argptr, format);
     char *text = zsys_vprintf (format, argptr);
     va_end (argptr);
-    rk_event_t event = s_event ("log", level, text, s_thread.cid, s_thread.content);
-    s_say (&event, grave);
+    s_log (level, (uint64_t) (uintptr_t) format, text);
     zstr_free (&text);
 }
 

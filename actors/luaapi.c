@@ -326,13 +326,13 @@ s_config (lua_State *L)
 }
 
 
-//  worker.log (level, text)
+//  worker.log (level, text, kind)
 
 static int
 s_log (lua_State *L)
 {
     const char *level = luaL_checkstring (L, 1);
-    rk_log (*level, "%s", luaL_checkstring (L, 2));
+    rk_log_kind (*level, s_check_slice (L, 3), luaL_checkstring (L, 2));
     return 0;
 }
 

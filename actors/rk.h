@@ -327,7 +327,12 @@ char rk_log_letter (const char *word);
 void rk_log_about (rk_slice_t cid, rk_slice_t content);
 void rk_log_doing (const char *what);
 
+//  Warnings and errors of one kind, which is their format, are written ten times a second; the others are counted,
+//  and their number said later.
 void rk_log (char level, const char *format, ...) CHECK_PRINTF (2);
+
+//  The same for a text whose kind somebody else knows.
+void rk_log_kind (char level, rk_slice_t kind, const char *text);
 
 //  A line in the log that is an event as well.
 void rk_event (const char *kind, char level, const char *format, ...) CHECK_PRINTF (3);

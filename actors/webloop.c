@@ -16,6 +16,7 @@ typedef struct {
     rk_slice_t key;
     char bytes[8];
     size_t count;
+    int64_t due;    //  nsec, monotonic: when its failures are forgiven
 } s_address_t;
 
 struct rk_webloop {
@@ -34,8 +35,9 @@ struct rk_webloop {
     struct lws_vhost *vhost;
     rk_index_t *addresses;    //  Connections of each
     size_t live;              //  Connections in all
-    int64_t looked;           //  nsec, monotonic: at the last rk_webloop_worked
-    uint64_t slept;           //  nsec until then
+    uint64_t ticks;
+    int64_t looked;    //  nsec, monotonic: at the last rk_webloop_worked
+    uint64_t slept;    //  nsec until then
 };
 
 
@@ -100,11 +102,48 @@ s_address (rk_webloop_t *self, const struct sockaddr_storage *from)
 }
 
 
+#define MINUTE 60000000000    //  nsec
+#define FORGIVE 100           //  Ticks between looks at addresses that nobody comes from
+
+void
+rk_webloop_blame (rk_webloop_t *self, struct lws *wsi)
+{
+    s_address_t *address = (s_address_t *) lws_get_opaque_user_data (wsi);
+    int64_t now = rk_now ();
+    if (!address || !self->args.failures)
+        return;
+    address->due = (address->due > now ? address->due : now) +
+                   MINUTE / (int64_t) self->args.failures;
+}
+
+
+//  Its failures of the last minute are as many as may be, or more.
+
+static bool
+s_is_blamed (rk_webloop_t *self, const s_address_t *address)
+{
+    return self->args.failures && address->due - rk_now () >= MINUTE;
+}
+
+
+//  Addresses that nobody comes from, and whose failures are forgiven
+
+static void
+s_forgive (rk_webloop_t *self)
+{
+    int64_t now = rk_now ();
+    s_address_t *address = (s_address_t *) rk_index_first (self->addresses);
+    for (; address; address = (s_address_t *) rk_index_next (self->addresses))
+        if (address->count == 0 && address->due <= now)
+            rk_index_delete (self->addresses, address->key);
+}
+
+
 static void
 s_address_leave (s_address_t *address)
 {
     address->loop->live--;
-    if (--address->count == 0)
+    if (--address->count == 0 && address->due <= rk_now ())
         rk_index_delete (address->loop->addresses, address->key);    //  Frees it
 }
 
@@ -136,6 +175,10 @@ s_adopt (rk_webloop_t *self, int socket, const struct sockaddr_storage *from)
     if (self->args.each && address->count >= self->args.each) {
         close (socket);
         return "too many from one address";
+    }
+    if (s_is_blamed (self, address)) {
+        close (socket);
+        return "too many of its address were closed before they were bound";
     }
     self->live++;
     address->count++;
@@ -186,6 +229,8 @@ s_on_tick (uv_timer_t *handle)
     rk_webloop_t *self = (rk_webloop_t *) handle->data;
     if (self->handle != -1)
         uv_poll_start (&self->port_watch, UV_READABLE, s_on_accept);
+    if (self->ticks++ % FORGIVE == 0)
+        s_forgive (self);
     self->args.tick (self->args.owner);
 }
 

@@ -28,7 +28,9 @@ typedef struct {
     const struct lws_protocols *protocols;
     const struct lws_http_mount *mounts;
     const lws_retry_bo_t *liveness;
-    size_t each;           //  Connections of one address at the most, 0 for no limit
+    size_t each;    //  Connections of one address at the most, 0 for no limit
+    size_t
+        failures;    //  Those of them a minute that were closed for what they did; likewise
     size_t connections;    //  At most, besides some that aren't WebSocket's yet
     rk_webgate_t *gate;    //  Who comes in; the loop's certificate is its
 } rk_webloop_args_t;
@@ -41,6 +43,10 @@ void rk_webloop_destroy (rk_webloop_t **self_p);
 
 //  Give the owner a turn when something comes to the socket.
 void rk_webloop_watch (rk_webloop_t *self, zsock_t *socket);
+
+//  A connection was closed for what its client has done: with args.failures of them within a minute its address
+//  gets no new ones until that is over.
+void rk_webloop_blame (rk_webloop_t *self, struct lws *wsi);
 
 //  Runs until rk_webloop_stop.
 void rk_webloop_run (rk_webloop_t *self);

@@ -19,8 +19,8 @@ local function check (ctx, msg)
     if not chat.good_id (msg.uid) then
         return chat.refuse ("bad-request", "uid must be a string of 1 to 128 bytes without "
                             .. "spaces, commas and control bytes")
-    elseif msg.device ~= nil and (type (msg.device) ~= "string" or #msg.device > 128) then
-        return chat.refuse ("bad-request", "device must be a string of at most 128 bytes")
+    elseif msg.device ~= nil and (type (msg.device) ~= "string" or #msg.device > 128 or msg.device:find ("%c")) then
+        return chat.refuse ("bad-request", "device must be a string of at most 128 bytes without control bytes")
     elseif ctx.uid and ctx.uid ~= msg.uid then
         return chat.refuse ("bound", "this connection belongs to " .. ctx.uid .. "; open another one")
     elseif not chat.token then
@@ -41,9 +41,11 @@ local function handle (ctx, msg)
     end
     local groups = json.array {}
     if chat.stored then
-        local ok, rows = store.bind (msg.uid, msg.device or "")
+        local ok, rows = store.bind (msg.uid, msg.device or "", chat.devices_most)
         if not ok then
             return chat.store_failed (rows)
+        elseif not rows then
+            return chat.refuse ("too-many", "a user may have " .. chat.devices_most .. " devices; bind as one of those there are")
         end
         for nbr, row in ipairs (rows) do
             groups[nbr] = row.conversation

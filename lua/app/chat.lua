@@ -19,11 +19,12 @@ local function handle (ctx, msg)
     end
 
     local ok, seq = store.add_direct (conversation, ctx.uid, content.chatID, to, ctx.device, at,
-                                      ctx.text, attachment)
+                                      ctx.text, attachment, chat.talks_most)
     if not ok then
         return chat.store_failed (seq)
     elseif not seq then
         return chat.answer_again (ctx.uid, content.chatID, conversation)
+               or chat.refuse ("too-many", "you may begin " .. chat.talks_most .. " talks")
     end
     live.talk (to, ctx.cid, conversation, seq, chat.stamp (ctx.text, msg, seq, at), attachment)
     return chat.answer ("chatRsp", content.chatID, conversation, seq, at)

@@ -9,7 +9,7 @@ local function limit (path)
 end
 
 local chat = {page = limit ("chat/page"), page_bytes = limit ("gateway/queue") // 8, groups_most = limit ("chat/groups"),
-              members_most = limit ("chat/members"),
+              members_most = limit ("chat/members"), devices_most = limit ("chat/devices"), talks_most = limit ("chat/talks"),
               stored = config.get ("chat/durability") == "stored",
               token = config.get ("auth/mode") == "token"}
 

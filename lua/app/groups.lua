@@ -1,8 +1,15 @@
---  groups - the groups of the user, and where its device stands in each talk: {"action"}
+--  groups - the groups of the user, and where its device stands in each talk: {"action", "after"}
+--
+--  Up to PAGE conversations in order; with "more": true there are more behind the last one, which is "after" then.
 
 local chat, store = require "common", require "store"
 
-local function handle (ctx)
+local PAGE = 1000
+
+local function handle (ctx, msg)
+    if msg.after ~= nil and (type (msg.after) ~= "string" or #msg.after > 257) then
+        return chat.refuse ("bad-request", "after must be a conversation")
+    end
     local groups, talks = json.array {}, json.array {}
     if not chat.stored then
         for gid in (ctx.mark or ""):gmatch ("[^,]+") do
@@ -10,7 +17,7 @@ local function handle (ctx)
         end
         return {groups = groups, talks = talks}
     end
-    local ok, rows = store.talks (ctx.uid, ctx.device)
+    local ok, rows = store.talks (ctx.uid, ctx.device, msg.after or "", PAGE)
     if not ok then
         return chat.store_failed (rows)
     end
@@ -22,7 +29,7 @@ local function handle (ctx)
                              acked = row.acked or 0,
                              delivered = row.direct == 1 and row.delivered or nil}
     end
-    return {groups = groups, talks = talks}
+    return {groups = groups, talks = talks, more = #rows == PAGE or nil}
 end
 
 return {action = "groups", handle = handle}

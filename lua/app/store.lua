@@ -65,6 +65,14 @@ INSERT INTO message (conversation, seq, sender, chat_id, recipient, device, at, 
 {next_of_two}
 {unless_used}]]
 
+--  The first one only when its sender is in the conversation: there is a limit
+local INSERT_FIRST = said [[
+INSERT INTO message (conversation, seq, sender, chat_id, recipient, device, at, body, attachment)
+SELECT ?1, last_insert_id(coalesce(max(seq), 0) + 1), ?2, ?3, ?4, ?5, ?6, ?7, ?8
+  FROM message WHERE conversation = ?1
+HAVING EXISTS (SELECT 1 FROM member WHERE uid = ?2 AND conversation = ?1)
+{unless_used}]]
+
 local INSERT_GROUP = said [[
 INSERT INTO message (conversation, seq, sender, chat_id, recipient, device, at, body, attachment)
 SELECT ?1, last_insert_id(coalesce(max(seq), 0) + 1), ?2, ?3, NULL, ?4, ?5, ?6, ?7
@@ -110,7 +118,10 @@ end
 
 --  The first chat of two makes them members of their conversation, in the same transaction. Which
 --  ones have been made we keep, so that later chats need not try.
-local ADD_MEMBERS = said "{ignore} INTO member VALUES (?2, ?1, 1, 0), (?3, ?1, 1, 0)"
+local ADD_MEMBERS = said [[
+{ignore} INTO member (uid, conversation, direct, since)
+SELECT two.uid, ?1, 1, 0 FROM (SELECT ?2 AS uid UNION SELECT ?3) AS two
+ WHERE (SELECT count(*) FROM member WHERE uid = ?2 AND direct = 1) < ?4]]
 local KNOWN_MOST = 10000
 local known, known_count = {}, 0
 
@@ -125,18 +136,20 @@ local function note_known (conversation)
 end
 
 --  Both return ok, the seq or nil
-function store.add_direct (conversation, sender, chat_id, recipient, device, at, body, attachment)
+function store.add_direct (conversation, sender, chat_id, recipient, device, at, body, attachment, talks_most)
     local ok, reason, changes, seq
     if known[conversation] then
         ok, reason, changes, seq = run (INSERT_DIRECT, conversation, sender, chat_id, recipient,
                                         device, at, body, attachment)
     else
         ok, reason, changes, seq = transaction {
-            {ADD_MEMBERS, conversation, sender, recipient},
-            {INSERT_DIRECT, conversation, sender, chat_id, recipient, device, at, body, attachment, n = 9}}
+            {ADD_MEMBERS, conversation, sender, recipient, talks_most},
+            {INSERT_FIRST, conversation, sender, chat_id, recipient, device, at, body, attachment, n = 9}}
         if ok then
             changes, seq = changes[2], seq[2]
-            note_known (conversation)
+            if changes > 0 then
+                note_known (conversation)
+            end
         end
     end
     if not ok then
@@ -159,20 +172,27 @@ function store.find_chat (sender, chat_id)
     return run (FIND_CHAT, sender, chat_id)
 end
 
-local ADD_DEVICE = said "{ignore} INTO device VALUES (?, ?)"
+local ADD_DEVICE = said [[
+{ignore} INTO device (uid, device)
+SELECT ?1, ?2 FROM (SELECT 1 AS one) AS it WHERE (SELECT count(*) FROM device WHERE uid = ?1) < ?3]]
 
 --  A bind: the device is noted, a new one starts where the nameless device stands. Returns
---  the user's groups.
-function store.bind (uid, device)
+--  the user's groups; or true and nothing when it has too many devices.
+function store.bind (uid, device, devices_most)
     local ok, results = transaction {
         {[[INSERT INTO `cursor` (uid, device, conversation, seq)
            SELECT uid, ?2, conversation, seq FROM `cursor`
             WHERE uid = ?1 AND device = '' AND ?2 <> ''
-              AND NOT EXISTS (SELECT 1 FROM device WHERE uid = ?1 AND device = ?2)]], uid, device},
-        {ADD_DEVICE, uid, device},
+              AND NOT EXISTS (SELECT 1 FROM device WHERE uid = ?1 AND device = ?2)
+              AND (SELECT count(*) FROM device WHERE uid = ?1) < ?3]], uid, device, devices_most},
+        {ADD_DEVICE, uid, device, devices_most},
+        {"SELECT 1 FROM device WHERE uid = ? AND device = ?", uid, device},
         {GROUPS, uid},
     }
-    return ok, ok and results[3] or results
+    if not ok then
+        return false, results
+    end
+    return true, results[3][1] and results[4]
 end
 
 --  The rows whose sizes are known, as many as fit, and whether there may be more
@@ -373,15 +393,16 @@ function store.history (uid, conversation, after, before, limit, bytes)
     return good, rows, last
 end
 
---  Conversations that uid is in: the last seq, up to where the device has acked, and up to
---  where anybody else has
-function store.talks (uid, device)
+--  Conversations that uid is in, behind the one named, in order, so many at the most: the last seq, up to where the
+--  device has acked, and up to where anybody else has
+function store.talks (uid, device, after, limit)
     return run ([[SELECT me.conversation, me.direct,
         (SELECT max(seq) FROM message WHERE conversation = me.conversation) AS last,
         (SELECT seq FROM `cursor` WHERE uid = ?1 AND device = ?2
             AND conversation = me.conversation) AS acked,
         (SELECT max(seq) FROM `cursor` WHERE conversation = me.conversation AND uid <> ?1) AS delivered
-        FROM member AS me WHERE me.uid = ?1]], uid, device)
+        FROM member AS me WHERE me.uid = ?1 AND me.conversation > ?3
+        ORDER BY me.conversation LIMIT ?4]], uid, device, after, limit)
 end
 
 return store

@@ -96,7 +96,7 @@ end
 log = {}
 for level, letter in pairs {debug = "D", info = "I", warn = "W", error = "E"} do
     log[level] = function (format, ...)
-        worker.log (letter, string.format (format, ...))
+        worker.log (letter, string.format (format, ...), format)
     end
 end
 

@@ -107,6 +107,8 @@ function onGroups(answer) {
   }
   for (const gid of answer.groups)
     talkOf(gid);
+  if (answer.more)
+    link.send({action: "groups", after: answer.talks.at(-1).conversation});
   showTalks();
   if (open)
     load(open);
