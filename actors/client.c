@@ -41,6 +41,16 @@ rk_client_split (rk_slice_t message, bool binary, rk_frames_t *frames)
 }
 
 
+void
+rk_client_forget (rk_client_t *self)
+{
+    rk_queues_note (-(ptrdiff_t) self->rx_size);
+    free (self->rx);
+    self->rx = NULL;
+    self->rx_size = 0;
+}
+
+
 rk_client_input_t
 rk_client_input (rk_client_t *self, rk_slice_t piece, size_t limit, rk_frames_t *frames)
 {
@@ -55,9 +65,12 @@ rk_client_input (rk_client_t *self, rk_slice_t piece, size_t limit, rk_frames_t 
         assert (self->rx);
         memcpy (self->rx + self->rx_size, piece.data, piece.size);
         self->rx_size += piece.size;
+        rk_queues_note ((ptrdiff_t) piece.size);
     }
-    else
+    else {
         self->rx_skip = true;
+        rk_client_forget (self);
+    }
     if (!whole)
         return RK_CLIENT_PART;
 
@@ -65,9 +78,7 @@ rk_client_input (rk_client_t *self, rk_slice_t piece, size_t limit, rk_frames_t 
     if (!self->rx_skip)
         input = rk_client_split ((rk_slice_t){self->rx, self->rx_size},
                                  lws_frame_is_binary (self->wsi), frames);
-    free (self->rx);
-    self->rx = NULL;
-    self->rx_size = 0;
+    rk_client_forget (self);
     self->rx_skip = false;
     return input;
 }
@@ -177,8 +188,7 @@ void
 rk_client_clear (rk_client_t *self)
 {
     rk_queue_clear (&self->queue);
-    free (self->rx);
-    self->rx = NULL;
+    rk_client_forget (self);
     zstr_free (&self->device);
     free ((char *) self->key.data);
     self->key.data = NULL;

@@ -27,6 +27,7 @@ typedef struct rk_client {
     struct lws *wsi;        //  Not owned
     size_t app;             //  Which app server works for it
     bool told;              //  The app server has heard of it
+    bool bound;             //  It belongs to a user
     char *device;           //  Of its user, as the app server says; owned, or NULL
     char *rx;               //  Pieces of a message until it is whole
     size_t rx_size;         //  bytes
@@ -62,6 +63,9 @@ typedef enum {
 //  On RK_CLIENT_WHOLE the message's parts are appended to frames.
 rk_client_input_t rk_client_input (rk_client_t *self, rk_slice_t piece, size_t limit,
                                    rk_frames_t *frames);
+
+//  Throws the pieces of a message away that isn't whole.
+void rk_client_forget (rk_client_t *self);
 
 //  Appends the parts of a whole message to frames: content, and of a binary one what is behind it. Nothing
 //  is appended unless it returns RK_CLIENT_WHOLE.

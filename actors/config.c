@@ -39,6 +39,8 @@ const rk_config_key_t rk_config_keys[] = {
     {"gateway/web", 's', "web/chat", 0, 0, "folder of the chat page"},
     {"gateway/message", 'i', "1048576", 1024, 67108864,
      "bytes of one client message with its attachment"},
+    {"gateway/unbound", 'i', "16384", 1024, 67108864,
+     "bytes of one message of a client that isn't bound to a user"},
     {"gateway/connections", 'i', "10000", 1, 1000000, "client connections in all"},
     {"gateway/queue", 'i', "1048576", 4096, 1073741824,
      "bytes waiting for one client before it is closed as too slow"},

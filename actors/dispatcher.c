@@ -120,7 +120,7 @@ s_pump (s_self_t *self)
 {
     for (int nbr = 0; nbr < BATCH; nbr++) {
         if (self->frames.count == 0) {
-            if (!rk_frames_recv (&self->frames, self->args->inbox))
+            if (!rk_frames_take (&self->frames, self->args->inbox))
                 return;
             s_route (self);
         }
@@ -133,7 +133,7 @@ s_pump (s_self_t *self)
         }
         //  Credit is less than the socket holds, so there is always room
         self->counters[BYTES_OUT].value += self->bytes;
-        int rc = rk_frames_send (&self->frames, self->args->workers[self->worker]);
+        int rc = rk_frames_give (&self->frames, self->args->workers[self->worker]);
         assert (rc == 0);
         self->credit[self->worker]--;
         self->sent[self->worker]++;

@@ -4,6 +4,7 @@
 #include "rk.h"
 #include <stdatomic.h>
 
+#define TRANSIT_LEAST 1024    //  bytes of a message that counts while it is between two actors
 #define LINGER 2000    //  msec; what a closed TCP socket may still send
 
 #if defined(__SANITIZE_THREAD__)
@@ -87,17 +88,67 @@ rk_frames_send (rk_frames_t *self, zsock_t *to)
 }
 
 
+//  Bytes that count while a message is on its way between actors
+
+static ptrdiff_t
+s_transit (rk_frames_t *self)
+{
+    size_t bytes = rk_frames_bytes (self);
+    return bytes < TRANSIT_LEAST ? 0 : (ptrdiff_t) bytes;
+}
+
+
+bool
+rk_frames_take (rk_frames_t *self, zsock_t *from)
+{
+    if (!rk_frames_recv (self, from))
+        return false;
+    ptrdiff_t bytes = s_transit (self);
+    if (bytes && rk_frames_local (self))
+        rk_queues_note (-bytes);
+    return true;
+}
+
+
 int
-rk_frames_send_wait (rk_frames_t *self, zsock_t *to, int64_t wait)
+rk_frames_give (rk_frames_t *self, zsock_t *to)
+{
+    ptrdiff_t bytes = s_transit (self);
+    if (bytes)
+        rk_queues_note (bytes);
+    int rc = rk_frames_send (self, to);
+    if (rc == -1 && bytes)
+        rk_queues_note (-bytes);
+    return rc;
+}
+
+
+static int
+s_send_wait (rk_frames_t *self, zsock_t *to, int64_t wait,
+             int (*send) (rk_frames_t *self, zsock_t *to))
 {
     int64_t until = zclock_mono () + wait;
-    while (rk_frames_send (self, to) == -1) {
+    while (send (self, to) == -1) {
         int64_t left = until - zclock_mono ();
         zmq_pollitem_t item = {zsock_resolve (to), 0, ZMQ_POLLOUT, 0};
         if (left <= 0 || rk_poll (&item, 1, (long) left) == -1)
             return -1;
     }
     return 0;
+}
+
+
+int
+rk_frames_send_wait (rk_frames_t *self, zsock_t *to, int64_t wait)
+{
+    return s_send_wait (self, to, wait, rk_frames_send);
+}
+
+
+int
+rk_frames_give_wait (rk_frames_t *self, zsock_t *to, int64_t wait)
+{
+    return s_send_wait (self, to, wait, rk_frames_give);
 }
 
 
@@ -279,12 +330,12 @@ rk_parcel_destroy (rk_parcel_t **self_p)
 
 
 //  The one thing that actors share: how much waits in all of them. It is a sum, and nobody waits for it.
-static atomic_size_t s_queued;
+static atomic_ptrdiff_t s_queued;
 static atomic_bool s_full;
 static size_t s_queued_most = SIZE_MAX;
 
-static void
-s_note_bytes (size_t bytes)
+void
+rk_queues_note (ptrdiff_t bytes)
 {
     atomic_fetch_add_explicit (&s_queued, bytes, memory_order_relaxed);
 }
@@ -293,7 +344,8 @@ s_note_bytes (size_t bytes)
 size_t
 rk_queues_bytes (void)
 {
-    return atomic_load_explicit (&s_queued, memory_order_relaxed);
+    ptrdiff_t bytes = atomic_load_explicit (&s_queued, memory_order_relaxed);
+    return bytes > 0 ? (size_t) bytes : 0;
 }
 
 
@@ -329,7 +381,7 @@ rk_queue_push (rk_queue_t *self, rk_parcel_t *parcel)
     self->tail = parcel;
     self->count++;
     self->bytes += parcel->bytes;
-    s_note_bytes (parcel->bytes);
+    rk_queues_note ((ptrdiff_t) parcel->bytes);
 }
 
 
@@ -342,7 +394,7 @@ rk_queue_unshift (rk_queue_t *self, rk_parcel_t *parcel)
         self->tail = parcel;
     self->count++;
     self->bytes += parcel->bytes;
-    s_note_bytes (parcel->bytes);
+    rk_queues_note ((ptrdiff_t) parcel->bytes);
 }
 
 
@@ -357,7 +409,7 @@ rk_queue_pop (rk_queue_t *self)
         self->tail = NULL;
     self->count--;
     self->bytes -= parcel->bytes;
-    s_note_bytes (-parcel->bytes);
+    rk_queues_note (-(ptrdiff_t) parcel->bytes);
     return parcel;
 }
 

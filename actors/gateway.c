@@ -32,10 +32,11 @@
 #include <sys/socket.h>
 
 #define VERSION "1"
-#define BATCH 1000       //  Frames from app servers in one turn
-#define TICK 100         //  msec between looks at limits
-#define PING 10          //  Ticks between pings of app servers
-#define HELLOS 2         //  Without an answer until we connect anew
+#define BATCH 1000      //  Frames from app servers in one turn
+#define TICK 100        //  msec between looks at limits
+#define PING 10         //  Ticks between pings of app servers
+#define FULL_MOST 20    //  Ticks that all queues may be full until unfinished messages go
+#define HELLOS 2        //  Without an answer until we connect anew
 #define MISSED_MOST 5    //  Pings without an answer until we say hello again
 #define GOODBYE 3000     //  msec for clients to take their last message and go
 #define HOLD_SHARE 8     //  A client isn't read while this share of its queue is full
@@ -100,10 +101,12 @@ typedef struct {
     uint64_t serial;
     const char *id;
     size_t limit_message;
+    size_t limit_unbound;
     size_t limit_queue;
     size_t limit_clients;
     bool told_paused;
-    bool full;    //  Too much waits in the queues of the process
+    int full_ticks;    //  For how long
+    bool full;         //  Too much waits in the queues of the process
     uint64_t ticks;
     int64_t goodbye;    //  msec, monotonic: when draining ends at the latest
     rk_counter_t counters[COUNTERS + 1];
@@ -129,7 +132,8 @@ static int
 s_give (s_self_t *self, s_app_t *app)
 {
     size_t bytes = rk_frames_bytes (&self->frames);
-    int rc = rk_frames_send (&self->frames, app->args->upstream);
+    int rc = app->args->local ? rk_frames_give (&self->frames, app->args->upstream)
+                              : rk_frames_send (&self->frames, app->args->upstream);
     app->given += rc == 0;
     self->counters[BYTES_OUT].value += rc == 0 ? bytes : 0;
     return rc;
@@ -366,6 +370,7 @@ s_handle_setting (s_self_t *self, s_app_t *app)
         rk_slice_t device = rk_frames_at (&self->frames, 4);
         rk_routes_bind (self->routes, cid, what);
         rk_limits_bind (self->limits, client, what);
+        client->bound = true;
         zstr_free (&client->device);
         client->device = device.size ? rk_slice_dup (device) : NULL;
     }
@@ -511,7 +516,7 @@ static int
 s_read_app (s_self_t *self, s_app_t *app)
 {
     int nbr = 0;
-    for (; nbr < BATCH && rk_frames_recv (&self->frames, app->args->downstream); nbr++) {
+    for (; nbr < BATCH && rk_frames_take (&self->frames, app->args->downstream); nbr++) {
         app->taken++;
         self->counters[BYTES_IN].value += rk_frames_bytes (&self->frames);
         rk_slice_t name = rk_frames_at (&self->frames, 0);
@@ -597,8 +602,9 @@ s_on_receive (s_self_t *self, rk_client_t *client, struct lws *wsi, rk_slice_t i
     self->counters[BYTES_IN].value += in.size;
     rk_frames_addstr (&self->frames, "upstream");
     rk_frames_add (&self->frames, client->key.data, client->key.size);
-    rk_client_input_t input =
-        rk_client_input (client, in, self->limit_message, &self->frames);
+    bool bound = client->bound || self->limit_unbound >= self->limit_message;
+    size_t limit = bound ? self->limit_message : self->limit_unbound;
+    rk_client_input_t input = rk_client_input (client, in, limit, &self->frames);
     self->counters[FROM_CLIENTS].value += input != RK_CLIENT_PART;
     if (input == RK_CLIENT_WHOLE) {
         if (rk_follows)
@@ -620,7 +626,8 @@ s_on_receive (s_self_t *self, rk_client_t *client, struct lws *wsi, rk_slice_t i
 
     if (input == RK_CLIENT_TOO_LARGE) {
         self->counters[TOO_LARGE].value++;
-        char *why = zsys_sprintf ("a message may have %zu bytes", self->limit_message);
+        char *why = zsys_sprintf ("a message may have %zu bytes%s", limit,
+                                  bound ? "" : " before you bind");
         s_push_error (self, client, "too-large", why);
         zstr_free (&why);
         return 0;
@@ -858,6 +865,21 @@ s_judge (void *owner, rk_client_t *client, rk_limits_verdict_t verdict)
 }
 
 
+//  Who isn't read can't finish the message of which we hold pieces: when those are what is too much, they go.
+
+static void
+s_close_unfinished (s_self_t *self, rk_client_t *client)
+{
+    rk_life_complain (
+        &self->life,
+        "client %s is closed: too much waits in all queues, and %zu bytes of "
+        "a message that isn't whole are held for it",
+        client->key.data, client->rx_size);
+    rk_client_forget (client);
+    s_close_client (self, client, 1013, "the server is overloaded; send it again");
+}
+
+
 //  When too much waits in the process nobody is read, and those for whom much waits are closed.
 
 static void
@@ -876,12 +898,17 @@ s_look_at_queues (s_self_t *self)
     }
     else if (!full)
         return;
+    self->full_ticks = full ? self->full_ticks + 1 : 0;
+    bool impatient = self->full_ticks > FULL_MOST;
     rk_client_t *client = (rk_client_t *) rk_index_first (self->clients);
     for (; client; client = (rk_client_t *) rk_index_next (self->clients)) {
         if (full && client->held && !client->close_code)
             s_close_slow (self, client);
+        if (impatient && client->rx_size)
+            s_close_unfinished (self, client);
         s_set_flow (self, client);
     }
+    self->full_ticks = impatient ? 0 : self->full_ticks;
 }
 
 
@@ -1003,6 +1030,7 @@ s_self_new (zsock_t *pipe, gateway_args_t *args)
         self->apps[nbr].args = &args->apps[nbr];
     self->id = rk_config_str (args->config, "gateway/id");
     self->limit_message = (size_t) rk_config_int (args->config, "gateway/message");
+    self->limit_unbound = (size_t) rk_config_int (args->config, "gateway/unbound");
     self->limit_queue = (size_t) rk_config_int (args->config, "gateway/queue");
     self->limit_clients = (size_t) rk_config_int (args->config, "gateway/connections");
     int rc = getentropy (&self->epoch,

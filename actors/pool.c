@@ -32,8 +32,8 @@ rk_pool_reply (rk_pool_args_t *self, rk_life_t *life, rk_slice_t token, bool goo
     //  There is room, but for late answers to calls that have timed out. A worker never waits for
     //  us, so it will read on; one that doesn't is stuck
     zsock_t *worker = self->workers[whose.worker];
-    if (rk_frames_send (&out, worker) == -1 &&
-        rk_frames_send_wait (&out, worker, WORKER_WAIT) == -1) {
+    if (rk_frames_give (&out, worker) == -1 &&
+        rk_frames_give_wait (&out, worker, WORKER_WAIT) == -1) {
         rk_log ('E', "worker-%d has taken no reply for %d s: one is lost",
                 (int) whose.worker + 1, WORKER_WAIT / 1000);
         rk_frames_clear (&out);

@@ -145,7 +145,7 @@ s_check (s_self_t *self)
 static bool
 s_take (s_self_t *self)
 {
-    if (!rk_frames_recv (&self->frames, self->inbox))
+    if (!rk_frames_take (&self->frames, self->inbox))
         return false;
     self->counters[rk_frames_local (&self->frames) ? IN : FROM].value++;
     self->bytes = rk_frames_bytes (&self->frames);
@@ -165,7 +165,7 @@ s_pump (s_self_t *self)
             return;
         if (self->frames.count == 0)
             continue;
-        if (rk_frames_send (&self->frames, self->dispatcher) == -1)
+        if (rk_frames_give (&self->frames, self->dispatcher) == -1)
             return;
         self->counters[OUT].value++;
         self->counters[BYTES_OUT].value += self->bytes;

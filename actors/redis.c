@@ -415,7 +415,7 @@ s_tell_event (s_self_t *self, size_t worker, rk_slice_t channel, rk_slice_t payl
     rk_frames_add (&out, payload.data, payload.size);
     self->counters[EVENTS].value++;
     self->args->answered[worker]++;
-    if (rk_frames_send (&out, self->args->events[worker]) == -1)
+    if (rk_frames_give (&out, self->args->events[worker]) == -1)
         self->counters[EVENTS_LOST].value++;
     rk_frames_clear (&out);
 }
@@ -631,7 +631,7 @@ s_read_inbox (s_self_t *self)
 {
     rk_frames_t frames;
     frames.count = 0;
-    for (int nbr = 0; nbr < BATCH && rk_frames_recv (&frames, self->args->inbox); nbr++) {
+    for (int nbr = 0; nbr < BATCH && rk_frames_take (&frames, self->args->inbox); nbr++) {
         rk_token_t token;
         rk_slice_t name = rk_frames_at (&frames, 0);
         self->counters[IN].value++;

@@ -79,6 +79,12 @@ int rk_frames_send (rk_frames_t *self, zsock_t *to);
 //  Send as above, but wait for room; gives up with -1 after wait msecs.
 int rk_frames_send_wait (rk_frames_t *self, zsock_t *to, int64_t wait);
 
+//  The same between actors of this process, both ends of it: what is on its way counts as queued bytes, but for
+//  short messages, of which there can't be many.
+bool rk_frames_take (rk_frames_t *self, zsock_t *from);
+int rk_frames_give (rk_frames_t *self, zsock_t *to);
+int rk_frames_give_wait (rk_frames_t *self, zsock_t *to, int64_t wait);
+
 //  Throw all parts away. Harmless on an empty object; memory must be zero or once used.
 void rk_frames_clear (rk_frames_t *self);
 
@@ -145,6 +151,8 @@ void rk_queue_clear (rk_queue_t *self);
 
 //  Bytes in all queues of the process; and whether they are more than the limit that was set at the
 //  start. Then nothing more is read from gateways and clients until a quarter of that is gone.
+//  What else is held for others counts as well: so many bytes more, or fewer.
+void rk_queues_note (ptrdiff_t bytes);
 size_t rk_queues_bytes (void);
 void rk_queues_limit (size_t bytes);
 bool rk_queues_full (void);

@@ -168,7 +168,8 @@ s_post (s_self_t *self, s_gateway_t *gateway, rk_frames_t *frames)
 {
     size_t bytes = rk_frames_bytes (frames);
     zsock_t *socket = gateway->local ? self->args->local_socket : self->args->gateways;
-    if (rk_frames_send (frames, socket) == -1)
+    int rc = gateway->local ? rk_frames_give (frames, socket) : rk_frames_send (frames, socket);
+    if (rc == -1)
         return -1;
     gateway->sent++;
     self->counters[SENT].value++;
@@ -770,7 +771,7 @@ s_reply (s_self_t *self, const rk_token_t *token, const rk_pack_t *pack)
     rk_frames_add (&out, token, sizeof (*token));
     rk_frames_addstr (&out, "ok");
     rk_frames_add (&out, pack->data, pack->size);
-    if (rk_frames_send (&out, self->args->workers[token->worker]) == -1)
+    if (rk_frames_give (&out, self->args->workers[token->worker]) == -1)
         rk_life_complain (&self->life, "worker-%d has no room for a reply",
                           (int) token->worker + 1);
     rk_frames_clear (&out);
@@ -945,7 +946,7 @@ s_follow (s_self_t *self)
 static void
 s_read_inbox (s_self_t *self)
 {
-    for (int nbr = 0; nbr < BATCH && rk_frames_recv (&self->frames, self->args->inbox);
+    for (int nbr = 0; nbr < BATCH && rk_frames_take (&self->frames, self->args->inbox);
          nbr++) {
         self->counters[IN].value++;
         self->counters[BYTES_IN].value += rk_frames_bytes (&self->frames);
@@ -984,7 +985,7 @@ static void
 s_read_local (s_self_t *self)
 {
     zsock_t *socket = self->args->local_socket;
-    for (int nbr = 0; nbr < BATCH && rk_frames_recv (&self->frames, socket); nbr++) {
+    for (int nbr = 0; nbr < BATCH && rk_frames_take (&self->frames, socket); nbr++) {
         s_gateway_t *gateway = s_gateway_get (self, rk_slice (self->args->local), true);
         if (gateway)
             s_from_gateway (self, gateway);

@@ -3,7 +3,9 @@
 #include "wires.h"
 #include <sys/stat.h>
 
-#define HANDSHAKE 2000    //  msec
+#define HANDSHAKE 2000         //  msec
+#define WORDS_MOST 1024        //  bytes of a part that a gateway sends to the sender
+#define UPSTREAM_UNREAD 200    //  Messages of each gateway that wait for the receiver
 #define UPSTREAM_QUEUE                                                                   \
     400    //  Messages to another process that aren't with the gateway any more
 
@@ -139,9 +141,10 @@ s_bind_file (rk_wires_t *self, zsock_t *socket, const char *key, const char *end
     const char *path = endpoint + strlen ("ipc://");
     s_make_folder_of (path);
     if (rk_path_answers (path)) {
-        self->error = zsys_sprintf ("%s = %s: another server listens there; give this one "
-                                    "its own, or none",
-                                    key, endpoint);
+        self->error =
+            zsys_sprintf ("%s = %s: another server listens there; give this one "
+                          "its own, or none",
+                          key, endpoint);
         return;
     }
     mode_t mask = umask (0077);
@@ -162,7 +165,9 @@ s_bind_public (rk_wires_t *self, zsock_t *socket, const char *key)
     const char *endpoint = rk_config_str (self->config, key);
     if (!socket || streq (endpoint, "none") || self->error)
         return;
-    zsock_set_maxmsgsize (socket, s_int (self, "receiver/message"));
+    //  Up go messages, down to us only what gateways say of themselves
+    bool up = streq (key, "receiver/upstream");
+    zsock_set_maxmsgsize (socket, up ? s_int (self, "receiver/message") : WORDS_MOST);
     s_secure_server (self, socket);
     s_monitor (self, socket, key);
     if (strncmp (endpoint, "ipc://", 6) == 0) {
@@ -253,7 +258,7 @@ s_wire_app (rk_wires_t *self)
                                       s_service_watch, self, &self->error);
 
     self->receiver.inbox =
-        s_socket (self, ZMQ_PULL, "@inproc://upstream", s_int (self, "receiver/queue"));
+        s_socket (self, ZMQ_PULL, "@inproc://upstream", UPSTREAM_UNREAD);
     self->dispatcher = (dispatcher_args_t){
         .inbox = s_socket (self, ZMQ_PULL, "@inproc://dispatcher", queue),
         .credits = s_socket (self, ZMQ_PULL, "@inproc://dispatcher-credits", 1000),

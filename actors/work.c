@@ -184,6 +184,7 @@ rk_work_job_done (rk_work_t *self, rk_work_job_t *job)
 {
     rk_work_connection_t *connection = job->connection;
     rk_work_state_t *state = job->state;
+    rk_queues_note (-(ptrdiff_t) job->bytes);
     rk_frames_clear (&job->task.frames);
     job->task.call = 0;
     job->connection = NULL;
@@ -342,6 +343,8 @@ rk_work_start (rk_work_t *self, rk_work_connection_t *connection, rk_frames_t *f
     connection->running++;
     connection->pipelined = connection == &self->background;    //  Others have to say so
     rk_frames_move (&job->task.frames, frames);
+    job->bytes = rk_frames_bytes (&job->task.frames);
+    rk_queues_note ((ptrdiff_t) job->bytes);
     self->counters[RK_WORK_MESSAGES].value++;
     if (rk_slice_is (rk_frames_at (&job->task.frames, 0), "status"))
         s_tell_sender (self, &job->task.frames);

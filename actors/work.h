@@ -42,6 +42,7 @@ typedef struct rk_work_job {
     rk_task_t task;
     rk_work_connection_t *connection;
     rk_work_state_t *state;    //  Where its coroutine lives
+    size_t bytes;              //  Of its message, which count as queued
     size_t handler;            //  Whose hands it is in, so far
     struct rk_work_job
         *next;    //  In the list of free ones, or of those whose turn has come

@@ -190,7 +190,7 @@ static void
 s_read_replies (rk_work_t *self)
 {
     rk_frames_t frames = {0};
-    for (int nbr = 0; nbr < BATCH && rk_frames_recv (&frames, self->args->replies);
+    for (int nbr = 0; nbr < BATCH && rk_frames_take (&frames, self->args->replies);
          nbr++) {
         self->counters[RK_WORK_IN_REPLIES].value++;
         self->counters[RK_WORK_BYTES_IN].value += rk_frames_bytes (&frames);
@@ -387,6 +387,7 @@ s_job_again (rk_work_t *self, rk_work_job_t *job)
     connection->turn = NULL;
     connection->running--;
     job->state->jobs--;
+    rk_queues_note (-(ptrdiff_t) job->bytes);
     rk_queue_unshift (&connection->queue, rk_parcel_new (&job->task.frames));
     rk_work_make_ready (self, connection);
 }
@@ -557,7 +558,7 @@ s_read_inbox (rk_work_t *self)
     rk_frames_t frames;
     frames.count = 0;
     for (int nbr = 0; nbr < BATCH && !self->life.terminated; nbr++) {
-        if (!rk_frames_recv (&frames, self->args->inbox))
+        if (!rk_frames_take (&frames, self->args->inbox))
             return;
         self->counters[RK_WORK_IN].value++;
         self->counters[RK_WORK_BYTES_IN].value += rk_frames_bytes (&frames);

@@ -29,7 +29,7 @@ rk_work_send (void *worker, rk_frames_t *frames)
     if (rk_follows)
         s_follow_down (frames);
     //  The sender never waits for us, so this can't go in a circle; see proto/CONTRACT.md
-    if (rk_frames_send_wait (frames, self->args->sender, SENDER_WAIT) == 0) {
+    if (rk_frames_give_wait (frames, self->args->sender, SENDER_WAIT) == 0) {
         self->counters[RK_WORK_OUT].value++;
         self->counters[RK_WORK_BYTES_OUT].value += bytes;
         return;
@@ -108,7 +108,7 @@ s_host_call (void *worker, rk_task_t *task, int nbr, rk_slice_t packed)
     rk_frames_add (&frames, &token, sizeof (token));
     rk_frames_add (&frames, packed.data, packed.size);
     self->counters[RK_WORK_BYTES_OUT].value += packed.size + sizeof (token);
-    if (rk_frames_send (&frames, service->members[member]) == -1) {
+    if (rk_frames_give (&frames, service->members[member]) == -1) {
         rk_frames_clear (&frames);
         return 0;
     }

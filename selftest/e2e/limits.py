@@ -2,11 +2,14 @@
 """limits.py - each limit of the configuration, reached: what is said, who is held back, and that others don't notice"""
 
 import asyncio
+import json
+import shutil
+import tempfile
 import time
 
 import websockets
 
-from rookery import PATIENCE, Client, Server, chat, check, live, run, shake_hands
+from rookery import PATIENCE, Client, Server, chat, check, live, memory_of, run, shake_hands
 
 
 async def expect_code(client, message, code, words=""):
@@ -160,6 +163,83 @@ def rates():
     live(server, test)
 
 
+async def piece(server, uid, size):
+    """A client that says only so many bytes of its message, a megabyte; returns its writer."""
+    _, writer = await shake_hands(server)
+    if uid:
+        bind = json.dumps({"uid": uid}).encode()
+        writer.write(bytes([0x81, 0x80 | len(bind), 0, 0, 0, 0]) + bind)
+        await asyncio.sleep(0.01)
+    writer.write(bytes([0x81, 0x80 | 127]) + (1_000_000).to_bytes(8, "big") + bytes(4) + b"x" * size)
+    await writer.drain()
+    return writer
+
+
+def memory():
+    """Whatever clients and gateways make the server hold, it is no more than server/queues and what a process needs."""
+    folder = tempfile.mkdtemp(prefix="rookery-memory-")
+    with open(f"{folder}/slow.lua", "w") as file:
+        file.write('return {action = "slow", handle = function () timer.sleep (3600000) return {} end}')
+    limit = 64 * 1024 * 1024
+    server = Server(f"server/queues={limit}", "gateway/address=100000", "worker/count=1", "chat/durability=relayed",
+                    f"lua/app=lua/app,{folder}", "lua/memory=33554432", "gateway/failures=0", "worker/timeout=600000")
+
+    def grown(what, before):
+        now = memory_of(server)
+        print(f"   {what}: {now - before} KB more")
+        check("asan" in server.binary or now - before <= (limit + 128 * 1024 * 1024) // 1024, f"{what}: {now - before} KB more")
+
+    async def test():
+        ann = await Client.open(server, "ann")
+        before = memory_of(server)
+        # Pieces of clients that nobody knows
+        writers = [await piece(server, None, 900_000) for _ in range(300)]
+        await asyncio.sleep(1)
+        grown("pieces of 300 unbound clients", before)
+        check((await ann.ask({"action": "heart"}))["code"] == "ok", "others")
+        for writer in writers:
+            writer.close()
+        # Pieces of clients that are bound
+        writers = []
+        for nbr in range(200):
+            try:
+                writers.append(await asyncio.wait_for(piece(server, f"u{nbr}", 900_000), 1))
+            except asyncio.TimeoutError:
+                break    # It isn't read any more
+        grown("pieces of bound clients", before)
+        until = time.monotonic() + PATIENCE
+        while "clients are read again" not in server.logged():
+            check(time.monotonic() < until, "what isn't whole is held for ever")
+            await asyncio.sleep(0.1)
+        check((await ann.ask({"action": "heart"}))["code"] == "ok", "others")
+        for writer in writers:
+            writer.close()
+        # Messages behind a handler that takes its time
+        slow = [await Client.open(server, f"s{nbr}") for nbr in range(20)]
+
+        async def flood(client):
+            while True:
+                await client.send({"action": "slow", "text": "x" * 900_000})
+        floods = [asyncio.create_task(flood(client)) for client in slow]
+        until = time.monotonic() + PATIENCE
+        while server.logged().count("more than server/queues") < 2:
+            check(time.monotonic() < until, "messages behind a slow handler don't count")
+            await asyncio.sleep(0.1)
+            grown("messages behind a slow handler", before)
+        await asyncio.sleep(1)
+        grown("messages behind a slow handler", before)
+        for task in floods:
+            task.cancel()
+    try:
+        asyncio.run(asyncio.wait_for(test(), 280))
+    except BaseException:
+        print(server.logged()[-2000:])
+        raise
+    finally:
+        server.remove()    # Its handlers sleep on
+        shutil.rmtree(folder)
+
+
 def all_queues():
     """Many who don't read, each within its own limit: together they have one, too."""
     server = Server("server/queues=4000000", "gateway/queue=2000000", "chat/durability=relayed")
@@ -193,4 +273,4 @@ def all_queues():
 
 
 if __name__ == "__main__":
-    run(messages, connections, half_open, unread, rates, all_queues)
+    run(messages, connections, half_open, unread, rates, all_queues, memory)

@@ -184,7 +184,7 @@ def link():
     service = context.socket(zmq.PULL)
     service.rcvhwm = 1
     port = service.bind_to_random_port("tcp://127.0.0.1")
-    server = Server(f"link/damR/endpoint=tcp://127.0.0.1:{port}", "link/damR/queue=50")
+    server = Server(f"link/damR/endpoint=tcp://127.0.0.1:{port}", "link/damR/queue=50", "gateway/unbound=1048576")
 
     async def test():
         device = await Client.open(server)
