@@ -41,7 +41,7 @@ class Store:
     def ask(self, statement):
         if self.mariadb:
             return self.mariadb.ask(statement, self.database)
-        with sqlite3.connect(self.path) as db:
+        with sqlite3.connect(self.path, timeout=60) as db:
             return [[str(value) for value in row] for row in db.execute(statement)]
 
 
