@@ -148,10 +148,30 @@ s_cork (rk_client_t *self, int on)
 }
 
 
+//  Each ping has its own (RFC 6455, 5.5.3); -1 when the connection is broken.
+
+static int
+s_write_pongs (rk_client_t *self, rk_client_buffer_t *buffer)
+{
+    int rc = 0;
+    while (self->pongs.head && rc >= 0 && !lws_partial_buffered (self->wsi)) {
+        rk_parcel_t *pong = rk_queue_pop (&self->pongs);
+        size_t size = zmq_msg_size (&pong->part[0]);
+        unsigned char *data = s_reserve (buffer, size);
+        memcpy (data, zmq_msg_data (&pong->part[0]), size);
+        rc = lws_write (self->wsi, data, size, LWS_WRITE_PONG);
+        rk_parcel_destroy (&pong);
+    }
+    return rc < 0 ? -1 : 0;
+}
+
+
 int
 rk_client_flush (rk_client_t *self, rk_client_buffer_t *buffer)
 {
     int count = 0;
+    if (self->pongs.head && s_write_pongs (self, buffer) == -1)
+        return -1;
     bool cork =
         self->queue.count > 1;    //  Each lws_write is a send (): join them on the wire
     if (cork)
@@ -166,7 +186,7 @@ rk_client_flush (rk_client_t *self, rk_client_buffer_t *buffer)
     }
     if (cork)
         s_cork (self, 0);
-    if (self->queue.head || self->close_code)
+    if (self->queue.head || self->pongs.head || self->close_code)
         lws_callback_on_writable (self->wsi);
     return count;
 }
@@ -188,6 +208,7 @@ void
 rk_client_clear (rk_client_t *self)
 {
     rk_queue_clear (&self->queue);
+    rk_queue_clear (&self->pongs);
     rk_client_forget (self);
     zstr_free (&self->device);
     free ((char *) self->key.data);

@@ -33,6 +33,7 @@ typedef struct rk_client {
     size_t rx_size;         //  bytes
     bool rx_skip;           //  It became too large: skip the rest of it
     rk_queue_t queue;       //  Messages to the client
+    rk_queue_t pongs;       //  Answers to its pings
     uint64_t written;       //  bytes of those that are gone
     bool dirty;             //  It is in the gateway's list of those to flush
     bool stalled;           //  We don't read from it until there is room upstream

@@ -36,11 +36,12 @@
 #define TICK 100        //  msec between looks at limits
 #define PING 10         //  Ticks between pings of app servers
 #define FULL_MOST 20    //  Ticks that all queues may be full until unfinished messages go
-#define HELLOS 2        //  Without an answer until we connect anew
-#define MISSED_MOST 5    //  Pings without an answer until we say hello again
-#define GOODBYE 3000     //  msec for clients to take their last message and go
-#define HOLD_SHARE 8     //  A client isn't read while this share of its queue is full
-#define SLOW_CLOSE 10    //  seconds for a slow client to take its close
+#define PONGS_MOST 1000    //  Answers to pings of one client that wait
+#define HELLOS 2           //  Without an answer until we connect anew
+#define MISSED_MOST 5      //  Pings without an answer until we say hello again
+#define GOODBYE 3000       //  msec for clients to take their last message and go
+#define HOLD_SHARE 8       //  A client isn't read while this share of its queue is full
+#define SLOW_CLOSE 10      //  seconds for a slow client to take its close
 
 enum {
     FROM_CLIENTS,
@@ -589,6 +590,7 @@ s_on_established (s_self_t *self, rk_client_t *client, struct lws *wsi, rk_slice
     self->counters[CONNECTED].value++;
     self->counters[CLIENTS].value = rk_index_size (self->clients);
     s_up_status (self, client, "connected");
+    rk_webloop_upgrade (wsi, client);
     return 0;
 }
 
@@ -648,7 +650,7 @@ s_on_writeable (s_self_t *self, rk_client_t *client, struct lws *wsi, rk_slice_t
     (void) in;
     if (client->closing)
         return 0;
-    if (!client->close_code || client->queue.head) {
+    if (!client->close_code || client->queue.head || client->pongs.head) {
         s_make_dirty (self, client);
         return 0;
     }
@@ -695,6 +697,41 @@ s_on_closed (s_self_t *self, rk_client_t *client, struct lws *wsi, rk_slice_t in
     self->counters[CLOSED].value++;
     self->counters[CLIENTS].value = rk_index_size (self->clients);
     return 0;
+}
+
+
+//  What the tap has seen of a client's frames
+
+static void
+s_on_ping (void *owner, rk_slice_t payload)
+{
+    rk_client_t *client = (rk_client_t *) owner;
+    s_self_t *self = (s_self_t *) lws_context_user (lws_get_context (client->wsi));
+    rk_frames_t pong;
+    pong.count = 0;
+    if (client->close_code)
+        return;
+    if (client->pongs.count == PONGS_MOST) {
+        s_close_client (self, client, 1008,
+                        "pings come faster than their answers are read");
+        return;
+    }
+    rk_frames_add (&pong, payload.data, payload.size);
+    rk_queue_push (&client->pongs, rk_parcel_new (&pong));
+    s_make_dirty (self, client);
+}
+
+
+static void
+s_on_broken (void *owner, const char *why)
+{
+    rk_client_t *client = (rk_client_t *) owner;
+    s_self_t *self = (s_self_t *) lws_context_user (lws_get_context (client->wsi));
+    self->counters[BAD_FRAME].value++;
+    rk_life_complain (&self->life, "client %s breaks the protocol, it is closed: %s",
+                      client->key.data, why);
+    rk_client_forget (client);
+    s_close_client (self, client, 1002, why);
 }
 
 
@@ -978,6 +1015,7 @@ s_open_loop (s_self_t *self, char **error)
          .per_session_data_size = sizeof (rk_client_t),
          .rx_buffer_size = 4096},
         {0}};
+    static const rk_wstap_told_t told = {s_on_ping, s_on_broken};
     rk_config_t *config = self->args->config;
     self->web = rk_path_find (rk_config_str (config, "gateway/web"));
     self->mount = (struct lws_http_mount){.mountpoint = "/",
@@ -999,6 +1037,7 @@ s_open_loop (s_self_t *self, char **error)
         .address = rk_config_str (config, "gateway/listen"),
         .certificate = rk_config_str (config, "gateway/certificate"),
         .private_key = rk_config_str (config, "gateway/key"),
+        .told = &told,
         .gate = self->gate,
         .protocols = protocols,
         .mounts = &self->mount,

@@ -326,13 +326,16 @@ s_config (lua_State *L)
 }
 
 
-//  worker.log (level, text, kind)
+//  worker.log (level, text [, kind])
 
 static int
 s_log (lua_State *L)
 {
     const char *level = luaL_checkstring (L, 1);
-    rk_log_kind (*level, s_check_slice (L, 3), luaL_checkstring (L, 2));
+    size_t size;
+    const char *text = luaL_checkstring (L, 2);
+    const char *kind = luaL_optlstring (L, 3, level, &size);
+    rk_log_kind (*level, (rk_slice_t){kind, size}, text);
     return 0;
 }
 

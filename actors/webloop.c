@@ -19,6 +19,12 @@ typedef struct {
     int64_t due;    //  nsec, monotonic: when its failures are forgiven
 } s_address_t;
 
+//  One connection
+typedef struct {
+    s_address_t *address;
+    rk_wstap_t *tap;
+} s_peer_t;
+
 struct rk_webloop {
     rk_webloop_args_t args;
     uv_loop_t loop;
@@ -108,7 +114,8 @@ s_address (rk_webloop_t *self, const struct sockaddr_storage *from)
 void
 rk_webloop_blame (rk_webloop_t *self, struct lws *wsi)
 {
-    s_address_t *address = (s_address_t *) lws_get_opaque_user_data (wsi);
+    s_peer_t *peer = (s_peer_t *) lws_get_opaque_user_data (wsi);
+    s_address_t *address = peer ? peer->address : NULL;
     int64_t now = rk_now ();
     if (!address || !self->args.failures)
         return;
@@ -148,15 +155,34 @@ s_address_leave (s_address_t *address)
 }
 
 
+static void
+s_peer_destroy (s_peer_t **self_p)
+{
+    rk_wstap_destroy (&(*self_p)->tap);
+    s_address_leave ((*self_p)->address);
+    free (*self_p);
+    *self_p = NULL;
+}
+
+
+void
+rk_webloop_upgrade (struct lws *wsi, void *owner)
+{
+    s_peer_t *peer = (s_peer_t *) lws_get_opaque_user_data (wsi);
+    if (peer && peer->tap)
+        rk_wstap_upgrade (peer->tap, owner);
+}
+
+
 int
 rk_webloop_callback (struct lws *wsi, enum lws_callback_reasons reason, void *user,
                      void *in, size_t size)
 {
     if (reason != LWS_CALLBACK_WSI_DESTROY)
         return lws_callback_http_dummy (wsi, reason, user, in, size);
-    s_address_t *address = (s_address_t *) lws_get_opaque_user_data (wsi);
-    if (address)
-        s_address_leave (address);
+    s_peer_t *peer = (s_peer_t *) lws_get_opaque_user_data (wsi);
+    if (peer)
+        s_peer_destroy (&peer);
     lws_set_opaque_user_data (wsi, NULL);
     return 0;
 }
@@ -187,12 +213,16 @@ s_adopt (rk_webloop_t *self, int socket, const struct sockaddr_storage *from)
     int one = 1, unsent = UNSENT;
     setsockopt (socket, IPPROTO_TCP, TCP_NODELAY, &one, sizeof (one));
     setsockopt (socket, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof (unsent));
+    s_peer_t *peer = (s_peer_t *) zmalloc (sizeof (s_peer_t));
+    peer->address = address;
+    if (self->args.told)
+        peer->tap = rk_wstap_new (socket, self->args.told);
     struct lws *wsi = lws_adopt_socket_vhost (self->vhost, socket);
     if (wsi) {
-        lws_set_opaque_user_data (wsi, address);
+        lws_set_opaque_user_data (wsi, peer);
         return NULL;
     }
-    s_address_leave (address);
+    s_peer_destroy (&peer);
     return "libwebsockets can't take it";    //  It has closed the socket
 }
 

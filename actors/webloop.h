@@ -8,6 +8,7 @@
 #define WEBLOOP_H
 
 #include "webgate.h"
+#include "wstap.h"
 #include <libwebsockets.h>
 #include <uv.h>
 
@@ -32,6 +33,8 @@ typedef struct {
     size_t
         failures;    //  Those of them a minute that were closed for what they did; likewise
     size_t connections;    //  At most, besides some that aren't WebSocket's yet
+    const rk_wstap_told_t
+        *told;             //  Of clients' frames, or NULL when nobody looks at them
     rk_webgate_t *gate;    //  Who comes in; the loop's certificate is its
 } rk_webloop_args_t;
 
@@ -43,6 +46,9 @@ void rk_webloop_destroy (rk_webloop_t **self_p);
 
 //  Give the owner a turn when something comes to the socket.
 void rk_webloop_watch (rk_webloop_t *self, zsock_t *socket);
+
+//  A connection has become a WebSocket: owner is told of its frames.
+void rk_webloop_upgrade (struct lws *wsi, void *owner);
 
 //  A connection was closed for what its client has done: with args.failures of them within a minute its address
 //  gets no new ones until that is over.

@@ -11,6 +11,7 @@
 #include "../actors/keyring.h"
 #include "../actors/limits.h"
 #include "../actors/webgate.h"
+#include "../actors/wstap.h"
 #include "../actors/receiver.h"
 #include "../actors/routes.h"
 #include "../actors/sender.h"
@@ -35,6 +36,7 @@ static const struct {
     {"keyring", keyring_test},
     {"limits", limits_test},
     {"webgate", webgate_test},
+    {"wstap", wstap_test},
     {"log", log_test},
     {"histogram", histogram_test},
     {"board", board_test},

@@ -264,6 +264,28 @@ async def relayed(server):
     await expect_code(ann, group_chat("ann", "g", "3"), "not-member")
 
 
+@with_server("chat/devices=3", "chat/talks=3")
+async def caps(server):
+    """A user has so many devices, and begins so many talks; those that there are go on, and others may begin them."""
+    for device in ("a", "b", "c", "a"):
+        await (await Client.open(server, "ann", device)).close()
+    stranger = await Client.open(server)
+    await expect_code(stranger, {"uid": "ann", "device": "d"}, "too-many")
+    await expect_code(stranger, {"uid": "ann", "device": "x\u0000y"}, "bad-request")
+    ann = await Client.open(server, "ann", "a")
+    for nbr in range(3):
+        await expect_code(ann, chat("ann", f"u{nbr}", f"{nbr}"), "ok")
+    await expect_code(ann, chat("ann", "u3", "3"), "too-many")
+    await expect_code(ann, chat("ann", "u2", "again"), "ok")
+    other = await Client.open(server, "u3")
+    await expect_code(other, chat("u3", "ann", "1"), "ok")
+    await expect_chat(ann, "1", 1)
+    answer = await ann.ask(chat("ann", "u3", "now"))
+    check(answer["code"] == "ok" and answer["seq"] == 2, answer)
+    answer = await expect_code(ann, {"action": "groups", "after": "ann,u1"}, "ok")
+    check([talk["conversation"] for talk in answer["talks"]] == ["ann,u2", "ann,u3"], answer)
+
+
 @with_server("gateway/ping=1", "gateway/pong=1")
 async def dead_connection(server):
     """A client that answers no ping is closed, and its connection is forgotten."""
@@ -281,4 +303,4 @@ async def dead_connection(server):
 
 
 if __name__ == "__main__":
-    run(many_connections, redelivery, pages, groups, refusals, attachments, relayed, owners, dead_connection)
+    run(many_connections, redelivery, pages, groups, refusals, attachments, relayed, owners, caps, dead_connection)

@@ -43,7 +43,7 @@ end
 local levels = {E = "E", F = "E", W = "W", S = "I", I = "I", D = "D"}
 
 local function log_line (level, format, ...)
-    worker.log (levels[level] or "I", select ("#", ...) > 0 and format:format (...) or tostring (format))
+    worker.log (levels[level] or "I", select ("#", ...) > 0 and format:format (...) or tostring (format), tostring (format))
 end
 
 modules.only = {log = log_line}

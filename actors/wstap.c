@@ -1,0 +1,406 @@
+//  wstap.c - the frames of WebSocket clients, looked at before libwebsockets sees them
+
+#include "wstap.h"
+#include <openssl/ssl.h>
+#include <sys/socket.h>
+
+#define CONTROL_MOST 125    //  bytes of a control frame's payload
+#define HEAD_MOST 14        //  bytes of a frame's head
+#define EARLY_MOST                                                                       \
+    4096    //  bytes of frames that may come before the handshake is answered
+
+enum { CONTINUATION, TEXT, BINARY, CLOSE = 8, PING, PONG };
+
+struct rk_wstap {
+    int handle;
+    const rk_wstap_told_t *told;
+    void *owner;    //  NULL while it is HTTP
+    bool broken;
+    bool fragmented;    //  A message has begun and not ended
+    unsigned char head[HEAD_MOST];
+    size_t head_size, head_wanted;
+    uint64_t left;    //  bytes of the payload in hand
+    unsigned char payload[CONTROL_MOST];
+    size_t payload_size;
+    size_t ended;            //  How much of "\r\n\r\n" has just been seen
+    unsigned char *early;    //  What came behind the last of those
+    size_t early_size;
+};
+
+//  Of this thread, by descriptor
+static _Thread_local rk_wstap_t **s_taps;
+static _Thread_local size_t s_tap_count;
+
+
+rk_wstap_t *
+rk_wstap_new (int handle, const rk_wstap_told_t *told)
+{
+    rk_wstap_t *self = (rk_wstap_t *) zmalloc (sizeof (rk_wstap_t));
+    self->handle = handle;
+    self->told = told;
+    self->head_wanted = 2;
+    size_t count = (size_t) handle + 1;
+    if (count > s_tap_count) {
+        count += count / 2;
+        s_taps = (rk_wstap_t **) realloc (s_taps, count * sizeof (rk_wstap_t *));
+        assert (s_taps);
+        memset (s_taps + s_tap_count, 0, (count - s_tap_count) * sizeof (rk_wstap_t *));
+        s_tap_count = count;
+    }
+    s_taps[handle] = self;
+    return self;
+}
+
+
+void
+rk_wstap_destroy (rk_wstap_t **self_p)
+{
+    assert (self_p);
+    rk_wstap_t *self = *self_p;
+    if (!self)
+        return;
+    if (s_taps[self->handle] ==
+        self)    //  Else the descriptor is another connection's by now
+        s_taps[self->handle] = NULL;
+    free (self->early);
+    free (self);
+    *self_p = NULL;
+}
+
+
+//  --------------------------------------------------------------------------
+//  Frames (RFC 6455, 5.2)
+
+static size_t
+s_head_size (const unsigned char *head)
+{
+    unsigned length = head[1] & 0x7f;
+    return 2 + (length == 126 ? 2 : length == 127 ? 8 : 0) + ((head[1] & 0x80) ? 4 : 0);
+}
+
+
+static uint64_t
+s_length (const unsigned char *head)
+{
+    unsigned length = head[1] & 0x7f;
+    uint64_t value = 0;
+    if (length < 126)
+        return length;
+    for (int nbr = 0; nbr < (length == 126 ? 2 : 8); nbr++)
+        value = value << 8 | head[2 + nbr];
+    return value;
+}
+
+
+//  What is wrong with a frame whose head is whole, or NULL.
+
+static const char *
+s_check_head (rk_wstap_t *self)
+{
+    unsigned opcode = self->head[0] & 0x0f, length = self->head[1] & 0x7f;
+    bool final = self->head[0] & 0x80;
+    uint64_t size = s_length (self->head);
+    if (self->head[0] & 0x70)
+        return "a reserved bit of a frame is set";
+    if (opcode > PONG || (opcode > BINARY && opcode < CLOSE))
+        return "a frame has an unknown opcode";
+    if (!(self->head[1] & 0x80))
+        return "a frame isn't masked";
+    if ((length == 126 && size < 126) || (length == 127 && size < 65536))
+        return "a frame's length isn't in the shortest form";
+    if (size >> 63)
+        return "a frame's length is beyond 2^63";
+    if (opcode >= CLOSE && (!final || size > CONTROL_MOST))
+        return "a control frame is in pieces, or longer than 125 bytes";
+    if (opcode >= CLOSE)
+        return NULL;
+    if ((opcode == CONTINUATION) != self->fragmented)
+        return self->fragmented ? "a message begins within another one"
+                                : "a message goes on that never began";
+    self->fragmented = !final;
+    return NULL;
+}
+
+
+static bool
+s_is_ping (rk_wstap_t *self)
+{
+    return (self->head[0] & 0x0f) == PING;
+}
+
+
+//  The frame in hand has ended.
+
+static void
+s_end_frame (rk_wstap_t *self)
+{
+    if (s_is_ping (self)) {
+        const unsigned char *mask = self->head + self->head_size - 4;
+        for (size_t nbr = 0; nbr < self->payload_size; nbr++)
+            self->payload[nbr] ^= mask[nbr % 4];
+        self->told->ping (self->owner,
+                          (rk_slice_t){(char *) self->payload, self->payload_size});
+    }
+    self->head_size = self->payload_size = 0;
+    self->head_wanted = 2;
+}
+
+
+//  Takes a byte of a head. When that is whole it is checked, and unless it is a ping's it is put behind what is
+//  handed on. Returns how many bytes that were, or -1.
+
+static int
+s_take_head (rk_wstap_t *self, unsigned char byte, unsigned char *to)
+{
+    self->head[self->head_size++] = byte;
+    if (self->head_size == 2)
+        self->head_wanted = s_head_size (self->head);
+    if (self->head_size < self->head_wanted)
+        return 0;
+    const char *why = s_check_head (self);
+    if (why) {
+        self->broken = true;
+        self->told->broken (self->owner, why);
+        return -1;
+    }
+    size_t size = s_is_ping (self) ? 0 : self->head_size;
+    memcpy (to, self->head, size);
+    self->left = s_length (self->head);
+    if (!self->left)
+        s_end_frame (self);
+    return (int) size;
+}
+
+
+//  Looks at what came, and leaves in data what is to be handed on; returns how much that is. A head is handed on
+//  when it is whole, so held may have to have room for HEAD_MOST bytes more than came.
+
+static size_t
+s_filter (rk_wstap_t *self, unsigned char *data, size_t size)
+{
+    unsigned char held[HEAD_MOST], *to = data;
+    size_t at = 0;
+    while (at < size && !self->broken) {
+        if (!self->left) {
+            int count = s_take_head (self, data[at++], held);
+            if (count > 0) {
+                //  What of it came earlier isn't in data: the rest moves up
+                size_t here = (size_t) (data + at - to);
+                if ((size_t) count > here) {
+                    memmove (to + count, data + at, size - at);
+                    size += (size_t) count - here;
+                    at += (size_t) count - here;
+                }
+                memcpy (to, held, (size_t) count);
+                to += count;
+            }
+            continue;
+        }
+        size_t piece = size - at < self->left ? size - at : (size_t) self->left;
+        if (s_is_ping (self)) {
+            memcpy (self->payload + self->payload_size, data + at, piece);
+            self->payload_size += piece;
+        }
+        else {
+            memmove (to, data + at, piece);
+            to += piece;
+        }
+        at += piece;
+        self->left -= piece;
+        if (!self->left)
+            s_end_frame (self);
+    }
+    return (size_t) (to - data);
+}
+
+
+//  --------------------------------------------------------------------------
+//  HTTP: behind the empty line of a handshake its client may have said frames already
+
+static void
+s_note_http (rk_wstap_t *self, const unsigned char *data, size_t size)
+{
+    for (size_t nbr = 0; nbr < size; nbr++) {
+        if (self->early_size == EARLY_MOST)
+            self->early_size = 0;    //  No handshake any more, or one that is refused
+        if (!self->early)
+            self->early = (unsigned char *) zmalloc (EARLY_MOST);
+        self->early[self->early_size++] = data[nbr];
+        self->ended = data[nbr] == "\r\n\r\n"[self->ended] ? self->ended + 1
+                      : data[nbr] == '\r'                  ? 1
+                                                           : 0;
+        if (self->ended == 4)
+            self->ended = self->early_size = 0;
+    }
+}
+
+
+void
+rk_wstap_upgrade (rk_wstap_t *self, void *owner)
+{
+    unsigned char early[EARLY_MOST + HEAD_MOST];
+    size_t size = self->early_size;
+    memcpy (early, self->early, size);
+    free (self->early);
+    self->early = NULL;
+    self->owner = owner;
+    s_filter (self, early,
+              size);    //  libwebsockets has them already; pings it answers itself
+}
+
+
+//  --------------------------------------------------------------------------
+//  In the stead of the library's
+
+//  Looks at what was read; false when nothing is left of it.
+
+static bool
+s_look (rk_wstap_t *self, unsigned char *data, size_t *size)
+{
+    if (!self->owner)
+        s_note_http (self, data, *size);
+    else
+        *size = s_filter (self, data, *size);
+    return *size > 0;
+}
+
+
+static rk_wstap_t *
+s_tap (int handle)
+{
+    return handle >= 0 && (size_t) handle < s_tap_count ? s_taps[handle] : NULL;
+}
+
+
+//  Room for a head of which a part came earlier
+
+static size_t
+s_room (const rk_wstap_t *self, size_t room)
+{
+    return self->owner && room > HEAD_MOST ? room - HEAD_MOST : room;
+}
+
+
+ssize_t
+recv (int handle, void *data, size_t room, int flags)
+{
+    rk_wstap_t *tap = s_tap (handle);
+    if (!tap || flags)
+        return recvfrom (handle, data, room, flags, NULL, NULL);
+    while (!tap->broken) {
+        ssize_t rc = recvfrom (handle, data, s_room (tap, room), 0, NULL, NULL);
+        size_t size = rc > 0 ? (size_t) rc : 0;
+        if (rc <= 0)
+            return rc;
+        if (s_look (tap, (unsigned char *) data, &size))
+            return (ssize_t) size;
+    }
+    //  What comes now nobody wants; it is read, for unread bytes would reset the connection at its end
+    ssize_t rc = recvfrom (handle, data, room, 0, NULL, NULL);
+    if (rc <= 0)
+        return rc;
+    errno = EAGAIN;
+    return -1;
+}
+
+
+int
+SSL_read (SSL *ssl, void *data, int room)
+{
+    rk_wstap_t *tap = s_tap (SSL_get_fd (ssl));
+    size_t size = 0;
+    do {
+        size_t most = (size_t) (room > 0 ? room : 0);
+        int rc = SSL_read_ex (ssl, data, tap && !tap->broken ? s_room (tap, most) : most,
+                              &size);
+        if (rc != 1)
+            return -1;
+    } while (tap && (tap->broken || !s_look (tap, (unsigned char *) data, &size)));
+    return (int) size;
+}
+
+
+//  --------------------------------------------------------------------------
+//  Selftest: frames cut everywhere give the same
+
+typedef struct {
+    char said[400];
+} s_heard_t;
+
+static void
+s_test_ping (void *owner, rk_slice_t payload)
+{
+    s_heard_t *heard = (s_heard_t *) owner;
+    snprintf (heard->said + strlen (heard->said), 100, "ping %.*s;", (int) payload.size,
+              payload.data);
+}
+
+
+static void
+s_test_broken (void *owner, const char *why)
+{
+    s_heard_t *heard = (s_heard_t *) owner;
+    snprintf (heard->said + strlen (heard->said), 100, "%s;", why);
+}
+
+
+//  Feeds the bytes in pieces; what is handed on must be these, and what is told that.
+
+static void
+s_test_frames (const char *bytes, size_t size, size_t piece, const char *on,
+               size_t on_size, const char *told)
+{
+    static const rk_wstap_told_t functions = {s_test_ping, s_test_broken};
+    s_heard_t heard = {""};
+    unsigned char got[400], buffer[400];
+    size_t got_size = 0;
+    rk_wstap_t *tap = rk_wstap_new (3, &functions);
+    tap->owner = &heard;
+    for (size_t at = 0; at < size; at += piece) {
+        size_t count = size - at < piece ? size - at : piece;
+        memcpy (buffer, bytes + at, count);
+        count = s_filter (tap, buffer, count);
+        memcpy (got + got_size, buffer, count);
+        got_size += count;
+    }
+    if (strneq (heard.said, told))
+        fprintf (stderr, "expected %s, told %s\n", told, heard.said);
+    rk_check (streq (heard.said, told));
+    rk_check (got_size == on_size && memcmp (got, on, on_size) == 0);
+    rk_wstap_destroy (&tap);
+}
+
+
+void
+wstap_test (bool verbose)
+{
+    (void) verbose;
+#define FRAMES(bytes, on, told)                                                          \
+    for (size_t piece = 1; piece < 40; piece++)                                          \
+    s_test_frames (bytes, sizeof (bytes) - 1, piece, on, sizeof (on) - 1, told)
+#define HI "\x81\x82\1\2\3\4ij"
+    FRAMES (HI HI, HI HI, "");
+    FRAMES (HI "\x89\x82\0\0\0\0ab\x89\x80zzzz" HI, HI HI, "ping ab;ping ;");
+    FRAMES ("\x89\x82\1\2\3\4``" HI "\x89\x81\0\0\0\0x", HI, "ping ab;ping x;");
+    FRAMES ("\x01\x81mmmmA\x89\x80zzzz\x80\x81mmmmB", "\x01\x81mmmmA\x80\x81mmmmB",
+            "ping ;");
+    FRAMES (HI "\x81\x02hi" HI, HI, "a frame isn't masked;");
+    FRAMES ("\x81\xfe\0\x05mmmmABCDE", "",
+            "a frame's length isn't in the shortest form;");
+    FRAMES ("\x81\xff\0\0\0\0\0\0\0\x05mmmmABCDE", "",
+            "a frame's length isn't in the shortest form;");
+    FRAMES ("\x81\xff\x80\0\0\0\0\1\0\x05mmmmABCDE", "",
+            "a frame's length is beyond 2^63;");
+    FRAMES ("\xc1\x81mmmmA", "", "a reserved bit of a frame is set;");
+    FRAMES ("\x83\x81mmmmA", "", "a frame has an unknown opcode;");
+    FRAMES ("\x8b\x81mmmmA", "", "a frame has an unknown opcode;");
+    FRAMES ("\x80\x81mmmmA", "", "a message goes on that never began;");
+    FRAMES ("\x01\x81mmmmA\x81\x81mmmmB", "\x01\x81mmmmA",
+            "a message begins within another one;");
+    FRAMES ("\x09\x81mmmmA", "",
+            "a control frame is in pieces, or longer than 125 bytes;");
+    FRAMES ("\x89\xfe\x01\0mmmmA", "",
+            "a control frame is in pieces, or longer than 125 bytes;");
+#undef FRAMES
+#undef HI
+}
