@@ -608,6 +608,7 @@ s_on_receive (s_self_t *self, rk_client_t *client, struct lws *wsi, rk_slice_t i
     size_t limit = bound ? self->limit_message : self->limit_unbound;
     rk_client_input_t input = rk_client_input (client, in, limit, &self->frames);
     self->counters[FROM_CLIENTS].value += input != RK_CLIENT_PART;
+    size_t bytes = rk_frames_bytes (&self->frames);
     if (input == RK_CLIENT_WHOLE) {
         if (rk_follows)
             rk_follow (client->key, rk_frames_at (&self->frames, 2),
@@ -619,7 +620,7 @@ s_on_receive (s_self_t *self, rk_client_t *client, struct lws *wsi, rk_slice_t i
     }
     rk_frames_clear (&self->frames);
     if (input != RK_CLIENT_PART && !client->limits.until &&
-        rk_limits_message (self->limits, client)) {
+        rk_limits_message (self->limits, client, bytes)) {
         self->counters[PAUSED].value++;
         s_set_flow (self, client);
     }

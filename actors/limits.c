@@ -144,16 +144,16 @@ s_take (int64_t *due, int64_t each, int64_t now)
 
 
 bool
-rk_limits_message (rk_limits_t *self, rk_client_t *client)
+rk_limits_message (rk_limits_t *self, rk_client_t *client, size_t bytes)
 {
     rk_client_limits_t *limits = &client->limits;
     if (!self->each && !limits->user)
         return false;
-    int64_t now = rk_now (), wait = 0;
+    int64_t now = rk_now (), wait = 0, count = 1 + (int64_t) (bytes / RK_LIMITS_BYTES);
     if (self->each)
-        wait = s_take (&limits->due, self->each, now);
+        wait = s_take (&limits->due, self->each * count, now);
     if (limits->user) {
-        int64_t longer = s_take (&limits->user->due, self->each_user, now);
+        int64_t longer = s_take (&limits->user->due, self->each_user * count, now);
         wait = longer > wait ? longer : wait;
     }
     if (wait <= 0)
@@ -253,7 +253,7 @@ static int
 s_test_burst (rk_limits_t *limits, rk_client_t *client)
 {
     int count = 1;
-    while (!rk_limits_message (limits, client) && count < 1000)
+    while (!rk_limits_message (limits, client, 100) && count < 1000)
         count++;
     return count;
 }
@@ -285,6 +285,12 @@ limits_test (bool verbose)
     said = s_test_wait (limits);
     rk_check (said.client == &one && said.verdict == RK_LIMITS_RESUME);
     rk_check (s_test_burst (limits, &one) < 30);
+    //  A long message is many
+    three = (rk_client_t){0};
+    rk_check (!rk_limits_message (limits, &three, 50 * RK_LIMITS_BYTES));
+    rk_check (s_test_burst (limits, &three) < 60);
+    rk_limits_close (limits, &three);
+    three = (rk_client_t){0};
     //  Who never slows down is closed in the end
     while ((said = s_test_wait (limits)).verdict == RK_LIMITS_RESUME)
         s_test_burst (limits, &one);

@@ -31,8 +31,10 @@ void rk_limits_open (rk_limits_t *self, rk_client_t *client);
 void rk_limits_bind (rk_limits_t *self, rk_client_t *client, rk_slice_t uid);
 void rk_limits_close (rk_limits_t *self, rk_client_t *client);
 
-//  A message of a client that is read is here. True when it mustn't be read until RK_LIMITS_RESUME.
-bool rk_limits_message (rk_limits_t *self, rk_client_t *client);
+//  A message of a client that is read is here; a long one counts as one more for each RK_LIMITS_BYTES of
+//  it, since that is what it costs others. True when it mustn't be read until RK_LIMITS_RESUME.
+#define RK_LIMITS_BYTES 16384
+bool rk_limits_message (rk_limits_t *self, rk_client_t *client, size_t bytes);
 
 //  To be called several times a second.
 void rk_limits_look (rk_limits_t *self, rk_limits_judge_fn *judge, void *owner);
