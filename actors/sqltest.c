@@ -11,19 +11,25 @@ rk_sqltest_begin (rk_sqltest_t *self, zactor_fn *fn, rk_config_t *config,
 {
     *self = (rk_sqltest_t){.fn = fn};
     self->schema = schema ? rk_path_find (schema) : NULL;
-    self->to_workers[0] = rk_sock_new (ZMQ_PUSH, "@inproc://sqltest-replies", 1000);
-    self->replies = rk_sock_new (ZMQ_PULL, ">inproc://sqltest-replies", 1000);
-    self->args =
-        (rk_pool_args_t){.name = name,
-                         .pool = pool,
-                         .inbox = rk_sock_new (ZMQ_PULL, "@inproc://sqltest", 1000),
-                         .workers = self->to_workers,
-                         .answered = self->answered,
-                         .count = 1,
-                         .config = config,
-                         .limit = 1000,
-                         .schema = self->schema};
-    self->in = rk_sock_new (ZMQ_PUSH, ">inproc://sqltest", 1000);
+    static int
+        count;    //  A name is free again only some time after its socket was closed
+    char calls[40], replies[40];
+    snprintf (calls, sizeof (calls), "@inproc://sqltest-%d", ++count);
+    snprintf (replies, sizeof (replies), "@inproc://sqltest-replies-%d", count);
+    self->to_workers[0] = rk_sock_new (ZMQ_PUSH, replies, 1000);
+    self->args.inbox = rk_sock_new (ZMQ_PULL, calls, 1000);
+    calls[0] = replies[0] = '>';
+    self->replies = rk_sock_new (ZMQ_PULL, replies, 1000);
+    self->in = rk_sock_new (ZMQ_PUSH, calls, 1000);
+    self->args = (rk_pool_args_t){.name = name,
+                                  .pool = pool,
+                                  .inbox = self->args.inbox,
+                                  .workers = self->to_workers,
+                                  .answered = self->answered,
+                                  .count = 1,
+                                  .config = config,
+                                  .limit = 1000,
+                                  .schema = self->schema};
     char *reason = NULL;
     self->actor = rk_actor_start (fn, &self->args, &reason);
     if (!self->actor)

@@ -47,6 +47,7 @@ static const struct {
     {"dispatcher", dispatcher_test},
     {"sender", sender_test},
     {"sqlite", sqlite_test},
+    {"sqlitefault", sqlitefault_test},
     {"sqlparams", sqlparams_test},
     {"mysql", mysql_test},
     {"redis", redis_test},
