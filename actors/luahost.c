@@ -17,6 +17,7 @@
 
 #include "luahost.h"
 #include <setjmp.h>
+#include <stdatomic.h>
 
 //  How far a state may grow, in % of what lives, before it is collected: a small one rarely, since
 //  that costs most; one in which much waits soon, since then garbage is what costs.
@@ -27,6 +28,9 @@
 #define GRACE 1000000000              //  nsec
 #define LOADING                                                                          \
     30000000000    //  nsec of CPU time for all files, at the start or a reload
+
+//  Broken states can't be closed, and what they hold is lost; a tool that looks for leaks finds it here.
+static _Atomic (rk_lua_t *) s_broken;
 
 struct rk_lua {
     lua_State *L;
@@ -43,8 +47,9 @@ struct rk_lua {
     sigjmp_buf rescue;    //  Where to go on when the running slice is given up
     volatile sig_atomic_t allocates;    //  Then is no time for that
     bool broken;
-    bool expired;    //  The running task has spent its budget
-    bool large;      //  It has more than GC_LARGE in use
+    rk_lua_t *next;    //  Of those that are broken
+    bool expired;      //  The running task has spent its budget
+    bool large;        //  It has more than GC_LARGE in use
     uint64_t limit_instructions;
     int64_t limit_nsec;
     size_t limit_memory;
@@ -569,10 +574,16 @@ rk_lua_destroy (rk_lua_t **self_p)
     rk_lua_t *self = *self_p;
     if (!self)
         return;
-    if (self->L && !self->broken)
-        lua_close (self->L);
+    *self_p = NULL;
     rk_keys_destroy (&self->keys);
     rk_pack_clear (&self->pack);
+    if (self->broken) {
+        self->next = atomic_load (&s_broken);
+        while (!atomic_compare_exchange_weak (&s_broken, &self->next, self))
+            continue;
+        return;
+    }
+    if (self->L)
+        lua_close (self->L);
     free (self);
-    *self_p = NULL;
 }

@@ -924,6 +924,10 @@ worker_test (bool verbose)
     zstr_sendx (bench.actor, "FAIL", "the test says so", NULL);
     char *word;
     rk_str_recv (bench.actor, &word, NULL);
+    while (word && streq (word, "EVENT")) {
+        zstr_free (&word);
+        rk_str_recv (bench.actor, &word, NULL);
+    }
     rk_check (word && streq (word, "DOWN"));
     zstr_free (&word);
     rk_actor_stop (&bench.actor);

@@ -30,6 +30,7 @@ struct rk_wstap {
 //  Of this thread, by descriptor
 static _Thread_local rk_wstap_t **s_taps;
 static _Thread_local size_t s_tap_count;
+static _Thread_local size_t s_tap_live;    //  When none is left, the table goes too
 
 
 rk_wstap_t *
@@ -48,6 +49,7 @@ rk_wstap_new (int handle, const rk_wstap_told_t *told)
         s_tap_count = count;
     }
     s_taps[handle] = self;
+    s_tap_live++;
     return self;
 }
 
@@ -62,6 +64,11 @@ rk_wstap_destroy (rk_wstap_t **self_p)
     if (s_taps[self->handle] ==
         self)    //  Else the descriptor is another connection's by now
         s_taps[self->handle] = NULL;
+    if (--s_tap_live == 0) {
+        free (s_taps);
+        s_taps = NULL;
+        s_tap_count = 0;
+    }
     free (self->early);
     free (self);
     *self_p = NULL;
