@@ -40,8 +40,7 @@ s_test_peer (void *arg)
 }
 
 
-static void
-s_test_peers_that_leave (void)
+static void __attribute__ ((unused)) s_test_peers_that_leave (void)
 {
     zsock_t *socket = rk_sock_new (ZMQ_PUSH, "@tcp://127.0.0.1:*", 1000);
     rk_check (socket);
@@ -76,5 +75,7 @@ void
 frames_test (bool verbose)
 {
     (void) verbose;
+#ifndef __SANITIZE_THREAD__    //  Which doesn't see how libzmq hands a dead connection's memory over
     s_test_peers_that_leave ();
+#endif
 }
