@@ -18,13 +18,14 @@ s_test_say (zsock_t *to, const char *words)
 }
 
 
-//  Reads the next message but pings, and compares it.
+//  Reads the next message but pings, which it answers, and compares it.
 
 static void
 s_test_expect (zsock_t *from, const char *words)
 {
     char got[500] = "ping";
-    while (streq (got, "ping")) {
+    int64_t until = zclock_mono () + 30000;
+    while (streq (got, "ping") && zclock_mono () < until) {
         zmsg_t *msg = rk_msg_recv (from);
         rk_check (msg);
         got[0] = 0;
@@ -34,6 +35,8 @@ s_test_expect (zsock_t *from, const char *words)
                       (int) zframe_size (frame), (char *) zframe_data (frame));
         }
         zmsg_destroy (&msg);
+        if (streq (got, "ping"))
+            s_test_say (from, "pong");
     }
     if (strneq (got, words))
         fprintf (stderr, "expected: %s\ngot: %s\n", words, got);
@@ -91,15 +94,130 @@ s_test_many_events (zactor_t *actor)
 }
 
 
+//  Asks CATCHUP of a connection as a worker does; the reply must have these words in it.
+
+static void
+s_test_catch_up (zsock_t *in, zsock_t *replies, const char *cid, const char *step,
+                 const char *first, const char *second)
+{
+    rk_token_t token = {0, 77, rk_now (), zclock_mono () + 10000, 0, 0};
+    rk_frames_t frames = {0};
+    rk_frames_addstr (&frames, "CATCHUP");
+    rk_frames_add (&frames, &token, sizeof (token));
+    rk_frames_addstr (&frames, cid);
+    rk_frames_addstr (&frames, step);
+    rk_check (rk_frames_send_wait (&frames, in, 10000) == 0);
+    zmsg_t *reply = rk_msg_recv (replies);
+    rk_check (reply && zmsg_size (reply) == 4 &&
+              zframe_streq (zmsg_first (reply), "REPLY"));
+    rk_check (memcmp (zframe_data (zmsg_next (reply)), &token, sizeof (token)) == 0);
+    rk_check (zframe_streq (zmsg_next (reply), "ok"));
+    zframe_t *pack = zmsg_next (reply);
+    const char *words[] = {first, second};
+    for (size_t nbr = 0; nbr < 2; nbr++)
+        if (words[nbr] && !memmem (zframe_data (pack), zframe_size (pack), words[nbr],
+                                   strlen (words[nbr]))) {
+            fprintf (stderr, "no %s in the reply to CATCHUP %s\n", words[nbr], step);
+            rk_check (false);
+        }
+    zmsg_destroy (&reply);
+}
+
+
+//  A connection that is behind hears nothing but what it catches up with, then everything once.
+
+static void
+s_test_behind (zsock_t *in, zsock_t *g1, zsock_t *replies)
+{
+    s_test_say (in, "setting uidmap g1.x xena");
+    s_test_expect (g1, "setting uidmap g1.x xena");
+    s_test_say (in, "setting uidmap g1.y yves");
+    s_test_expect (g1, "setting uidmap g1.y yves");
+    s_test_say (in, "setting gidmap g1.y choir");
+    s_test_expect (g1, "setting gidmap g1.y choir");
+    s_test_say (in, "setting behind g1.y -");
+    s_test_expect (g1, "setting gidunmap g1.y choir");
+    s_test_catch_up (in, replies, "g1.y", "begin", NULL, NULL);
+
+    s_test_say (in, "live talk yves g1.x xena:yves 5 five");
+    s_test_say (in, "live talk yves g1.x xena:yves 6 six");
+    s_test_say (in, "live group choir 9 nine");
+    s_test_expect (g1, "downstream gid choir nine");    //  In which g1 has nobody now
+    s_test_say (in, "live row g1.y xena:yves 5 five");
+    s_test_expect (g1, "downstream cid g1.y five");    //  And none of the others
+    s_test_catch_up (in, replies, "g1.y", "end", "gaps", "xena:yves");
+    s_test_say (in, "live row g1.y xena:yves 6 six");
+    s_test_say (in, "live row g1.y choir 9 nine");
+    s_test_expect (g1, "downstream cid g1.y six");
+    s_test_expect (g1, "downstream cid g1.y nine");
+    s_test_catch_up (in, replies, "g1.y", "end", "live", NULL);
+
+    //  What it was told may still be on its way and comes once; the next is as for all
+    s_test_say (in, "live talk yves g1.x xena:yves 6 six");
+    s_test_say (in, "live talk yves g1.x xena:yves 7 seven");
+    s_test_expect (g1, "downstream cid g1.y seven");
+    s_test_say (in, "live group choir 10 ten");
+    s_test_expect (g1, "downstream gid choir ten");
+    s_test_expect (g1, "downstream cid g1.y ten");
+    s_test_expect (g1, "setting gidmap g1.y choir");    //  It has settled
+    s_test_say (in, "live talk yves g1.x xena:yves 8 eight");
+    s_test_expect (g1, "downstream uid yves eight");
+    s_test_say (in, "live group choir 11 eleven");
+    s_test_expect (g1, "downstream gid choir eleven");
+}
+
+
+//  An older version of a user's groups doesn't undo a newer one.
+
+static void
+s_test_versions (zsock_t *in, zsock_t *g1)
+{
+    s_test_say (in, "setting uidmap g1.v vera");
+    s_test_expect (g1, "setting uidmap g1.v vera");
+    s_test_say (in, "setting groups vera 2 a,b");
+    s_test_expect (g1, "setting gidmap g1.v a,b");
+    s_test_say (in, "setting groups vera 1 a");
+    s_test_say (in, "setting groups vera 3 b");
+    s_test_expect (g1, "setting gidunmap g1.v a");
+}
+
+
+//  Nobody is taken for the gateway of this process by its name.
+
+static void
+s_test_own_name (zsock_t *in, zsock_t *own)
+{
+    s_test_say (own, "hello 1");
+    s_test_expect (own, "welcome 1");
+    zsock_t *thief = s_test_gateway ("own");
+    s_test_say (thief, "hello 1");
+    s_test_expect (thief, "refused its gateway/id is that of the gateway in this app "
+                          "server's process");
+    s_test_say (in, "setting uidmap own.1 olga");
+    s_test_expect (own, "setting uidmap own.1 olga");
+    zsock_destroy (&thief);
+}
+
+
 void
 sender_test (bool verbose)
 {
     (void) verbose;
+    zsock_t *to_worker = rk_sock_new (ZMQ_PUSH, "@inproc://sender-test-replies", 1000);
+    zsock_t *replies = rk_sock_new (ZMQ_PULL, ">inproc://sender-test-replies", 1000);
+    zsock_t *local = rk_sock_new (ZMQ_DEALER, "@inproc://sender-test-own", 1000);
+    zsock_t *own = rk_sock_new (ZMQ_DEALER, ">inproc://sender-test-own", 1000);
+    zsock_set_rcvtimeo (own, 5000);
+    zsock_set_rcvtimeo (replies, 5000);
     zsock_t *up = rk_sock_new (ZMQ_PULL, "@inproc://sender-test-up", 1000);
     zsock_set_rcvtimeo (up, 10000);
     sender_args_t args = {rk_sock_new (ZMQ_PULL, "@inproc://sender-test", 1000),
                           rk_sock_new (ZMQ_PUSH, ">inproc://sender-test-up", 1000),
                           rk_sock_new (ZMQ_ROUTER, "@inproc://sender-test-down", 1000),
+                          .local = "own",
+                          .local_socket = local,
+                          .workers = &to_worker,
+                          .count = 1,
                           .backlog = 10,
                           .keep = 1000,
                           .ping = 50};
@@ -200,6 +318,9 @@ sender_test (bool verbose)
     }
     rk_check (rk_actor_count (actor, "connections") == 0);
     s_test_strangers (actor, in, g1);
+    s_test_behind (in, g1, replies);
+    s_test_versions (in, g1);
+    s_test_own_name (in, own);
 
     rk_actor_stop (&actor);
     zsock_destroy (&g1);
@@ -209,4 +330,8 @@ sender_test (bool verbose)
     zsock_destroy (&args.inbox);
     zsock_destroy (&args.upstream);
     zsock_destroy (&args.gateways);
+    zsock_destroy (&own);
+    zsock_destroy (&local);
+    zsock_destroy (&replies);
+    zsock_destroy (&to_worker);
 }
