@@ -7,7 +7,9 @@
 #define PARTS RK_FRAMES_MAX
 
 
-//  A peer that comes, takes what there is, and leaves, again and again; each message must be whole.
+//  A peer that comes, takes what there is, and leaves, again and again; each message must be whole. It is one
+//  peer: with three connections, of which one ends in the middle of a message, libzmq may go on with that
+//  message on another (lb_t::pipe_terminated sets current to 0 where it has moved to index).
 
 typedef struct {
     const char *endpoint;
@@ -44,14 +46,12 @@ static void __attribute__ ((unused)) s_test_peers_that_leave (void)
 {
     zsock_t *socket = rk_sock_new (ZMQ_PUSH, "@tcp://127.0.0.1:*", 1000);
     rk_check (socket);
-    s_peer_t peers[2] = {{zsock_endpoint (socket), false, 0},
-                         {zsock_endpoint (socket), false, 0}};
-    pthread_t threads[2];
-    for (int nbr = 0; nbr < 2; nbr++)
-        rk_check (pthread_create (&threads[nbr], NULL, s_test_peer, &peers[nbr]) == 0);
+    s_peer_t peer = {zsock_endpoint (socket), false, 0};
+    pthread_t thread;
+    rk_check (pthread_create (&thread, NULL, s_test_peer, &peer) == 0);
     rk_frames_t frames = {0};
     uint64_t number = 0;
-    for (int joined = 0; joined < 2;) {
+    for (bool joined = false; !joined;) {
         if (frames.count == 0) {
             char head[24];
             snprintf (head, sizeof (head), "%" PRIu64, ++number);
@@ -61,11 +61,9 @@ static void __attribute__ ((unused)) s_test_peers_that_leave (void)
             rk_frames_addstr (&frames, head);
         }
         rk_frames_send (&frames, socket);
-        if (pthread_tryjoin_np (threads[joined], NULL) == 0)
-            joined++;
+        joined = pthread_tryjoin_np (thread, NULL) == 0;
     }
-    rk_check (!peers[0].broken && !peers[1].broken);
-    rk_check (peers[0].got + peers[1].got > 10);
+    rk_check (!peer.broken && peer.got > 10);
     rk_frames_clear (&frames);
     zsock_destroy (&socket);
 }
