@@ -99,8 +99,12 @@ s_host_call (void *worker, rk_task_t *task, int nbr, rk_slice_t packed)
     rk_service_t *service = s_service (self, nbr);
     rk_work_connection_t *connection = ((rk_work_job_t *) task)->connection;
     int64_t now = rk_now ();
-    rk_token_t token = {self->args->index, s_next_call (self, task), now,
-                        now / 1000000 + service->timeout, 0, s_whose (connection)};
+    rk_token_t token = {self->args->index,
+                        s_next_call (self, task),
+                        now,
+                        now / 1000000 + service->timeout,
+                        0,
+                        s_whose (connection)};
     size_t member = s_member (service, connection);
     rk_frames_t frames;
     frames.count = 0;
@@ -129,8 +133,12 @@ s_host_catchup (void *worker, rk_task_t *task, rk_slice_t cid, rk_slice_t word)
 {
     rk_work_t *self = (rk_work_t *) worker;
     int64_t now = rk_now ();
-    rk_token_t token = {self->args->index, s_next_call (self, task), now,
-                        now / 1000000 + CATCHUP_WAIT, 0, 0};
+    rk_token_t token = {self->args->index,
+                        s_next_call (self, task),
+                        now,
+                        now / 1000000 + CATCHUP_WAIT,
+                        0,
+                        0};
     rk_frames_t frames;
     frames.count = 0;
     rk_frames_addstr (&frames, "CATCHUP");
@@ -191,14 +199,22 @@ s_host_subscribe (void *worker, int nbr, const char *word, rk_slice_t channel, b
 }
 
 
+//  Not before the time has passed: what the clock says may be a part of a msec old
+
+static int64_t
+s_due (int64_t msec)
+{
+    return zclock_mono () + (msec > 0 ? msec + 1 : 0);
+}
+
+
 static uint64_t
 s_host_sleep (void *worker, rk_task_t *task, int64_t msec)
 {
     rk_work_t *self = (rk_work_t *) worker;
     uint64_t call = s_next_call (self, task);
     task->deadline = INT64_MAX;    //  The timer wakes it
-    rk_timers_add (&self->timers,
-                   (rk_timer_t){zclock_mono () + (msec > 0 ? msec : 0), call, NULL});
+    rk_timers_add (&self->timers, (rk_timer_t){s_due (msec), call, NULL});
     return call;
 }
 
@@ -211,8 +227,7 @@ s_host_after (void *worker, void *state_p, int64_t msec)
     if (state->replaced || self->timers.count >= TIMERS_MOST)
         return 0;
     state->timers++;
-    rk_timers_add (&self->timers, (rk_timer_t){zclock_mono () + (msec > 0 ? msec : 0),
-                                               ++self->generation, state});
+    rk_timers_add (&self->timers, (rk_timer_t){s_due (msec), ++self->generation, state});
     return self->generation;
 }
 

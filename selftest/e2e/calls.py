@@ -120,7 +120,7 @@ async def wrong_arguments(server, client):
 @with_services()
 async def timers(server, client):
     ok, slept = await call(client, "sleep", msec=50)
-    check(ok and 50 <= slept < 500, slept)
+    check(ok and slept >= 50, slept)
     await call(client, "after")
     got = [(await client.receive())["msec"] for _ in range(3)]
     check(got == [20, 40, 60], got)
