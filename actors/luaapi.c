@@ -212,12 +212,11 @@ s_push_stamped (lua_State *L, const char *object, size_t size, const char *head,
     luaL_Buffer buffer;
     size_t head_size = strlen (head);
     char *at = luaL_buffinitsize (L, &buffer, head_size + 1 + size + 1);
-    char *rest = at + head_size;
+    char *rest = stpcpy (at, head);    //  Its zero is written over
     if (ours)
         size = rk_json_without (object, ours, rest);
     else
         memcpy (rest, object, size);
-    memcpy (at, head, head_size);
     const char *next = rest + 1;
     while (next < rest + size && strchr (" \t\r\n", *next))
         next++;

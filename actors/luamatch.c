@@ -35,17 +35,38 @@ s_in_class (unsigned char byte, unsigned char class)
 {
     bool in;
     switch (tolower (class)) {
-    case 'a': in = isalpha (byte); break;
-    case 'c': in = iscntrl (byte); break;
-    case 'd': in = isdigit (byte); break;
-    case 'g': in = isgraph (byte); break;
-    case 'l': in = islower (byte); break;
-    case 'p': in = ispunct (byte); break;
-    case 's': in = isspace (byte); break;
-    case 'u': in = isupper (byte); break;
-    case 'w': in = isalnum (byte); break;
-    case 'x': in = isxdigit (byte); break;
-    default: return class == byte;
+    case 'a':
+        in = isalpha (byte);
+        break;
+    case 'c':
+        in = iscntrl (byte);
+        break;
+    case 'd':
+        in = isdigit (byte);
+        break;
+    case 'g':
+        in = isgraph (byte);
+        break;
+    case 'l':
+        in = islower (byte);
+        break;
+    case 'p':
+        in = ispunct (byte);
+        break;
+    case 's':
+        in = isspace (byte);
+        break;
+    case 'u':
+        in = isupper (byte);
+        break;
+    case 'w':
+        in = isalnum (byte);
+        break;
+    case 'x':
+        in = isxdigit (byte);
+        break;
+    default:
+        return class == byte;
     }
     return isupper (class) ? !in : in;
 }
@@ -233,7 +254,8 @@ s_same_again (s_match_t *self, const char *at, char digit)
     if (nbr < 0 || nbr >= self->count || self->captures[nbr].size == OPEN)
         luaL_error (self->L, "invalid capture index %%%d", nbr + 1);
     size_t size = (size_t) self->captures[nbr].size;
-    if (self->captures[nbr].size == PLACE || (size_t) (self->end - at) < size ||
+    if (!self->captures[nbr].at || self->captures[nbr].size == PLACE ||
+        (size_t) (self->end - at) < size ||
         memcmp (at, self->captures[nbr].at, size) != 0)
         return NULL;
     self->steps += (unsigned) size / 16;

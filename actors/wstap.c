@@ -233,9 +233,10 @@ s_note_http (rk_wstap_t *self, const unsigned char *data, size_t size)
         if (!self->early)
             self->early = (unsigned char *) zmalloc (EARLY_MOST);
         self->early[self->early_size++] = data[nbr];
-        self->ended = data[nbr] == "\r\n\r\n"[self->ended] ? self->ended + 1
-                      : data[nbr] == '\r'                  ? 1
-                                                           : 0;
+        self->ended = data[nbr] == (unsigned char) "\r\n\r\n"[self->ended]
+                          ? self->ended + 1
+                      : data[nbr] == '\r' ? 1
+                                          : 0;
         if (self->ended == 4)
             self->ended = self->early_size = 0;
     }

@@ -54,7 +54,7 @@ s_push_string (lua_State *L, const char *text)
 {
     size_t size = strlen (text);
     if (!memchr (text, RK_JSON_ZERO, size)) {
-        lua_pushlstring (L, text, size);
+        lua_pushstring (L, text);
         return;
     }
     luaL_Buffer buffer;

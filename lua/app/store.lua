@@ -92,7 +92,7 @@ local WHICH_MISSED = said [[
  WHERE me.uid = ?1 AND NOT (m.sender = ?1 AND m.device = ?2)
    AND (m.conversation, m.seq) > (?3, ?4)
  ORDER BY m.conversation, m.seq LIMIT ?5]]
-local SIZE = said "SELECT {bytes} + coalesce (length (m.attachment), 0) AS size"
+local SIZE = said "SELECT m.conversation, m.seq, {bytes} + coalesce (length (m.attachment), 0) AS size"
 local ROW = "SELECT m.conversation, m.seq, m.at, m.body, m.attachment"
 local MISSED_SIZES, MISSED = SIZE .. WHICH_MISSED, ROW .. WHICH_MISSED
 
@@ -195,14 +195,18 @@ function store.bind (uid, device, devices_most)
     return true, results[3][1] and results[4]
 end
 
---  The rows whose sizes are known, as many as fit, and whether there may be more
+--  The rows whose sizes are known, as many as fit, and whether there may be more: also when what was stored meanwhile
+--  has taken the place of one of them
 local function fetch (sizes, statement, uid, device, conversation, seq, limit, bytes)
     if not sizes[1] then
         return true, sizes, false
     end
     local count = fit (sizes, bytes)
     local ok, rows = run (statement, uid, device, conversation, seq, count)
-    return ok, rows, count < #sizes or #sizes == limit
+    local last, expected = ok and rows[#rows], sizes[count]
+    local more = last and (count < #sizes or #sizes == limit or last.conversation ~= expected.conversation
+                           or last.seq ~= expected.seq)
+    return ok, rows, more or false
 end
 
 --  Messages behind (conversation, seq) that the device hasn't acked: up to limit, and about so many bytes.

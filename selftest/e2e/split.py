@@ -2,6 +2,7 @@
 """split.py - gateway and app server as processes of their own, over TCP; each is restarted under its clients"""
 
 import asyncio
+import json
 import signal
 import subprocess
 
@@ -18,12 +19,23 @@ def start_gateway(app, name, *settings):
 
 
 async def answered(client, chat_id, message):
-    """Says it again until it is answered with ok, as a client does after a pause; others' chats are kept."""
+    """Says it again until it is answered with ok, as a client does after a pause; others' chats are kept. What was on
+    its way when the app server died is lost unanswered."""
     kept = []
     await client.send(message)
     while True:
-        answer = await client.receive()
+        try:
+            answer = await asyncio.wait_for(client.socket.recv(), 5)
+        except asyncio.TimeoutError:
+            await client.send(message)
+            continue
+        answer = json.loads(answer)
         if answer["action"] == "chatRsp" and answer["chatID"] == chat_id and answer["code"] == "ok":
+            await client.send({"action": "heart"})
+            while answer["action"] != "heartRsp":    # There may be one for each time that it was said
+                answer = await client.receive()
+                if answer["action"] not in ("chatRsp", "heartRsp"):
+                    kept.append(answer)
             return kept
         if answer["action"] == "chatRsp" and answer["code"] in ("not-bound", "store-unavailable"):
             await asyncio.sleep(0.1)

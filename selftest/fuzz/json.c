@@ -14,7 +14,7 @@ s_around (lua_State *L, rk_slice_t text)
         assert (why && offset <= text.size);
         return NULL;
     }
-    const char *again = rk_json_encode (L, -1, 40, &why);
+    const char *again = rk_json_encode (L, -1, 40, 1 << 30, &why);
     return again ? strdup (again) : NULL;    //  A key that Lua hasn't, such as null's
 }
 
