@@ -52,13 +52,12 @@ s_push_number (lua_State *L, double number)
 static void
 s_push_string (lua_State *L, const char *text)
 {
-    size_t size = strlen (text);
-    if (!memchr (text, RK_JSON_ZERO, size)) {
+    if (!strchr (text, RK_JSON_ZERO)) {
         lua_pushstring (L, text);
         return;
     }
     luaL_Buffer buffer;
-    char *copy = luaL_buffinitsize (L, &buffer, size), *at = copy;
+    char *copy = luaL_buffinitsize (L, &buffer, strlen (text)), *at = copy;
     for (; *text; text++)
         if ((unsigned char) *text != RK_JSON_FILLER)
             *at++ = (unsigned char) *text == RK_JSON_ZERO ? 0 : *text;
