@@ -49,7 +49,7 @@ s_test_gateway (const char *id)
 {
     zsock_t *gateway = rk_sock_new (ZMQ_DEALER, NULL, 1000);
     zsock_set_identity (gateway, id);
-    zsock_set_rcvtimeo (gateway, 5000);
+    zsock_set_rcvtimeo (gateway, 30000);
     rk_check (zsock_connect (gateway, "inproc://sender-test-down") == 0);
     return gateway;
 }
@@ -207,8 +207,8 @@ sender_test (bool verbose)
     zsock_t *replies = rk_sock_new (ZMQ_PULL, ">inproc://sender-test-replies", 1000);
     zsock_t *local = rk_sock_new (ZMQ_DEALER, "@inproc://sender-test-own", 1000);
     zsock_t *own = rk_sock_new (ZMQ_DEALER, ">inproc://sender-test-own", 1000);
-    zsock_set_rcvtimeo (own, 5000);
-    zsock_set_rcvtimeo (replies, 5000);
+    zsock_set_rcvtimeo (own, 30000);
+    zsock_set_rcvtimeo (replies, 30000);
     zsock_t *up = rk_sock_new (ZMQ_PULL, "@inproc://sender-test-up", 1000);
     zsock_set_rcvtimeo (up, 10000);
     sender_args_t args = {rk_sock_new (ZMQ_PULL, "@inproc://sender-test", 1000),
