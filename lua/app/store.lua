@@ -94,7 +94,13 @@ local WHICH_MISSED = said [[
  ORDER BY m.conversation, m.seq LIMIT ?5]]
 local SIZE = said "SELECT m.conversation, m.seq, {bytes} + coalesce (length (m.attachment), 0) AS size"
 local ROW = "SELECT m.conversation, m.seq, m.at, m.body, m.attachment"
-local MISSED_SIZES, MISSED = SIZE .. WHICH_MISSED, ROW .. WHICH_MISSED
+
+--  Of the rows those up to one of which the size is known
+local function up_to (which)
+    return ROW .. which:gsub (" ORDER BY", "   AND (m.conversation, m.seq) <= (?6, ?7)\n ORDER BY", 1)
+end
+
+local MISSED_SIZES, MISSED = SIZE .. WHICH_MISSED, up_to (WHICH_MISSED)
 
 --  The same of one conversation, whatever was acked
 local WHICH_MISSED_OF = said [[
@@ -102,7 +108,7 @@ local WHICH_MISSED_OF = said [[
   JOIN message AS m ON m.conversation = me.conversation AND m.seq > {greatest}(me.since, ?4)
  WHERE me.uid = ?1 AND me.conversation = ?3 AND NOT (m.sender = ?1 AND m.device = ?2)
  ORDER BY m.seq LIMIT ?5]]
-local MISSED_OF_SIZES, MISSED_OF = SIZE .. WHICH_MISSED_OF, ROW .. WHICH_MISSED_OF
+local MISSED_OF_SIZES, MISSED_OF = SIZE .. WHICH_MISSED_OF, up_to (WHICH_MISSED_OF)
 
 --  How many of the rows, which have sizes, are no more than so many bytes together; one at the least
 local function fit (rows, most)
@@ -195,18 +201,16 @@ function store.bind (uid, device, devices_most)
     return true, results[3][1] and results[4]
 end
 
---  The rows whose sizes are known, as many as fit, and whether there may be more: also when what was stored meanwhile
---  has taken the place of one of them
+--  The rows whose sizes are known, as many as fit, with those that were stored among them meanwhile; and whether there
+--  may be more
 local function fetch (sizes, statement, uid, device, conversation, seq, limit, bytes)
     if not sizes[1] then
         return true, sizes, false
     end
     local count = fit (sizes, bytes)
-    local ok, rows = run (statement, uid, device, conversation, seq, count)
-    local last, expected = ok and rows[#rows], sizes[count]
-    local more = last and (count < #sizes or #sizes == limit or last.conversation ~= expected.conversation
-                           or last.seq ~= expected.seq)
-    return ok, rows, more or false
+    local most, last = count + limit, sizes[count]
+    local ok, rows = run (statement, uid, device, conversation, seq, most, last.conversation, last.seq)
+    return ok, rows, ok and #rows > 0 and (count < #sizes or #sizes == limit or #rows == most)
 end
 
 --  Messages behind (conversation, seq) that the device hasn't acked: up to limit, and about so many bytes.
