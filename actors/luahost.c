@@ -361,6 +361,10 @@ s_resume (rk_lua_t *self, rk_task_t *task, bool fresh)
 static rk_lua_result_t
 s_give_up (rk_lua_t *self, rk_task_t *task, char **error)
 {
+    sigset_t mask;
+    sigemptyset (&mask);
+    sigaddset (&mask, RK_LOG_WHERE);
+    pthread_sigmask (SIG_UNBLOCK, &mask, NULL);    //  We come out of its handler
     s_running = NULL;
     self->broken = true;
     self->task = NULL;
@@ -399,7 +403,8 @@ rk_lua_run (rk_lua_t *self, rk_task_t *task, const rk_reply_t *reply, char **err
     s_slice_begin (self, task);
     if (fresh)
         task->began = self->started;
-    if (sigsetjmp (self->rescue, 1) != 0)
+    if (sigsetjmp (self->rescue, 0) !=
+        0)    //  To keep the mask would be a system call each time
         return s_give_up (self, task, error);
     int status = s_resume (self, task, fresh);
     bool expired = self->expired;
