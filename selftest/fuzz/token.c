@@ -2,6 +2,7 @@
 
 #include "fuzz.h"
 #include "../../actors/keys.h"
+#include "../../proto/json.h"
 #include <jwt.h>
 
 #define SECRET "0123456789abcdef0123456789abcdef"
@@ -27,6 +28,7 @@ LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
 {
     static rk_keys_t *keys;
     if (!keys) {
+        rk_json_begin ();    //  Claims are parsed into the thread's arena
         char *error = NULL;
         rk_config_t *config =
             rk_config_new (NULL, (char *[]){"auth/secret=" SECRET, NULL}, &error);
