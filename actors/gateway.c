@@ -866,9 +866,13 @@ s_on_turn (void *owner)
     s_up_backlog (self);
     s_flush_dirty (self);
 
+    //  The descriptor of a socket stays readable until its events are asked for, and nobody reads from upstream
+    //  (zmq_getsockopt(3), ZMQ_FD)
     bool waits = false;
-    for (size_t nbr = 0; nbr < self->args->count; nbr++)
+    for (size_t nbr = 0; nbr < self->args->count; nbr++) {
+        rk_sock_ready (self->apps[nbr].args->upstream, ZMQ_POLLOUT);
         waits |= self->apps[nbr].backlog.count > 0;
+    }
     if (self->life.paused && !waits && self->life.draining && count == 0 &&
         s_drained (self))
         rk_life_drained (&self->life);

@@ -5,6 +5,7 @@ import asyncio
 import json
 import signal
 import subprocess
+import time
 
 from rookery import PATIENCE, Client, Server, chat, check, run
 
@@ -100,6 +101,26 @@ def split():
             server.remove()
 
 
+def idle():
+    """A gateway whose app server is in another process sleeps while nobody says anything, also when that one is gone."""
+    app = start_app()
+    gateway = start_gateway(app, "one")
+    try:
+        for _ in range(2):
+            first = last = gateway.counters()["gateway"]
+            while last["at_nsec"] - first["at_nsec"] < 2_000_000_000:
+                last = gateway.counters()["gateway"]
+                time.sleep(0.2)
+            used = (last["cpu_nsec"] - first["cpu_nsec"]) / (last["at_nsec"] - first["at_nsec"])
+            check(used < 0.2, f"{used:.0%} of a processor")
+            if app.process.poll() is None:
+                app.stop(signal.SIGKILL)
+        check(gateway.stop() == 0, "exit status")
+    finally:
+        for server in (gateway, app):
+            server.remove()
+
+
 def taken_port():
     """A port in use is one clear line that says what to do, and an exit status."""
     server = Server()
@@ -125,4 +146,4 @@ def taken_port():
 
 
 if __name__ == "__main__":
-    run(split, taken_port)
+    run(split, idle, taken_port)
