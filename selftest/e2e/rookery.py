@@ -1,6 +1,7 @@
 """rookery.py - what the end-to-end tests share: a server of their own, WebSocket clients, checks"""
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import os
@@ -192,15 +193,11 @@ def memory_of(server):
         return int(file.read().split()[1]) * 4
 
 
-def live(server, test, *services, seconds=280):
-    """Runs the coroutine function test () on the server, which must end well, and removes all; shows the log of a failure."""
-    async def bounded():
-        try:
-            await asyncio.wait_for(test(), seconds)
-        finally:
-            await Client.close_all()
+@contextlib.contextmanager
+def served(server, *services):
+    """What is done within it is done on the server, which must end well then; all is removed, and of a failure the log is shown."""
     try:
-        asyncio.run(bounded())
+        yield server
         check(server.stop() == 0, "exit status")
     except BaseException:
         print(server.logged()[-3000:])
@@ -209,6 +206,17 @@ def live(server, test, *services, seconds=280):
         server.remove()
         for service in services:
             service.remove()
+
+
+def live(server, test, *services, seconds=280):
+    """Runs the coroutine function test () on the server, which must end well, and removes all; shows the log of a failure."""
+    async def bounded():
+        try:
+            await asyncio.wait_for(test(), seconds)
+        finally:
+            await Client.close_all()
+    with served(server, *services):
+        asyncio.run(bounded())
 
 
 def chat(sender, to, chat_id, **more):

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import time
 
-from rookery import PATIENCE, Client, Server, chat, check, run
+from rookery import PATIENCE, Client, Server, chat, check, run, served
 
 
 def start_app(*settings, folder=None):
@@ -104,8 +104,7 @@ def split():
 def idle():
     """A gateway whose app server is in another process sleeps while nobody says anything, also when that one is gone."""
     app = start_app()
-    gateway = start_gateway(app, "one")
-    try:
+    with served(start_gateway(app, "one"), app) as gateway:
         for _ in range(2):
             first = last = gateway.counters()["gateway"]
             while last["at_nsec"] - first["at_nsec"] < 2_000_000_000:
@@ -115,10 +114,6 @@ def idle():
             check(used < 0.2, f"{used:.0%} of a processor")
             if app.process.poll() is None:
                 app.stop(signal.SIGKILL)
-        check(gateway.stop() == 0, "exit status")
-    finally:
-        for server in (gateway, app):
-            server.remove()
 
 
 def taken_port():

@@ -1,10 +1,9 @@
 #!/usr/bin/python3
 """waiting.py - 10,000 coroutines wait in one worker: what each takes, and that others don't notice"""
 
-import asyncio
 import time
 
-from rookery import PATIENCE, Client, Server, check, run
+from rookery import PATIENCE, Client, Server, check, live, run
 
 COUNT, CLIENTS = 10000, 200
 
@@ -50,15 +49,7 @@ def many_wait():
         print(f"   {COUNT} waiting: {each:.0f} bytes of Lua each, {whole:.0f} of the process; "
               f"an echo's p99 {alone:.1f} ms alone, {beside:.1f} ms beside them")
         check(each <= 2048, f"{each} bytes each")
-        await Client.close_all()
-    try:
-        asyncio.run(asyncio.wait_for(test(), PATIENCE))
-        check(server.stop() == 0, "exit status")
-    except BaseException:
-        print(server.logged()[-2000:])
-        raise
-    finally:
-        server.remove()
+    live(server, test, seconds=PATIENCE)
 
 
 if __name__ == "__main__":

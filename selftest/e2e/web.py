@@ -11,7 +11,7 @@ import struct
 import subprocess
 import tempfile
 
-from rookery import PATIENCE, Server, check, run
+from rookery import PATIENCE, Server, check, run, served
 
 KEY = base64.b64encode(bytes(range(16))).decode()
 ACCEPT = base64.b64encode(hashlib.sha1((KEY + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").encode()).digest()).decode()
@@ -121,16 +121,9 @@ def opened(server, **fields):
 def on_server(*settings):
     def wrap(test):
         def wrapped():
-            server = Server("gateway/failures=0", "gateway/hosts=chat.example", "gateway/origins=https://app.example", *settings)
-            try:
+            with served(Server("gateway/failures=0", "gateway/hosts=chat.example", "gateway/origins=https://app.example", *settings)) as server:
                 test(server)
                 alive(server)
-                check(server.stop() == 0, "exit status")
-            except BaseException:
-                print(server.logged()[-2000:])
-                raise
-            finally:
-                server.remove()
         wrapped.__name__ = test.__name__
         return wrapped
     return wrap
