@@ -1117,7 +1117,7 @@ s_ping_all (s_self_t *self)
     if (now < self->next_ping)
         return;
     self->next_ping = now + self->args->ping;
-    self->stuck = true;    //  Look once at what waits for those that are away
+    self->stuck = self->sweeping = true;    //  Look once at what is of those that are away
     for (int nbr = 0; nbr < SWEEPS_MOST; nbr++)
         s_forget_one (self);
     s_gateway_t *gateway = (s_gateway_t *) rk_index_first (self->gateways);
@@ -1390,9 +1390,9 @@ sender_actor (zsock_t *pipe, void *args_p)
             s_flush_all (self);
         if (self->settling.head)
             s_settle (self);
-        if (self->sweeping || zclock_mono () >= self->next_ping)
-            s_sweep_all (self);
         s_ping_all (self);
+        if (self->sweeping)
+            s_sweep_all (self);
         if (self->life.draining && !items[2].revents && !self->stuck)
             rk_life_drained (&self->life);
         rk_life_rest (&self->life, s_taken (self));

@@ -20,7 +20,7 @@ local GAP_PAGE = 100        -- msec between two pages of what was said meanwhile
 local RETRY_LEAST, RETRY_MOST = 200, 10000    -- msec until a store that failed is asked again
 
 local catchup = {}
-local go_on, page_not_acked
+local go_on
 
 local function deliver (cid, rows)
     for _, row in ipairs (rows) do
@@ -63,17 +63,16 @@ local function close_gaps (who, gaps)
 end
 
 local function finish (who)
-    local ok, how, gaps
     repeat
-        ok, how, gaps = session.catch_up (who.cid, "end")
+        local ok, how, gaps = session.catch_up (who.cid, "end")
         if ok and how == "again" then
             return go_on (who.cid, RETRY_LEAST, "", 0)
         end
         if ok then
-            ok, how = close_gaps (who, gaps), how
+            ok, how = close_gaps (who, gaps)
         end
         if not ok then
-            return try_again (who.cid, how or "the store", RETRY_LEAST, "", 0)
+            return try_again (who.cid, how, RETRY_LEAST, "", 0)
         end
     until #gaps == 0
 end
@@ -95,33 +94,20 @@ function go_on (cid, wait, conversation, seq)
     if not more then
         return finish (who)
     end
-    local last = rows[#rows]
-    local mark = last.conversation .. " " .. last.seq
+    local of, last, acks = rows[#rows].conversation, rows[#rows].seq, state.acks
+    local mark = of .. " " .. last
     session.mark (cid, mark)
-    timer.after (state.acks and NEXT_PAGE or FIRST_ACK, function ()
-        page_not_acked (who, mark, state.acks)
+    timer.after (acks and NEXT_PAGE or FIRST_ACK, function ()
+        local now = session.get (cid)
+        if not now or now.mark ~= mark then
+            return
+        elseif acks then
+            session.mark (cid, nil)
+            return go_on (cid, RETRY_LEAST, of, last)
+        end
+        session.mark (cid, mark .. " live")
+        return finish (who)
     end)
-end
-
---  The mark of a page, taken: conversation, seq, whether it has gone live; nil when it isn't there any more
-local function take_page (cid, mark)
-    local now = session.get (cid)
-    if now and now.mark and (not mark or now.mark == mark) then
-        local conversation, seq, live = now.mark:match ("^(%S+) (%d+)(.*)$")
-        session.mark (cid, nil)
-        return conversation, math.tointeger (seq), live ~= ""
-    end
-end
-
-function page_not_acked (who, mark, acks)
-    local conversation, seq = take_page (who.cid, mark)
-    if not conversation then
-        return
-    elseif acks then
-        return go_on (who.cid, RETRY_LEAST, conversation, seq)
-    end
-    session.mark (who.cid, mark .. " live")
-    return finish (who)
 end
 
 --  A connection was bound, and the sender told that it is behind
@@ -136,13 +122,13 @@ end
 
 --  The client has acked up to seq of a conversation: was it the end of a page, the next one goes
 function catchup.acked (cid, conversation, seq)
-    local mark = session.get (cid).mark or ""
-    local of, last = mark:match ("^(%S+) (%d+)")
+    local now = session.get (cid)
+    local of, last, live = (now and now.mark or ""):match ("^(%S+) (%d+)(.*)$")
     if of ~= conversation or seq < math.tointeger (last) then
         return
     end
-    local _, _, live = take_page (cid)
-    if live then
+    session.mark (cid, nil)
+    if live ~= "" then
         setting.behind (cid)
         if not session.catch_up (cid, "begin") then
             return try_again (cid, "the sender", RETRY_LEAST, "", 0)
