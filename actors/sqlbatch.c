@@ -62,6 +62,14 @@ rk_sqlbatch_end (rk_sqlbatch_t *self)
 //  --------------------------------------------------------------------------
 //  Turns
 
+static void
+s_add_turn (rk_sqlbatch_t *self, rk_sqlturn_t *turn)
+{
+    *(self->last ? &self->last->next : &self->first) = turn;
+    self->last = turn;
+}
+
+
 //  A call's turn comes when its user's other calls are done, and those of others that were there before.
 
 static void
@@ -75,10 +83,8 @@ s_wait_for_turn (rk_sqlbatch_t *self, uint64_t whose, rk_frames_t *frames)
         turn->key = (rk_slice_t){(const char *) &turn->whose, sizeof (turn->whose)};
         rk_index_insert (self->turns, &turn->key, turn);
     }
-    if (!turn->calls.count) {
-        *(self->last ? &self->last->next : &self->first) = turn;
-        self->last = turn;
-    }
+    if (!turn->calls.count)
+        s_add_turn (self, turn);
     rk_queue_push (&turn->calls, rk_parcel_new (frames));
     self->waiting++;
 }
@@ -99,12 +105,10 @@ s_next_call (rk_sqlbatch_t *self, rk_frames_t *frames)
     rk_parcel_t *parcel = rk_queue_pop (&turn->calls);
     rk_parcel_unpack (&parcel, frames);
     self->waiting--;
-    if (!turn->calls.count)
+    if (turn->calls.count)
+        s_add_turn (self, turn);
+    else
         rk_index_delete (self->turns, turn->key);    //  Frees it
-    else {
-        *(self->last ? &self->last->next : &self->first) = turn;
-        self->last = turn;
-    }
     return true;
 }
 
