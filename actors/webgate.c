@@ -88,10 +88,10 @@ s_name (const char *authority)
 
 
 static bool
-s_same_name (rk_slice_t one, const char *other)
+s_same_name (rk_slice_t one, rk_slice_t other)
 {
-    return one.size && strlen (other) == one.size &&
-           strncasecmp (one.data, other, one.size) == 0;
+    return one.size && one.size == other.size &&
+           strncasecmp (one.data, other.data, one.size) == 0;
 }
 
 
@@ -101,10 +101,10 @@ static bool
 s_in_list (const char *list, rk_slice_t value)
 {
     for (const char *word = list; *word;) {
-        size_t size = strcspn (word, ", ");
-        if (size == value.size && size && strncasecmp (word, value.data, size) == 0)
+        rk_slice_t entry = {word, strcspn (word, ", ")};
+        if (s_same_name (entry, value))
             return true;
-        word += size;
+        word += entry.size;
         word += strspn (word, ", ");
     }
     return false;
@@ -129,12 +129,11 @@ rk_webgate_knows (rk_webgate_t *self, const char *authority)
     if (!name.size)
         return false;
     char *text = rk_slice_dup (name);
-    bool knows =
-        s_is_address (text) || s_same_name (name, "localhost") ||
-        s_same_name (name, self->name) || s_in_list (self->args.hosts, name) ||
-        (own.size == name.size && strncasecmp (own.data, name.data, name.size) == 0) ||
-        (self->certificate &&
-         X509_check_host (self->certificate, text, name.size, 0, NULL) == 1);
+    bool knows = s_is_address (text) || s_same_name (name, rk_slice ("localhost")) ||
+                 s_same_name (name, rk_slice (self->name)) || s_same_name (name, own) ||
+                 s_in_list (self->args.hosts, name) ||
+                 (self->certificate &&
+                  X509_check_host (self->certificate, text, name.size, 0, NULL) == 1);
     free (text);
     return knows;
 }
@@ -262,8 +261,7 @@ s_is_ours (rk_webgate_t *self, struct lws *wsi)
     bool secure = strncasecmp (origin, "https:", 6) == 0;
     if (!behind)
         return false;
-    rk_slice_t page = s_name (behind + 3), ours = s_name (host);
-    return page.size == ours.size && strncasecmp (page.data, ours.data, ours.size) == 0 &&
+    return s_same_name (s_name (behind + 3), s_name (host)) &&
            streq (s_port (behind + 3, secure), s_port (host, secure)) &&
            rk_webgate_knows (self, host);
 }
