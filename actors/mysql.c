@@ -449,9 +449,21 @@ s_run_calls (s_self_t *self)
     size_t nbr = 0;
     while (nbr < self->span && self->trouble == DONE) {
         nbr += self->span > 1 ? s_pipeline (self, nbr) : 0;
-        if (nbr < self->span && self->trouble == DONE)
-            rk_sqlbatch_run (batch, &batch->calls[nbr++], self->span == 1);
+        if (nbr < self->span && self->trouble == DONE &&
+            !rk_sqlbatch_run (batch, &batch->calls[nbr++], self->span == 1) &&
+            self->trouble == DONE)
+            self->trouble = REFUSED;
     }
+}
+
+
+//  A transaction that can't be rolled back ends with its connection.
+
+static void
+s_roll_back (s_self_t *self)
+{
+    if (mysql_rollback (self->db) != 0)
+        s_disconnect (self, "it can't roll back");
 }
 
 
@@ -478,15 +490,15 @@ s_try (s_self_t *self)
         self->autocommit = -1;
     if (self->trouble == AGAIN) {
         if (!bare)
-            mysql_rollback (self->db);
+            s_roll_back (self);
         return plain ? AGAIN : DONE;    //  With its error
     }
     if (self->trouble == LOST) {
         bool again = plain && (!bare || s_all_are (first, rk_sql_is_select));
         return !self->executed || again ? LOST : UNKNOWN;
     }
-    if (bare)
-        return DONE;
+    if (bare || self->trouble == REFUSED)
+        return self->trouble;
     if (alone && first->error)
         return s_exec (self, "ROLLBACK") ? DONE : REFUSED;
     if (s_exec (self, "COMMIT"))
@@ -578,7 +590,7 @@ s_run_batch (s_self_t *self)
     default:
         reason = zsys_sprintf ("mysql/%s can't commit: %s", self->args->pool,
                                mysql_error (self->db));
-        mysql_rollback (self->db);
+        s_roll_back (self);
     }
     rk_life_complain (&self->life, "%s", reason);
     rk_sqlbatch_forget (&self->batch);
@@ -669,7 +681,9 @@ mysql_actor (zsock_t *pipe, void *args_p)
                                    {zsock_resolve (args->inbox), 0,
                                     rk_sqlbatch_has_room (&self->batch) ? ZMQ_POLLIN : 0,
                                     0}};
-        long wait = !self->db ? 50 : self->life.draining || rk_sqlbatch_has_calls (&self->batch) ? 0 : -1;
+        long wait = !self->db                                                     ? 50
+                    : self->life.draining || rk_sqlbatch_has_calls (&self->batch) ? 0
+                                                                                  : -1;
         if (rk_poll (items, 2, wait) == -1)
             break;    //  The context is going away
         if (items[0].revents)

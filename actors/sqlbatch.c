@@ -199,23 +199,27 @@ rk_sqlcall_count (rk_sqlcall_t *self)
 }
 
 
-void
+bool
 rk_sqlbatch_run (rk_sqlbatch_t *self, rk_sqlcall_t *call, bool alone)
 {
     void *owner = self->engine.owner;
     rk_slice_t rest = rk_sqlcall_statements (call);
     bool savepoint = !alone && rk_sqlcall_count (call) > 1;
-    if (savepoint)
-        self->engine.exec (owner, "SAVEPOINT rookery");
+    if (savepoint && !self->engine.exec (owner, "SAVEPOINT rookery")) {
+        call->error = strdup ("the store can't make a savepoint; the call was not made");
+        return true;
+    }
     rk_value_t value;
     while (!call->error && rk_unpack (&rest, &value))
         call->error = value.kind == '['
                           ? self->engine.run (owner, &rest, &call->result)
                           : strdup ("a call that isn't a list of statements");
-    if (savepoint && call->error)
-        self->engine.exec (owner, "ROLLBACK TO rookery");
+    if (savepoint && call->error && !self->engine.exec (owner, "ROLLBACK TO rookery"))
+        return false;
+    //  One that can't be released is in nobody's way: it ends with the transaction
     if (savepoint && self->engine.release)
         self->engine.exec (owner, "RELEASE rookery");
+    return true;
 }
 
 

@@ -88,8 +88,9 @@ rk_slice_t rk_sqlcall_statements (rk_sqlcall_t *self);
 size_t rk_sqlcall_count (rk_sqlcall_t *self);
 
 //  Run one call; alone says that no other shares its transaction. Several statements then need no
-//  savepoint to be all or nothing, and a failure is for the owner to roll back.
-void rk_sqlbatch_run (rk_sqlbatch_t *self, rk_sqlcall_t *call, bool alone);
+//  savepoint to be all or nothing, and a failure is for the owner to roll back. False when a part of a
+//  call that failed may stand in the transaction, which then must not be committed.
+bool rk_sqlbatch_run (rk_sqlbatch_t *self, rk_sqlcall_t *call, bool alone);
 
 //  Forget all results, for another try.
 void rk_sqlbatch_forget (rk_sqlbatch_t *self);

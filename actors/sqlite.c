@@ -31,9 +31,9 @@
 #define LOG_STEP 400           //  Pages in the log until they go into the database
 #define LOG_MOST 8000          //  Pages in the log until it begins anew
 #define LOG_BYTES (LOG_MOST * 4120 * 5 / 4)
-#define TURN 20000000          //  nsec of one batch, or a bit more
-#define PROGRESS 2000          //  Steps of SQLite's machine between two looks at the time
-#define LOOK 1000              //  msec
+#define TURN 20000000    //  nsec of one batch, or a bit more
+#define PROGRESS 2000    //  Steps of SQLite's machine between two looks at the time
+#define LOOK 1000        //  msec
 #define RESULT_MOST (16 * 1024 * 1024)    //  bytes of one answer
 
 //  One prepared statement.
@@ -46,7 +46,8 @@ typedef struct {
     rk_life_t life;
     rk_pool_args_t *args;
     const char *path;
-    char real[PATH_MAX];    //  Without symbolic links: beside that the log and the lock are
+    char real
+        [PATH_MAX];    //  Without symbolic links: beside that the log and the lock are
     sqlite3 *db;
     rk_index_t *statements;
     rk_sqlbatch_t batch;
@@ -54,13 +55,13 @@ typedef struct {
     int lock;         //  Descriptor; held on the file as long as we use it
     zactor_t *checkpointer;
     bool checkpointing;
-    int log_pages;      //  In the log
-    int log_moved;      //  Of them when the checkpointer was last told
-    int64_t last_id;    //  What LAST_INSERT_ID was given last
-    int64_t time_most;  //  nsec that a statement may run,
-    int64_t until;      //  and when the one in hand has to end; INT64_MAX when it is ours
-    struct stat file;   //  Which one it is
-    int64_t look;       //  msec, monotonic: when to look whether that is there still
+    int log_pages;        //  In the log
+    int log_moved;        //  Of them when the checkpointer was last told
+    int64_t last_id;      //  What LAST_INSERT_ID was given last
+    int64_t time_most;    //  nsec that a statement may run,
+    int64_t until;    //  and when the one in hand has to end; INT64_MAX when it is ours
+    struct stat file;    //  Which one it is
+    int64_t look;        //  msec, monotonic: when to look whether that is there still
     bool gone;
 } s_self_t;
 
@@ -146,9 +147,12 @@ s_bind_all (s_self_t *self, sqlite3_stmt *stmt, rk_slice_t *rest)
 }
 
 
-static void
+//  False when there isn't enough memory for the value.
+
+static bool
 s_pack_column (rk_pack_t *pack, sqlite3_stmt *stmt, int column)
 {
+    const void *text;
     switch (sqlite3_column_type (stmt, column)) {
     case SQLITE_INTEGER:
         rk_pack_int (pack, sqlite3_column_int64 (stmt, column));
@@ -160,9 +164,12 @@ s_pack_column (rk_pack_t *pack, sqlite3_stmt *stmt, int column)
         rk_pack_null (pack);
         break;
     default:
-        rk_pack_text (pack, sqlite3_column_blob (stmt, column),
-                      (size_t) sqlite3_column_bytes (stmt, column));
+        text = sqlite3_column_blob (stmt, column);    //  NULL when it is empty, too
+        if (!text && sqlite3_errcode (sqlite3_db_handle (stmt)) == SQLITE_NOMEM)
+            return false;
+        rk_pack_text (pack, text, (size_t) sqlite3_column_bytes (stmt, column));
     }
+    return true;
 }
 
 
@@ -193,13 +200,16 @@ s_step_all (s_self_t *self, sqlite3_stmt *stmt, rk_pack_t *result)
     rk_pack_open (result);
     for (int column = 0; column < columns; column++) {
         const char *name = sqlite3_column_name (stmt, column);
+        if (!name)
+            return "out of memory";
         rk_pack_text (result, name, strlen (name));
     }
     rk_pack_close (result);
     while ((rc = sqlite3_step (stmt)) == SQLITE_ROW) {
         rk_pack_open (result);
         for (int column = 0; column < columns; column++)
-            s_pack_column (result, stmt, column);
+            if (!s_pack_column (result, stmt, column))
+                return "out of memory";
         rk_pack_close (result);
         if (result->size > RESULT_MOST)
             return "the result is larger than 16 MB; ask for fewer rows";
@@ -320,12 +330,27 @@ s_checkpoint_if_due (s_self_t *self)
 //  --------------------------------------------------------------------------
 //  Calls
 
+//  Runs a statement without parameters or result of our own, which has all the time it needs.
+
 static bool
 s_exec (void *owner, const char *sql)
 {
     s_self_t *self = (s_self_t *) owner;
+    const char *why;
     self->until = INT64_MAX;
-    return sqlite3_exec (self->db, sql, NULL, NULL, NULL) == SQLITE_OK;
+    sqlite3_stmt *stmt = s_prepare (self, rk_slice (sql), &why);
+    bool good = stmt && sqlite3_step (stmt) == SQLITE_DONE;
+    sqlite3_reset (stmt);
+    return good;
+}
+
+
+//  Ends a transaction that is open, if there is one.
+
+static bool
+s_roll_back (s_self_t *self)
+{
+    return sqlite3_get_autocommit (self->db) || s_exec (self, "ROLLBACK");
 }
 
 
@@ -351,8 +376,9 @@ s_is_there (s_self_t *self)
     bool gone = stat (self->path, &found) == -1 || found.st_ino != self->file.st_ino ||
                 found.st_dev != self->file.st_dev;
     if (gone && !self->gone)
-        rk_log ('E', "store/path = %s: the file was moved, removed or replaced under the "
-                     "server, nothing is stored; put it back, or restart the server",
+        rk_log ('E',
+                "store/path = %s: the file was moved, removed or replaced under the "
+                "server, nothing is stored; put it back, or restart the server",
                 self->path);
     self->gone = gone;
     return !gone;
@@ -361,7 +387,7 @@ s_is_there (s_self_t *self)
 
 //  Takes calls by turns and runs them, for a while: those who come meanwhile needn't wait for all that are there.
 //  False when SQLite has ended the transaction, as it does on a full disk, a broken one, or a write that took
-//  too long; whose call that was is in *culprit.
+//  too long, or when half of a call can't be taken back; whose call that was is in *culprit.
 
 static bool
 s_run_calls (s_self_t *self, rk_sqlcall_t **culprit)
@@ -373,8 +399,8 @@ s_run_calls (s_self_t *self, rk_sqlcall_t **culprit)
         if (nbr == batch->count && !rk_sqlbatch_take (batch))
             return true;
         *culprit = &batch->calls[nbr++];
-        rk_sqlbatch_run (batch, *culprit, false);
-        if (sqlite3_get_autocommit (self->db))
+        if (!rk_sqlbatch_run (batch, *culprit, false) ||
+            sqlite3_get_autocommit (self->db))
             return false;
     } while (nbr < batch->count || rk_now () - began < TURN);
     return true;
@@ -413,7 +439,8 @@ s_run_batch (s_self_t *self)
 {
     rk_sqlbatch_t *batch = &self->batch;
     rk_sqlcall_t *culprit = NULL;
-    bool good = s_is_there (self) && s_exec (self, "BEGIN IMMEDIATE");
+    bool good =
+        s_is_there (self) && s_roll_back (self) && s_exec (self, "BEGIN IMMEDIATE");
     if (good && !s_run_calls (self, &culprit)) {
         s_begin_anew (self, culprit);
         return;
@@ -427,10 +454,10 @@ s_run_batch (s_self_t *self)
         return;
     }
     int rc = self->gone ? SQLITE_IOERR : sqlite3_errcode (self->db);
-    char *why = zsys_sprintf ("the store can't commit: %s",
-                              self->gone ? "its file is gone" : sqlite3_errmsg (self->db));
-    if (!sqlite3_get_autocommit (self->db))
-        s_exec (self, "ROLLBACK");
+    char *why =
+        zsys_sprintf ("the store can't commit: %s",
+                      self->gone ? "its file is gone" : sqlite3_errmsg (self->db));
+    s_roll_back (self);    //  Or before the next batch
     if (!batch->count)
         rk_sqlbatch_take (batch);
     if (rc == SQLITE_CORRUPT || rc == SQLITE_NOTADB) {
@@ -546,14 +573,15 @@ s_open (s_self_t *self)
     int rc = sqlite3_open_v2 (
         self->path, &self->db,
         SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
-    bool good = rc == SQLITE_OK && s_exec (self, pragmas);
+    bool good = rc == SQLITE_OK &&
+                sqlite3_exec (self->db, pragmas, NULL, NULL, NULL) == SQLITE_OK;
     if (good && s_version (self) > SCHEMA) {
         free (sql);
         return zsys_sprintf ("store/path = %s: its tables are of version %d, made by a "
                              "newer server; this one knows version %d",
                              self->path, s_version (self), SCHEMA);
     }
-    good = good && s_exec (self, sql);
+    good = good && sqlite3_exec (self->db, sql, NULL, NULL, NULL) == SQLITE_OK;
     free (sql);
     if (!good)
         return zsys_sprintf ("store/path = %s: %s", self->path,
@@ -574,9 +602,7 @@ s_close (s_self_t *self)
     zactor_destroy (&self->checkpointer);
     self->checkpointing = false;
     rk_index_purge (self->statements);
-    if (self->db && !sqlite3_get_autocommit (self->db))
-        s_exec (self, "ROLLBACK");
-    sqlite3_close (self->db);
+    sqlite3_close (self->db);    //  Rolls back what is open
     self->db = NULL;
     if (self->lock != -1)
         close (self->lock);

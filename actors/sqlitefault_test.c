@@ -2,9 +2,11 @@
 //
 //  A layer between SQLite and the system (https://www.sqlite.org/vfs.html) counts the calls that go to the disk. One of
 //  them, each in turn, fails; or the power is cut there: then of what was written since a file's last sync none,
-//  some, a part of each or all is on the disk. What was answered before must be there afterwards, and the file be sound.
+//  some, a part of each or all is on the disk. And one allocation of SQLite's, each in turn, fails
+//  (https://www.sqlite.org/malloc.html). What was answered before must be there afterwards, the file be sound, and
+//  when the fault is over the next call go well.
 //
-//  With ROOKERY_CUTS=all in the environment every call is tried in every way, otherwise some.
+//  With ROOKERY_CUTS=all in the environment every one is tried in every way, otherwise some.
 
 #include "sqlite.h"
 #include "sqltest.h"
@@ -14,7 +16,7 @@
 #include <sys/stat.h>
 
 #define CHATS 12      //  Calls of one run
-#define SOME 17       //  Calls to the disk between two that are tried
+#define SOME 17       //  Calls to the memory or the disk between two that are tried
 #define SECTOR 512    //  bytes that a disk writes whole
 
 //  One write since the last sync, or a new size when data is NULL
@@ -39,7 +41,17 @@ typedef struct {
     s_shadow_t *shadow;    //  NULL for what needn't last
 } s_file_t;
 
-typedef enum { FAIL_ONCE, FAIL_ON, CUT_NONE, CUT_SOME, CUT_TORN, CUT_ALL, WAYS } s_way_t;
+typedef enum {
+    SPACE_ONCE,
+    SPACE_ON,
+    FAIL_ONCE,
+    FAIL_ON,
+    CUT_NONE,
+    CUT_SOME,
+    CUT_TORN,
+    CUT_ALL,
+    WAYS
+} s_way_t;
 
 static struct {
     pthread_mutex_t mutex;
@@ -52,6 +64,13 @@ static struct {
     size_t image_size[4];
     unsigned seed;
 } s_disk = {.mutex = PTHREAD_MUTEX_INITIALIZER};
+
+//  SQLite's memory: how many allocations there were, and which one fails, 0 for none
+static struct {
+    sqlite3_mem_methods real;
+    atomic_int calls, at;
+    atomic_bool on;    //  All after it fail as well
+} s_memory;
 
 static sqlite3_vfs *s_real;
 static sqlite3_io_methods s_methods;
@@ -145,6 +164,51 @@ s_note (s_shadow_t *shadow, const void *data, size_t size, sqlite3_int64 at)
     }
     pthread_mutex_unlock (&s_disk.mutex);
     return rc;
+}
+
+
+//  --------------------------------------------------------------------------
+//  The memory
+
+static bool
+s_has_space (void)
+{
+    int call = ++s_memory.calls, at = s_memory.at;
+    return !at || call < at || (call > at && !s_memory.on);
+}
+
+
+static void *
+s_malloc (int size)
+{
+    return s_has_space () ? s_memory.real.xMalloc (size) : NULL;
+}
+
+
+static void *
+s_realloc (void *at, int size)
+{
+    return s_has_space () ? s_memory.real.xRealloc (at, size) : NULL;
+}
+
+
+//  It can be changed only while SQLite is shut down: no database is open between two tests.
+
+static void
+s_set_memory (bool layer)
+{
+    sqlite3_shutdown ();
+    if (layer)
+        rk_check (sqlite3_config (SQLITE_CONFIG_GETMALLOC, &s_memory.real) == SQLITE_OK);
+    sqlite3_mem_methods methods = s_memory.real;
+    if (layer) {
+        methods.xMalloc = s_malloc;
+        methods.xRealloc = s_realloc;
+    }
+    rk_check (sqlite3_config (SQLITE_CONFIG_MALLOC, &methods) == SQLITE_OK);
+    //  Without the pool that small ones come from, so that they count; then as SQLite has it
+    rk_check (sqlite3_config (SQLITE_CONFIG_LOOKASIDE, layer ? 0 : 1200,
+                              layer ? 0 : 40) == SQLITE_OK);
 }
 
 
@@ -266,6 +330,7 @@ s_open (sqlite3_vfs *vfs, const char *path, sqlite3_file *file, int flags, int *
 static void
 s_begin (sqlite3_vfs *layer)
 {
+    s_set_memory (true);
     s_real = sqlite3_vfs_find (NULL);
     *layer = *s_real;
     layer->zName = "disk";
@@ -297,10 +362,19 @@ s_begin (sqlite3_vfs *layer)
 //  --------------------------------------------------------------------------
 //  One run
 
-//  Whether all words that were answered for sure are in the file, which must be sound.
+//  Each third call fails at its last statement, and must leave nothing behind.
+
+static bool
+s_is_refused (int nbr)
+{
+    return nbr % 3 == 1;
+}
+
+
+//  Whether all words that were answered for sure are in the file, which must be sound, and none by half.
 
 static void
-s_check_file (const char *path, const bool *sure)
+s_check_file (const char *path, const bool *sure, int at, s_way_t way)
 {
     sqlite3 *db = NULL;
     sqlite3_stmt *stmt = NULL;
@@ -311,18 +385,24 @@ s_check_file (const char *path, const bool *sure)
               sqlite3_step (stmt) == SQLITE_ROW);
     rk_check (streq ((const char *) sqlite3_column_text (stmt, 0), "ok"));
     sqlite3_finalize (stmt);
-    bool found[CHATS] = {false};
-    if (sqlite3_prepare_v2 (db, "SELECT word FROM t", -1, &stmt, NULL) == SQLITE_OK)
-        while (sqlite3_step (stmt) == SQLITE_ROW)
-            found[sqlite3_column_int (stmt, 0)] = true;
-    sqlite3_finalize (stmt);
+    bool found[2][CHATS] = {{false}, {false}};
+    for (int table = 0; table < 2; table++) {
+        const char *sql = table ? "SELECT word FROM u" : "SELECT word FROM t";
+        if (sqlite3_prepare_v2 (db, sql, -1, &stmt, NULL) == SQLITE_OK)
+            while (sqlite3_step (stmt) == SQLITE_ROW)
+                found[table][sqlite3_column_int (stmt, 0)] = true;
+        sqlite3_finalize (stmt);
+    }
     sqlite3_close (db);
     for (int nbr = 0; nbr < CHATS; nbr++) {
-        if (sure[nbr] && !found[nbr])
+        bool good = (!sure[nbr] || found[0][nbr]) && found[0][nbr] == found[1][nbr] &&
+                    !(s_is_refused (nbr) && found[0][nbr]);
+        if (!good)
             fprintf (stderr,
-                     "call %d to the disk, way %d: chat %d was answered and is lost\n",
-                     s_disk.at, (int) s_disk.way, nbr);
-        rk_check (!sure[nbr] || found[nbr]);
+                     "call %d, way %d: chat %d was %sanswered and is in %d and %d\n", at,
+                     (int) way, nbr, sure[nbr] ? "" : "not ", found[0][nbr],
+                     found[1][nbr]);
+        rk_check (good);
     }
 }
 
@@ -361,10 +441,49 @@ s_forget_disk (void)
 }
 
 
-//  The actor stores some words, and call at to the disk goes that way. Returns how many calls there were.
+//  From now on call at of that kind goes wrong in that way; 0 for none.
 
-static int
-s_run (int at, s_way_t way)
+static void
+s_set_fault (int at, s_way_t way)
+{
+    bool space = way <= SPACE_ON;
+    pthread_mutex_lock (&s_disk.mutex);
+    s_disk.calls = 0;
+    s_disk.at = space ? 0 : at;
+    s_disk.way = way;
+    s_disk.seed = (unsigned) at;
+    s_memory.calls = 0;
+    s_memory.on = way == SPACE_ON;
+    s_memory.at = space ? at : 0;
+    pthread_mutex_unlock (&s_disk.mutex);
+}
+
+
+//  Stores words from first up to last - 1; notes which were answered for sure.
+
+static void
+s_store (rk_sqltest_t *test, int first, int last, bool *sure)
+{
+    for (int nbr = first; nbr < last; nbr++) {
+        char word[12], error[200];
+        snprintf (word, sizeof (word), "%d", nbr);
+        const char *again = s_is_refused (nbr) ? "INSERT INTO t (word) VALUES (?)" : NULL;
+        rk_sqltest_ask_all (test,
+                            (const char *[][2]){{"INSERT INTO t (word) VALUES (?)", word},
+                                                {"INSERT INTO u (word) VALUES (?)", word},
+                                                {again, word},
+                                                {NULL, NULL}},
+                            error, sizeof (error));
+        sure[nbr] = !*error && !s_disk.dark;
+    }
+}
+
+
+//  The actor stores some words, and the call at goes that way. Notes how many calls there were to the memory and to
+//  the disk.
+
+static void
+s_run (int at, s_way_t way, int *allocations, int *calls)
 {
     char folder[] = "/dev/shm/rookery-disk-XXXXXX", *reason = NULL, error[200], path[200];
     bool sure[CHATS] = {false};
@@ -372,36 +491,40 @@ s_run (int at, s_way_t way)
     char *setting = zsys_sprintf ("store/path=%s/test.db", folder);
     rk_config_t *config = rk_config_new (NULL, (char *[]){setting, NULL}, &reason);
     rk_sqltest_t test;
-    s_disk.at = 0;
     rk_sqltest_begin (&test, sqlite_actor, config, "sqlite", NULL, "config/sqlite.sql");
-    rk_sqltest_ask (&test, "CREATE TABLE t (word INTEGER)", NULL, error, sizeof (error));
+    rk_sqltest_ask_all (
+        &test,
+        (const char *[][2]){{"CREATE TABLE t (word INTEGER UNIQUE)", NULL},
+                            {"CREATE TABLE u (word INTEGER)", NULL},
+                            {NULL, NULL}},
+        error, sizeof (error));
     rk_check (!*error);
-    pthread_mutex_lock (&s_disk.mutex);
-    int before = s_disk.calls;
-    s_disk.at = at ? before + at : 0;
-    s_disk.way = way;
-    s_disk.seed = (unsigned) at;
-    pthread_mutex_unlock (&s_disk.mutex);
-    for (int nbr = 0; nbr < CHATS; nbr++) {
-        char sql[80];
-        snprintf (sql, sizeof (sql), "INSERT INTO t (word) VALUES (%d)", nbr);
-        rk_sqltest_ask (&test, sql, NULL, error, sizeof (error));
-        sure[nbr] = !*error && !s_disk.dark;
+    s_set_fault (at, way);
+    s_store (&test, 0, CHATS - 1, sure);
+    *allocations = s_memory.calls;
+    *calls = s_disk.calls;
+    bool dark = s_disk.dark;
+    if (!dark) {
+        s_set_fault (0, way);
+        s_store (&test, CHATS - 1, CHATS, sure);
+        if (!sure[CHATS - 1])
+            fprintf (stderr, "call %d, way %d: the store has not recovered\n", at,
+                     (int) way);
+        rk_check (sure[CHATS - 1]);
     }
-    int calls = s_disk.calls - before;
     rk_sqltest_end (&test);
-    if (way >= CUT_NONE && s_disk.dark)
+    s_set_fault (0, way);
+    if (dark)
         s_write_image (folder, path, sizeof (path));
     else
         snprintf (path, sizeof (path), "%s/test.db", folder);
-    s_check_file (path, sure);
+    s_check_file (path, sure, at, way);
     s_forget_disk ();
     rk_config_destroy (&config);
     zdir_t *dir = zdir_new (folder, NULL);
     zdir_remove (dir, true);
     zdir_destroy (&dir);
     zstr_free (&setting);
-    return calls;
 }
 
 
@@ -411,15 +534,19 @@ sqlitefault_test (bool verbose)
     sqlite3_vfs layer;
     const char *cuts = getenv ("ROOKERY_CUTS");
     bool all = cuts && streq (cuts, "all");
+    int allocations, calls, count = 0, other;
     s_begin (&layer);
-    int calls = s_run (0, FAIL_ONCE), count = 0;
-    rk_check (calls >= CHATS);
-    for (int way = 0; way < WAYS; way++)
-        for (int at = all ? 1 : 1 + way; at <= calls; at += all ? 1 : SOME, count++)
-            s_run (at, (s_way_t) way);
+    s_run (0, FAIL_ONCE, &allocations, &calls);
+    rk_check (calls >= CHATS - 1 && allocations >= CHATS - 1);
+    for (int way = 0; way < WAYS; way++) {
+        int most = way <= SPACE_ON ? allocations : calls;
+        int step = all ? 1 : SOME;
+        for (int at = all ? 1 : 1 + way; at <= most; at += step, count++)
+            s_run (at, (s_way_t) way, &other, &other);
+    }
     sqlite3_vfs_unregister (&layer);
-    sqlite3_vfs_register (s_real, 1);
+    s_set_memory (false);
     if (verbose || all)
-        printf ("   %d of %d calls to the disk failed or were the last\n", count,
-                calls * WAYS);
+        printf ("   of %d allocations and %d calls to the disk, in %d ways, %d tried\n",
+                allocations, calls, WAYS, count);
 }

@@ -161,12 +161,21 @@ s_reply (rk_sqltest_t *self, uint64_t number, char *error, size_t room)
 
 
 int64_t
+rk_sqltest_ask_all (rk_sqltest_t *self, const char *statements[][2], char *error,
+                    size_t room)
+{
+    static uint64_t number = 100000;
+    s_call (self, ++number, statements);
+    return s_reply (self, number, error, room);
+}
+
+
+int64_t
 rk_sqltest_ask (rk_sqltest_t *self, const char *sql, const char *parameter, char *error,
                 size_t room)
 {
-    static uint64_t number = 100000;
-    s_call (self, ++number, (const char *[][2]){{sql, parameter}, {NULL, NULL}});
-    return s_reply (self, number, error, room);
+    return rk_sqltest_ask_all (self, (const char *[][2]){{sql, parameter}, {NULL, NULL}},
+                               error, room);
 }
 
 

@@ -31,9 +31,14 @@ void rk_sqltest_run (rk_sqltest_t *self);
 int64_t rk_sqltest_ask (rk_sqltest_t *self, const char *sql, const char *parameter,
                         char *error, size_t room);
 
+//  The same with several statements in one call, each with its parameter; a NULL ends them.
+int64_t rk_sqltest_ask_all (rk_sqltest_t *self, const char *statements[][2], char *error,
+                            size_t room);
+
 //  Sends one statement of a user, without waiting; and waits for the next reply, returns its number, and
 //  the reason in error when it failed, else "".
-void rk_sqltest_post (rk_sqltest_t *self, uint64_t number, uint64_t whose, const char *sql);
+void rk_sqltest_post (rk_sqltest_t *self, uint64_t number, uint64_t whose,
+                      const char *sql);
 uint64_t rk_sqltest_next (rk_sqltest_t *self, char *error, size_t room);
 
 #endif
