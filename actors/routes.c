@@ -38,11 +38,13 @@ typedef struct {
     zlistx_t *routes;
 } s_side_t;
 
-//  What a connection that is behind has missed of one conversation: from first to last, or nothing while
-//  last is 0; and up to where it has been told meanwhile
+//  What a connection has missed of one conversation: from first to last, or nothing while last is 0; and up to
+//  where it has been told meanwhile
 typedef struct {
     char *conversation;
     uint64_t first, last, told;
+    bool
+        held;    //  What is said of it is noted, also while the connection hears all else
 } s_gap_t;
 
 typedef struct {
@@ -52,7 +54,12 @@ typedef struct {
     s_seat_t *seats;
     size_t seat_count;
     uint64_t stamp;    //  When we heard of it last
-    enum { LIVE, SETTLING, BEHIND } state;
+    enum {
+        LIVE,
+        SETTLING,    //  Live, but for what it has been told
+        HOLDING,     //  Live, but for the conversations of its gaps
+        BEHIND
+    } state;
     bool missed_all;    //  More than GAPS_MOST
     s_gap_t *gaps;
     size_t gap_count;
@@ -383,13 +390,18 @@ s_append (char **list, rk_slice_t id)
 
 
 static void
+s_set_apart (s_seat_t *seat, bool apart)
+{
+    seat->set->apart += (size_t) apart - (size_t) seat->apart;
+    seat->apart = apart;
+}
+
+
+static void
 s_set_state (s_route_t *route, int state)
 {
-    for (size_t nbr = 0; nbr < route->seat_count && state != SETTLING; nbr++) {
-        s_seat_t *seat = &route->seats[nbr];
-        seat->set->apart += (state == BEHIND) - (size_t) seat->apart;
-        seat->apart = state == BEHIND;
-    }
+    for (size_t nbr = 0; nbr < route->seat_count && state != SETTLING; nbr++)
+        s_set_apart (&route->seats[nbr], state == BEHIND);
     route->state = state;
     if (state != SETTLING)
         s_forget_gaps (route);
@@ -449,16 +461,26 @@ rk_routes_visit_apart (rk_routes_t *self, rk_slice_t gid, rk_routes_visit_fn *vi
 }
 
 
-//  What is noted of the conversation; NULL when there is too much already.
+//  What is noted of the conversation, or NULL
 
 static s_gap_t *
-s_gap (s_route_t *route, rk_slice_t conversation)
+s_gap_find (s_route_t *route, rk_slice_t conversation)
 {
     for (size_t nbr = 0; nbr < route->gap_count; nbr++)
         if (rk_slice_is (conversation, route->gaps[nbr].conversation))
             return &route->gaps[nbr];
-    if (route->gap_count == GAPS_MOST)
-        return NULL;
+    return NULL;
+}
+
+
+//  The same, made when it isn't there; NULL when there are too many already.
+
+static s_gap_t *
+s_gap (s_route_t *route, rk_slice_t conversation)
+{
+    s_gap_t *known = s_gap_find (route, conversation);
+    if (known || route->gap_count == GAPS_MOST)
+        return known;
     route->gaps =
         (s_gap_t *) realloc (route->gaps, (route->gap_count + 1) * sizeof (s_gap_t));
     assert (route->gaps);
@@ -469,13 +491,41 @@ s_gap (s_route_t *route, rk_slice_t conversation)
 
 
 bool
+rk_routes_miss (rk_routes_t *self, rk_slice_t cid, rk_slice_t gids)
+{
+    s_route_t *route = (s_route_t *) rk_index_lookup (self->routes, cid);
+    if (!route)
+        return false;
+    rk_slice_t gid;
+    bool fresh = route->state == LIVE || route->state == SETTLING;
+    if (fresh)
+        route->state = HOLDING;
+    while (s_next_id (&gids, &gid)) {
+        s_gap_t *gap = s_gap (route, gid);
+        if (gap) {
+            gap->first = gap->told + 1;
+            gap->last = UINT64_MAX;
+            gap->held = true;
+        }
+        route->missed_all |= !gap;
+        for (size_t nbr = 0; nbr < route->seat_count; nbr++)
+            if (route->seats[nbr].set->group &&
+                rk_slice_same (route->seats[nbr].set->key, gid))
+                s_set_apart (&route->seats[nbr], true);
+    }
+    return fresh;
+}
+
+
+bool
 rk_routes_takes (rk_routes_t *self, rk_slice_t cid, rk_slice_t conversation, uint64_t seq)
 {
     s_route_t *route = (s_route_t *) rk_index_lookup (self->routes, cid);
     if (!route || route->state == LIVE)
         return true;
-    s_gap_t *gap = s_gap (route, conversation);
-    if (route->state == SETTLING)
+    s_gap_t *gap = route->state == BEHIND ? s_gap (route, conversation)
+                                          : s_gap_find (route, conversation);
+    if (route->state != BEHIND && !(route->state == HOLDING && gap && gap->held))
         return !gap || seq > gap->told;
     if (!gap)
         route->missed_all = true;
@@ -491,7 +541,11 @@ void
 rk_routes_told (rk_routes_t *self, rk_slice_t cid, rk_slice_t conversation, uint64_t seq)
 {
     s_route_t *route = (s_route_t *) rk_index_lookup (self->routes, cid);
-    s_gap_t *gap = route && route->state == BEHIND ? s_gap (route, conversation) : NULL;
+    s_gap_t *gap = NULL;
+    if (route && route->state == BEHIND)
+        gap = s_gap (route, conversation);
+    else if (route && route->state == HOLDING)
+        gap = s_gap_find (route, conversation);
     if (!gap || seq <= gap->told)
         return;
     gap->told = seq;
@@ -506,8 +560,8 @@ rk_caught_t
 rk_routes_catch_up (rk_routes_t *self, rk_slice_t cid, rk_routes_gap_fn *tell, void *arg)
 {
     s_route_t *route = (s_route_t *) rk_index_lookup (self->routes, cid);
-    size_t count = 0;
-    if (!route || route->state != BEHIND)
+    size_t count = 0, told = 0;
+    if (!route || (route->state != BEHIND && route->state != HOLDING))
         return RK_CAUGHT_BEFORE;
     if (route->missed_all) {
         s_forget_gaps (route);
@@ -520,12 +574,12 @@ rk_routes_catch_up (rk_routes_t *self, rk_slice_t cid, rk_routes_gap_fn *tell, v
             count++;
         }
         gap->last = 0;
+        told += gap->told > 0;
     }
-    if (!count)
-        s_set_state (route, SETTLING);
-    if (!count && !route->gap_count)
-        return RK_CAUGHT_NOTHING;
-    return count ? RK_CAUGHT_SOME : RK_CAUGHT_UP;
+    if (count)
+        return RK_CAUGHT_SOME;
+    s_set_state (route, SETTLING);
+    return told ? RK_CAUGHT_UP : RK_CAUGHT_NOTHING;
 }
 
 

@@ -59,6 +59,11 @@ size_t rk_routes_apart (rk_routes_t *self, bool group, rk_slice_t id);
 void rk_routes_visit_apart (rk_routes_t *self, rk_slice_t gid, rk_routes_visit_fn *visit,
                             void *arg);
 
+//  The connection has come to these groups (GID[,GID...]) after the list of its groups was read: what was said to them
+//  meanwhile has passed it by. They are gaps from their beginning on, and what is said to them is noted
+//  until it has caught up; all else it hears. Returns whether nobody makes it catch up yet.
+bool rk_routes_miss (rk_routes_t *self, rk_slice_t cid, rk_slice_t gids);
+
 //  Whether the connection shall get this seq of the conversation now; if not, it is noted or was told.
 bool rk_routes_takes (rk_routes_t *self, rk_slice_t cid, rk_slice_t conversation,
                       uint64_t seq);
@@ -72,8 +77,8 @@ void rk_routes_told (rk_routes_t *self, rk_slice_t cid, rk_slice_t conversation,
 //  forgotten, and it stays behind.
 typedef enum {
     RK_CAUGHT_UP,
-    RK_CAUGHT_NOTHING,    //  Up, and there was nothing to tell: it needs no time to settle
-    RK_CAUGHT_BEFORE,     //  It wasn't behind, or isn't known
+    RK_CAUGHT_NOTHING,    //  Up, and it was told nothing: it needs no time to settle
+    RK_CAUGHT_BEFORE,     //  It missed nothing, or isn't known
     RK_CAUGHT_SOME,       //  It has gaps
     RK_CAUGHT_TOO_MUCH    //  More than are noted: begin anew
 } rk_caught_t;

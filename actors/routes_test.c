@@ -140,6 +140,62 @@ s_test_behind (void)
 }
 
 
+//  A connection that comes to a group is behind with that one, and hears all else.
+
+static void
+s_test_miss (void)
+{
+    char list[200] = "";
+    rk_slice_t cid = rk_slice ("g1.a"), talk = rk_slice ("a,b"), group = rk_slice ("g");
+    rk_routes_t *routes = rk_routes_new ();
+    rk_check (!rk_routes_miss (routes, cid, group));    //  It isn't there
+    rk_routes_bind (routes, cid, rk_slice ("alice"));
+    rk_routes_join (routes, cid, rk_slice ("old,g"));
+    rk_check (rk_routes_miss (routes, cid, group));
+    rk_check (!rk_routes_is_behind (routes, cid));
+    rk_check (rk_routes_apart (routes, true, group) == 1 &&
+              rk_routes_apart (routes, true, rk_slice ("old")) == 0 &&
+              rk_routes_apart (routes, false, rk_slice ("alice")) == 0);
+    rk_check (rk_routes_takes (routes, cid, talk, 6) &&
+              rk_routes_takes (routes, cid, rk_slice ("old"), 1));
+    rk_check (!rk_routes_takes (routes, cid, group, 7));
+    rk_check (rk_routes_catch_up (routes, cid, s_test_gap, list) == RK_CAUGHT_SOME);
+    rk_check (streq (list, "g:1 "));
+    //  While that is fetched more is said; and it comes to another one
+    rk_check (!rk_routes_takes (routes, cid, group, 8));
+    rk_routes_told (routes, cid, group, 7);
+    rk_routes_join (routes, cid, rk_slice ("h"));
+    rk_check (!rk_routes_miss (routes, cid, rk_slice ("h")));
+    *list = 0;
+    rk_check (rk_routes_catch_up (routes, cid, s_test_gap, list) == RK_CAUGHT_SOME);
+    rk_check (streq (list, "g:8 h:1 "));
+    rk_routes_told (routes, cid, group, 8);
+    rk_check (rk_routes_catch_up (routes, cid, s_test_gap, list) == RK_CAUGHT_UP);
+    //  It settles, and may come to a third one meanwhile
+    rk_check (!rk_routes_takes (routes, cid, group, 8) &&
+              rk_routes_takes (routes, cid, group, 9));
+    rk_routes_join (routes, cid, rk_slice ("i"));
+    rk_check (rk_routes_miss (routes, cid, rk_slice ("i")));
+    *list = 0;
+    rk_check (rk_routes_catch_up (routes, cid, s_test_gap, list) == RK_CAUGHT_SOME);
+    rk_check (streq (list, "i:1 "));
+    rk_check (rk_routes_catch_up (routes, cid, s_test_gap, list) == RK_CAUGHT_UP);
+    char *gids = rk_routes_settle (routes, cid);
+    rk_check (gids && streq (gids, "g,h,i"));
+    free (gids);
+    rk_check (rk_routes_takes (routes, cid, group, 8));
+    //  Of one that is wholly behind the group is one gap more
+    rk_routes_fall_behind (routes, cid);
+    rk_routes_join (routes, cid, rk_slice ("j"));
+    rk_check (!rk_routes_miss (routes, cid, rk_slice ("j")));
+    *list = 0;
+    rk_check (rk_routes_catch_up (routes, cid, s_test_gap, list) == RK_CAUGHT_SOME);
+    rk_check (streq (list, "j:1 "));
+    rk_check (rk_routes_catch_up (routes, cid, s_test_gap, list) == RK_CAUGHT_NOTHING);
+    rk_routes_destroy (&routes);
+}
+
+
 static void
 s_test_regroup (void *arg, rk_slice_t cid, rk_slice_t came, rk_slice_t went)
 {
@@ -228,5 +284,6 @@ routes_test (bool verbose)
     rk_routes_destroy (&routes);
     s_test_pieces ();
     s_test_behind ();
+    s_test_miss ();
     s_test_membership ();
 }

@@ -10,7 +10,8 @@
 //                   setting uidmap CID UID [DEVICE]
 //                   setting gidmap|gidunmap CID GID[,GID...]
 //                   setting gidmap-user|gidunmap-user UID GID[,GID...]    for all connections
-//                   setting groups UID VERSION GID[,GID...]    these and no others, if that is news
+//                   setting groups UID VERSION GID[,GID...] [behind]    these and no others, if that is
+//                       news; with "behind" who comes to one has to catch up with it
 //                   setting behind CID -    it has to catch up first
 //                   CATCHUP token CID begin|end
 //                   status connected CID [UID [GID,GID... [DEVICE]]], status closed CID [UID];
@@ -18,6 +19,7 @@
 //         gateways, local    hello VERSION [INSTANCE], ping, pong
 //         pipe      see rk_life_t
 //  Out    upstream  status closed CID [UID]    of a gateway that is away for long
+//                   status behind CID    it has to catch up with groups that it came to
 //         workers   REPLY token ok packed: what a connection has missed meanwhile
 //         gateways, local    welcome VERSION, refused REASON, ping, pong
 //                   downstream cid|uid|gid ..., setting status|uidmap|gidmap|gidunmap ...
@@ -97,6 +99,8 @@ typedef struct {
     bool stuck;             //  Some gateway's queue isn't empty
     bool sweeping;          //  More connections are to be forgotten
     rk_queue_t settling;    //  Until when, and CID
+    rk_queue_t fallen;      //  CIDs whose workers must hear that they are behind
+    bool catch_up;          //  The setting in hand says that who comes to a group has to
     rk_counter_t counters[COUNTERS + 1];
 } s_self_t;
 
@@ -168,7 +172,8 @@ s_post (s_self_t *self, s_gateway_t *gateway, rk_frames_t *frames)
 {
     size_t bytes = rk_frames_bytes (frames);
     zsock_t *socket = gateway->local ? self->args->local_socket : self->args->gateways;
-    int rc = gateway->local ? rk_frames_give (frames, socket) : rk_frames_send (frames, socket);
+    int rc = gateway->local ? rk_frames_give (frames, socket)
+                            : rk_frames_send (frames, socket);
     if (rc == -1)
         return -1;
     gateway->sent++;
@@ -568,7 +573,24 @@ s_tell_gateway (s_self_t *self, const char *kind, rk_slice_t cid, rk_slice_t val
 }
 
 
-//  What a connection's groups came to be. Of one that is behind the gateway hears when
+//  The list of groups was read a moment ago; what was said since to those that the connection comes to has passed
+//  it by. Its worker fetches that.
+
+static void
+s_miss (s_self_t *self, rk_slice_t cid, rk_slice_t came)
+{
+    rk_frames_t note;
+    note.count = 0;
+    if (!rk_routes_miss (self->routes, cid, came))
+        return;
+    rk_frames_addstr (&note, "status");
+    rk_frames_addstr (&note, "behind");
+    rk_frames_add (&note, cid.data, cid.size);
+    rk_queue_push (&self->fallen, rk_parcel_new (&note));
+}
+
+
+//  What a connection's groups came to be. Of one that is behind, or has to catch up with them, the gateway hears when
 //  it has settled.
 
 static void
@@ -576,7 +598,9 @@ s_visit_regrouped (void *arg, rk_slice_t cid, rk_slice_t came, rk_slice_t went)
 {
     s_self_t *self = (s_self_t *) arg;
     bool behind = rk_routes_is_behind (self->routes, cid);
-    if (came.size && !behind)
+    if (came.size && self->catch_up)
+        s_miss (self, cid, came);
+    else if (came.size && !behind)
         s_tell_gateway (self, "gidmap", cid, came);
     if (went.size && !behind)
         s_tell_gateway (self, "gidunmap", cid, went);
@@ -588,6 +612,8 @@ s_set_groups (s_self_t *self, rk_slice_t uid, rk_slice_t version)
 {
     uint64_t number;
     (void) version;
+    self->catch_up = self->frames.count == 6 &&
+                     rk_slice_is (rk_frames_at (&self->frames, 5), "behind");
     if (s_take_seq (self, 3, &number))
         rk_routes_regroup (self->routes, uid, number, rk_frames_at (&self->frames, 3),
                            s_visit_regrouped, self);
@@ -662,7 +688,7 @@ static const struct {
     {"status", 4, 4, s_set_status},
     {"gidmap-user", 4, 4, s_set_gidmap_user},
     {"gidunmap-user", 4, 4, s_set_gidunmap_user},
-    {"groups", 5, 5, s_set_groups},
+    {"groups", 5, 6, s_set_groups},
     {"behind", 4, 4, s_set_behind},
     {NULL, 0, 0, NULL},
 };
@@ -722,6 +748,26 @@ s_settle_one (s_self_t *self, rk_slice_t cid)
     if (gids)
         s_tell_gateway (self, "gidmap", cid, rk_slice (gids));
     free (gids);
+}
+
+
+//  Workers hear who is behind, by way of the receiver, so that it comes in order with what the connection says. When
+//  that is full we don't wait, for it waits for us in the end; the next turn goes on.
+
+static void
+s_tell_fallen (s_self_t *self)
+{
+    rk_frames_t out;
+    out.count = 0;
+    while (self->fallen.head) {
+        rk_parcel_t *note = rk_queue_pop (&self->fallen);
+        rk_parcel_unpack (&note, &out);
+        if (rk_frames_send (&out, self->args->upstream) == -1) {
+            rk_queue_unshift (&self->fallen, rk_parcel_new (&out));
+            return;
+        }
+        self->counters[OUT_RECEIVER].value++;
+    }
 }
 
 
@@ -1117,7 +1163,8 @@ s_ping_all (s_self_t *self)
     if (now < self->next_ping)
         return;
     self->next_ping = now + self->args->ping;
-    self->stuck = self->sweeping = true;    //  Look once at what is of those that are away
+    self->stuck = self->sweeping =
+        true;    //  Look once at what is of those that are away
     for (int nbr = 0; nbr < SWEEPS_MOST; nbr++)
         s_forget_one (self);
     s_gateway_t *gateway = (s_gateway_t *) rk_index_first (self->gateways);
@@ -1335,6 +1382,7 @@ s_self_destroy (s_self_t **self_p)
     s_self_t *self = *self_p;
     rk_frames_clear (&self->frames);
     rk_queue_clear (&self->settling);
+    rk_queue_clear (&self->fallen);
     rk_index_destroy (&self->gateways);
     rk_routes_destroy (&self->routes);
     free (self);
@@ -1371,7 +1419,8 @@ sender_actor (zsock_t *pipe, void *args_p)
         if (args->local_socket)
             items[3] =
                 (zmq_pollitem_t){zsock_resolve (args->local_socket), 0, ZMQ_POLLIN, 0};
-        bool busy = self->life.draining || self->stuck || self->sweeping;
+        bool busy =
+            self->life.draining || self->stuck || self->sweeping || self->fallen.head;
         long wait = busy                                           ? 1
                     : self->settling.head && args->ping > SETTLING ? SETTLING
                                                                    : args->ping;
@@ -1390,6 +1439,8 @@ sender_actor (zsock_t *pipe, void *args_p)
             s_flush_all (self);
         if (self->settling.head)
             s_settle (self);
+        if (self->fallen.head)
+            s_tell_fallen (self);
         s_ping_all (self);
         if (self->sweeping)
             s_sweep_all (self);

@@ -182,6 +182,46 @@ s_test_versions (zsock_t *in, zsock_t *g1)
 }
 
 
+//  The next status on its way to the workers that isn't of a connection which is gone
+
+static void
+s_test_expect_behind (zsock_t *upstream, const char *cid)
+{
+    bool behind = false;
+    while (!behind) {
+        zmsg_t *msg = rk_msg_recv (upstream);
+        rk_check (msg && zframe_streq (zmsg_first (msg), "status"));
+        behind = zframe_streq (zmsg_next (msg), "behind");
+        rk_check (!behind || zframe_streq (zmsg_next (msg), cid));
+        zmsg_destroy (&msg);
+    }
+}
+
+
+//  Who comes to a group catches up with it alone, and its worker is told to.
+
+static void
+s_test_newcomer (zsock_t *in, zsock_t *g1, zsock_t *upstream, zsock_t *replies)
+{
+    s_test_say (in, "setting groups vera 4 b,c behind");
+    s_test_expect_behind (upstream, "g1.v");
+    s_test_say (in, "live group c 3 three");
+    s_test_expect (g1, "downstream gid c three");    //  In which g1 has nobody yet
+    s_test_say (in, "live group b 8 eight");
+    s_test_expect (g1, "downstream gid b eight");
+    s_test_catch_up (in, replies, "g1.v", "end", "gaps", "c");
+    s_test_say (in, "live row g1.v c 3 three");
+    s_test_expect (g1, "downstream cid g1.v three");
+    s_test_catch_up (in, replies, "g1.v", "end", "live", NULL);
+    s_test_expect (g1, "setting gidmap g1.v c");
+    s_test_say (in, "setting groups vera 5 b,c,d behind");
+    s_test_expect_behind (upstream, "g1.v");
+    s_test_catch_up (in, replies, "g1.v", "end", "gaps", "d");
+    s_test_catch_up (in, replies, "g1.v", "end", "live", NULL);
+    s_test_expect (g1, "setting gidmap g1.v d");    //  There was nothing to tell
+}
+
+
 //  Nobody is taken for the gateway of this process by its name.
 
 static void
@@ -320,6 +360,7 @@ sender_test (bool verbose)
     s_test_strangers (actor, in, g1);
     s_test_behind (in, g1, replies);
     s_test_versions (in, g1);
+    s_test_newcomer (in, g1, up, replies);
     s_test_own_name (in, own);
 
     rk_actor_stop (&actor);

@@ -346,7 +346,8 @@ rk_work_start (rk_work_t *self, rk_work_connection_t *connection, rk_frames_t *f
     job->bytes = rk_frames_bytes (&job->task.frames);
     rk_queues_note ((ptrdiff_t) job->bytes);
     self->counters[RK_WORK_MESSAGES].value++;
-    if (rk_slice_is (rk_frames_at (&job->task.frames, 0), "status"))
+    if (rk_slice_is (rk_frames_at (&job->task.frames, 0), "status") &&
+        !rk_slice_is (rk_frames_at (&job->task.frames, 1), "behind"))
         s_tell_sender (self, &job->task.frames);
     rk_work_job_run (self, job, NULL);
 }

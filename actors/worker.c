@@ -55,6 +55,10 @@ s_handle_status (rk_work_t *self, rk_frames_t *frames)
         connection->closed = true;
         return connection;
     }
+    if (rk_slice_is (rk_frames_at (frames, 1), "behind")) {
+        connection->closed |= !connection->identity.uid;    //  It has gone meanwhile
+        return connection;
+    }
     rk_slice_t uid = rk_frames_at (frames, 3), device = rk_frames_at (frames, 5);
     if (uid.size && !connection->identity.uid) {
         connection->identity.uid = rk_slice_dup (uid);

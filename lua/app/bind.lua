@@ -39,17 +39,14 @@ local function handle (ctx, msg)
     if refusal then
         return refusal
     end
-    local groups = json.array {}
+    local groups, ok, known, version = {}, true, true, nil
     if chat.stored then
-        local ok, rows = store.bind (msg.uid, msg.device or "", chat.devices_most)
-        if not ok then
-            return chat.store_failed (rows)
-        elseif not rows then
-            return chat.refuse ("too-many", "a user may have " .. chat.devices_most .. " devices; bind as one of those there are")
-        end
-        for nbr, row in ipairs (rows) do
-            groups[nbr] = row.conversation
-        end
+        ok, known, groups, version = store.bind (msg.uid, msg.device or "", chat.devices_most)
+    end
+    if not ok then
+        return chat.store_failed (known)
+    elseif not known then
+        return chat.refuse ("too-many", "a user may have " .. chat.devices_most .. " devices; bind as one of those there are")
     end
     session.bind (ctx.cid, msg.uid, msg.device or "")
     ctx.uid, ctx.device = msg.uid, msg.device or ""
@@ -60,7 +57,10 @@ local function handle (ctx, msg)
         end
     end
     setting.uidmap (ctx.cid, msg.uid, msg.device)
-    return {uid = msg.uid, groups = groups, at = clock.now ()}
+    if chat.stored then
+        setting.groups (msg.uid, version, groups)    -- Before what it has missed is read, so that nothing falls between
+    end
+    return {uid = msg.uid, groups = json.array (groups), at = clock.now ()}
 end
 
 return {action = "bind", public = true, handle = handle}

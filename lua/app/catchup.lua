@@ -10,7 +10,11 @@
 --  has missed beyond; if it does ack that page it is behind again and gets the others.
 --
 --  The connection's mark holds where the last page ended, "conversation seq", with "live" when it didn't wait.
---  Whoever goes on, an ack or a timer, finds it there and takes it away, so that only one does.
+--  Whoever goes on, an ack or a timer, finds it there and takes it away, so that only one does. While a page is read
+--  the mark says that.
+--
+--  A connection that comes to a group later is behind with that one alone: of what was said while its list of groups
+--  was on its way the sender tells us.
 
 local chat, store = require "common", require "store"
 
@@ -18,6 +22,7 @@ local NEXT_PAGE = 5000      -- msec that a client has to ack a page; then the ne
 local FIRST_ACK = 200       -- msec that one has that never acked before
 local GAP_PAGE = 100        -- msec between two pages of what was said meanwhile
 local RETRY_LEAST, RETRY_MOST = 200, 10000    -- msec until a store that failed is asked again
+local READING = "-"         -- a mark
 
 local catchup = {}
 local go_on
@@ -66,12 +71,15 @@ local function finish (who)
     repeat
         local ok, how, gaps = session.catch_up (who.cid, "end")
         if ok and how == "again" then
-            return go_on (who.cid, RETRY_LEAST, "", 0)
+            setting.behind (who.cid)
+            return catchup.begin (who.cid)
         end
         if ok then
             ok, how = close_gaps (who, gaps)
         end
-        if not ok then
+        if not ok then    -- What was noted is forgotten: from the front
+            setting.behind (who.cid)
+            session.mark (who.cid, READING)
             return try_again (who.cid, how, RETRY_LEAST, "", 0)
         end
     until #gaps == 0
@@ -83,6 +91,7 @@ function go_on (cid, wait, conversation, seq)
     if not (who and who.uid) then
         return
     end
+    session.mark (cid, READING)
     local ok, rows, more, state = store.missed (who.uid, who.device, conversation, seq, chat.page, chat.page_bytes)
     if not ok then
         return try_again (cid, rows, wait, conversation, seq)
@@ -92,6 +101,7 @@ function go_on (cid, wait, conversation, seq)
     end
     deliver (cid, rows)
     if not more then
+        session.mark (cid, nil)
         return finish (who)
     end
     local of, last, acks = rows[#rows].conversation, rows[#rows].seq, state.acks
@@ -102,7 +112,6 @@ function go_on (cid, wait, conversation, seq)
         if not now or now.mark ~= mark then
             return
         elseif acks then
-            session.mark (cid, nil)
             return go_on (cid, RETRY_LEAST, of, last)
         end
         session.mark (cid, mark .. " live")
@@ -112,12 +121,20 @@ end
 
 --  A connection was bound, and the sender told that it is behind
 function catchup.begin (cid)
-    session.mark (cid, nil)
+    session.mark (cid, READING)
     local ok, reason = session.catch_up (cid, "begin")
     if not ok then
         return try_again (cid, reason, RETRY_LEAST, "", 0)
     end
     return go_on (cid, RETRY_LEAST, "", 0)
+end
+
+--  A connection that hears what is live, but for groups that it came to: it does when this is done
+function catchup.fill (cid)
+    local who = session.get (cid)
+    if who and who.uid and (not who.mark or who.mark:find (" live$")) then
+        return finish (who)
+    end
 end
 
 --  The client has acked up to seq of a conversation: was it the end of a page, the next one goes
@@ -127,7 +144,7 @@ function catchup.acked (cid, conversation, seq)
     if of ~= conversation or seq < math.tointeger (last) then
         return
     end
-    session.mark (cid, nil)
+    session.mark (cid, READING)
     if live ~= "" then
         setting.behind (cid)
         if not session.catch_up (cid, "begin") then

@@ -121,17 +121,21 @@ function chat.answer_again (uid, chat_id, conversation)
     return {chatID = chat_id, conversation = conversation, seq = row.seq, at = row.at}
 end
 
---  Asks the store whether ctx's user owns the group. Returns nil, or the refusal.
+--  What the store said of something that only owners may do. Returns nil, or the refusal.
+function chat.refuse_other (gid, ok, owns)
+    if not ok then
+        return chat.store_failed (owns)
+    elseif not owns then
+        return chat.refuse ("not-owner", "you are no owner of the group " .. gid)
+    end
+end
+
+--  Asks the store whether ctx's user owns the group, before more is asked. Returns nil, or the refusal.
 function chat.check_owner (ctx, gid)
     if not chat.stored then
         return chat.no_groups
     end
-    local ok, rows = store.owns (ctx.uid, gid)
-    if not ok then
-        return chat.store_failed (rows)
-    elseif not rows[1] then
-        return chat.refuse ("not-owner", "you are no owner of the group " .. gid)
-    end
+    return chat.refuse_other (gid, store.owns (ctx.uid, gid))
 end
 
 --  What all that owners do to a user asks first. Returns nil, or the refusal.

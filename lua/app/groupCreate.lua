@@ -3,7 +3,7 @@
 --  With "invited": true only those may join whom an owner has invited. A group that nobody made is
 --  there when its first member joins; it has no owner and is open to all.
 
-local chat, store = require "common", require "store"
+local chat, store, catchup = require "common", require "store", require "catchup"
 
 local function handle (ctx, msg)
     local gid = msg.groupID
@@ -24,6 +24,7 @@ local function handle (ctx, msg)
         return chat.refuse ("group-exists", "there is a group " .. gid .. " already")
     end
     setting.groups (ctx.uid, version, groups)
+    catchup.fill (ctx.cid)    -- Whoever has the answer hears the group
     return {groupID = gid}
 end
 

@@ -8,9 +8,9 @@ local function handle (ctx, msg)
     if refusal then
         return refusal
     end
-    local ok, reason = store.invite (uid, gid)
-    if not ok then
-        return chat.store_failed (reason)
+    refusal = chat.refuse_other (gid, store.invite (uid, gid, ctx.uid))
+    if refusal then
+        return refusal
     end
     downstream.uid (uid, {action = "groupInvited", groupID = gid, by = ctx.uid})
     return {groupID = gid, uid = uid}

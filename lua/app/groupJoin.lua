@@ -1,6 +1,6 @@
 --  groupJoin - the user becomes a member, all its connections listen: {"action", "groupID"}
 
-local chat, store = require "common", require "store"
+local chat, store, catchup = require "common", require "store", require "catchup"
 
 --  Without a store: a note of the connection
 local function join_here (ctx, gid)
@@ -27,6 +27,7 @@ local function handle (ctx, msg)
         return chat.store_failed (row)
     elseif row.joined == 1 then
         setting.groups (ctx.uid, version, groups)
+        catchup.fill (ctx.cid)    -- Whoever has the answer hears the group
         return {groupID = gid}
     elseif row.joined_groups >= chat.groups_most then
         return chat.refuse ("too-many", "a user may be in " .. chat.groups_most .. " groups")

@@ -8,9 +8,10 @@ local function handle (ctx, msg)
     if refusal then
         return refusal
     end
-    local ok, reason, groups, version = store.remove (uid, gid, ctx.uid)
-    if not ok then
-        return chat.store_failed (reason)
+    local ok, owns, groups, version = store.remove (uid, gid, ctx.uid)
+    refusal = chat.refuse_other (gid, ok, owns)
+    if refusal then
+        return refusal
     end
     setting.groups (uid, version, groups)
     downstream.uid (uid, {action = "groupRemoved", groupID = gid, by = ctx.uid})

@@ -20,10 +20,11 @@ local function handle (ctx, msg)
     if refusal then
         return refusal
     end
-    local ok, rows = store.set_role (msg.uid, msg.groupID, msg.role == "owner")
-    if not ok then
-        return chat.store_failed (rows)
-    elseif not rows[1] then
+    local ok, owns, there = store.set_role (msg.uid, msg.groupID, ctx.uid, msg.role == "owner")
+    refusal = chat.refuse_other (msg.groupID, ok, owns)
+    if refusal then
+        return refusal
+    elseif not there then
         return chat.refuse ("not-member", msg.uid .. " is not in the group " .. msg.groupID)
     end
     return {groupID = msg.groupID, uid = msg.uid, role = msg.role}

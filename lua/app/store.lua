@@ -11,14 +11,14 @@ local dialect = ({
     sqlite = {next_of_two = [[
 VALUES (?1, last_insert_id((SELECT coalesce(max(seq), 0) + 1 FROM message WHERE conversation = ?1)),
         ?2, ?3, ?4, ?5, ?6, ?7, ?8)]],
-              bytes = "length (CAST (m.body AS BLOB))", ignore = "INSERT OR IGNORE", greatest = "max", least = "min",
+              bytes = "length (CAST (m.body AS BLOB))", ignore = "INSERT OR IGNORE", greatest = "max", least = "min", lock = "",
               unless_used = "ON CONFLICT (sender, chat_id) DO NOTHING",
               once_more = "ON CONFLICT (uid) DO UPDATE SET version = version + 1",
               forward = "ON CONFLICT (uid, device, conversation) DO UPDATE SET seq = max (seq, excluded.seq)"},
     mysql = {next_of_two = [[
 SELECT ?1, last_insert_id(coalesce(max(seq), 0) + 1), ?2, ?3, ?4, ?5, ?6, ?7, ?8
   FROM message WHERE conversation = ?1]],
-             bytes = "length (m.body)", ignore = "INSERT IGNORE", greatest = "greatest", least = "least",
+             bytes = "length (m.body)", ignore = "INSERT IGNORE", greatest = "greatest", least = "least", lock = "FOR UPDATE",
              unless_used = "ON DUPLICATE KEY UPDATE message.seq = message.seq",
              once_more = "ON DUPLICATE KEY UPDATE version = version + 1",
              forward = "ON DUPLICATE KEY UPDATE seq = greatest (seq, VALUES (seq))"},
@@ -102,10 +102,12 @@ end
 
 local MISSED_SIZES, MISSED = SIZE .. WHICH_MISSED, up_to (WHICH_MISSED)
 
---  The same of one conversation, whatever was acked
+--  The same of one conversation
 local WHICH_MISSED_OF = said [[
   FROM member AS me
-  JOIN message AS m ON m.conversation = me.conversation AND m.seq > {greatest}(me.since, ?4)
+  JOIN message AS m ON m.conversation = me.conversation
+   AND m.seq > {greatest}(me.since, ?4, coalesce((SELECT seq FROM `cursor` AS c WHERE c.uid = me.uid
+                                AND c.device = ?2 AND c.conversation = me.conversation), 0))
  WHERE me.uid = ?1 AND me.conversation = ?3 AND NOT (m.sender = ?1 AND m.device = ?2)
  ORDER BY m.seq LIMIT ?5]]
 local MISSED_OF_SIZES, MISSED_OF = SIZE .. WHICH_MISSED_OF, up_to (WHICH_MISSED_OF)
@@ -182,8 +184,17 @@ local ADD_DEVICE = said [[
 {ignore} INTO device (uid, device)
 SELECT ?1, ?2 FROM (SELECT 1 AS one) AS it WHERE (SELECT count(*) FROM device WHERE uid = ?1) < ?3]]
 
---  A bind: the device is noted, a new one starts where the nameless device stands. Returns
---  the user's groups; or true and nothing when it has too many devices.
+--  Returns ok, the user's groups and their version
+function store.memberships (uid)
+    local ok, results = transaction {{GROUPS, uid}, {VERSION, uid}}
+    if not ok then
+        return false, results
+    end
+    return true, membership (results)
+end
+
+--  A bind: the device is noted, a new one starts where the nameless device stands. Returns ok, whether the device is
+--  known now, for there may be too many, and the user's groups with their version
 function store.bind (uid, device, devices_most)
     local ok, results = transaction {
         {[[INSERT INTO `cursor` (uid, device, conversation, seq)
@@ -193,12 +204,12 @@ function store.bind (uid, device, devices_most)
               AND (SELECT count(*) FROM device WHERE uid = ?1) < ?3]], uid, device, devices_most},
         {ADD_DEVICE, uid, device, devices_most},
         {"SELECT 1 FROM device WHERE uid = ? AND device = ?", uid, device},
-        {GROUPS, uid},
+        {GROUPS, uid}, {VERSION, uid},
     }
     if not ok then
         return false, results
     end
-    return true, results[3][1] and results[4]
+    return true, results[3][1] ~= nil, membership (results)
 end
 
 --  The rows whose sizes are known, as many as fit, with those that were stored among them meanwhile; and whether there
@@ -230,7 +241,7 @@ function store.missed (uid, device, conversation, seq, limit, bytes)
     return good, rows, more, state
 end
 
---  The same of one conversation behind seq, whatever was acked of it; without the groups
+--  The same of one conversation; without the groups
 function store.missed_of (uid, device, conversation, seq, limit, bytes)
     local ok, sizes = run (MISSED_OF_SIZES, uid, device, conversation, seq, limit)
     if not ok then
@@ -329,34 +340,60 @@ function store.leave (uid, gid)
     return ok, ok and results.changes[1] or results, groups, version
 end
 
---  One row when uid owns the group
-function store.owns (uid, gid)
-    return run ("SELECT 1 FROM owner WHERE conversation = ? AND uid = ?", gid, uid)
+--  What owners do, each in one transaction: it begins with whether the user ?3 owns the group ?2, and
+--  all else changes nothing when not. Who is no owner any more, because another was faster, has done nothing
+local OWNS = said "SELECT 1 FROM owner WHERE conversation = ? AND uid = ? {lock}"
+local BY_OWNER = " AND EXISTS (SELECT 1 FROM (SELECT 1 FROM owner WHERE conversation = ?2 AND uid = ?3) AS it)"
+
+--  Whether there is a row, in place of the rows
+local function first_row (ok, rows)
+    if not ok then
+        return false, rows
+    end
+    return true, rows[1] ~= nil
 end
 
-function store.invite (uid, gid)
-    return run (said "{ignore} INTO invitation (conversation, uid) VALUES (?, ?)", gid, uid)
+--  Each returns ok, and whether the user by owns the group; or false and a reason
+function store.owns (by, gid)
+    return first_row (run (OWNS, gid, by))
 end
 
---  uid is out, by an owner; a group that uid has made is that owner's from now on. Returns ok, a list that is of
---  no use, and uid's groups with their version
-function store.remove (uid, gid, by)
-    return change_groups (uid, {
-        {"DELETE FROM member WHERE uid = ? AND conversation = ? AND direct = 0", uid, gid},
-        {"DELETE FROM owner WHERE uid = ? AND conversation = ?", uid, gid},
-        {"DELETE FROM invitation WHERE uid = ? AND conversation = ?", uid, gid},
-        {"UPDATE room SET creator = ?3 WHERE conversation = ?2 AND creator = ?1", uid, gid, by},
-        {INHERIT, gid}})
-end
-
---  One row when uid is in the group and was made what it should be
-function store.set_role (uid, gid, owner)
+function store.invite (uid, gid, by)
     local ok, results = transaction {
+        {OWNS, gid, by},
+        {said "{ignore} INTO invitation (uid, conversation) SELECT ?1, ?2 FROM (SELECT 1 AS one) AS it WHERE 1 = 1" .. BY_OWNER,
+         uid, gid, by}}
+    return first_row (ok, ok and results[1] or results)
+end
+
+--  uid is out; a group that uid has made is the owner's who did that. Returns the user's groups as well, with
+--  their version
+function store.remove (uid, gid, by)
+    local ok, results, groups, version = change_groups (uid, {
+        {OWNS, gid, by},
+        {"DELETE FROM member WHERE uid = ?1 AND conversation = ?2 AND direct = 0" .. BY_OWNER, uid, gid, by},
+        {"DELETE FROM invitation WHERE uid = ?1 AND conversation = ?2" .. BY_OWNER, uid, gid, by},
+        {"UPDATE room SET creator = ?3 WHERE creator = ?1 AND conversation = ?2" .. BY_OWNER, uid, gid, by},
+        {"DELETE FROM owner WHERE uid = ?1 AND conversation = ?2" .. BY_OWNER, uid, gid, by},
+        {INHERIT, gid}})
+    if not ok then
+        return false, results
+    end
+    return true, results[1][1] ~= nil, groups, version
+end
+
+--  Returns whether uid is in the group as well, and so is now what it should be
+function store.set_role (uid, gid, by, owner)
+    local ok, results = transaction {
+        {OWNS, gid, by},
         owner and {said [[{ignore} INTO owner (conversation, uid) SELECT conversation, uid
-                          FROM member WHERE uid = ? AND conversation = ? AND direct = 0]], uid, gid}
-              or {"DELETE FROM owner WHERE uid = ? AND conversation = ?", uid, gid},
+                          FROM member WHERE uid = ?1 AND conversation = ?2 AND direct = 0]] .. BY_OWNER, uid, gid, by}
+              or {"DELETE FROM owner WHERE uid = ?1 AND conversation = ?2" .. BY_OWNER, uid, gid, by},
         {"SELECT 1 FROM member WHERE uid = ? AND conversation = ?", uid, gid}}
-    return ok, ok and results[2] or results
+    if not ok then
+        return false, results
+    end
+    return true, results[1][1] ~= nil, results[3][1] ~= nil
 end
 
 --  The members of a group that uid is in; none when it isn't
@@ -398,7 +435,7 @@ function store.history (uid, conversation, after, before, limit, bytes)
         return true, sizes, last
     end
     local good, rows = run (HISTORY .. order, uid, conversation, after, before, fit (sizes, bytes))
-    return good, rows, last
+    return good, rows, good and rows[1] and last    -- Without rows it has been removed meanwhile
 end
 
 --  Conversations that uid is in, behind the one named, in order, so many at the most: the last seq, up to where the

@@ -67,10 +67,14 @@ function setting.uidmap (cid, uid, device)
     worker.send ("setting", "uidmap", check_id (cid, "setting.uidmap"), uid, device ~= "" and device or nil)
 end
 
+--  Whether the application makes connections catch up
+local catches_up = false
+
 --  setting.groups (uid, version, gids): the user's connections listen to these groups and to no others;
 --  of several versions the newest counts, in whatever order they come
 function setting.groups (uid, version, gids)
-    worker.send ("setting", "groups", check_id (uid, "setting.groups"), version, table.concat (gids, ","))
+    worker.send ("setting", "groups", check_id (uid, "setting.groups"), version, table.concat (gids, ","),
+                 catches_up and "behind" or nil)
 end
 
 --  setting.behind (cid): what is live waits for the connection, see session.catch_up
@@ -107,9 +111,12 @@ config = {get = worker.config}
 --  session.refused (cid): notes a refused bind, returns how many there were; session.good_id (value): whether it can be a UID or GID
 session = {bind = worker.bind, refused = worker.refused, mark = worker.mark, good_id = worker.good_id}
 
---  session.catches_up (): this application makes connections catch up when a gateway says that they are bound (a
---  handler of frame = "status"); until then they are behind
-session.catches_up = worker.catches_up
+--  session.catches_up (): this application makes connections catch up (a handler of frame = "status") when a gateway
+--  says that they are bound, "connected", or when they come to a group, "behind"
+function session.catches_up ()
+    catches_up = true
+    worker.catches_up ()
+end
 
 --  session.get (cid): {cid, uid, device, mark} as it is now, or nil when it is gone
 session.get = worker.connection
