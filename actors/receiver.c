@@ -4,7 +4,7 @@
 //                     upstream CID bind content       older form; the word is taken out
 //                     status connected CID [UID [GID,GID... [DEVICE]]]
 //                     status closed CID [UID]
-//                     status behind CID    from the sender
+//                     status behind CID UID    from the sender
 //         pipe        see rk_life_t
 //  Out    dispatcher  the same frames, checked; when it is full we stop reading
 //  Owns   nothing but its counters.

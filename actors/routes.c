@@ -517,6 +517,16 @@ rk_routes_miss (rk_routes_t *self, rk_slice_t cid, rk_slice_t gids)
 }
 
 
+void
+rk_routes_visit_late (rk_routes_t *self, rk_routes_visit_fn *visit, void *arg)
+{
+    s_route_t *route = (s_route_t *) rk_index_first (self->routes);
+    for (; route; route = (s_route_t *) rk_index_next (self->routes))
+        if (route->state == BEHIND || route->state == HOLDING)
+            visit (arg, route->key);
+}
+
+
 bool
 rk_routes_takes (rk_routes_t *self, rk_slice_t cid, rk_slice_t conversation, uint64_t seq)
 {

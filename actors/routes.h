@@ -64,6 +64,9 @@ void rk_routes_visit_apart (rk_routes_t *self, rk_slice_t gid, rk_routes_visit_f
 //  until it has caught up; all else it hears. Returns whether nobody makes it catch up yet.
 bool rk_routes_miss (rk_routes_t *self, rk_slice_t cid, rk_slice_t gids);
 
+//  Call visit for each connection that has to catch up with something.
+void rk_routes_visit_late (rk_routes_t *self, rk_routes_visit_fn *visit, void *arg);
+
 //  Whether the connection shall get this seq of the conversation now; if not, it is noted or was told.
 bool rk_routes_takes (rk_routes_t *self, rk_slice_t cid, rk_slice_t conversation,
                       uint64_t seq);

@@ -167,6 +167,10 @@ s_test_miss (void)
     rk_routes_join (routes, cid, rk_slice ("h"));
     rk_check (!rk_routes_miss (routes, cid, rk_slice ("h")));
     *list = 0;
+    rk_routes_bind (routes, rk_slice ("g1.b"), rk_slice ("bob"));
+    rk_routes_visit_late (routes, s_test_visit, list);
+    rk_check (streq (list, "g1.a "));
+    *list = 0;
     rk_check (rk_routes_catch_up (routes, cid, s_test_gap, list) == RK_CAUGHT_SOME);
     rk_check (streq (list, "g:8 h:1 "));
     rk_routes_told (routes, cid, group, 8);

@@ -14,12 +14,14 @@
 //                       news; with "behind" who comes to one has to catch up with it
 //                   setting behind CID -    it has to catch up first
 //                   CATCHUP token CID begin|end
+//                   RESUME worker    its connections that catch up begin anew
 //                   status connected CID [UID [GID,GID... [DEVICE]]], status closed CID [UID];
 //                       with "behind" as a seventh frame when it has to catch up
 //         gateways, local    hello VERSION [INSTANCE], ping, pong
 //         pipe      see rk_life_t
 //  Out    upstream  status closed CID [UID]    of a gateway that is away for long
-//                   status behind CID    it has to catch up with groups that it came to
+//                   status behind CID UID    it has to catch up with groups that it came to
+//                   status connected CID UID    it was catching up when its worker went down
 //         workers   REPLY token ok packed: what a connection has missed meanwhile
 //         gateways, local    welcome VERSION, refused REASON, ping, pong
 //                   downstream cid|uid|gid ..., setting status|uidmap|gidmap|gidunmap ...
@@ -101,6 +103,7 @@ typedef struct {
     rk_queue_t settling;    //  Until when, and CID
     rk_queue_t fallen;      //  CIDs whose workers must hear that they are behind
     bool catch_up;          //  The setting in hand says that who comes to a group has to
+    uint32_t resumed;       //  The worker whose message is in hand
     rk_counter_t counters[COUNTERS + 1];
 } s_self_t;
 
@@ -573,20 +576,30 @@ s_tell_gateway (s_self_t *self, const char *kind, rk_slice_t cid, rk_slice_t val
 }
 
 
+//  The worker of a connection shall hear of it.
+
+static void
+s_note_fallen (s_self_t *self, const char *word, rk_slice_t cid)
+{
+    rk_slice_t uid = rk_routes_user (self->routes, cid);
+    rk_frames_t note;
+    note.count = 0;
+    rk_frames_addstr (&note, "status");
+    rk_frames_addstr (&note, word);
+    rk_frames_add (&note, cid.data, cid.size);
+    rk_frames_add (&note, uid.data, uid.size);
+    rk_queue_push (&self->fallen, rk_parcel_new (&note));
+}
+
+
 //  The list of groups was read a moment ago; what was said since to those that the connection comes to has passed
 //  it by. Its worker fetches that.
 
 static void
 s_miss (s_self_t *self, rk_slice_t cid, rk_slice_t came)
 {
-    rk_frames_t note;
-    note.count = 0;
-    if (!rk_routes_miss (self->routes, cid, came))
-        return;
-    rk_frames_addstr (&note, "status");
-    rk_frames_addstr (&note, "behind");
-    rk_frames_add (&note, cid.data, cid.size);
-    rk_queue_push (&self->fallen, rk_parcel_new (&note));
+    if (rk_routes_miss (self->routes, cid, came))
+        s_note_fallen (self, "behind", cid);
 }
 
 
@@ -854,6 +867,29 @@ s_handle_catchup (s_self_t *self)
 }
 
 
+static void
+s_visit_late (void *arg, rk_slice_t cid)
+{
+    s_self_t *self = (s_self_t *) arg;
+    if (rk_slice_hash (cid) % self->args->count == self->resumed)
+        s_note_fallen (self, "connected", cid);
+}
+
+
+//  RESUME worker: what it hears of its connections that are catching up is what it hears when a gateway joins.
+
+static int
+s_handle_resume (s_self_t *self)
+{
+    rk_slice_t worker = rk_frames_at (&self->frames, 1);
+    if (self->frames.count != 2 || worker.size != sizeof (self->resumed))
+        return -1;
+    memcpy (&self->resumed, worker.data, sizeof (self->resumed));
+    rk_routes_visit_late (self->routes, s_visit_late, self);
+    return 0;
+}
+
+
 //  --------------------------------------------------------------------------
 //  Handlers of what gateways say about themselves
 
@@ -963,9 +999,13 @@ static const struct {
     const char *name;
     int (*handle) (s_self_t *self);
 } s_inbox_routes[] = {
-    {"live", s_handle_live},       {"downstream", s_handle_downstream},
-    {"setting", s_handle_setting}, {"status", s_handle_status},
-    {"CATCHUP", s_handle_catchup}, {NULL, NULL},
+    {"live", s_handle_live},
+    {"downstream", s_handle_downstream},
+    {"setting", s_handle_setting},
+    {"status", s_handle_status},
+    {"CATCHUP", s_handle_catchup},
+    {"RESUME", s_handle_resume},
+    {NULL, NULL},
 };
 
 static void

@@ -8,6 +8,7 @@
 //         pipe     see rk_life_t; RELOAD and HANDLER word name are answered with RELOADED or
 //                  HANDLED and what came of it, or REFUSED reason
 //  Out    sender   what handlers send down, and the status messages: it learns routes from them
+//                  RESUME worker    it has begun a new life, and its handlers have forgotten what they did
 //         services SQL, REDIS, SUBSCRIBE, UNSUBSCRIBE token ...; frames to links as they are
 //         credits  CREDIT worker count     so many messages are done
 //  Owns   the connections (UID, device, queue of messages), the Lua state, the coroutines.
@@ -318,6 +319,19 @@ s_give_credit (rk_work_t *self)
 }
 
 
+//  Connections that were catching up when the last life ended have nobody who goes on with it: they begin anew.
+
+static void
+s_tell_new_life (rk_work_t *self)
+{
+    uint32_t index = (uint32_t) self->args->index;
+    rk_frames_t frames = {0};
+    rk_frames_addstr (&frames, "RESUME");
+    rk_frames_add (&frames, &index, sizeof (index));
+    rk_work_send (self, &frames);
+}
+
+
 //  --------------------------------------------------------------------------
 //  The actor
 
@@ -609,6 +623,7 @@ worker_actor (zsock_t *pipe, void *args_p)
 {
     worker_args_t *args = (worker_args_t *) args_p;
     rk_work_t *self = (rk_work_t *) rk_estate_take (&args->kept);
+    bool again = self != NULL;
     if (!self)
         self = s_self_new (args);
     self->life = (rk_life_t){.pipe = pipe,
@@ -624,6 +639,8 @@ worker_actor (zsock_t *pipe, void *args_p)
     rk_life_begin (&self->life, error);
     zstr_free (&error);
     s_list_sockets (self);
+    if (again && self->state && self->state->catches_up)
+        s_tell_new_life (self);
     while (self->state && !self->life.terminated)
         s_round (self);
     if (self->life.down || !self->state) {

@@ -2,13 +2,11 @@
 """operate.py - what an operator does: looks, steers, traces, reads the log, scrapes, ends the server"""
 
 import asyncio
-import ctypes
 import json
 import os
 import queue
 import re
 import shutil
-import signal
 import socket
 import subprocess
 import tempfile
@@ -19,17 +17,8 @@ import urllib.request
 
 from rookery import PATIENCE, Client, Server, chat, check, live, run
 
-STUCK = """
-return {action = "stuck", public = true, handle = function () hang () end}
-"""
-SPIN = """
-return {action = "spin", public = true, handle = function () while true do end end}
-"""
 NAP = """
 return {action = "nap", public = true, handle = function () timer.sleep (60000) return {} end}
-"""
-FAIL = """
-return {action = "fail", public = true, handle = function () metric.count ('odd "name"') error ("on purpose") end}
 """
 
 
@@ -282,72 +271,6 @@ async def watches(server):
     sockets.stop()
 
 
-def stuck():
-    """A worker that is stuck in C is named with its handler and connection, in the log, in top and in /healthz."""
-    folder = tempfile.mkdtemp(prefix="rookery-handlers-")
-    for name, text in (("stuck", STUCK), ("fail", FAIL), ("spin", SPIN), ("bind", open("selftest/e2e/handlers/bind.lua").read())):
-        with open(f"{folder}/{name}.lua", "w") as file:
-            file.write(text)
-    #  Handlers can call nothing in C that has no limit; for this test they can
-    core = shutil.copytree("lua/core", f"{folder}/core")
-    with open(f"{core}/init.lua") as file:
-        init = file.read()
-    with open(f"{core}/init.lua", "w") as file:
-        file.write(init.replace("function sandbox.print", "sandbox.hang = worker.hang\nfunction sandbox.print", 1))
-    server = Server(f"lua/app={folder}", f"lua/core={core}", "chat/durability=relayed", "server/stuck=300", "worker/count=1",
-                    "log/format=json")
-
-    async def test():
-        client = await Client.open(server, "ann")
-        check((await client.ask({"action": "fail"}))["code"] == "internal", "fail")
-        check((await client.ask({"action": "spin"}))["code"] == "internal", "spin")
-
-        def spun():
-            handlers = [handler for actor in server.top()["actors"] for handler in actor.get("handlers", [])]
-            return [handler for handler in handlers if handler["name"] == "spin" and handler["p50"] > 5000]
-        await threaded(until, spun, "a handler that was given up has taken no time")
-        await client.send({"action": "stuck"})
-        state = await threaded(until, lambda: [actor["state"] for actor in server.top()["actors"]
-                                               if actor["name"] == "worker-1" and actor["state"] != "up"], "not stuck")
-        check(state == ["stuck"], state)
-        check((await threaded(get, server, "/healthz")) == (503, "worker-1 is stuck\n"), "healthz")
-        await client.send({"action": "nothing", "requestID": 7})
-        answer = await client.receive()
-        check(answer["code"] == "internal", answer)
-        answer = await client.receive()
-        check(answer["code"] == "unknown-action", f"what waited is lost: {answer}")
-        check((await client.ask({"action": "fail"}))["code"] == "internal", "the next life")
-        check("handler stuck: the message has spent its budget of time, in C code" in server.logged(), "why it was ended")
-        lines = [json.loads(line) for line in server.logged().splitlines()]
-        named = [line for line in lines if line["text"].startswith("stuck: worker-1 is in stuck for gw1.")]
-        check(named and named[0]["level"] == "error" and named[0]["actor"] == "supervisor", lines)
-        failed = [line for line in lines if "handler fail failed" in line["text"]]
-        check(failed and failed[0]["actor"] == "worker-1" and failed[0]["cid"].startswith("gw1.") and
-              re.fullmatch("[0-9a-f]{8}", failed[0]["msg"]) and "on purpose" in failed[0]["text"], lines)
-        metrics = (await threaded(get, server, "/metrics"))[1]
-        check('rookery_lua_counted_total{actor="worker-1",name="odd \\"name\\""} 1' in metrics, metrics)
-        check('rookery_handler_failures_total{actor="worker-1",handler="fail"} 1' in metrics, metrics)
-        detail = json.loads((await threaded(get, server, "/actor/worker-1"))[1])
-        check(any("on purpose" in line for line in detail["last_errors"]), detail["last_errors"])
-    try:
-        live(server, test)
-    finally:
-        shutil.rmtree(folder)
-
-
-@on_server("worker/count=2")
-async def signalled(server):
-    """What a stuck thread is sent harms none that isn't."""
-    libc = ctypes.CDLL(None)
-    client = await Client.open(server, "ann")
-    for nbr in range(20):
-        for thread in os.listdir(f"/proc/{server.process.pid}/task"):
-            libc.tgkill(server.process.pid, int(thread), signal.SIGUSR2)
-        check((await client.ask(chat("ann", "bob", f"c{nbr}")))["code"] == "ok", "chat")
-    for actor in (await threaded(server.top))["actors"]:
-        check(actor["state"] == "up" and actor["restarts"] == 0, actor)
-
-
 def syslog():
     """log/to = syslog: with its priority and without a time of our own."""
     place = os.path.realpath("/dev/log")    # systemd has a link there, which leads nowhere while it doesn't run
@@ -468,4 +391,4 @@ def off():
 
 
 if __name__ == "__main__":
-    run(looks, pages, steers, traces, watches, stuck, signalled, syslog, ends, in_a_hurry, systemd, off)
+    run(looks, pages, steers, traces, watches, syslog, ends, in_a_hurry, systemd, off)
