@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """chaos.py - faults under load, at random, with a checker that knows every chat sent
 
-    script/chaos [--minutes N] [--store sqlite|mysql] [--seed N] [--faults NAME,NAME]
+    script/chaos [--minutes N] [--store sqlite|mysql] [--seed N] [--recovery SECONDS] [--faults NAME,NAME]
 
 An app server and a gateway, processes of their own with CURVE between them, and Redis. Users chat in pairs and in a
 group all the while. One fault after the other: each of the list once, in an order drawn anew each time round. At the end
@@ -12,7 +12,10 @@ the books of all users are compared with each other and with the store:
 - chats that a connection sent, and that came through at the first try, have seqs in the order they were sent;
 - new chats of one sender to a conversation come in order; behind a bind those that were missed come beside them, in
   order as well;
-- 10 seconds after the end of each fault every user has been answered again.
+- both devices of each user have all in the end, and none gets again what it has acked;
+- who is in the club, which users join and leave all the while, is what the store says, and they hear it on all devices and
+  nobody else does: nobody after the answer to its groupLeave;
+- after the end of each fault every user is answered again, within --recovery seconds.
 
 It makes a network namespace for the gateway and a small tmpfs for the store, which needs root; where that can't be done the
 faults "cut" and "full" are left out, and it says so."""
@@ -20,7 +23,6 @@ faults "cut" and "full" are left out, and it says so."""
 import argparse
 import asyncio
 import glob
-import json
 import os
 import random
 import re
@@ -37,16 +39,12 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "e2e
 
 import websockets    # noqa: behind the path
 
+from chaosuser import CLUB, GROUP, Device, User    # noqa: behind the path
 from rookery import check    # noqa
 from services import MariaDB, Redis, free_port    # noqa
 
 PAIRS = 10
-WINDOW = 8
-PACE = 0.1             # seconds between a user's chats
-AGAIN = 3              # seconds until a chat without an answer is sent again
-RECOVERY = 10          # seconds after a fault until all is well
-PATIENCE = 60
-GROUP = "all"
+PATIENCE = 180         # seconds that anything may take
 FAKETIME = glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")
 
 
@@ -255,174 +253,6 @@ class Scene:
         await self.a_while(1, 3)
 
 
-class User:
-    """Sends chats and keeps book of all that it was told."""
-
-    def __init__(self, scene, name, partner):
-        self.scene, self.name, self.partner, self.token = scene, name, partner, scene.mint(name)
-        self.conversation = ",".join(sorted((name, partner)))
-        self.sent = 0
-        self.open = {}         # chatID: [message, tries, when it was sent last, refused]
-        self.answered = {}     # chatID: (conversation, seq)
-        self.first_try = []    # (connection, conversation, chatID) in the order sent, with one try and no refusal
-        self.came = {}         # (conversation, seq): chatID
-        self.fresh = []        # (connection, conversation, sender, seq) in the order they came first
-        self.have = {}         # conversation: all up to here is known
-        self.last = {}         # conversation: the last that is known
-        self.connection = 0
-        self.last_ok = 0
-        self.codes = {}
-        self.socket = None
-        self.over = False
-
-    def hang_up(self):
-        if self.socket:
-            self.socket.transport.abort()
-
-    async def live(self):
-        while not self.over:
-            try:
-                async with asyncio.timeout(4):
-                    self.socket = await websockets.connect(self.scene.gateway.url, max_size=None, ping_interval=5, ping_timeout=5)
-                self.connection += 1
-                await self.talk()
-            except (OSError, websockets.WebSocketException, TimeoutError, EOFError):
-                pass
-            if self.socket:
-                self.socket.transport.abort()
-                self.socket = None
-            await asyncio.sleep(self.scene.chance.uniform(0.1, 0.5))
-
-    async def talk(self):
-        async with asyncio.timeout(6):
-            while True:
-                await self.send({"uid": self.name, "token": self.token, "device": "d"})
-                answer = await self.receive("bindRsp")
-                if answer["code"] == "ok":
-                    break
-                await asyncio.sleep(0.3)
-        await self.send({"action": "groupJoin", "groupID": GROUP})
-        for entry in self.open.values():
-            await self.send_chat(entry)
-        reading = asyncio.create_task(self.read())
-        try:
-            while not reading.done():
-                await self.say_more()
-                await asyncio.sleep(PACE)
-        finally:
-            reading.cancel()
-            await asyncio.wait([reading])
-            if not reading.cancelled() and isinstance(reading.exception(), AssertionError):
-                raise reading.exception()
-
-    async def send(self, message):
-        await self.socket.send(json.dumps(message))
-
-    async def send_chat(self, entry):
-        entry[1] += 1
-        entry[2] = time.monotonic()
-        await self.send(entry[0])
-
-    async def say_more(self):
-        now = time.monotonic()
-        for entry in list(self.open.values()):
-            if now - entry[2] > AGAIN:
-                await self.send_chat(entry)
-        if len(self.open) < WINDOW and not self.over:
-            chat_id = f"{self.name}-{self.sent}"
-            group = self.sent % 10 == 9
-            self.sent += 1
-            content = {"fromAccountID": self.name, "chatID": chat_id,
-                       **({"chatGroupID": GROUP} if group else {"toAccountID": self.partner})}
-            self.open[chat_id] = [{"action": "chatGroup" if group else "chat", "content": content}, 0, 0, False, self.connection]
-            await self.send_chat(self.open[chat_id])
-        if self.sent % 20 == 0:
-            await self.send({"action": "tick"})
-            await self.acknowledge()
-
-    async def acknowledge(self):
-        """Acks what has no gap below it, and asks for what is missing in a gap, as clients do: what was stored when the
-        app server died, and not yet delivered, comes by itself at the next bind only."""
-        for conversation in (self.conversation, GROUP):
-            have = self.have.get(conversation, 0)
-            if have:
-                await self.send({"action": "ack", "conversation": conversation, "seq": have})
-            if self.last.get(conversation, 0) > have:
-                await self.send({"action": "history", "conversation": conversation, "after": have})
-
-    async def receive(self, action):
-        while True:
-            message = json.loads(await self.socket.recv())
-            self.note(message)
-            if message["action"] == action:
-                return message
-
-    async def read(self):
-        while True:
-            self.note(json.loads(await self.socket.recv()))
-
-    def note(self, message):
-        action = message["action"]
-        if action in ("chat", "chatGroup"):
-            content = message["content"]
-            conversation = content.get("chatGroupID") or self.conversation
-            self.note_seq(conversation, message["seq"], content["chatID"])
-        elif action in ("chatRsp", "chatGroupRsp"):
-            self.note_answer(message)
-        elif action == "historyRsp" and message["code"] == "ok":
-            for stored in message["messages"]:
-                self.note_seq(message["conversation"], stored["seq"], stored["content"]["chatID"], told=False)
-
-    def note_seq(self, conversation, seq, chat_id, told=True):
-        known = self.came.get((conversation, seq))
-        check(known in (None, chat_id), f"{conversation} {seq} is {known} and {chat_id}")
-        if known is None and told:
-            self.fresh.append((self.connection, conversation, chat_id.split("-")[0], seq))
-        self.came[(conversation, seq)] = chat_id
-        self.last[conversation] = max(self.last.get(conversation, 0), seq)
-        have = self.have.get(conversation, 0)
-        while (conversation, have + 1) in self.came:
-            have += 1
-        self.have[conversation] = have
-
-    def note_answer(self, message):
-        code, chat_id = message["code"], message["chatID"]
-        self.codes[code] = self.codes.get(code, 0) + 1
-        entry = self.open.get(chat_id)
-        if code != "ok":
-            check(code in ("store-unavailable", "not-bound", "not-member", "internal"), message)
-            if entry:
-                entry[3] = True
-            return
-        where = (message["conversation"], message["seq"])
-        check(self.answered.get(chat_id, where) == where, f"{chat_id} was answered with {self.answered.get(chat_id)} and {where}")
-        self.answered[chat_id] = where
-        self.last_ok = time.monotonic()
-        self.note_seq(*where, chat_id, told=False)
-        if entry and entry[1] == 1 and not entry[3]:
-            self.first_try.append((entry[4], where[0], chat_id))
-        self.open.pop(chat_id, None)
-
-    def check_order(self):
-        """Sent in order, numbered in order; and what came is a merge of two increasing rows at the most."""
-        rows = {}
-        number = {chat_id: int(chat_id.rsplit("-", 1)[1]) for _, _, chat_id in self.first_try}
-        for connection, conversation, chat_id in sorted(self.first_try, key=lambda entry: number[entry[2]]):
-            seq = self.answered[chat_id][1]
-            check(rows.get((connection, conversation), 0) < seq, f"{chat_id} has seq {seq}, an earlier one of the connection more")
-            rows[(connection, conversation)] = seq
-        tops = {}
-        for connection, conversation, sender, seq in self.fresh:
-            tails = tops.setdefault((connection, conversation, sender), [])
-            for nbr, tail in enumerate(tails):
-                if tail < seq:
-                    tails[nbr] = seq
-                    break
-            else:
-                tails.append(seq)
-            check(len(tails) <= 2, f"{self.name}: {conversation} came out of order, at {seq} behind {tails}")
-
-
 async def faults(scene, users, until, report):
     while True:
         order = scene.faults() if not scene.options.faults else scene.options.faults.split(",")
@@ -434,44 +264,75 @@ async def faults(scene, users, until, report):
             began = time.monotonic()
             await getattr(scene, f"{name}_fault")(users)
             ended = time.monotonic()
-            while min(user.last_ok for user in users) < ended and time.monotonic() < ended + 3 * RECOVERY:
+            while min(user.last_ok for user in users) < ended and time.monotonic() < ended + PATIENCE:
                 await asyncio.sleep(0.05)
             took = time.monotonic() - ended
             print(f"   {name:12} lasted {ended - began:4.1f} s, all were answered again {took:4.1f} s later", flush=True)
             report.setdefault(name, []).append(took)
-            if took > RECOVERY:
+            if took > scene.options.recovery:
                 late = [user.name for user in users if user.last_ok < ended]
                 report.setdefault("late", []).append(f"{name}: {took:.1f} s; still waiting: {late}")
 
 
-async def settle(scene, users):
+async def until_all(good, what):
+    """Waits until there is nothing left of what good () lists."""
+    end = time.monotonic() + PATIENCE
+    while left := good():
+        check(time.monotonic() < end, f"{what}: {left[:5]}")
+        await asyncio.sleep(0.1)
+
+
+async def settle(devices):
     """No new chats; then everybody gets what is missing."""
     last = {}
-    for user in users:
-        user.over = False
-        for conversation, seq in user.came:
+    for device in devices:
+        for conversation, seq in device.came:
             last[conversation] = max(last.get(conversation, 0), seq)
-    until = time.monotonic() + PATIENCE
-    while True:
-        missing = [f"{user.name} has {user.have.get(conversation)} of {last[conversation]} in {conversation}" for user in users
-                   for conversation in (user.conversation, GROUP) if user.have.get(conversation, 0) < last.get(conversation, 0)]
-        if not missing or time.monotonic() > until:
-            return missing
-        for user in users:
+
+    def missing():
+        return [f"{device.name}/{device.device} has {device.have.get(conversation)} of {last[conversation]} in {conversation}"
+                for device in devices for conversation in (device.conversation, GROUP)
+                if device.have.get(conversation, 0) < last.get(conversation, 0)]
+    end = time.monotonic() + PATIENCE
+    while missing():
+        check(time.monotonic() < end, f"never came: {missing()[:5]}")
+        for device in devices:
             try:
-                if user.socket:
-                    await user.acknowledge()
+                if device.socket:
+                    await device.acknowledge()
             except (OSError, websockets.WebSocketException):
                 pass
         await asyncio.sleep(0.3)
 
 
+async def probe(users, devices):
+    """Who is in the club hears it, on both devices, and nobody else does."""
+    members = {user.name for user in users if user.member}
+    speaker = next((user for user in users if user.member), None)
+    if not speaker:
+        return
+    for nbr, gid in enumerate((CLUB, GROUP)):    # What comes behind the probe, too
+        chat_id = f"{speaker.name}-{speaker.sent + nbr}"
+        content = {"fromAccountID": speaker.name, "chatID": chat_id, "chatGroupID": gid}
+        speaker.open[chat_id] = [{"action": "chatGroup", "content": content}, 0, 0, True, 0]
+        await until_all(lambda: list(speaker.open), "the probe is never answered")
+        where = speaker.answered[chat_id]
+        hear = [device for device in devices if gid == GROUP or device.name in members]
+        await until_all(lambda: [f"{device.name}/{device.device}" for device in hear if where not in device.came], "never hear the probe")
+        if gid == CLUB:
+            club = where
+    wrong = [device.name for device in devices if device.name not in members and club in device.came]
+    check(not wrong, f"not in the club, and hear it: {wrong}")
+
+
 async def play(scene, report):
-    users = []
+    users, others = [], []
     for nbr in range(PAIRS):
-        one, two = f"u{nbr}a", f"u{nbr}b"
-        users += [User(scene, one, two), User(scene, two, one)]
-    lives = [asyncio.create_task(user.live()) for user in users]
+        for one, two in ((f"u{nbr}a", f"u{nbr}b"), (f"u{nbr}b", f"u{nbr}a")):
+            users.append(User(scene, one, two, scene.mint(one)))
+            others.append(Device(scene, one, two, users[-1].token, "e"))
+    devices = users + others
+    lives = [asyncio.create_task(device.live()) for device in devices]
     until = time.monotonic() + scene.options.minutes * 60
     playing = asyncio.create_task(faults(scene, users, until, report))
     await asyncio.wait([playing, *lives], return_when=asyncio.FIRST_COMPLETED)
@@ -479,29 +340,28 @@ async def play(scene, report):
         if task.done():
             task.result()    # A life ends only by what it found wrong
     #  The end: what is open is answered, what is missing comes
-    global WINDOW
-    window, WINDOW = WINDOW, 0
-    end = time.monotonic() + PATIENCE
-    while any(user.open for user in users) and time.monotonic() < end:
-        await asyncio.sleep(0.1)
-    unanswered = [chat_id for user in users for chat_id in user.open]
-    check(not unanswered, f"never answered: {unanswered[:5]}")
-    missing = await settle(scene, users)
-    check(not missing, f"never came: {missing[:5]}")
-    WINDOW = window
     for user in users:
-        user.over = True
-        user.hang_up()
+        user.still = True
+    await until_all(lambda: [chat_id for user in users for chat_id in user.open] +
+                    [user.step for user in users if user.step], "never answered")
+    await settle(devices)
+    await probe(users, devices)
+    for device in devices:
+        device.over = True
+        device.hang_up()
     await asyncio.wait_for(asyncio.gather(*lives), PATIENCE)
-    return users
+    return users, others
 
 
-def check_books(scene, users):
+def stored_rows(scene, columns, table):
     if scene.mariadb:
-        rows = scene.mariadb.ask("SELECT conversation, seq, sender, chat_id FROM message", "chaos")
-    else:
-        with sqlite3.connect(f"{scene.folder}/store/chat.db") as db:
-            rows = db.execute("SELECT conversation, seq, sender, chat_id FROM message").fetchall()
+        return [tuple(row) for row in scene.mariadb.ask(f"SELECT {columns} FROM {table}", "chaos")]
+    with sqlite3.connect(f"{scene.folder}/store/chat.db") as db:
+        return db.execute(f"SELECT {columns} FROM {table}").fetchall()
+
+
+def check_books(scene, users, others):
+    rows = stored_rows(scene, "conversation, seq, sender, chat_id", "message")
     stored = {(sender, chat_id): (conversation, int(seq)) for conversation, seq, sender, chat_id in rows}
     check(len(stored) == len(rows), "a chat is stored twice")
     seqs = {}
@@ -509,13 +369,18 @@ def check_books(scene, users):
         seqs.setdefault(conversation, []).append(int(seq))
     for conversation, list_of in seqs.items():
         check(sorted(list_of) == list(range(1, len(list_of) + 1)), f"{conversation} has gaps")
-    who = {}
+    members = {uid for uid, conversation in stored_rows(scene, "uid, conversation", "member") if conversation == CLUB}
     for user in users:
         for chat_id, where in user.answered.items():
             check(stored.get((user.name, chat_id)) == where, f"{chat_id} was answered {where}, stored {stored.get((user.name, chat_id))}")
-        for where, chat_id in user.came.items():
+        for chat_id in user.refused:
+            check((user.name, chat_id) not in stored, f"{chat_id} was refused and is stored")
+        check(user.member == (user.name in members), f"{user.name} was told {user.member}, in the club are {members}")
+    who = {}
+    for device in users + others:
+        for where, chat_id in device.came.items():
             check(who.setdefault(where, chat_id) == chat_id, f"{where} is {who[where]} and {chat_id}")
-        user.check_order()
+        device.check_order()
     return len(rows)
 
 
@@ -524,23 +389,24 @@ def main():
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--store", choices=("sqlite", "mysql"), default="sqlite")
     parser.add_argument("--seed", type=int, default=int(time.time()))
+    parser.add_argument("--recovery", type=float, default=10)
     parser.add_argument("--faults", help="only these, with commas")
     parser.add_argument("--binary", default="build/rookery")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))    # So that all is undone
     print(f"chaos for {options.minutes} minutes, store {options.store}, seed {options.seed}", flush=True)
-    scene, report, users, failed = Scene(options), {}, [], None
+    scene, report, failed = Scene(options), {}, None
     try:
-        users = asyncio.run(play(scene, report))
+        users, others = asyncio.run(play(scene, report))
         check(scene.gateway.stop(signal.SIGTERM) == 0, "the gateway's exit status")
         check(scene.app.stop(signal.SIGTERM) == 0, "the app server's exit status")
-        count = check_books(scene, users)
+        count = check_books(scene, users, others)
         codes = {}
         for user in users:
             for code, times in user.codes.items():
                 codes[code] = codes.get(code, 0) + times
         print(f"   {count} chats stored, {sum(len(user.answered) for user in users)} answered, answers: {codes}, "
-              f"{sum(user.connection for user in users)} connections")
+              f"{sum(user.connection for user in users + others)} connections, {sum(user.steps for user in users)} times the club")
         check("late" not in report, "; ".join(report.get("late", [])))
     except BaseException as error:    # noqa: the report is all we want
         failed = error

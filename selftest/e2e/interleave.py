@@ -329,7 +329,7 @@ def all_orders():
         gate.socket.close()
         check(not wrong, "\n".join(wrong))
     try:
-        live(server, test)
+        live(server, test, seconds=840)
     finally:
         shutil.rmtree(app)
 

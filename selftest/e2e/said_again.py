@@ -12,7 +12,7 @@ import shutil
 import subprocess
 
 from order import ask_any, opened
-from rookery import PATIENCE, Client, Server, check, live, run
+from rookery import PATIENCE, Server, check, live, run
 
 COUNT = 400
 NUMBERS = ("0", "-0", "-0.0", "1", "-17", "9007199254740992", "-9007199254740992", "0.1", "1e5", "1E+5", "1e-7", "1.5e300", "5e-324",
