@@ -115,6 +115,17 @@ s_expect_same (lua_State *L, const char *text)
 
 
 static void
+s_expect_good (const char *text)
+{
+    size_t offset = 0;
+    const char *why = rk_json_check (rk_slice (text), s_test_limits, &offset);
+    if (why)
+        fprintf (stderr, "%s: %s at %zu\n", text, why, offset);
+    rk_check (!why);
+}
+
+
+static void
 s_expect_bad (const char *text, const char *words, size_t at)
 {
     size_t offset = 0;
@@ -159,6 +170,12 @@ json_test (bool verbose)
     s_expect_bad ("{\"x\":-1e999}", "beyond what a double", 5);
     s_expect_bad ("{\"a\":1,\"b\":{\"c\":1,\"\\u0063\":2}}", "twice", 18);
     s_expect_bad ("{\"a\":{\"a\":1},\"b\":[{}],\"a\":2}", "twice", 22);
+    s_expect_bad ("{\"\":1,\"\":2}", "twice", 6);
+    s_expect_bad ("{\"a1z\":1,\"a2z\":2,\"b\":0,\"a1z\":3}", "twice", 23);
+    s_expect_same (L, "{\"a1z\":1}");
+    s_expect_good ("{\"a1z\":1,\"a2z\":2,\"a3z\":3,\"aaaz\":4,\"aabz\":5}");
+    s_expect_bad ("[1.0e999]", "beyond what a double", 1);
+    s_expect_good ("[123456789012345678901234567890.5]");
     s_expect_bad ("{\"a\":1", "not valid", 5);
     s_expect_bad ("{\"a\" 1}", "not valid", 5);
     s_expect_bad ("{} {}", "more than one", 3);

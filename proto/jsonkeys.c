@@ -8,7 +8,27 @@
 //  Keys given twice: some take the first, some the last (RFC 8259, 4), so what one has checked another
 //  doesn't do
 
-#define FEW 8    //  Keys that are compared each with each
+//  Whether keys of the object may be the same: a mark of each, by its ends, is in a set of 64 already. For most objects
+//  that is all the work there is.
+
+static bool
+s_may_have_twins (const cJSON *object)
+{
+    uint64_t marks = 0;
+    const cJSON *item;
+    cJSON_ArrayForEach (item, object)
+    {
+        size_t size = strlen (item->string);
+        unsigned last = size ? (unsigned char) item->string[size - 1] : 0;
+        unsigned mark =
+            ((unsigned char) item->string[0] * 7 + last * 31 + (unsigned) size * 5) % 64;
+        if (marks >> mark & 1)
+            return true;
+        marks |= (uint64_t) 1 << mark;
+    }
+    return false;
+}
+
 
 static int
 s_compare_keys (const void *a, const void *b)
@@ -22,20 +42,17 @@ s_compare_keys (const void *a, const void *b)
 static const char *
 s_twin (const cJSON *object)
 {
-    size_t count = 0;
+    if (!s_may_have_twins (object))
+        return NULL;
+    size_t count = 0, nbr = 0;
     const cJSON *item;
     cJSON_ArrayForEach (item, object) count++;
-    const char *few[FEW];
-    const char **keys =
-        count > FEW ? (const char **) rk_json_alloc (count * sizeof (*keys)) : few;
-    size_t nbr = 0;
+    const char **keys = (const char **) rk_json_alloc (count * sizeof (*keys));
     cJSON_ArrayForEach (item, object) keys[nbr++] = item->string;
-    if (count > FEW)
-        qsort (keys, count, sizeof (*keys), s_compare_keys);
+    qsort (keys, count, sizeof (*keys), s_compare_keys);
     for (nbr = 1; nbr < count; nbr++)
-        for (size_t other = count > FEW ? nbr - 1 : 0; other < nbr; other++)
-            if (streq (keys[nbr], keys[other]))
-                return keys[nbr];
+        if (streq (keys[nbr], keys[nbr - 1]))
+            return keys[nbr];
     return NULL;
 }
 

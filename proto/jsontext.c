@@ -235,14 +235,15 @@ s_scan_number (s_scan_t *self)
     }
     if (at < self->end && *at == '.')
         at = s_skip_digits (self, at + 1);
-    if (at < self->end && (*at == 'e' || *at == 'E')) {
+    bool exponent = at < self->end && (*at == 'e' || *at == 'E');
+    if (exponent) {
         at++;
         at += at < self->end && (*at == '+' || *at == '-');
         at = s_skip_digits (self, at);
     }
     self->odd |= at - self->at > NUMBER_MOST;
-    if (!self->why && !whole)
-        s_check_range (self, at);
+    if (!self->why && (exponent || at - self->at > NUMBER_MOST))
+        s_check_range (self, at);    //  All others are small enough
     if (!self->why)
         self->at = at;
 }
