@@ -746,24 +746,27 @@ mysql_test (bool verbose)
     if (!rk_spawn_mysql (&server))
         return;
     char *path = zsys_sprintf ("mysql/test/path=%s", server.path), *reason = NULL;
-    rk_config_t *config = rk_config_new (
-        NULL,
-        (char *[]){path, "mysql/test/user=root", "mysql/test/database=test",
-                   "mysql/test/batch=100", "mysql/test/timeout=20000", NULL},
-        &reason);
+    rk_config_t *config =
+        rk_config_new (NULL,
+                       (char *[]){path, "mysql/test/user=root",
+                                  "mysql/test/database=test", "mysql/test/batch=100",
+                                  "mysql/test/timeout=20000", "store/time=500", NULL},
+                       &reason);
     rk_check (config);
     rk_sqltest_t test;
     rk_sqltest_begin (&test, mysql_actor, config, "mysql-test", "test",
                       "config/mysql.sql");
     rk_sqltest_run (&test);
     s_test_types (&test);
-
-    //  The server is killed: what waits is done when it is back
     char error[300];
+    //  The server is killed: what waits is done when it is back
     rk_spawn_kill (&server);
     rk_spawn_again (&server);
     rk_check (rk_sqltest_ask (&test, "SELECT count(*) FROM t", NULL, error,
                               sizeof (error)) == 302);
+    rk_sqltest_time (&test, "SELECT sleep (100)",
+                     "INSERT INTO t (word) SELECT concat ('x', sleep (100))",
+                     "max_statement_time");
     rk_sqltest_end (&test);
     rk_config_destroy (&config);
     rk_spawn_stop (&server);

@@ -41,32 +41,6 @@ s_test_modes (const char *path)
 }
 
 
-//  A statement that never ends costs its own call only, also when it takes the transaction of all with it.
-
-static void
-s_test_time (rk_sqltest_t *test)
-{
-    char error[200];
-    static const char *endless =
-        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) "
-        "SELECT count (*) FROM n";
-    rk_sqltest_ask (test, endless, NULL, error, sizeof (error));
-    rk_check (strstr (error, "interrupted"));
-    rk_sqltest_ask (test, "DELETE FROM t", NULL, error, sizeof (error));
-    rk_sqltest_post (test, 1, 1, "INSERT INTO t (word) VALUES ('before')");
-    rk_sqltest_post (test, 2, 2,
-                     "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) "
-                     "INSERT INTO t (word) SELECT 'x' || i FROM n");
-    rk_sqltest_post (test, 3, 3, "INSERT INTO t (word) VALUES ('behind')");
-    for (uint64_t nbr = 0; nbr < 3; nbr++) {
-        uint64_t number = rk_sqltest_next (test, error, sizeof (error));
-        rk_check (number == 2 ? strstr (error, "interrupted") != NULL : !*error);
-    }
-    rk_check (rk_sqltest_ask (test, "SELECT count (*) FROM t", NULL, error,
-                              sizeof (error)) == 2);
-}
-
-
 //  One user's hundreds of slow calls aren't before another's only one.
 
 static void
@@ -75,9 +49,10 @@ s_test_turns (rk_sqltest_t *test)
     char error[200];
     size_t before = 0;
     for (uint64_t nbr = 0; nbr < 300; nbr++)
-        rk_sqltest_post (test, 1000 + nbr, 7,
-                         "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n "
-                         "LIMIT 20000) SELECT count (*) FROM n");
+        rk_sqltest_post (
+            test, 1000 + nbr, 7,
+            "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n "
+            "LIMIT 20000) SELECT count (*) FROM n");
     rk_sqltest_post (test, 1, 8, "SELECT 1");
     while (rk_sqltest_next (test, error, sizeof (error)) != 1)
         before++;
@@ -113,9 +88,8 @@ sqlite_test (bool verbose)
     char folder[] = "/tmp/rookery-sqlite-XXXXXX";
     rk_check (mkdtemp (folder));
     char *path = zsys_sprintf ("store/path=%s/sub/test.db", folder), *reason = NULL;
-    rk_config_t *config =
-        rk_config_new (NULL, (char *[]){path, "store/batch=100", "store/time=500", NULL},
-                       &reason);
+    rk_config_t *config = rk_config_new (
+        NULL, (char *[]){path, "store/batch=100", "store/time=500", NULL}, &reason);
     rk_check (config);
     rk_sqltest_t test;
     rk_sqltest_begin (&test, sqlite_actor, config, "sqlite", NULL, "config/sqlite.sql");
@@ -129,7 +103,12 @@ sqlite_test (bool verbose)
     s_test_twin_by_link (&test, config, folder);
     s_test_modes (rk_config_str (config, "store/path"));
     rk_sqltest_run (&test);
-    s_test_time (&test);
+    rk_sqltest_time (&test,
+                     "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) "
+                     "SELECT count (*) FROM n",
+                     "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) "
+                     "INSERT INTO t (word) SELECT 'x' || i FROM n",
+                     "interrupted");
     s_test_turns (&test);
     s_test_gone (&test, rk_config_str (config, "store/path"));
     rk_sqltest_stop (&test);

@@ -320,6 +320,28 @@ s_test_restart (rk_sqltest_t *self)
 }
 
 
+//  A statement that never ends costs its own call only, also when it takes the transaction of all with it.
+
+void
+rk_sqltest_time (rk_sqltest_t *self, const char *query, const char *change,
+                 const char *word)
+{
+    char error[200];
+    rk_sqltest_ask (self, query, NULL, error, sizeof (error));
+    rk_check (strstr (error, word));
+    rk_sqltest_ask (self, "DELETE FROM t", NULL, error, sizeof (error));
+    rk_sqltest_post (self, 1, 1, "INSERT INTO t (word) VALUES ('before')");
+    rk_sqltest_post (self, 2, 2, change);
+    rk_sqltest_post (self, 3, 3, "INSERT INTO t (word) VALUES ('behind')");
+    for (uint64_t nbr = 0; nbr < 3; nbr++) {
+        uint64_t number = rk_sqltest_next (self, error, sizeof (error));
+        rk_check (number == 2 ? strstr (error, word) != NULL : !*error);
+    }
+    rk_check (rk_sqltest_ask (self, "SELECT count(*) FROM t", NULL, error,
+                              sizeof (error)) == 2);
+}
+
+
 void
 rk_sqltest_run (rk_sqltest_t *self)
 {

@@ -35,6 +35,11 @@ int64_t rk_sqltest_ask (rk_sqltest_t *self, const char *sql, const char *paramet
 int64_t rk_sqltest_ask_all (rk_sqltest_t *self, const char *statements[][2], char *error,
                             size_t room);
 
+//  Checks that these two, a query and a change of the table t (word), which run without end, end with that
+//  word, and cost others in the same batch nothing. Store/time must be short.
+void rk_sqltest_time (rk_sqltest_t *self, const char *query, const char *change,
+                      const char *word);
+
 //  Sends one statement of a user, without waiting; and waits for the next reply, returns its number, and
 //  the reason in error when it failed, else "".
 void rk_sqltest_post (rk_sqltest_t *self, uint64_t number, uint64_t whose,
