@@ -472,14 +472,9 @@ rk_board_destroy (rk_board_t **self_p)
 static void
 s_test_actor (rk_board_t *self, const char *text)
 {
-    zmsg_t *msg = zmsg_new ();
-    char *copy = strdup (text), *rest = copy;
-    for (char *word = strtok_r (copy, " ", &rest); word;
-         word = strtok_r (NULL, " ", &rest))
-        zmsg_addstr (msg, word);
+    zmsg_t *msg = rk_msg_words (text);
     rk_board_actor (self, msg);
     zmsg_destroy (&msg);
-    free (copy);
 }
 
 

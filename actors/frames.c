@@ -4,7 +4,8 @@
 #include "rk.h"
 #include <stdatomic.h>
 
-#define TRANSIT_LEAST 1024    //  bytes of a message that counts while it is between two actors
+#define TRANSIT_LEAST                                                                    \
+    1024               //  bytes of a message that counts while it is between two actors
 #define LINGER 2000    //  msec; what a closed TCP socket may still send
 
 #if defined(__SANITIZE_THREAD__)
@@ -466,6 +467,19 @@ rk_msg_recv (void *from)
 {
     zmsg_t *msg = zmsg_recv (from);
     HANDOVER_RECEIVED ();
+    return msg;
+}
+
+
+zmsg_t *
+rk_msg_words (const char *words)
+{
+    zmsg_t *msg = zmsg_new ();
+    char *copy = strdup (words), *save = NULL;
+    for (char *word = strtok_r (copy, " ", &save); word;
+         word = strtok_r (NULL, " ", &save))
+        zmsg_addstr (msg, streq (word, "-") ? "" : word);
+    free (copy);
     return msg;
 }
 

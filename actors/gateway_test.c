@@ -104,14 +104,16 @@ s_test_upstream (s_bench_t *bench, char *line, size_t room)
 static void
 s_test_down (s_bench_t *bench, const char *words)
 {
-    zmsg_t *msg = zmsg_new ();
-    zmsg_addstr (msg, "gw");
-    char *copy = strdup (words), *save = NULL;
-    for (char *word = strtok_r (copy, " ", &save); word;
-         word = strtok_r (NULL, " ", &save))
-        zmsg_addstr (msg, *word == '$' ? bench->cid[word[1] - '0'] : word);
+    zmsg_t *msg = rk_msg_words (words);
+    for (zframe_t *frame = zmsg_first (msg); frame; frame = zmsg_next (msg)) {
+        const char *word = (const char *) zframe_data (frame);
+        const char *cid =
+            zframe_size (frame) == 2 && *word == '$' ? bench->cid[word[1] - '0'] : NULL;
+        if (cid)
+            zframe_reset (frame, cid, strlen (cid));
+    }
+    zmsg_pushstr (msg, "gw");
     rk_check (rk_msg_send (&msg, bench->down) == 0);
-    free (copy);
 }
 
 

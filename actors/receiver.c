@@ -251,13 +251,8 @@ receiver_actor (zsock_t *pipe, void *args)
 static void
 s_test_send (zsock_t *to, const char *words)
 {
-    zmsg_t *msg = zmsg_new ();
-    char *copy = strdup (words), *save = NULL;
-    for (char *word = strtok_r (copy, " ", &save); word;
-         word = strtok_r (NULL, " ", &save))
-        zmsg_addstr (msg, streq (word, "-") ? "" : word);
+    zmsg_t *msg = rk_msg_words (words);
     rk_check (rk_msg_send (&msg, to) == 0);
-    free (copy);
 }
 
 

@@ -173,6 +173,9 @@ zsock_t *rk_sock_new (int type, const char *endpoints, int hwm);
 zmsg_t *rk_msg_recv (void *from);
 int rk_msg_send (zmsg_t **msg_p, void *to);
 
+//  A message of the words between spaces, for tests; "-" stands for an empty frame. The caller owns it.
+zmsg_t *rk_msg_words (const char *words);
+
 //  Receive a message of at most two strings, waiting for it; each is NULL when it isn't there.
 //  The caller frees both. second may be NULL.
 void rk_str_recv (void *from, char **first, char **second);
