@@ -72,6 +72,38 @@ s_test_gap (void *arg, rk_slice_t conversation, uint64_t seq)
 }
 
 
+//  One that has caught up: what it was told it isn't told again, until it has settled.
+
+static void
+s_test_settle (rk_routes_t *routes, rk_slice_t cid, rk_slice_t talk, rk_slice_t group)
+{
+    char list[200];
+    rk_check (rk_routes_apart (routes, true, group) == 1 &&
+              !rk_routes_is_behind (routes, cid));
+    rk_routes_join (routes, cid, rk_slice ("later"));
+    rk_check (rk_routes_apart (routes, true, rk_slice ("later")) == 0);
+    *list = 0;
+    rk_routes_visit_apart (routes, group, s_test_visit, list);
+    rk_check (streq (list, "g1.a "));
+    rk_check (!rk_routes_takes (routes, cid, talk, 9));
+    rk_check (rk_routes_takes (routes, cid, talk, 10));
+    rk_check (rk_routes_takes (routes, cid, group, 1));
+    char *gids = rk_routes_settle (routes, cid);
+    rk_check (gids && streq (gids, "g"));
+    free (gids);
+    rk_check (rk_routes_apart (routes, true, group) == 0);
+    rk_check (rk_routes_apart (routes, false, rk_slice ("alice")) == 0);
+    rk_check (rk_routes_takes (routes, cid, talk, 9));
+    rk_routes_fall_behind (routes, cid);
+    rk_check (!rk_routes_settle (routes, cid));
+    rk_check (rk_routes_catch_up (routes, cid, s_test_gap, list) == RK_CAUGHT_NOTHING);
+    rk_routes_fall_behind (routes, cid);
+    rk_check (rk_routes_apart (routes, true, group) == 1);
+    rk_routes_close (routes, cid);
+    rk_check (rk_routes_apart (routes, true, group) == 0);
+}
+
+
 //  One that is behind misses what is said, and learns from where on, until it misses nothing. Then it is told
 //  nothing twice, and in the end it is as all others.
 
@@ -112,30 +144,7 @@ s_test_behind (void)
     rk_routes_told (routes, cid, talk, 9);
     rk_check (rk_routes_catch_up (routes, cid, s_test_gap, list) == RK_CAUGHT_UP);
     rk_check (rk_routes_catch_up (routes, cid, s_test_gap, list) == RK_CAUGHT_BEFORE);
-    //  It settles
-    rk_check (rk_routes_apart (routes, true, group) == 1 &&
-              !rk_routes_is_behind (routes, cid));
-    rk_routes_join (routes, cid, rk_slice ("later"));
-    rk_check (rk_routes_apart (routes, true, rk_slice ("later")) == 0);
-    *list = 0;
-    rk_routes_visit_apart (routes, group, s_test_visit, list);
-    rk_check (streq (list, "g1.a "));
-    rk_check (!rk_routes_takes (routes, cid, talk, 9));
-    rk_check (rk_routes_takes (routes, cid, talk, 10));
-    rk_check (rk_routes_takes (routes, cid, group, 1));
-    char *gids = rk_routes_settle (routes, cid);
-    rk_check (gids && streq (gids, "g"));
-    free (gids);
-    rk_check (rk_routes_apart (routes, true, group) == 0);
-    rk_check (rk_routes_apart (routes, false, rk_slice ("alice")) == 0);
-    rk_check (rk_routes_takes (routes, cid, talk, 9));
-    rk_routes_fall_behind (routes, cid);
-    rk_check (!rk_routes_settle (routes, cid));
-    rk_check (rk_routes_catch_up (routes, cid, s_test_gap, list) == RK_CAUGHT_NOTHING);
-    rk_routes_fall_behind (routes, cid);
-    rk_check (rk_routes_apart (routes, true, group) == 1);
-    rk_routes_close (routes, cid);
-    rk_check (rk_routes_apart (routes, true, group) == 0);
+    s_test_settle (routes, cid, talk, group);
     rk_routes_destroy (&routes);
 }
 
