@@ -1,7 +1,7 @@
 //  dispatcher.c - keeps each connection on one worker, and each worker within its credit
 //
 //  In     inbox    upstream CID content [attachment...]
-//                  status connected|closed CID [UID [GID,GID... [DEVICE]]]
+//                  status connected|closed CID [UID [GID,GID... [DEVICE]]], behind|lost CID UID
 //         credits  CREDIT worker count     the worker is done with so many
 //         pipe     see rk_life_t
 //  Out    workers  the same frames as in the inbox

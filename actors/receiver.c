@@ -4,7 +4,7 @@
 //                     upstream CID bind content       older form; the word is taken out
 //                     status connected CID [UID [GID,GID... [DEVICE]]]
 //                     status closed CID [UID]
-//                     status behind CID UID    from the sender
+//                     status behind|lost CID UID    from the sender of this process
 //         pipe        see rk_life_t
 //  Out    dispatcher  the same frames, checked; when it is full we stop reading
 //  Owns   nothing but its counters.
@@ -91,7 +91,9 @@ s_handle_status (s_self_t *self)
         return s_refuse (self, TOO_FEW, "fewer than 3 frames");
     rk_slice_t word = rk_frames_at (frames, 1);
     bool connected = rk_slice_is (word, "connected");
-    if (!connected && !rk_slice_is (word, "closed") && !rk_slice_is (word, "behind"))
+    bool ours = (rk_slice_is (word, "behind") || rk_slice_is (word, "lost")) &&
+                rk_frames_local (frames);    //  The sender's
+    if (!connected && !rk_slice_is (word, "closed") && !ours)
         return s_refuse (self, BAD_NAME, "neither connected nor closed");
     if (frames->dropped || frames->count > (connected ? 6 : 4))
         return s_refuse (self, TOO_MANY, "more frames than a status has");

@@ -497,8 +497,7 @@ rk_routes_miss (rk_routes_t *self, rk_slice_t cid, rk_slice_t gids)
     if (!route)
         return false;
     rk_slice_t gid;
-    bool fresh = route->state == LIVE || route->state == SETTLING;
-    if (fresh)
+    if (route->state != BEHIND)
         route->state = HOLDING;
     while (s_next_id (&gids, &gid)) {
         s_gap_t *gap = s_gap (route, gid);
@@ -513,7 +512,8 @@ rk_routes_miss (rk_routes_t *self, rk_slice_t cid, rk_slice_t gids)
                 rk_slice_same (route->seats[nbr].set->key, gid))
                 s_set_apart (&route->seats[nbr], true);
     }
-    return fresh;
+    //  Told once more does no harm; told once it may have been lost
+    return route->state == HOLDING;
 }
 
 

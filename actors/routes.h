@@ -61,7 +61,8 @@ void rk_routes_visit_apart (rk_routes_t *self, rk_slice_t gid, rk_routes_visit_f
 
 //  The connection has come to these groups (GID[,GID...]) after the list of its groups was read: what was said to them
 //  meanwhile has passed it by. They are gaps from their beginning on, and what is said to them is noted
-//  until it has caught up; all else it hears. Returns whether nobody makes it catch up yet.
+//  until it has caught up; all else it hears. Returns whether its worker has to be told: one that is wholly
+//  behind catches up with them as well.
 bool rk_routes_miss (rk_routes_t *self, rk_slice_t cid, rk_slice_t gids);
 
 //  Call visit for each connection that has to catch up with something.

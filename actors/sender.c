@@ -21,7 +21,7 @@
 //         pipe      see rk_life_t
 //  Out    upstream  status closed CID [UID]    of a gateway that is away for long
 //                   status behind CID UID    it has to catch up with groups that it came to
-//                   status connected CID UID    it was catching up when its worker went down
+//                   status lost CID UID    it was catching up when its worker went down
 //         workers   REPLY token ok packed: what a connection has missed meanwhile
 //         gateways, local    welcome VERSION, refused REASON, ping, pong
 //                   downstream cid|uid|gid ..., setting status|uidmap|gidmap|gidunmap ...
@@ -101,9 +101,10 @@ typedef struct {
     bool stuck;             //  Some gateway's queue isn't empty
     bool sweeping;          //  More connections are to be forgotten
     rk_queue_t settling;    //  Until when, and CID
-    rk_queue_t fallen;      //  CIDs whose workers must hear that they are behind
-    bool catch_up;          //  The setting in hand says that who comes to a group has to
-    uint32_t resumed;       //  The worker whose message is in hand
+    rk_queue_t
+        fallen;       //  What workers must hear of connections that are behind: statuses
+    bool catch_up;    //  The setting in hand says that who comes to a group has to
+    uint32_t resumed;    //  The worker whose message is in hand
     rk_counter_t counters[COUNTERS + 1];
 } s_self_t;
 
@@ -872,11 +873,11 @@ s_visit_late (void *arg, rk_slice_t cid)
 {
     s_self_t *self = (s_self_t *) arg;
     if (rk_slice_hash (cid) % self->args->count == self->resumed)
-        s_note_fallen (self, "connected", cid);
+        s_note_fallen (self, "lost", cid);
 }
 
 
-//  RESUME worker: what it hears of its connections that are catching up is what it hears when a gateway joins.
+//  RESUME worker: nobody goes on with what its connections were catching up with.
 
 static int
 s_handle_resume (s_self_t *self)

@@ -1,5 +1,6 @@
 //  sender_test.c - selftest of sender.c
 
+#include "index.h"
 #include "sender.h"
 
 #define GATEWAYS_MOST 1000    //  As in sender.c
@@ -13,6 +14,20 @@ s_test_say (zsock_t *to, const char *words)
 }
 
 
+//  The frames of a message as words
+
+static void
+s_test_join (zmsg_t *msg, char *text, size_t room)
+{
+    *text = 0;
+    for (zframe_t *frame = zmsg_first (msg); frame; frame = zmsg_next (msg)) {
+        size_t used = strlen (text);
+        snprintf (text + used, room - used, "%s%.*s", used ? " " : "",
+                  (int) zframe_size (frame), (char *) zframe_data (frame));
+    }
+}
+
+
 //  Reads the next message but pings, which it answers, and compares it.
 
 static void
@@ -23,12 +38,7 @@ s_test_expect (zsock_t *from, const char *words)
     while (streq (got, "ping") && zclock_mono () < until) {
         zmsg_t *msg = rk_msg_recv (from);
         rk_check (msg);
-        got[0] = 0;
-        for (zframe_t *frame = zmsg_first (msg); frame; frame = zmsg_next (msg)) {
-            size_t used = strlen (got);
-            snprintf (got + used, sizeof (got) - used, "%s%.*s", used ? " " : "",
-                      (int) zframe_size (frame), (char *) zframe_data (frame));
-        }
+        s_test_join (msg, got, sizeof (got));
         zmsg_destroy (&msg);
         if (streq (got, "ping"))
             s_test_say (from, "pong");
@@ -180,16 +190,18 @@ s_test_versions (zsock_t *in, zsock_t *g1)
 //  The next status on its way to the workers that isn't of a connection which is gone
 
 static void
-s_test_expect_behind (zsock_t *upstream, const char *cid)
+s_test_expect_status (zsock_t *upstream, const char *words)
 {
-    bool behind = false;
-    while (!behind) {
+    char got[200] = "status closed";
+    while (strncmp (got, "status closed", 13) == 0) {
         zmsg_t *msg = rk_msg_recv (upstream);
-        rk_check (msg && zframe_streq (zmsg_first (msg), "status"));
-        behind = zframe_streq (zmsg_next (msg), "behind");
-        rk_check (!behind || zframe_streq (zmsg_next (msg), cid));
+        rk_check (msg);
+        s_test_join (msg, got, sizeof (got));
         zmsg_destroy (&msg);
     }
+    if (strneq (got, words))
+        fprintf (stderr, "expected: %s\ngot: %s\n", words, got);
+    rk_check (streq (got, words));
 }
 
 
@@ -199,7 +211,7 @@ static void
 s_test_newcomer (zsock_t *in, zsock_t *g1, zsock_t *upstream, zsock_t *replies)
 {
     s_test_say (in, "setting groups vera 4 b,c behind");
-    s_test_expect_behind (upstream, "g1.v");
+    s_test_expect_status (upstream, "status behind g1.v vera");
     s_test_say (in, "live group c 3 three");
     s_test_expect (g1, "downstream gid c three");    //  In which g1 has nobody yet
     s_test_say (in, "live group b 8 eight");
@@ -210,10 +222,46 @@ s_test_newcomer (zsock_t *in, zsock_t *g1, zsock_t *upstream, zsock_t *replies)
     s_test_catch_up (in, replies, "g1.v", "end", "live", NULL);
     s_test_expect (g1, "setting gidmap g1.v c");
     s_test_say (in, "setting groups vera 5 b,c,d behind");
-    s_test_expect_behind (upstream, "g1.v");
+    s_test_expect_status (upstream, "status behind g1.v vera");
     s_test_catch_up (in, replies, "g1.v", "end", "gaps", "d");
     s_test_catch_up (in, replies, "g1.v", "end", "live", NULL);
     s_test_expect (g1, "setting gidmap g1.v d");    //  There was nothing to tell
+}
+
+
+static void
+s_test_resume (zsock_t *in, uint32_t worker)
+{
+    rk_frames_t frames = {0};
+    rk_frames_addstr (&frames, "RESUME");
+    rk_frames_add (&frames, &worker, sizeof (worker));
+    rk_check (rk_frames_send_wait (&frames, in, 10000) == 0);
+}
+
+
+//  Of a worker that begins a new life those connections that were catching up are told of, and no others.
+
+static void
+s_test_new_life (zsock_t *in, zsock_t *g1, zsock_t *upstream)
+{
+    uint32_t worker = (uint32_t) (rk_slice_hash (rk_slice ("g1.v")) % 2);
+    s_test_resume (in, worker);    //  It is live
+    s_test_say (in, "setting groups vera 6 b,c,d,e behind");
+    s_test_expect_status (upstream, "status behind g1.v vera");
+    s_test_resume (in, 1 - worker);
+    s_test_resume (in, worker);
+    s_test_expect_status (upstream, "status lost g1.v vera");
+    s_test_say (in, "setting behind g1.v -");
+    s_test_expect (g1, "setting gidunmap g1.v b,c,d,e");
+    s_test_resume (in, worker);
+    s_test_expect_status (upstream, "status lost g1.v vera");
+    s_test_resume (in, worker);
+    s_test_say (in, "status closed g1.v");
+    s_test_say (in, "setting uidmap g1.w walt");
+    s_test_expect (g1, "setting uidmap g1.w walt");
+    s_test_expect_status (upstream, "status lost g1.v vera");
+    s_test_say (in, "setting groups walt 1 z behind");
+    s_test_expect_status (upstream, "status behind g1.w walt");    //  That was all
 }
 
 
@@ -251,8 +299,8 @@ sender_test (bool verbose)
                           rk_sock_new (ZMQ_ROUTER, "@inproc://sender-test-down", 1000),
                           .local = "own",
                           .local_socket = local,
-                          .workers = &to_worker,
-                          .count = 1,
+                          .workers = (zsock_t *[]){to_worker, to_worker},
+                          .count = 2,
                           .backlog = 10,
                           .keep = 1000,
                           .ping = 50};
@@ -356,6 +404,7 @@ sender_test (bool verbose)
     s_test_behind (in, g1, replies);
     s_test_versions (in, g1);
     s_test_newcomer (in, g1, up, replies);
+    s_test_new_life (in, g1, up);
     s_test_own_name (in, own);
 
     rk_actor_stop (&actor);

@@ -309,6 +309,17 @@ rk_work_job_run (rk_work_t *self, rk_work_job_t *job, const rk_reply_t *reply)
 }
 
 
+//  Whether it is a status as gateways say it: the sender has words of its own.
+
+static bool
+s_is_of_gateway (rk_frames_t *frames)
+{
+    rk_slice_t word = rk_frames_at (frames, 1);
+    return rk_slice_is (rk_frames_at (frames, 0), "status") &&
+           (rk_slice_is (word, "connected") || rk_slice_is (word, "closed"));
+}
+
+
 //  The sender learns routes from status messages; it gets them from us, because from here
 //  they come in the right order with the settings that handlers make. Of an application that makes
 //  bound connections catch up it hears at once that they are behind.
@@ -346,8 +357,7 @@ rk_work_start (rk_work_t *self, rk_work_connection_t *connection, rk_frames_t *f
     job->bytes = rk_frames_bytes (&job->task.frames);
     rk_queues_note ((ptrdiff_t) job->bytes);
     self->counters[RK_WORK_MESSAGES].value++;
-    if (rk_slice_is (rk_frames_at (&job->task.frames, 0), "status") &&
-        !rk_slice_is (rk_frames_at (&job->task.frames, 1), "behind"))
+    if (s_is_of_gateway (&job->task.frames))
         s_tell_sender (self, &job->task.frames);
     rk_work_job_run (self, job, NULL);
 }

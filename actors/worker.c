@@ -1,7 +1,7 @@
 //  worker.c - runs the Lua handlers, a coroutine for each message
 //
 //  In     inbox    upstream CID content [attachment...]
-//                  status connected|closed CID [UID [GID,GID... [DEVICE]]]
+//                  status connected|closed CID [UID [GID,GID... [DEVICE]]], behind|lost CID UID
 //         replies  REPLY token ok|error packed-result-or-reason
 //                  EVENT pool channel payload
 //         links    replies of services, with the call's number and an empty frame in front
@@ -56,7 +56,7 @@ s_handle_status (rk_work_t *self, rk_frames_t *frames)
         connection->closed = true;
         return connection;
     }
-    if (rk_slice_is (rk_frames_at (frames, 1), "behind")) {
+    if (!rk_slice_is (rk_frames_at (frames, 1), "connected")) {    //  The sender says so
         connection->closed |= !connection->identity.uid;    //  It has gone meanwhile
         return connection;
     }

@@ -9,12 +9,14 @@
 --  Not all clients ack. One that has never done so is live two seconds after its first page, with all that it
 --  has missed beyond; if it does ack that page it is behind again and gets the others.
 --
---  The connection's mark holds where the last page ended, "conversation seq", with "live" when it didn't wait.
---  Whoever goes on, an ack or a timer, finds it there and takes it away, so that only one does. While a page is read
---  the mark says that.
---
 --  A connection that comes to a group later is behind with that one alone: of what was said while its list of groups
 --  was on its way the sender tells us.
+--
+--  One coroutine at a time does this for a connection, and the connection's mark says how it stands: "-" and the
+--  number of the coroutine that is at work, with "!" when it shall look once more before it ends; or
+--  "conversation seq", where the last page ended, for whoever comes first, its ack or a timer; with "live" when
+--  the page wasn't waited for; or nothing. Who takes the work over writes its own number, and whoever finds
+--  another one there, behind each call that waited, stops.
 
 local chat, store = require "common", require "store"
 
@@ -22,10 +24,36 @@ local NEXT_PAGE = 5000      -- msec that a client has to ack a page; then the ne
 local FIRST_ACK = 2000      -- msec that one has that never acked before; a phone far away is no client that never does
 local GAP_PAGE = 100        -- msec between two pages of what was said meanwhile
 local RETRY_LEAST, RETRY_MOST = 200, 10000    -- msec until a store that failed is asked again
-local READING = "-"         -- a mark
+local LOST = 120000         -- msec until nobody believes that a coroutine is still at work
 
 local catchup = {}
-local go_on
+local go_on, begin_at
+local count = 0
+
+--  The work of the connection is ours from now on: our mark
+local function take (cid)
+    count = count + 1
+    local mine = ("-%d.%d"):format (clock.now (), count)
+    session.mark (cid, mine)
+    return mine
+end
+
+--  The connection, if it is there and its work still ours; and whether somebody asks us to look once more
+local function still (cid, mine)
+    local who = session.get (cid)
+    local mark = who and who.uid and who.mark
+    if mark == mine or mark == mine .. "!" then
+        return who, mark ~= mine
+    end
+end
+
+--  Calls fn () then. Handlers that were replaced meanwhile get no timers: they wait themselves
+local function later (msec, fn)
+    if not timer.after (msec, fn) then
+        timer.sleep (msec)
+        fn ()
+    end
+end
 
 local function deliver (cid, rows)
     for _, row in ipairs (rows) do
@@ -36,26 +64,27 @@ local function deliver (cid, rows)
     end
 end
 
---  The store failed: again in a while, as long as the connection is there
-local function try_again (cid, reason, wait, ...)
+--  The store failed: again () in a while, with the time to wait when that fails, too
+local function try_again (cid, mine, reason, wait, again)
     log.warn ("chat: catching up of %s failed: %s; again in %d ms", cid, reason, wait)
-    local rest = table.pack (...)
-    timer.after (wait, function ()
-        if session.get (cid) then
-            go_on (cid, math.min (wait * 2, RETRY_MOST), table.unpack (rest, 1, rest.n))
+    later (wait, function ()
+        if still (cid, mine) then
+            return again (math.min (wait * 2, RETRY_MOST))
         end
     end)
 end
 
---  What was said while the pages went out: from a seq on of some conversations
-local function close_gaps (who, gaps)
+--  What was said while the pages went out: from a seq on of some conversations. Returns ok, reason
+local function close_gaps (who, mine, gaps)
     for _, gap in ipairs (gaps) do
         local last, more = gap.seq - 1, true
-        while more do
+        while more and still (who.cid, mine) do
             local ok, rows
             ok, rows, more = store.missed_of (who.uid, who.device, gap.conversation, last, chat.page, chat.page_bytes)
             if not ok then
                 return false, rows
+            elseif not still (who.cid, mine) then
+                return true
             end
             deliver (who.cid, rows)
             last = rows[1] and rows[#rows].seq or last
@@ -67,73 +96,110 @@ local function close_gaps (who, gaps)
     return true
 end
 
-local function finish (who)
-    repeat
-        local ok, how, gaps = session.catch_up (who.cid, "end")
-        if ok and how == "again" then
-            setting.behind (who.cid)
-            return catchup.begin (who.cid)
+--  Until nothing is noted any more; then the mark is that
+local function finish (cid, mine, mark)
+    local ok, how, gaps, once_more
+    local who = still (cid, mine)
+    while who do
+        ok, how, gaps = session.catch_up (cid, "end")
+        if ok and how ~= "again" then
+            ok, how = close_gaps (who, mine, gaps)
         end
-        if ok then
-            ok, how = close_gaps (who, gaps)
+        who, once_more = still (cid, mine)
+        if who and (not ok or how == "again") then    -- What was noted is forgotten: from the front
+            setting.behind (cid)
+            return try_again (cid, mine, how == "again" and "too much was said meanwhile" or how, RETRY_LEAST,
+                              function (wait) return begin_at (cid, mine, wait, "", 0) end)
+        elseif who and #gaps == 0 and not once_more then
+            return session.mark (cid, mark)
+        elseif once_more then
+            session.mark (cid, mine)
         end
-        if not ok then    -- What was noted is forgotten: from the front
-            setting.behind (who.cid)
-            session.mark (who.cid, READING)
-            return try_again (who.cid, how, RETRY_LEAST, "", 0)
-        end
-    until #gaps == 0
+    end
 end
 
 --  The next page, behind (conversation, seq); at the front with the groups as they are now
-function go_on (cid, wait, conversation, seq)
-    local who = session.get (cid)
-    if not (who and who.uid) then
+function go_on (cid, mine, wait, conversation, seq)
+    local who = still (cid, mine)
+    if not who then
         return
     end
-    session.mark (cid, READING)
     local ok, rows, more, state = store.missed (who.uid, who.device, conversation, seq, chat.page, chat.page_bytes)
-    if not ok then
-        return try_again (cid, rows, wait, conversation, seq)
-    end
-    if conversation == "" then
+    if not still (cid, mine) then
+        return
+    elseif not ok then
+        return try_again (cid, mine, rows, wait,
+                          function (longer) return go_on (cid, mine, longer, conversation, seq) end)
+    elseif conversation == "" then
         setting.groups (who.uid, state.version, state.groups)
     end
     deliver (cid, rows)
     if not more then
-        session.mark (cid, nil)
-        return finish (who)
+        return finish (cid, mine)
     end
-    local of, last, acks = rows[#rows].conversation, rows[#rows].seq, state.acks
-    local mark = of .. " " .. last
-    session.mark (cid, mark)
-    timer.after (acks and NEXT_PAGE or FIRST_ACK, function ()
+    local of, last = rows[#rows].conversation, rows[#rows].seq
+    local page = of .. " " .. last
+    session.mark (cid, page)
+    later (state.acks and NEXT_PAGE or FIRST_ACK, function ()
         local now = session.get (cid)
-        if not now or now.mark ~= mark then
+        if not now or now.mark ~= page then
             return
-        elseif acks then
-            return go_on (cid, RETRY_LEAST, of, last)
+        elseif state.acks then
+            return go_on (cid, take (cid), RETRY_LEAST, of, last)
         end
-        session.mark (cid, mark .. " live")
-        return finish (who)
+        return finish (cid, take (cid), page .. " live")
     end)
 end
 
---  A connection was bound, and the sender told that it is behind
-function catchup.begin (cid)
-    session.mark (cid, READING)
+--  From a place on, of a connection that the sender was told is behind
+function begin_at (cid, mine, wait, conversation, seq)
     local ok, reason = session.catch_up (cid, "begin")
-    if not ok then
-        return try_again (cid, reason, RETRY_LEAST, "", 0)
+    if not still (cid, mine) then
+        return
+    elseif not ok then
+        return try_again (cid, mine, reason, wait,
+                          function (longer) return begin_at (cid, mine, longer, conversation, seq) end)
     end
-    return go_on (cid, RETRY_LEAST, "", 0)
+    return go_on (cid, mine, wait, conversation, seq)
 end
 
---  A connection that hears what is live, but for groups that it came to: it does when this is done
+--  A connection was bound, and the sender told that it is behind and of its groups
+function catchup.begin (cid)
+    return begin_at (cid, take (cid), RETRY_LEAST, "", 0)
+end
+
+--  The same when nobody has read its groups yet; when that fails they come with the first page
+function catchup.begin_anew (cid)
+    local mine = take (cid)
+    local who = still (cid, mine)
+    if not who then
+        return
+    end
+    local ok, groups, version = store.memberships (who.uid)
+    if ok and still (cid, mine) then
+        setting.groups (who.uid, version, groups)
+    end
+    if still (cid, mine) then
+        return begin_at (cid, mine, RETRY_LEAST, "", 0)
+    end
+end
+
+--  The connection has come to a group: when this is done it hears it, unless it is catching up with more, which
+--  goes on
 function catchup.fill (cid)
     local who = session.get (cid)
-    if who and who.uid and (not who.mark or who.mark:find (" live$")) then
-        return finish (who)
+    local mark = who and who.uid and (who.mark or "")
+    if not mark then
+        return
+    end
+    local since = mark:match ("^%-(%d+)")
+    if mark == "" or mark:find (" live$") then
+        return finish (cid, take (cid), who.mark)
+    elseif since and clock.now () - math.tointeger (since) > LOST then
+        setting.behind (cid)
+        return catchup.begin_anew (cid)
+    elseif since and not mark:find ("!$") then
+        session.mark (cid, mark .. "!")
     end
 end
 
@@ -144,14 +210,13 @@ function catchup.acked (cid, conversation, seq)
     if of ~= conversation or seq < math.tointeger (last) then
         return
     end
-    session.mark (cid, READING)
-    if live ~= "" then
-        setting.behind (cid)
-        if not session.catch_up (cid, "begin") then
-            return try_again (cid, "the sender", RETRY_LEAST, "", 0)
-        end
+    local mine = take (cid)
+    last = math.tointeger (last)
+    if live == "" then
+        return go_on (cid, mine, RETRY_LEAST, of, last)
     end
-    return go_on (cid, RETRY_LEAST, of, math.tointeger (last))
+    setting.behind (cid)
+    return begin_at (cid, mine, RETRY_LEAST, of, last)
 end
 
 return catchup

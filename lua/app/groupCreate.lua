@@ -24,7 +24,7 @@ local function handle (ctx, msg)
         return chat.refuse ("group-exists", "there is a group " .. gid .. " already")
     end
     setting.groups (ctx.uid, version, groups)
-    catchup.fill (ctx.cid)    -- Whoever has the answer hears the group
+    catchup.fill (ctx.cid)    -- Whoever has the answer hears the group, if it had caught up before
     return {groupID = gid}
 end
 

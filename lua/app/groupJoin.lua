@@ -27,7 +27,7 @@ local function handle (ctx, msg)
         return chat.store_failed (row)
     elseif row.joined == 1 then
         setting.groups (ctx.uid, version, groups)
-        catchup.fill (ctx.cid)    -- Whoever has the answer hears the group
+        catchup.fill (ctx.cid)    -- Whoever has the answer hears the group, if it had caught up before
         return {groupID = gid}
     elseif row.joined_groups >= chat.groups_most then
         return chat.refuse ("too-many", "a user may be in " .. chat.groups_most .. " groups")

@@ -343,7 +343,7 @@ end
 --  What owners do, each in one transaction: it begins with whether the user ?3 owns the group ?2, and
 --  all else changes nothing when not. Who is no owner any more, because another was faster, has done nothing
 local OWNS = said "SELECT 1 FROM owner WHERE conversation = ? AND uid = ? {lock}"
-local BY_OWNER = " AND EXISTS (SELECT 1 FROM (SELECT 1 FROM owner WHERE conversation = ?2 AND uid = ?3) AS it)"
+local BY_OWNER = " AND EXISTS (SELECT 1 FROM (SELECT 1 FROM owner WHERE conversation = ?2 AND uid = ?3 LIMIT 1) AS it)"
 
 --  Whether there is a row, in place of the rows
 local function first_row (ok, rows)

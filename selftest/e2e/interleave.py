@@ -208,6 +208,10 @@ class Scene:
                 note(await asyncio.wait_for(client.receive(), HEARS))
             except asyncio.TimeoutError:
                 raise AssertionError(f"{who} never hears {wanted}")
+        client.heard.clear()
+        await client.request({"action": "heart"})    # Nothing comes behind that
+        for got in client.heard:
+            note(got)
         for talk, seqs in heard.items():
             check(seqs == sorted(set(seqs)), f"{who} hears {talk} in the order {seqs}")
             since = members.get((talk, client.uid))    # What was said at the same moment may come nonetheless
