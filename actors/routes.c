@@ -60,6 +60,8 @@ typedef struct {
         HOLDING,     //  Live, but for the conversations of its gaps
         BEHIND
     } state;
+    bool
+        begun;    //  What it has missed is read from the store, and what is said from then on is noted
     bool missed_all;    //  More than GAPS_MOST
     s_gap_t *gaps;
     size_t gap_count;
@@ -403,6 +405,7 @@ s_set_state (s_route_t *route, int state)
     for (size_t nbr = 0; nbr < route->seat_count && state != SETTLING; nbr++)
         s_set_apart (&route->seats[nbr], state == BEHIND);
     route->state = state;
+    route->begun = false;
     if (state != SETTLING)
         s_forget_gaps (route);
 }
@@ -412,6 +415,17 @@ void
 rk_routes_fall_behind (rk_routes_t *self, rk_slice_t cid)
 {
     s_set_state (s_route_get (self, cid), BEHIND);
+}
+
+
+void
+rk_routes_begin (rk_routes_t *self, rk_slice_t cid)
+{
+    s_route_t *route = (s_route_t *) rk_index_lookup (self->routes, cid);
+    if (!route || route->state != BEHIND)
+        return;
+    s_forget_gaps (route);
+    route->begun = true;
 }
 
 
@@ -494,7 +508,7 @@ bool
 rk_routes_miss (rk_routes_t *self, rk_slice_t cid, rk_slice_t gids)
 {
     s_route_t *route = (s_route_t *) rk_index_lookup (self->routes, cid);
-    if (!route)
+    if (!route || (route->state == BEHIND && !route->begun))
         return false;
     rk_slice_t gid;
     if (route->state != BEHIND)

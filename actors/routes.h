@@ -51,6 +51,9 @@ void rk_routes_regroup (rk_routes_t *self, rk_slice_t uid, uint64_t version,
 void rk_routes_fall_behind (rk_routes_t *self, rk_slice_t cid);
 bool rk_routes_is_behind (rk_routes_t *self, rk_slice_t cid);
 
+//  What one that is behind has missed is read from the store now: what was noted before is forgotten.
+void rk_routes_begin (rk_routes_t *self, rk_slice_t cid);
+
 //  It has settled. Returns the groups in which it was apart, GID[,GID...], which the caller frees, or NULL.
 char *rk_routes_settle (rk_routes_t *self, rk_slice_t cid);
 
@@ -61,8 +64,8 @@ void rk_routes_visit_apart (rk_routes_t *self, rk_slice_t gid, rk_routes_visit_f
 
 //  The connection has come to these groups (GID[,GID...]) after the list of its groups was read: what was said to them
 //  meanwhile has passed it by. They are gaps from their beginning on, and what is said to them is noted
-//  until it has caught up; all else it hears. Returns whether its worker has to be told: one that is wholly
-//  behind catches up with them as well.
+//  until it has caught up; all else it hears. One that is behind and has not begun will read them with
+//  all else. Returns whether its worker has to be told: one that is behind catches up with them as well.
 bool rk_routes_miss (rk_routes_t *self, rk_slice_t cid, rk_slice_t gids);
 
 //  Call visit for each connection that has to catch up with something.

@@ -199,6 +199,9 @@ s_test_miss (void)
     rk_check (rk_routes_takes (routes, cid, group, 8));
     //  Of one that is wholly behind the group is one gap more
     rk_routes_fall_behind (routes, cid);
+    rk_routes_join (routes, cid, rk_slice ("early"));
+    rk_check (!rk_routes_miss (routes, cid, rk_slice ("early")));    //  It will be read
+    rk_routes_begin (routes, cid);
     rk_routes_join (routes, cid, rk_slice ("j"));
     rk_check (!rk_routes_miss (routes, cid, rk_slice ("j")));
     *list = 0;

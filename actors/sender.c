@@ -860,8 +860,8 @@ s_handle_catchup (s_self_t *self)
         if (caught == RK_CAUGHT_NOTHING)
             s_settle_one (self, cid);
     }
-    else if (rk_routes_is_behind (self->routes, cid))
-        rk_routes_fall_behind (self->routes, cid);
+    else
+        rk_routes_begin (self->routes, cid);
     s_reply (self, &token, &pack);
     rk_pack_clear (&pack);
     return 0;
