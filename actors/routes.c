@@ -379,15 +379,35 @@ rk_routes_purge (rk_routes_t *self, rk_slice_t gateway, uint64_t stamp, size_t m
 
 #define GAPS_MOST 1000    //  Conversations noted for one connection
 
-//  Appends an id to a list with commas; the caller frees it.
+//  Appends an id to a list with commas, which is made when it isn't there.
 
 static void
-s_append (char **list, rk_slice_t id)
+s_append (zchunk_t **list, rk_slice_t id)
 {
-    char *longer = *list ? zsys_sprintf ("%s,%.*s", *list, (int) id.size, id.data)
-                         : rk_slice_dup (id);
-    free (*list);
-    *list = longer;
+    if (*list)
+        zchunk_extend (*list, ",", 1);
+    else
+        *list = zchunk_new (NULL, 100);
+    zchunk_extend (*list, id.data, id.size);
+}
+
+
+static rk_slice_t
+s_list (zchunk_t *list)
+{
+    return list ? (rk_slice_t){(const char *) zchunk_data (list), zchunk_size (list)}
+                : rk_slice ("");
+}
+
+
+//  As a string, which the caller frees
+
+static char *
+s_list_text (zchunk_t **list)
+{
+    char *text = rk_slice_dup (s_list (*list));
+    zchunk_destroy (list);
+    return text;
 }
 
 
@@ -432,7 +452,7 @@ rk_routes_begin (rk_routes_t *self, rk_slice_t cid)
 char *
 rk_routes_settle (rk_routes_t *self, rk_slice_t cid)
 {
-    char *gids = NULL;
+    zchunk_t *gids = NULL;
     s_route_t *route = (s_route_t *) rk_index_lookup (self->routes, cid);
     if (!route || route->state != SETTLING)
         return NULL;
@@ -440,7 +460,7 @@ rk_routes_settle (rk_routes_t *self, rk_slice_t cid)
         if (route->seats[nbr].apart && route->seats[nbr].set->group)
             s_append (&gids, route->seats[nbr].set->key);
     s_set_state (route, LIVE);
-    return gids;
+    return gids ? s_list_text (&gids) : NULL;
 }
 
 
@@ -616,7 +636,7 @@ static void
 s_regroup (rk_routes_t *self, s_route_t *route, rk_slice_t gids,
            rk_routes_regroup_fn *tell, void *arg)
 {
-    char *came = NULL, *went = NULL;
+    zchunk_t *came = NULL, *went = NULL;
     size_t before = route->seat_count;
     uint64_t mark = ++self->marks;
     rk_slice_t gid, rest = gids;
@@ -637,9 +657,9 @@ s_regroup (rk_routes_t *self, s_route_t *route, rk_slice_t gids,
         s_stand_up (self, route, nbr);
     }
     if (came || went)
-        tell (arg, route->key, rk_slice (came ? came : ""), rk_slice (went ? went : ""));
-    free (came);
-    free (went);
+        tell (arg, route->key, s_list (came), s_list (went));
+    zchunk_destroy (&came);
+    zchunk_destroy (&went);
 }
 
 
@@ -707,17 +727,12 @@ rk_routes_count (rk_routes_t *self, rk_slice_t uid)
 char *
 rk_routes_groups (rk_routes_t *self, rk_slice_t cid)
 {
-    char *list = strdup ("");
+    zchunk_t *list = NULL;
     s_route_t *route = (s_route_t *) rk_index_lookup (self->routes, cid);
-    for (size_t nbr = 0; route && nbr < route->seat_count; nbr++) {
-        if (!route->seats[nbr].set->group)
-            continue;
-        char *longer = zsys_sprintf ("%s%s%s", list, *list ? "," : "",
-                                     route->seats[nbr].set->key.data);
-        free (list);
-        list = longer;
-    }
-    return list;
+    for (size_t nbr = 0; route && nbr < route->seat_count; nbr++)
+        if (route->seats[nbr].set->group)
+            s_append (&list, route->seats[nbr].set->key);
+    return s_list_text (&list);
 }
 
 
