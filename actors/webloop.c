@@ -9,6 +9,8 @@
 
 #define SPARE 200       //  Connections beyond the owner's limit: pages, handshakes
 #define UNSENT 65536    //  bytes of one connection that wait in the kernel
+#define HEADERS_MOST                                                                     \
+    16384    //  bytes of a request's headers; cookies take more than the usual 4096
 
 //  Where clients come from
 typedef struct {
@@ -331,6 +333,7 @@ s_open_lws (rk_webloop_t *self)
         .gid = -1,
         .uid = -1,
         .pt_serv_buf_size = 16384,
+        .max_http_header_data = HEADERS_MOST,
         .headers = rk_webgate_headers,
         .options = LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS};
     if (s_has_tls (self)) {

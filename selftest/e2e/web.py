@@ -140,7 +140,7 @@ def handshakes(server):
         (101, {"Host": f"LocalHost:{port}", "Origin": f"http://localhost:{port}"}),
         (101, {"Host": "chat.example", "Origin": "http://chat.example"}), (101, {"Host": "chat.example:80", "Origin": "http://chat.example"}),
         (101, {"Host": "chat.example:443", "Origin": "https://chat.example"}), (101, {"Host": "any.example", "Origin": "https://app.example"}),
-        (101, {"Host": "x"}), (101, {"Cookie": "c" * 1000}),
+        (101, {"Host": "x"}), (101, {"Cookie": "c" * 1000}), (101, {"Cookie": "c" * 8000}),
         # Other sites, and sites whose name leads here
         (403, {"Host": own, "Origin": "http://evil.example"}), (403, {"Host": "evil.example", "Origin": "http://evil.example"}),
         (403, {"Host": f"evil.example:{port}", "Origin": f"http://evil.example:{port}"}), (403, {"Host": own, "Origin": "null"}),
