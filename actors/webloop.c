@@ -7,10 +7,9 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
-#define SPARE 200       //  Connections beyond the owner's limit: pages, handshakes
-#define UNSENT 65536    //  bytes of one connection that wait in the kernel
-#define HEADERS_MOST                                                                     \
-    16384    //  bytes of a request's headers; cookies take more than the usual 4096
+#define SPARE 200             //  Connections beyond the owner's limit: pages, handshakes
+#define UNSENT 65536          //  bytes of one connection that wait in the kernel
+#define HEADERS_MOST 16384    //  bytes of a request; cookies take more than 4096
 
 //  Where clients come from
 typedef struct {

@@ -6,7 +6,7 @@
 --  Behind the last page comes what was noted, until nothing is; then the connection is live. So a connection sees
 --  each conversation in the order of its seq, and a client that acks only what has no gap below loses nothing.
 --
---  Not all clients ack. One that has never done so is live two seconds after its first page, with all that it
+--  Not all clients ack. One that has never done so is live half a second after its first page, with all that it
 --  has missed beyond; if it does ack that page it is behind again and gets the others.
 --
 --  A connection that comes to a group later is behind with that one alone: of what was said while its list of groups
@@ -21,7 +21,7 @@
 local chat, store = require "common", require "store"
 
 local NEXT_PAGE = 5000      -- msec that a client has to ack a page; then the next one goes nonetheless
-local FIRST_ACK = 2000      -- msec that one has that never acked before; a phone far away is no client that never does
+local FIRST_ACK = 500       -- msec that one has that never acked before; a phone far away is no client that never does
 local GAP_PAGE = 100        -- msec between two pages of what was said meanwhile
 local RETRY_LEAST, RETRY_MOST = 200, 10000    -- msec until a store that failed is asked again
 local LOST = 120000         -- msec until nobody believes that a coroutine is still at work

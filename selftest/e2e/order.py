@@ -54,7 +54,7 @@ class Talker:
 
 
 async def acks_one(server, uid, device):
-    """A device that acks: one that never has is given two seconds for its first page, then it hears what is live."""
+    """A device that acks: one that never has is given little time for its first page, then it hears what is live."""
     client = await opened(server, uid, device)
     while (got := await client.receive())["action"] != "chat":
         pass
