@@ -21,7 +21,7 @@ typedef struct {
     size_t holder_count;
     size_t apart;        //  Seats in it that are
     uint64_t version;    //  Of a user's membership, as the store counts it
-    uint64_t mark;       //  In which list of groups it was last
+    uint64_t mark;       //  Where a list of groups found it last
 } s_set_t;
 
 //  One connection in one set, with its place in the set's list.
@@ -228,12 +228,11 @@ s_route_get (rk_routes_t *self, rk_slice_t cid)
 }
 
 
+//  Takes a seat where it has none.
+
 static void
-s_sit (s_route_t *route, s_set_t *set)
+s_sit_down (s_route_t *route, s_set_t *set)
 {
-    for (size_t nbr = 0; nbr < route->seat_count; nbr++)
-        if (route->seats[nbr].set == set)
-            return;
     route->seats =
         (s_seat_t *) realloc (route->seats, (route->seat_count + 1) * sizeof (s_seat_t));
     assert (route->seats);
@@ -242,6 +241,16 @@ s_sit (s_route_t *route, s_set_t *set)
         (s_seat_t){set, zlistx_add_end (set->members, route), apart};
     s_holder (set, rk_routes_gateway_of (route->key))->count++;
     set->apart += apart;
+}
+
+
+static void
+s_sit (s_route_t *route, s_set_t *set)
+{
+    for (size_t nbr = 0; nbr < route->seat_count; nbr++)
+        if (route->seats[nbr].set == set)
+            return;
+    s_sit_down (route, set);
 }
 
 
@@ -637,17 +646,17 @@ s_regroup (rk_routes_t *self, s_route_t *route, rk_slice_t gids,
            rk_routes_regroup_fn *tell, void *arg)
 {
     zchunk_t *came = NULL, *went = NULL;
-    size_t before = route->seat_count;
-    uint64_t mark = ++self->marks;
+    uint64_t old = ++self->marks, mark = ++self->marks;
     rk_slice_t gid, rest = gids;
+    for (size_t nbr = 0; nbr < route->seat_count; nbr++)
+        route->seats[nbr].set->mark = old;
     while (s_next_id (&rest, &gid)) {
         s_set_t *set = s_set_get (self, true, gid);
-        set->mark = mark;
-        s_sit (route, set);
-        if (route->seat_count > before) {
-            before++;
+        if (set->mark != old && set->mark != mark) {
+            s_sit_down (route, set);
             s_append (&came, gid);
         }
+        set->mark = mark;
     }
     for (size_t nbr = route->seat_count; nbr-- > 0;) {
         s_set_t *set = route->seats[nbr].set;
