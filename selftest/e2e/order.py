@@ -39,26 +39,27 @@ async def opened(server, uid=None, device=None):
 class Talker:
     """Says one chat after the other until it is told to stop."""
 
-    def __init__(self, client, name, message):
-        self.client, self.name, self.message, self.count, self.going = client, name, message, 0, True
+    def __init__(self, client, name, message, pace=0):
+        self.client, self.name, self.message, self.pace, self.count, self.going = client, name, message, pace, 0, True
         self.task = asyncio.create_task(self.go())
 
     async def go(self):
         while self.going:
             self.count += 1
             await ask(self.client, self.message(self.name, self.count))
+            await asyncio.sleep(self.pace)
 
     async def stop(self):
         self.going = False
         await self.task
 
 
-async def acks_one(server, uid, device):
+async def acks_one(server, uid, device, conversation="ann,bob"):
     """A device that acks: one that never has is given little time for its first page, then it hears what is live."""
     client = await opened(server, uid, device)
     while (got := await client.receive())["action"] != "chat":
         pass
-    await ask(client, {"action": "ack", "conversation": "ann,bob", "seq": got["seq"]})
+    await ask(client, {"action": "ack", "conversation": conversation, "seq": got["seq"]})
     await client.close()
 
 
@@ -213,6 +214,49 @@ def joins_while_binding():
     live(server, test, seconds=LONG)
 
 
+def joins_while_catching_up():
+    """A device that gets page after page and joins groups meanwhile, in which others talk, hears each conversation in order
+    from where it came to it, and nothing twice."""
+    server = Server("worker/count=2", "chat/page=10")
+
+    async def test():
+        chance = random.Random(3)
+        groups = [f"g{nbr}" for nbr in range(6)]
+        for round in range(6):
+            bob = f"bob{round}"
+            talk = ",".join(sorted(("ann", bob)))
+            ann, eve = await opened(server, "ann", f"{round}"), await opened(server, "eve", f"{round}")
+            await ask(ann, chat("ann", bob, f"{round}-0"))
+            await acks_one(server, bob, "phone", talk)
+            for nbr in range(1, 40):
+                await ask(ann, chat("ann", bob, f"{round}-{nbr}"))
+            for gid in groups:
+                await ask(eve, {"action": "groupJoin", "groupID": gid})
+            talker = Talker(eve, "eve", lambda name, nbr: group_chat(name, chance.choice(groups), f"{round}-{nbr}"),
+                            pace=0.01)    # Who is behind gets no more than ten times so much
+            client = await opened(server, bob, "phone")
+            joins, heard = list(groups), {talk: [1]}
+            while len(heard[talk]) < 40 or joins or min(len(heard.get(gid, ())) for gid in groups) < 3:
+                if joins and chance.random() < 0.2:
+                    await client.send({"action": "groupJoin", "groupID": joins.pop()})
+                got = client.other.pop(0) if client.other else await client.receive()
+                if got["action"] in ("chat", "chatGroup"):
+                    conversation = got["content"].get("chatGroupID") or talk
+                    heard.setdefault(conversation, []).append(got["seq"])
+                    await client.send({"action": "ack", "conversation": conversation, "seq": got["seq"]})
+            await talker.stop()
+            since = {gid: int(since) for gid, since in server.store.ask(
+                f"SELECT conversation, since FROM member WHERE uid = '{bob}' AND direct = 0")}
+            for conversation, seqs in heard.items():
+                first = seqs[0] if conversation in groups else 1    # What was said while it joined may come, too
+                check(seqs == list(range(first, first + len(seqs))) and first <= since.get(conversation, 0) + 1,
+                      f"{bob} came to {conversation} behind {since.get(conversation)} and hears {seqs}")
+            for one in (ann, client):    # They don't read all that comes
+                one.socket.transport.abort()
+                Client.opened.remove(one)
+    live(server, test, seconds=LONG)
+
+
 async def ask_any(client, message):
     """An answer of whatever code."""
     await client.send(message)
@@ -357,5 +401,5 @@ def device_after_restart():
 
 
 if __name__ == "__main__":
-    run(binds_under_traffic, missed_and_live, never_acks, removed_while_binding, joins_while_binding, creator_removed,
+    run(binds_under_traffic, missed_and_live, never_acks, removed_while_binding, joins_while_binding, joins_while_catching_up, creator_removed,
         gateway_comes_back, device_after_restart)
