@@ -251,7 +251,7 @@ def joins_while_catching_up():
                 first = seqs[0] if conversation in groups else 1    # What was said while it joined may come, too
                 check(seqs == list(range(first, first + len(seqs))) and first <= since.get(conversation, 0) + 1,
                       f"{bob} came to {conversation} behind {since.get(conversation)} and hears {seqs}")
-            for one in (ann, client):    # They don't read all that comes
+            for one in (ann, eve, client):    # They don't read all that comes
                 one.socket.transport.abort()
                 Client.opened.remove(one)
     live(server, test, seconds=LONG)
