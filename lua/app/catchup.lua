@@ -176,12 +176,12 @@ function catchup.begin_anew (cid)
         return
     end
     local ok, groups, version = store.memberships (who.uid)
-    if ok and still (cid, mine) then
+    if not still (cid, mine) then
+        return
+    elseif ok then
         setting.groups (who.uid, version, groups)
     end
-    if still (cid, mine) then
-        return begin_at (cid, mine, RETRY_LEAST, "", 0)
-    end
+    return begin_at (cid, mine, RETRY_LEAST, "", 0)
 end
 
 --  The connection has come to a group: when this is done it hears it, unless it is catching up with more, which

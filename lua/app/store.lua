@@ -342,7 +342,8 @@ end
 
 --  What owners do, each in one transaction: it begins with whether the user ?3 owns the group ?2, and
 --  all else changes nothing when not. Who is no owner any more, because another was faster, has done nothing
-local OWNS = said "SELECT 1 FROM owner WHERE conversation = ? AND uid = ? {lock}"
+local IS_OWNER = "SELECT 1 FROM owner WHERE conversation = ? AND uid = ?"
+local OWNS = said (IS_OWNER .. " {lock}")
 local BY_OWNER = " AND EXISTS (SELECT 1 FROM (SELECT 1 FROM owner WHERE conversation = ?2 AND uid = ?3 LIMIT 1) AS it)"
 
 --  Whether there is a row, in place of the rows
@@ -355,7 +356,7 @@ end
 
 --  Each returns ok, and whether the user by owns the group; or false and a reason
 function store.owns (by, gid)
-    return first_row (run (OWNS, gid, by))
+    return first_row (run (IS_OWNER, gid, by))
 end
 
 function store.invite (uid, gid, by)
