@@ -4,9 +4,8 @@
 #include "rk.h"
 #include <stdatomic.h>
 
-#define TRANSIT_LEAST                                                                    \
-    1024               //  bytes of a message that counts while it is between two actors
-#define LINGER 2000    //  msec; what a closed TCP socket may still send
+#define TRANSIT_LEAST 1024    //  bytes of a message that counts between two actors
+#define LINGER 2000           //  msec; what a closed TCP socket may still send
 
 #if defined(__SANITIZE_THREAD__)
 char rk_handover;

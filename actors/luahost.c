@@ -423,8 +423,8 @@ rk_lua_run (rk_lua_t *self, rk_task_t *task, const rk_reply_t *reply, char **err
     s_slice_begin (self, task);
     if (fresh)
         task->began = self->started;
-    if (sigsetjmp (self->rescue, 0) !=
-        0)    //  To keep the mask would be a system call each time
+    //  Without the signal mask, which would be a system call each time
+    if (sigsetjmp (self->rescue, 0) != 0)
         return s_give_up (self, task, error);
     int status = s_resume (self, task, fresh);
     bool expired = self->expired;

@@ -43,8 +43,7 @@ typedef struct {
 typedef struct {
     char *conversation;
     uint64_t first, last, told;
-    bool
-        held;    //  What is said of it is noted, also while the connection hears all else
+    bool held;    //  It is noted also while the connection hears all else
 } s_gap_t;
 
 typedef struct {
@@ -60,8 +59,7 @@ typedef struct {
         HOLDING,     //  Live, but for the conversations of its gaps
         BEHIND
     } state;
-    bool
-        begun;    //  What it has missed is read from the store, and what is said from then on is noted
+    bool begun;         //  What it has missed is read from the store by now
     bool missed_all;    //  More than GAPS_MOST
     s_gap_t *gaps;
     size_t gap_count;
@@ -244,13 +242,23 @@ s_sit_down (s_route_t *route, s_set_t *set)
 }
 
 
-static void
-s_sit (s_route_t *route, s_set_t *set)
+//  The connection's seat in the set, or NULL
+
+static s_seat_t *
+s_seat (s_route_t *route, s_set_t *set)
 {
     for (size_t nbr = 0; nbr < route->seat_count; nbr++)
         if (route->seats[nbr].set == set)
-            return;
-    s_sit_down (route, set);
+            return &route->seats[nbr];
+    return NULL;
+}
+
+
+static void
+s_sit (s_route_t *route, s_set_t *set)
+{
+    if (!s_seat (route, set))
+        s_sit_down (route, set);
 }
 
 
@@ -326,11 +334,9 @@ rk_routes_leave (rk_routes_t *self, rk_slice_t cid, rk_slice_t gids)
     s_route_t *route = (s_route_t *) rk_index_lookup (self->routes, cid);
     while (route && s_next_id (&gids, &gid)) {
         s_set_t *set = (s_set_t *) rk_index_lookup (self->sets[1], gid);
-        size_t nbr = 0;
-        while (nbr < route->seat_count && route->seats[nbr].set != set)
-            nbr++;
-        if (nbr < route->seat_count)
-            s_stand_up (self, route, nbr);
+        s_seat_t *seat = s_seat (route, set);
+        if (seat)
+            s_stand_up (self, route, (size_t) (seat - route->seats));
     }
 }
 
@@ -550,10 +556,9 @@ rk_routes_miss (rk_routes_t *self, rk_slice_t cid, rk_slice_t gids)
             gap->held = true;
         }
         route->missed_all |= !gap;
-        for (size_t nbr = 0; nbr < route->seat_count; nbr++)
-            if (route->seats[nbr].set->group &&
-                rk_slice_same (route->seats[nbr].set->key, gid))
-                s_set_apart (&route->seats[nbr], true);
+        s_seat_t *seat = s_seat (route, (s_set_t *) rk_index_lookup (self->sets[1], gid));
+        if (seat)
+            s_set_apart (seat, true);
     }
     //  Told once more does no harm; told once it may have been lost
     return route->state == HOLDING;

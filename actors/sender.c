@@ -577,18 +577,37 @@ s_tell_gateway (s_self_t *self, const char *kind, rk_slice_t cid, rk_slice_t val
 }
 
 
-//  The worker of a connection shall hear of it.
+//  What we have to say to the worker of a connection goes by way of the receiver, so that it comes in order with what
+//  the connection says.
+
+static void
+s_make_status (rk_frames_t *out, const char *word, rk_slice_t cid, rk_slice_t uid)
+{
+    out->count = 0;
+    rk_frames_addstr (out, "status");
+    rk_frames_addstr (out, word);
+    rk_frames_add (out, cid.data, cid.size);
+    if (uid.size)
+        rk_frames_add (out, uid.data, uid.size);
+}
+
+
+//  When the receiver is full we don't wait, for it waits for us in the end: -1, and the next turn goes on.
+
+static int
+s_send_status (s_self_t *self, rk_frames_t *out)
+{
+    int rc = rk_frames_send (out, self->args->upstream);
+    self->counters[OUT_RECEIVER].value += rc == 0;
+    return rc;
+}
+
 
 static void
 s_note_fallen (s_self_t *self, const char *word, rk_slice_t cid)
 {
-    rk_slice_t uid = rk_routes_user (self->routes, cid);
     rk_frames_t note;
-    note.count = 0;
-    rk_frames_addstr (&note, "status");
-    rk_frames_addstr (&note, word);
-    rk_frames_add (&note, cid.data, cid.size);
-    rk_frames_add (&note, uid.data, uid.size);
+    s_make_status (&note, word, cid, rk_routes_user (self->routes, cid));
     rk_queue_push (&self->fallen, rk_parcel_new (&note));
 }
 
@@ -765,8 +784,7 @@ s_settle_one (s_self_t *self, rk_slice_t cid)
 }
 
 
-//  Workers hear who is behind, by way of the receiver, so that it comes in order with what the connection says. When
-//  that is full we don't wait, for it waits for us in the end; the next turn goes on.
+//  Workers hear who is behind.
 
 static void
 s_tell_fallen (s_self_t *self)
@@ -776,11 +794,10 @@ s_tell_fallen (s_self_t *self)
     while (self->fallen.head) {
         rk_parcel_t *note = rk_queue_pop (&self->fallen);
         rk_parcel_unpack (&note, &out);
-        if (rk_frames_send (&out, self->args->upstream) == -1) {
+        if (s_send_status (self, &out) == -1) {
             rk_queue_unshift (&self->fallen, rk_parcel_new (&out));
             return;
         }
-        self->counters[OUT_RECEIVER].value++;
     }
 }
 
@@ -1122,21 +1139,14 @@ s_read_gateways (s_self_t *self)
 
 
 //  A connection is gone and its gateway didn't say so: we do, so that workers forget it, too.
-//  When the receiver is full we don't wait, for it waits for us in the end; the next tick goes on.
 
 static int
 s_tell_closed (void *arg, rk_slice_t cid, rk_slice_t uid)
 {
     s_self_t *self = (s_self_t *) arg;
     rk_frames_t out;
-    out.count = 0;
-    rk_frames_addstr (&out, "status");
-    rk_frames_addstr (&out, "closed");
-    rk_frames_add (&out, cid.data, cid.size);
-    if (uid.size)
-        rk_frames_add (&out, uid.data, uid.size);
-    int rc = rk_frames_send (&out, self->args->upstream);
-    self->counters[OUT_RECEIVER].value += rc == 0;
+    s_make_status (&out, "closed", cid, uid);
+    int rc = s_send_status (self, &out);
     rk_frames_clear (&out);
     return rc;
 }

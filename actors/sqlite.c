@@ -46,8 +46,7 @@ typedef struct {
     rk_life_t life;
     rk_pool_args_t *args;
     const char *path;
-    char real
-        [PATH_MAX];    //  Without symbolic links: beside that the log and the lock are
+    char real[PATH_MAX];    //  Without symbolic links; the log and the lock are beside it
     sqlite3 *db;
     rk_index_t *statements;
     rk_sqlbatch_t batch;
