@@ -94,13 +94,19 @@ async def looks(server):
     load = subprocess.Popen([server.binary, "bench", "--url", server.url, "--chats", "10000000", "--seconds", "280"], stdout=subprocess.PIPE)
 
     def busy():
-        return [actor for actor in server.top()["actors"] if actor["name"] == "receiver" and actor["in"] > 1000]
-    await threaded(until, busy, "the receiver gets nothing")
+        """What top says when each worker has answered chats in the second before, and the receiver has a lot to do."""
+        top = server.top()
+        actors = {actor["name"]: actor for actor in top["actors"]}
+        chats = [handler for name in ("worker-1", "worker-2") for handler in actors[name].get("handlers", [])
+                 if handler["name"] == "chat" and handler["rate"] > 0]
+        return len(chats) == 2 and actors["receiver"]["in"] > 1000 and top
+    await threaded(until, busy, "the workers answer no chats")
     times = []
     while len(times) < 20:
         before = time.monotonic()
-        top = await threaded(server.top)
+        await threaded(server.top)
         times.append(time.monotonic() - before)
+    top = await threaded(until, busy, "the workers answer no more chats")
     check(load.poll() is None, "the load ended by itself")
     load.terminate()
     out, _ = await threaded(load.communicate)
