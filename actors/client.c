@@ -44,10 +44,30 @@ rk_client_split (rk_slice_t message, bool binary, rk_frames_t *frames)
 void
 rk_client_forget (rk_client_t *self)
 {
-    rk_queues_note (-(ptrdiff_t) self->rx_size);
+    rk_queues_note (-(ptrdiff_t) self->rx_room);
     free (self->rx);
     self->rx = NULL;
-    self->rx_size = 0;
+    self->rx_size = self->rx_room = 0;
+}
+
+
+//  Appends a piece; the room grows by a half, so that a long message isn't copied for each of its pieces.
+
+static void
+s_append (rk_client_t *self, rk_slice_t piece, size_t limit)
+{
+    size_t size = self->rx_size + piece.size, room = self->rx_room;
+    if (!self->rx || size > room) {
+        room += room / 2;
+        room = room > limit ? limit : room;
+        room = room < size ? size : room;
+        self->rx = (char *) realloc (self->rx, room + 1);
+        assert (self->rx);
+        rk_queues_note ((ptrdiff_t) (room - self->rx_room));
+        self->rx_room = room;
+    }
+    memcpy (self->rx + self->rx_size, piece.data, piece.size);
+    self->rx_size = size;
 }
 
 
@@ -60,13 +80,8 @@ rk_client_input (rk_client_t *self, rk_slice_t piece, size_t limit, rk_frames_t 
         return rk_client_split (piece, lws_frame_is_binary (self->wsi),
                                 frames);    //  The common case: no copy here
 
-    if (!self->rx_skip && self->rx_size + piece.size <= limit) {
-        self->rx = (char *) realloc (self->rx, self->rx_size + piece.size + 1);
-        assert (self->rx);
-        memcpy (self->rx + self->rx_size, piece.data, piece.size);
-        self->rx_size += piece.size;
-        rk_queues_note ((ptrdiff_t) piece.size);
-    }
+    if (!self->rx_skip && self->rx_size + piece.size <= limit)
+        s_append (self, piece, limit);
     else {
         self->rx_skip = true;
         rk_client_forget (self);

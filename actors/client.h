@@ -31,6 +31,7 @@ typedef struct rk_client {
     char *device;           //  Of its user, as the app server says; owned, or NULL
     char *rx;               //  Pieces of a message until it is whole
     size_t rx_size;         //  bytes
+    size_t rx_room;         //  bytes it has
     bool rx_skip;           //  It became too large: skip the rest of it
     rk_queue_t queue;       //  Messages to the client
     rk_queue_t pongs;       //  Answers to its pings

@@ -183,15 +183,23 @@ rk_part_close (zmq_msg_t *part)
 }
 
 
-void
-rk_frames_add (rk_frames_t *self, const void *data, size_t size)
+void *
+rk_frames_reserve (rk_frames_t *self, size_t size)
 {
     assert (self->count < RK_FRAMES_MAX);
     zmq_msg_t *part = &self->part[self->count++];
     int rc = zmq_msg_init_size (part, size);
     assert (rc == 0);
+    return zmq_msg_data (part);
+}
+
+
+void
+rk_frames_add (rk_frames_t *self, const void *data, size_t size)
+{
+    void *to = rk_frames_reserve (self, size);
     if (size)
-        memcpy (zmq_msg_data (part), data, size);
+        memcpy (to, data, size);
 }
 
 

@@ -155,6 +155,18 @@ s_in_turn (lua_State *L)
 }
 
 
+//  worker.answered ()    the message's client has its answer: what fails from now on is no answer
+
+static int
+s_answered (lua_State *L)
+{
+    rk_task_t *task = rk_lua_task (L);
+    if (task)
+        task->answered = true;
+    return 0;
+}
+
+
 //  worker.handler (name)    returns the number of a handler, for in_turn
 
 static int
@@ -202,26 +214,35 @@ s_json_encode (lua_State *L)
 }
 
 
-//  Pushes the object with head, which lacks its last brace, in the place of its first one; without its own
-//  members of the names in ours, unless that is NULL.
+//  Writes head, which is an object without its last brace, and the object with its first brace replaced, to at;
+//  without its own members of the names in ours, unless that is NULL. at has room for both. Returns how many
+//  bytes that are: all of both, when there is no ours.
 
-static void
-s_push_stamped (lua_State *L, const char *object, size_t size, const char *head,
-                const char *const *ours)
+static size_t
+s_write_stamped (char *at, rk_slice_t object, rk_slice_t head, const char *const *ours)
 {
-    luaL_Buffer buffer;
-    size_t head_size = strlen (head);
-    char *at = luaL_buffinitsize (L, &buffer, head_size + 1 + size + 1);
-    char *rest = stpcpy (at, head);    //  Its zero is written over
+    char *rest = at + head.size;
+    size_t size = object.size;
+    memcpy (at, head.data, head.size);
     if (ours)
-        size = rk_json_without (object, ours, rest);
+        size = rk_json_without (object.data, ours, rest);
     else
-        memcpy (rest, object, size);
+        memcpy (rest, object.data, size);
     const char *next = rest + 1;
     while (next < rest + size && strchr (" \t\r\n", *next))
         next++;
     *rest = next < rest + size && *next != '}' ? ',' : ' ';
-    luaL_pushresultsize (&buffer, head_size + size);
+    return head.size + size;
+}
+
+
+static void
+s_push_stamped (lua_State *L, rk_slice_t object, const char *head,
+                const char *const *ours)
+{
+    luaL_Buffer buffer;
+    char *at = luaL_buffinitsize (L, &buffer, strlen (head) + object.size + 1);
+    luaL_pushresultsize (&buffer, s_write_stamped (at, object, rk_slice (head), ours));
 }
 
 
@@ -232,22 +253,73 @@ static const char *const s_ours_in_history[] = {"seq", "at", "bytes", NULL};
 //  other fields, which stay as they came to the last digit; again says that it has one of those itself,
 //  which is left out
 
+#define HEAD_MOST 100    //  bytes
+
+//  The object at index, from its brace on, and its head: of the arguments from first on, seq or nil, at.
+
+static rk_slice_t
+s_check_stamp (lua_State *L, int index, int first, char head[HEAD_MOST])
+{
+    rk_slice_t text = s_check_slice (L, index);
+    const char *brace = memchr (text.data, '{', text.size);
+    luaL_argcheck (L, brace, index, "must be a JSON object");
+    long long at = luaL_checkinteger (L, first + 1);
+    if (lua_isnoneornil (L, first))
+        snprintf (head, HEAD_MOST, "{\"at\":%lld", at);
+    else
+        snprintf (head, HEAD_MOST, "{\"seq\":%lld,\"at\":%lld",
+                  (long long) luaL_checkinteger (L, first), at);
+    return (rk_slice_t){brace, text.size - (size_t) (brace - text.data)};
+}
+
+
 static int
 s_json_stamp (lua_State *L)
 {
-    char head[80];
-    rk_slice_t text = s_check_slice (L, 1);
-    const char *brace = memchr (text.data, '{', text.size);
-    luaL_argcheck (L, brace, 1, "must be a JSON object");
-    long long at = luaL_checkinteger (L, 3);
-    if (lua_isnoneornil (L, 2))
-        snprintf (head, sizeof (head), "{\"at\":%lld", at);
-    else
-        snprintf (head, sizeof (head), "{\"seq\":%lld,\"at\":%lld",
-                  (long long) luaL_checkinteger (L, 2), at);
-    s_push_stamped (L, brace, text.size - (size_t) (brace - text.data), head,
-                    lua_toboolean (L, 4) ? s_ours : NULL);
+    char head[HEAD_MOST];
+    rk_slice_t object = s_check_stamp (L, 1, 2, head);
+    s_push_stamped (L, object, head, lua_toboolean (L, 4) ? s_ours : NULL);
     return 1;
+}
+
+
+//  worker.send_stamped (position, seq or nil, at, again, frame, ...)    as worker.send, and the frame at that
+//  position is stamped on the way: without a copy in Lua, for which there may be no memory any more
+
+static int
+s_send_stamped (lua_State *L)
+{
+    char head[HEAD_MOST];
+    const int before = 4;
+    int count = lua_gettop (L), position = before + (int) luaL_checkinteger (L, 1);
+    const char *const *ours = lua_toboolean (L, 4) ? s_ours : NULL;
+    while (count > position && lua_isnil (L, count))
+        count--;
+    luaL_argcheck (
+        L, position > before && count >= position && count <= before + RK_FRAMES_MAX, 1,
+        "the position of a frame expected");
+    for (int nbr = before + 1; nbr <= count; nbr++)
+        luaL_checkstring (L, nbr);
+    rk_slice_t object = s_check_stamp (L, position, 2, head);
+    rk_slice_t front = rk_slice (head);
+    rk_frames_t frames = {0};
+    for (int nbr = before + 1; nbr <= count; nbr++) {
+        rk_slice_t frame = s_check_slice (L, nbr);
+        if (nbr != position)
+            rk_frames_add (&frames, frame.data, frame.size);
+        else if (!ours)
+            s_write_stamped (rk_frames_reserve (&frames, front.size + object.size),
+                             object, front, NULL);
+        else {
+            char *text = (char *) zmalloc (front.size + object.size + 1);
+            size_t size = s_write_stamped (text, object, front, ours);
+            rk_frames_add (&frames, text, size);
+            free (text);
+        }
+    }
+    rk_lua_host_t *host = rk_lua_host (L);
+    host->send (host->worker, &frames);
+    return 0;
 }
 
 
@@ -259,7 +331,7 @@ static int
 s_json_stored (lua_State *L)
 {
     static const rk_json_limits_t any = {1000, INT64_MAX};
-    char head[100];
+    char head[HEAD_MOST];
     size_t offset;
     rk_slice_t text = s_check_slice (L, 1);
     const char *why = rk_json_check (text, any, &offset);
@@ -269,11 +341,11 @@ s_json_stored (lua_State *L)
         lua_pushstring (L, why ? why : "not a JSON object");
         return 2;
     }
-    snprintf (head, sizeof (head), "{\"seq\":%lld,\"at\":%lld%s",
+    snprintf (head, HEAD_MOST, "{\"seq\":%lld,\"at\":%lld%s",
               (long long) luaL_checkinteger (L, 2), (long long) luaL_checkinteger (L, 3),
               lua_toboolean (L, 4) ? ",\"bytes\":true" : "");
-    s_push_stamped (L, brace, text.size - (size_t) (brace - text.data), head,
-                    lua_isnoneornil (L, 4) ? s_ours : s_ours_in_history);
+    rk_slice_t object = {brace, text.size - (size_t) (brace - text.data)};
+    s_push_stamped (L, object, head, lua_isnoneornil (L, 4) ? s_ours : s_ours_in_history);
     return 1;
 }
 
@@ -520,15 +592,26 @@ void
 rk_luaapi_open (lua_State *L)
 {
     static const luaL_Reg worker[] = {
-        {"send", s_send},       {"connection", s_connection},
-        {"bind", s_bind},       {"mark", s_mark},
-        {"config", s_config},   {"log", s_log},
-        {"count", s_count},     {"now", s_now},
-        {"path", s_path},       {"files", s_files},
-        {"verify", s_verify},   {"good_id", s_good_id},
-        {"refused", s_refused}, {"in_turn", s_in_turn},
-        {"handler", s_handler}, {"share", s_share},
-        {"hang", s_hang},       {NULL, NULL},
+        {"send", s_send},
+        {"connection", s_connection},
+        {"bind", s_bind},
+        {"mark", s_mark},
+        {"config", s_config},
+        {"log", s_log},
+        {"count", s_count},
+        {"now", s_now},
+        {"path", s_path},
+        {"files", s_files},
+        {"verify", s_verify},
+        {"good_id", s_good_id},
+        {"refused", s_refused},
+        {"in_turn", s_in_turn},
+        {"handler", s_handler},
+        {"share", s_share},
+        {"hang", s_hang},
+        {"answered", s_answered},
+        {"send_stamped", s_send_stamped},
+        {NULL, NULL},
     };
     static const luaL_Reg json[] = {{"decode", s_json_decode},
                                     {"encode", s_json_encode},

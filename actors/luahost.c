@@ -26,7 +26,10 @@
 #define GC_LARGE (8 * 1024 * 1024)    //  bytes
 #define STEP 500                      //  Instructions between two looks at the budget
 #define GRACE 1000000000              //  nsec
-#define FRESH 1000000                 //  nsec that a reading of the CPU clock is good
+#define GRANT_INSTRUCTIONS 100000
+#define GRANT_NSEC 50000000
+#define GRANT_MEMORY 262144    //  bytes
+#define FRESH 1000000          //  nsec that a reading of the CPU clock is good
 #define LOADING                                                                          \
     30000000000    //  nsec of CPU time for all files, at the start or a reload
 
@@ -225,6 +228,29 @@ rk_lua_check_budget (lua_State *L)
 }
 
 
+void
+rk_lua_grant (lua_State *L)
+{
+    rk_lua_t *self = s_self (L);
+    rk_task_t *task = self->task;
+    if (!task || task->granted)
+        return;
+    task->granted = true;
+    uint64_t most = self->limit_instructions > GRANT_INSTRUCTIONS
+                        ? self->limit_instructions - GRANT_INSTRUCTIONS
+                        : 0;
+    if (task->instructions > most)
+        task->instructions = most;
+    if (task->cpu > self->limit_nsec - GRANT_NSEC)
+        task->cpu = self->limit_nsec - GRANT_NSEC;
+    if (task->memory + GRANT_MEMORY > self->limit_message)
+        task->memory =
+            self->limit_message > GRANT_MEMORY ? self->limit_message - GRANT_MEMORY : 0;
+    if (self->ceiling < self->memory + GRANT_MEMORY)
+        self->ceiling = self->memory + GRANT_MEMORY;
+}
+
+
 //  The state in which this thread runs something, for the signal's handler
 
 static _Thread_local rk_lua_t *volatile s_running;
@@ -414,7 +440,7 @@ rk_lua_run (rk_lua_t *self, rk_task_t *task, const rk_reply_t *reply, char **err
         return RK_LUA_FAILED;
     }
     if (fresh) {
-        task->pipelined = false;
+        task->pipelined = task->answered = task->granted = false;
         s_budget_begin (task);
     }
     task->reply = reply;

@@ -80,14 +80,16 @@ struct rk_task {
     int ref;               //  Where the state holds the thread
     uint64_t call;         //  Number of the call it waits for, else 0
     bool pipelined;      //  The connection's next message may start while this one waits
+    bool answered;       //  Its client has the answer: a failure is no answer any more
+    bool granted;        //  It has got what is given behind a commit
     bool waits_turn;     //  It waits until earlier messages of its connection are done
     int64_t deadline;    //  msec, monotonic: when that call has failed
     uint64_t instructions;    //  Used so far
     int64_t nsec;             //  Run so far
-    int64_t cpu;              //  nsec of the thread's CPU time so far, as the budget counts
-    int64_t began;            //  nsec, monotonic: when the message was started
-    int64_t ended;            //  and when it ran last
-    size_t memory;            //  Bytes added to the state so far
+    int64_t cpu;      //  nsec of the thread's CPU time so far, as the budget counts
+    int64_t began;    //  nsec, monotonic: when the message was started
+    int64_t ended;    //  and when it ran last
+    size_t memory;    //  Bytes added to the state so far
     const rk_reply_t *reply;
 };
 
@@ -133,6 +135,10 @@ rk_keys_t *rk_lua_keys (lua_State *L);
 
 //  Registers those functions as the global table "worker" and opens the sandboxed libraries.
 void rk_luaapi_open (lua_State *L);
+
+//  What a message has stored it must be able to say: once it gets a little budget behind its first call that has
+//  changed something in a store.
+void rk_lua_grant (lua_State *L);
 
 //  For C code that takes long: an error when the running message has spent its budget.
 void rk_lua_check_budget (lua_State *L);

@@ -50,6 +50,37 @@ s_push_rows (lua_State *L, rk_slice_t *rest)
 }
 
 
+//  Whether a statement of a reply, the first alone or any, has changed something.
+
+static bool
+s_has_changed (rk_slice_t text, bool any)
+{
+    rk_value_t value;
+    int depth = 0;
+    bool first = false;
+    while (rk_unpack (&text, &value)) {
+        bool count = first && depth == 1 && value.kind == 'i';
+        if (count && (value.number > 0 || !any))
+            return value.number > 0;
+        first = value.kind == '[';
+        depth += value.kind == '[' ? 1 : value.kind == ']' ? -1 : 0;
+    }
+    return false;
+}
+
+
+//  Takes the reply; when it has changed something the message gets what it needs to say so.
+
+static bool
+s_take_reply (lua_State *L, rk_slice_t *rest, bool any)
+{
+    const rk_task_t *task = rk_lua_task (L);
+    if (!task->granted && task->reply->done && s_has_changed (task->reply->text, any))
+        rk_lua_grant (L);
+    return rk_lua_take_reply (L, rest);
+}
+
+
 //  true, rows, changes, last_id
 
 static int
@@ -58,7 +89,7 @@ s_push_single (lua_State *L, int status, lua_KContext context)
     (void) status;
     (void) context;
     rk_slice_t rest;
-    if (!rk_lua_take_reply (L, &rest))
+    if (!s_take_reply (L, &rest, false))
         return 2;
     rk_value_t value;
     rk_unpack (&rest, &value);    //  [
@@ -77,7 +108,7 @@ s_push_list (lua_State *L, int status, lua_KContext context)
     (void) status;
     (void) context;
     rk_slice_t rest;
-    if (!rk_lua_take_reply (L, &rest))
+    if (!s_take_reply (L, &rest, true))
         return 2;
     rk_value_t value;
     int lists = lua_gettop (L) + 1;

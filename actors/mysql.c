@@ -20,6 +20,7 @@
 #include "mysql.h"
 #include "index.h"
 #include "mystatement.h"
+#include "schema.h"
 #include "sqlbatch.h"
 #include "sqltest.h"
 #include "../selftest/spawn.h"
@@ -29,13 +30,13 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 
-#define SCHEMA 3               //  Version of the tables in config/mysql.sql
 #define STATEMENTS_MOST 200    //  Prepared ones kept
 #define CONNECT_MOST 2         //  seconds until a connection counts as failed
 #define BACKOFF_LEAST 50       //  msec
 #define BACKOFF_MOST 3000      //  msec
 #define PIPELINE 100           //  Statements sent before their answers are read
 #define ANSWER_LEAST 11        //  bytes of an OK packet
+#define PACKET_HEAD 1024       //  bytes of a statement's packet besides its parameters
 #define VICTIM_LEAST 2         //  msec that a deadlock's victim waits for its next try
 #define VICTIM_DOUBLED 6       //  How often that doubles
 #define VICTIM_MOST (VICTIM_LEAST << VICTIM_DOUBLED)
@@ -46,7 +47,8 @@ typedef enum { DONE, AGAIN, LOST, UNKNOWN, REFUSED } s_outcome_t;
 typedef struct {
     rk_life_t life;
     rk_pool_args_t *args;
-    MYSQL *db;    //  NULL while there is no connection
+    MYSQL *db;             //  NULL while there is no connection
+    size_t packet_most;    //  bytes that the server takes at once
     rk_index_t *statements;
     rk_sqlbatch_t batch;
     int autocommit;         //  Of the session; -1: who knows
@@ -80,10 +82,27 @@ s_note_trouble (s_self_t *self, unsigned code)
 
 
 static char *
-s_statement_fail (s_self_t *self, MYSQL_STMT *stmt)
+s_statement_fail (s_self_t *self, rk_mystatement_t *statement)
 {
-    s_note_trouble (self, mysql_stmt_errno (stmt));
-    return strdup (mysql_stmt_error (stmt));
+    unsigned code = mysql_stmt_errno (statement->stmt);
+    s_note_trouble (self, code);
+    if (code == ER_DUP_ENTRY && statement->again)
+        self->trouble = AGAIN;
+    return rk_mystatement_error (statement);
+}
+
+
+//  What is bound is more than the server takes, which would end the connection; a fresh reason, or NULL.
+
+static char *
+s_check_size (s_self_t *self, rk_mystatement_t *statement)
+{
+    size_t size = rk_mystatement_size (statement) + PACKET_HEAD;
+    return size <= self->packet_most
+               ? NULL
+               : zsys_sprintf (RK_POOL_TOO_LARGE
+                               "it has %zu bytes, the server's max_allowed_packet is %zu",
+                               size, self->packet_most);
 }
 
 
@@ -132,11 +151,13 @@ s_run (void *owner, rk_slice_t *rest, rk_pack_t *result)
     if (!statement)
         return why;
     why = rk_mystatement_bind (statement, rest, values);
+    if (!why)
+        why = s_check_size (self, statement);
     if (why)
         return why;
     self->executed = true;
     if (mysql_stmt_execute (statement->stmt) != 0)
-        return s_statement_fail (self, statement->stmt);
+        return s_statement_fail (self, statement);
     //  A procedure may give rows that nobody knew of, and several lists of them; the first counts
     if (mysql_stmt_field_count (statement->stmt) != statement->columns)
         rk_mystatement_bind_columns (statement);
@@ -180,6 +201,8 @@ s_send (s_self_t *self, rk_sqlcall_t *call, s_sent_t *sent)
     if (!statement || statement->columns || !statement->plain)
         return false;    //  What isn't prepared yet takes the slow way, once
     why = rk_mystatement_bind (statement, &rest, values);
+    if (!why)
+        why = s_check_size (self, statement);
     if (why || rest.size) {
         zstr_free (&why);
         return false;
@@ -238,7 +261,7 @@ s_pipeline (s_self_t *self, size_t first)
         rk_sqlcall_t *call = sent[nbr].call;
         self->db->net.pkt_nr = 1;    //  Each answer counts its packets from there
         call->error = self->db->methods->db_read_execute_response (stmt) != 0
-                          ? s_statement_fail (self, stmt)
+                          ? s_statement_fail (self, sent[nbr].statement)
                           : s_pack (self, sent[nbr].statement, &call->result);
         if (nbr == 0 && count > 1)
             s_wake_at (self, 1);
@@ -278,54 +301,125 @@ s_disconnect (s_self_t *self, const char *why)
 }
 
 
-//  The version of the chat's tables that are there, 0 for none
+//  The only integer that a query gives, 0 when it gives none
 
-static int
-s_version (MYSQL *db)
+static int64_t
+s_ask_number (MYSQL *db, const char *query)
 {
-    int version = 0;
-    const char *query = "SELECT max(version) FROM schema_version";
+    int64_t number = 0;
     if (mysql_real_query (db, query, strlen (query)) != 0)
         return 0;
     MYSQL_RES *rows = mysql_store_result (db);
     MYSQL_ROW row = rows ? mysql_fetch_row (rows) : NULL;
     if (row && row[0])
-        version = atoi (row[0]);
+        number = atoll (row[0]);
     mysql_free_result (rows);
-    return version;
+    return number;
 }
 
 
-//  Makes the chat's tables when they aren't there; the file has several statements. Returns NULL or a
-//  fresh reason.
+//  The version of the chat's tables that are there, 0 for none
+
+static int
+s_version (MYSQL *db)
+{
+    return (int) s_ask_number (db, "SELECT max(version) FROM schema_version");
+}
+
+
+//  Runs the statements of a text. Those that find their work done already, by a try that was interrupted, are
+//  good. NULL or a fresh reason.
 
 static char *
-s_make_tables (s_self_t *self, MYSQL *db)
+s_run_text (MYSQL *db, const char *sql)
+{
+    rk_slice_t rest = rk_slice (sql), statement;
+    while (rk_schema_next (&rest, &statement)) {
+        int rc = mysql_real_query (db, statement.data, statement.size);
+        unsigned code = mysql_errno (db);
+        if (rc != 0 && code != ER_DUP_KEYNAME && code != ER_DUP_FIELDNAME &&
+            code != ER_CANT_DROP_FIELD_OR_KEY)
+            return zsys_sprintf ("%s, at %.60s", mysql_error (db), statement.data);
+        mysql_free_result (mysql_store_result (db));
+    }
+    return NULL;
+}
+
+
+//  Makes the chat's tables, or brings them up to date, a version at a time: this engine has no transactions of
+//  such statements. Returns NULL or a fresh reason. Another server that does the same is waited for.
+
+static char *
+s_migrate (s_self_t *self, MYSQL *db)
+{
+    const char *lock =
+        "SELECT get_lock (concat ('rookery.', database ()), 86400)";    //  Until db is closed
+    mysql_real_query (db, lock, strlen (lock));
+    mysql_free_result (mysql_store_result (db));
+    int found = s_version (db), version = found;
+    char *error = NULL;
+    while (!error && version < RK_SCHEMA) {
+        char *sql = rk_schema_step (self->args->schema, version, &version, &error);
+        if (sql)
+            error = s_run_text (db, sql);
+        zstr_free (&sql);
+    }
+    if (!error && found && found < RK_SCHEMA)
+        rk_log ('I', "the chat's tables were of version %d and are of version %d now",
+                found, RK_SCHEMA);
+    char *whole = error ? zsys_sprintf ("the chat's tables can't be %s version %d: %s",
+                                        found ? "brought to" : "made, of", version, error)
+                        : NULL;
+    zstr_free (&error);
+    return whole;
+}
+
+
+//  A connection whose answers are waited for that many seconds, 0 is for ever; NULL with a fresh reason in *why.
+
+static MYSQL *
+s_open (s_self_t *self, unsigned timeout, char **why)
+{
+    rk_config_t *config = self->args->config;
+    const char *pool = self->args->pool;
+    const char *path = rk_pool_str (config, "mysql", pool, "path");
+    MYSQL *db = mysql_init (NULL);
+    assert (db);
+    unsigned connect = CONNECT_MOST;
+    mysql_options (db, MYSQL_OPT_CONNECT_TIMEOUT, &connect);
+    mysql_options (db, MYSQL_OPT_READ_TIMEOUT, &timeout);
+    mysql_options (db, MYSQL_OPT_WRITE_TIMEOUT, &timeout);
+    mysql_options (db, MYSQL_SET_CHARSET_NAME, "utf8mb4");
+    if (mysql_real_connect (db,
+                            *path ? NULL : rk_pool_str (config, "mysql", pool, "host"),
+                            rk_pool_str (config, "mysql", pool, "user"),
+                            rk_pool_str (config, "mysql", pool, "password"),
+                            rk_pool_str (config, "mysql", pool, "database"),
+                            (unsigned) rk_pool_int (config, "mysql", pool, "port"),
+                            *path ? path : NULL, 0))
+        return db;
+    *why = strdup (mysql_error (db));
+    mysql_close (db);
+    return NULL;
+}
+
+
+//  The chat's tables are those that we know, now or before long; else a fresh reason. To bring them up to date
+//  may take long, so that has a connection of its own.
+
+static char *
+s_check_tables (s_self_t *self, MYSQL *db)
 {
     int version = s_version (db);
-    if (version == SCHEMA)
+    if (version == RK_SCHEMA)
         return NULL;
-    if (version > SCHEMA)
-        return zsys_sprintf ("the chat's tables are of version %d, made by a newer "
-                             "server; this one knows version %d",
-                             version, SCHEMA);
-    zchunk_t *file = zchunk_slurp (self->args->schema, 1024 * 1024);
-    if (!file)
-        return zsys_sprintf ("%s: can't be read: %s", self->args->schema,
-                             strerror (errno));
-    mysql_set_server_option (db, MYSQL_OPTION_MULTI_STATEMENTS_ON);
-    int rc = mysql_real_query (db, (char *) zchunk_data (file), zchunk_size (file));
-    while (rc == 0) {
-        MYSQL_RES *rows = mysql_store_result (db);
-        if (rows)
-            mysql_free_result (rows);
-        rc = mysql_next_result (db);
+    char *why = rk_schema_refuse (version);
+    MYSQL *patient = why ? NULL : s_open (self, 0, &why);
+    if (patient) {
+        why = s_migrate (self, patient);
+        mysql_close (patient);
     }
-    zchunk_destroy (&file);
-    if (rc != -1)
-        return zsys_sprintf ("the chat's tables can't be made: %s", mysql_error (db));
-    mysql_set_server_option (db, MYSQL_OPTION_MULTI_STATEMENTS_OFF);
-    return NULL;
+    return why;
 }
 
 
@@ -338,10 +432,48 @@ s_limit_time (s_self_t *self, MYSQL *db)
     char *forms[2] = {
         zsys_sprintf ("SET SESSION max_statement_time = %.3f", (double) most / 1000),
         zsys_sprintf ("SET SESSION max_execution_time = %d", (int) most)};
-    if (self->args->schema && mysql_real_query (db, forms[0], strlen (forms[0])) != 0)
+    if (mysql_real_query (db, forms[0], strlen (forms[0])) != 0)
         mysql_real_query (db, forms[1], strlen (forms[1]));
     zstr_free (&forms[0]);
     zstr_free (&forms[1]);
+}
+
+
+//  What the server takes at once it says itself. Less than clients may send is worth a line.
+
+static void
+s_ask_limits (s_self_t *self, MYSQL *db)
+{
+    size_t most = (size_t) s_ask_number (db, "SELECT @@max_allowed_packet");
+    size_t message = (size_t) rk_config_int (self->args->config, "gateway/message");
+    bool told = self->packet_most == most;
+    self->packet_most = most;
+    if (self->args->schema && !told && most < message + PACKET_HEAD)
+        rk_log ('W',
+                "max_allowed_packet of mysql/%s is %zu, less than gateway/message = %zu: "
+                "chats beyond it are refused as too-large; raise it in that server's "
+                "configuration",
+                self->args->pool, most, message);
+}
+
+
+//  The chat's store reads what others have committed, also in the middle of a batch, and refuses what a column
+//  can't hold instead of cutting it. Returns NULL or a fresh reason.
+
+static char *
+s_prepare_session (s_self_t *self, MYSQL *db)
+{
+    static const char *const settings[] = {
+        "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
+        "SET SESSION sql_mode = concat (@@sql_mode, ',STRICT_TRANS_TABLES')"};
+    s_ask_limits (self, db);
+    if (!self->args->schema)
+        return NULL;
+    for (size_t nbr = 0; nbr < 2; nbr++)
+        if (mysql_real_query (db, settings[nbr], strlen (settings[nbr])) != 0)
+            return strdup (mysql_error (db));
+    s_limit_time (self, db);
+    return s_check_tables (self, db);
 }
 
 
@@ -349,37 +481,23 @@ static void
 s_connect (s_self_t *self)
 {
     rk_config_t *config = self->args->config;
-    const char *pool = self->args->pool;
-    const char *path = rk_pool_str (config, "mysql", pool, "path");
-    MYSQL *db = mysql_init (NULL);
-    assert (db);
-    unsigned connect = CONNECT_MOST;
-    unsigned timeout =
-        (unsigned) (rk_pool_int (config, "mysql", pool, "timeout") / 1000 + 1);
-    mysql_options (db, MYSQL_OPT_CONNECT_TIMEOUT, &connect);
-    mysql_options (db, MYSQL_OPT_READ_TIMEOUT, &timeout);
-    mysql_options (db, MYSQL_OPT_WRITE_TIMEOUT, &timeout);
-    mysql_options (db, MYSQL_SET_CHARSET_NAME, "utf8mb4");
     char *why = NULL;
-    if (!mysql_real_connect (db,
-                             *path ? NULL : rk_pool_str (config, "mysql", pool, "host"),
-                             rk_pool_str (config, "mysql", pool, "user"),
-                             rk_pool_str (config, "mysql", pool, "password"),
-                             rk_pool_str (config, "mysql", pool, "database"),
-                             (unsigned) rk_pool_int (config, "mysql", pool, "port"),
-                             *path ? path : NULL, 0))
-        why = strdup (mysql_error (db));
-    else if (self->args->schema)
-        why = s_make_tables (self, db);
+    MYSQL *db = s_open (
+        self,
+        (unsigned) (rk_pool_int (config, "mysql", self->args->pool, "timeout") / 1000 +
+                    1),
+        &why);
+    if (db)
+        why = s_prepare_session (self, db);
     if (why) {
         if (self->backoff == BACKOFF_LEAST)
             rk_log ('W', "%s; trying again", why);
         s_disconnect (self, why);
-        mysql_close (db);
+        if (db)
+            mysql_close (db);
         zstr_free (&why);
         return;
     }
-    s_limit_time (self, db);
     if (self->backoff != BACKOFF_LEAST)
         rk_log ('I', "connected");
     self->db = db;

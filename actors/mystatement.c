@@ -2,7 +2,9 @@
 
 #include "mystatement.h"
 
-#define RESULT_MOST (16 * 1024 * 1024)    //  bytes of one answer
+#include "pool.h"
+#include <errmsg.h>
+#include <mysqld_error.h>
 
 
 static void
@@ -112,6 +114,8 @@ rk_mystatement_new (MYSQL *db, rk_slice_t sql, char **why, unsigned *code)
     self->wanted = wanted;
     self->select = rk_sql_is_select (sql);
     self->plain = rk_sql_is_plain (sql);
+    self->again = memmem (sql.data, sql.size, RK_SQL_AGAIN_MARK,
+                          strlen (RK_SQL_AGAIN_MARK)) != NULL;
     self->order = (uint16_t *) zmalloc (marks * sizeof (uint16_t) + 1);
     memcpy (self->order, order, marks * sizeof (uint16_t));
     self->params = (MYSQL_BIND *) zmalloc ((marks + 1) * sizeof (MYSQL_BIND));
@@ -171,6 +175,27 @@ rk_mystatement_bind (rk_mystatement_t *statement, rk_slice_t *rest, rk_value_t *
 }
 
 
+size_t
+rk_mystatement_size (const rk_mystatement_t *self)
+{
+    size_t size = 0;
+    for (size_t nbr = 0; nbr < self->marks; nbr++)
+        size += self->params[nbr].buffer_length + 9;    //  With its length
+    return size;
+}
+
+
+char *
+rk_mystatement_error (const rk_mystatement_t *self)
+{
+    unsigned code = mysql_stmt_errno (self->stmt);
+    bool large = code == ER_DATA_TOO_LONG || code == ER_NET_PACKET_TOO_LARGE ||
+                 code == CR_NET_PACKET_TOO_LARGE;
+    return zsys_sprintf ("%s%s", large ? RK_POOL_TOO_LARGE : "",
+                         mysql_stmt_error (self->stmt));
+}
+
+
 //  Fetches what was longer than its room.
 
 static void
@@ -222,9 +247,10 @@ s_pack_rows (rk_mystatement_t *statement, rk_pack_t *result)
         return NULL;
     if (mysql_stmt_bind_result (stmt, statement->results) != 0 ||
         mysql_stmt_store_result (stmt) != 0)
-        return strdup (mysql_stmt_error (stmt));
+        return rk_mystatement_error (statement);
     int rc;
-    while ((rc = mysql_stmt_fetch (stmt)) == 0 || rc == MYSQL_DATA_TRUNCATED) {
+    for (size_t row = 1;
+         (rc = mysql_stmt_fetch (stmt)) == 0 || rc == MYSQL_DATA_TRUNCATED; row++) {
         bool grown = false;
         rk_pack_open (result);
         for (unsigned nbr = 0; nbr < statement->columns; nbr++) {
@@ -239,10 +265,10 @@ s_pack_rows (rk_mystatement_t *statement, rk_pack_t *result)
         rk_pack_close (result);
         if (grown)    //  The library has copied the bindings
             mysql_stmt_bind_result (stmt, statement->results);
-        if (result->size > RESULT_MOST)
-            return strdup ("the result is larger than 16 MB; ask for fewer rows");
+        if (result->size > RK_POOL_RESULT_MOST && row > 1)
+            return strdup (RK_POOL_RESULT_TOO_LARGE);
     }
-    return rc == MYSQL_NO_DATA ? NULL : strdup (mysql_stmt_error (stmt));
+    return rc == MYSQL_NO_DATA ? NULL : rk_mystatement_error (statement);
 }
 
 

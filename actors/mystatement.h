@@ -10,6 +10,9 @@
 #include "../proto/pack.h"
 #include <mysql.h>
 
+//  In an INSERT: a key that is there already means that another server was faster, and it is run again
+#define RK_SQL_AGAIN_MARK "/* again */"
+
 //  One prepared statement, with room for its parameters and the columns of a row.
 typedef struct {
     rk_slice_t key;    //  Its SQL as the handler wrote it; owned
@@ -18,6 +21,7 @@ typedef struct {
     uint16_t *order;    //  Which parameter each question mark takes
     bool select;
     bool plain;
+    bool again;    //  It says RK_SQL_AGAIN_MARK
     unsigned columns;
     MYSQL_RES *meta;    //  NULL when it gives no rows
     MYSQL_BIND *params, *results;
@@ -40,6 +44,12 @@ void rk_mystatement_free (void **self_p);
 //  reason.
 char *rk_mystatement_bind (rk_mystatement_t *statement, rk_slice_t *rest,
                            rk_value_t *values);
+
+//  Why it failed, as pool.h has it; the caller frees it.
+char *rk_mystatement_error (const rk_mystatement_t *self);
+
+//  bytes of the parameters that are bound.
+size_t rk_mystatement_size (const rk_mystatement_t *self);
 
 //  Finds out its columns anew, when they aren't those of before.
 void rk_mystatement_bind_columns (rk_mystatement_t *self);

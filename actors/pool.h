@@ -14,7 +14,7 @@ typedef struct {
     int64_t asked;       //  nsec, monotonic
     int64_t deadline;    //  msec, monotonic: whoever asked waits no longer
     uint64_t hops;       //  Redirections so far
-    uint64_t whose;      //  The user's whose message it is about, a hash: users take turns
+    uint64_t whose;    //  The user's whose message it is about, a hash: users take turns
 } rk_token_t;
 
 //  One actor of a pool. The sockets are lent; they outlive the actor.
@@ -57,6 +57,14 @@ bool rk_token_read (rk_slice_t frame, rk_token_t *token);
 //  the life of the actor how long the call took.
 void rk_pool_reply (rk_pool_args_t *self, rk_life_t *life, rk_slice_t token, bool good,
                     rk_slice_t text);
+
+//  A reason that begins so is for good: the same call can't succeed later.
+#define RK_POOL_TOO_LARGE "too large: "
+
+//  bytes of one answer of a store, but for a single row; and what is said to more.
+#define RK_POOL_RESULT_MOST (16 * 1024 * 1024)
+#define RK_POOL_RESULT_TOO_LARGE                                                         \
+    RK_POOL_TOO_LARGE "the result is larger than 16 MB; ask for fewer rows"
 
 //  What each worker was answered, for STATS.
 void rk_pool_report (rk_pool_args_t *self, zmsg_t *stats);

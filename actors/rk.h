@@ -97,6 +97,9 @@ void rk_part_close (zmq_msg_t *part);
 
 //  Append a part with a copy of the bytes. The object must have room.
 void rk_frames_add (rk_frames_t *self, const void *data, size_t size);
+
+//  Append a frame of that size and return where its bytes are to be written.
+void *rk_frames_reserve (rk_frames_t *self, size_t size);
 void rk_frames_addstr (rk_frames_t *self, const char *string);
 
 //  Append an own part of another message, sharing its bytes.

@@ -19,12 +19,12 @@
 
 #include "sqlite.h"
 #include "index.h"
+#include "schema.h"
 #include "sqlbatch.h"
 #include <sqlite3.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 
-#define SCHEMA 3               //  Version of the tables in config/sqlite.sql
 #define STATEMENTS_MOST 200    //  Prepared ones kept
 #define BUSY_BATCH 50          //  A batch of more than this says there is load
 #define LINGER 4               //  msec that the next one then waits for more
@@ -34,7 +34,7 @@
 #define TURN 20000000    //  nsec of one batch, or a bit more
 #define PROGRESS 2000    //  Steps of SQLite's machine between two looks at the time
 #define LOOK 1000        //  msec
-#define RESULT_MOST (16 * 1024 * 1024)    //  bytes of one answer
+#define BUSY_STEP 2      //  msec between two tries to get another process's lock
 
 //  One prepared statement.
 typedef struct {
@@ -59,9 +59,13 @@ typedef struct {
     int64_t last_id;      //  What LAST_INSERT_ID was given last
     int64_t time_most;    //  nsec that a statement may run,
     int64_t until;    //  and when the one in hand has to end; INT64_MAX when it is ours
+    int found;        //  Version of the tables that were there, 0 for none
     struct stat file;    //  Which one it is
     int64_t look;        //  msec, monotonic: when to look whether that is there still
     bool gone;
+    int64_t patience;      //  msec that a batch waits for another process's lock,
+    int64_t busy_until;    //  and when that is over, monotonic; 0 when there is none
+    bool busy;             //  The batch in hand waits for it
 } s_self_t;
 
 
@@ -204,14 +208,14 @@ s_step_all (s_self_t *self, sqlite3_stmt *stmt, rk_pack_t *result)
         rk_pack_text (result, name, strlen (name));
     }
     rk_pack_close (result);
-    while ((rc = sqlite3_step (stmt)) == SQLITE_ROW) {
+    for (size_t row = 1; (rc = sqlite3_step (stmt)) == SQLITE_ROW; row++) {
         rk_pack_open (result);
         for (int column = 0; column < columns; column++)
             if (!s_pack_column (result, stmt, column))
                 return "out of memory";
         rk_pack_close (result);
-        if (result->size > RESULT_MOST)
-            return "the result is larger than 16 MB; ask for fewer rows";
+        if (result->size > RK_POOL_RESULT_MOST && row > 1)
+            return RK_POOL_RESULT_TOO_LARGE;
     }
     rk_pack_close (result);
     int64_t changes = sqlite3_stmt_readonly (stmt) ? 0 : sqlite3_changes (self->db);
@@ -344,6 +348,38 @@ s_exec (void *owner, const char *sql)
 }
 
 
+//  Another process has a lock, a backup for instance: try again, unless the waiting is over or somebody wants
+//  something of us (sqlite3_busy_handler).
+
+static int
+s_on_busy (void *arg, int count)
+{
+    (void) count;
+    s_self_t *self = (s_self_t *) arg;
+    if (zclock_mono () >= self->busy_until || rk_sock_ready (self->life.pipe, ZMQ_POLLIN))
+        return 0;
+    zclock_sleep (BUSY_STEP);
+    return 1;
+}
+
+
+//  Begins the transaction of a batch. When another process writes, as long as the calls have time, that is waited for:
+//  false, and busy, means another try at the next turn.
+
+static bool
+s_begin (s_self_t *self)
+{
+    if (!self->busy_until)
+        self->busy_until = zclock_mono () + self->patience;
+    bool good = s_exec (self, "BEGIN IMMEDIATE");
+    self->busy = !good && sqlite3_errcode (self->db) == SQLITE_BUSY &&
+                 zclock_mono () < self->busy_until;
+    if (!self->busy)
+        self->busy_until = 0;
+    return good;
+}
+
+
 //  Ends a transaction that is open, if there is one.
 
 static bool
@@ -381,6 +417,21 @@ s_is_there (s_self_t *self)
                 self->path);
     self->gone = gone;
     return !gone;
+}
+
+
+//  Beside somebody who reads for long the log grows. When all of it is in the database it begins anew with the next
+//  commit, and is cut to what it should be (PRAGMA journal_size_limit): in a quiet hour that is one of ours.
+
+static void
+s_shrink_log (s_self_t *self)
+{
+    int pages = 0, moved = -1;
+    sqlite3_wal_checkpoint_v2 (self->db, NULL, SQLITE_CHECKPOINT_PASSIVE, &pages, &moved);
+    char touch[40];
+    snprintf (touch, sizeof (touch), "PRAGMA user_version = %d", RK_SCHEMA);
+    if (pages == moved)
+        s_exec (self, touch);
 }
 
 
@@ -438,8 +489,10 @@ s_run_batch (s_self_t *self)
 {
     rk_sqlbatch_t *batch = &self->batch;
     rk_sqlcall_t *culprit = NULL;
-    bool good =
-        s_is_there (self) && s_roll_back (self) && s_exec (self, "BEGIN IMMEDIATE");
+    self->busy = false;
+    bool good = s_is_there (self) && s_roll_back (self) && s_begin (self);
+    if (self->busy)
+        return;
     if (good && !s_run_calls (self, &culprit)) {
         s_begin_anew (self, culprit);
         return;
@@ -457,8 +510,9 @@ s_run_batch (s_self_t *self)
         zsys_sprintf ("the store can't commit: %s",
                       self->gone ? "its file is gone" : sqlite3_errmsg (self->db));
     s_roll_back (self);    //  Or before the next batch
-    if (!batch->count)
-        rk_sqlbatch_take (batch);
+    //  A lock that is held for that long concerns all that wait
+    while ((!batch->count || rc == SQLITE_BUSY) && rk_sqlbatch_take (batch))
+        continue;
     if (rc == SQLITE_CORRUPT || rc == SQLITE_NOTADB) {
         rk_sqlbatch_forget (batch);
         rk_life_fail (&self->life, "%s", why);
@@ -542,6 +596,33 @@ s_version (s_self_t *self)
 }
 
 
+//  Makes the tables, or brings them up to date, in one transaction. Returns NULL or a fresh reason.
+
+static char *
+s_migrate (s_self_t *self)
+{
+    int version = self->found = s_version (self);
+    char *error = rk_schema_refuse (version);
+    if (error || version == RK_SCHEMA)
+        return error;
+    bool good = sqlite3_exec (self->db, "BEGIN IMMEDIATE", NULL, NULL, NULL) == SQLITE_OK;
+    while (good && !error && version < RK_SCHEMA) {
+        char *sql = rk_schema_step (self->args->schema, version, &version, &error);
+        good = !sql || sqlite3_exec (self->db, sql, NULL, NULL, NULL) == SQLITE_OK;
+        zstr_free (&sql);
+    }
+    good = good && !error &&
+           sqlite3_exec (self->db, "COMMIT", NULL, NULL, NULL) == SQLITE_OK;
+    if (!good && !error)
+        error = zsys_sprintf ("its tables can't be %s version %d: %s",
+                              self->found ? "brought to" : "made, of", version,
+                              sqlite3_errmsg (self->db));
+    if (!good)
+        sqlite3_exec (self->db, "ROLLBACK", NULL, NULL, NULL);
+    return error;
+}
+
+
 //  Returns NULL, or a fresh reason why the database can't be used.
 
 static char *
@@ -558,15 +639,10 @@ s_open (s_self_t *self)
     if (error)
         return error;
     s_lengthen_log (self);
-    zchunk_t *schema = zchunk_slurp (self->args->schema, 1024 * 1024);
-    if (!schema)
-        return zsys_sprintf ("%s: can't be read: %s", self->args->schema,
-                             strerror (errno));
-    char *sql = zchunk_strdup (schema);
-    zchunk_destroy (&schema);
-
-    const char *pragmas = "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; "
-                          "PRAGMA cache_size=-65536; PRAGMA wal_autocheckpoint=0;";
+    char *pragmas = zsys_sprintf (
+        "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-65536; "
+        "PRAGMA wal_autocheckpoint=0; PRAGMA journal_size_limit=%d;",
+        LOG_BYTES);
     sqlite3_config (SQLITE_CONFIG_MEMSTATUS,
                     0);    //  Else each malloc takes a lock to be counted
     int rc = sqlite3_open_v2 (
@@ -574,20 +650,17 @@ s_open (s_self_t *self)
         SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
     bool good = rc == SQLITE_OK &&
                 sqlite3_exec (self->db, pragmas, NULL, NULL, NULL) == SQLITE_OK;
-    if (good && s_version (self) > SCHEMA) {
-        free (sql);
-        return zsys_sprintf ("store/path = %s: its tables are of version %d, made by a "
-                             "newer server; this one knows version %d",
-                             self->path, s_version (self), SCHEMA);
+    zstr_free (&pragmas);
+    error = good ? s_migrate (self) : strdup (sqlite3_errmsg (self->db));
+    if (error) {
+        char *whole = zsys_sprintf ("store/path = %s: %s", self->path, error);
+        zstr_free (&error);
+        return whole;
     }
-    good = good && sqlite3_exec (self->db, sql, NULL, NULL, NULL) == SQLITE_OK;
-    free (sql);
-    if (!good)
-        return zsys_sprintf ("store/path = %s: %s", self->path,
-                             sqlite3_errmsg (self->db));
     sqlite3_create_function (self->db, "last_insert_id", 1, SQLITE_UTF8, self,
                              s_last_insert_id, NULL, NULL);
     sqlite3_wal_hook (self->db, s_on_log, self);
+    sqlite3_busy_handler (self->db, s_on_busy, self);
     sqlite3_progress_handler (self->db, PROGRESS, s_on_progress, self);
     stat (self->path, &self->file);
     self->checkpointer = zactor_new (s_checkpointer, (void *) self->path);
@@ -617,6 +690,7 @@ s_self_new (rk_pool_args_t *args)
     self->args = args;
     self->path = rk_config_str (args->config, "store/path");
     self->time_most = rk_config_int (args->config, "store/time") * 1000000;
+    self->patience = rk_config_int (args->config, "worker/timeout") * 9 / 10;
     self->until = INT64_MAX;
     self->statements = rk_index_new (s_statement_free);
     rk_sqlengine_t engine = {self, s_exec, s_run_statement, true};
@@ -655,6 +729,11 @@ sqlite_actor (zsock_t *pipe, void *args_p)
     rk_sqlbatch_live (&self->batch, pipe);
     char *error = s_open (self);
     rk_life_begin (&self->life, error);
+    if (!error && self->found && self->found != RK_SCHEMA)
+        rk_log (
+            'I',
+            "store/path = %s: its tables were of version %d and are of version %d now",
+            self->path, self->found, RK_SCHEMA);
     bool failed = error != NULL;
     zstr_free (&error);
 
@@ -663,8 +742,15 @@ sqlite_actor (zsock_t *pipe, void *args_p)
                                    {zsock_resolve (self->checkpointer), 0, ZMQ_POLLIN, 0},
                                    {zsock_resolve (args->inbox), 0, ZMQ_POLLIN, 0}};
         bool more = rk_sqlbatch_has_calls (&self->batch);
-        if (rk_poll (items, 3, self->life.draining || more ? 0 : -1) == -1)
+        bool long_log = self->log_pages > LOG_MOST * 5 / 4 && !self->checkpointing;
+        int count = rk_poll (items, 3,
+                             self->life.draining || more ? 0
+                             : long_log                  ? LOOK
+                                                         : -1);
+        if (count == -1)
             break;    //  The context is going away
+        if (count == 0 && long_log && !more && !self->life.draining)
+            s_shrink_log (self);
         if (items[0].revents)
             rk_life_handle (&self->life);
         if (items[1].revents)

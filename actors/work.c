@@ -241,6 +241,8 @@ s_job_failed (rk_work_t *self, rk_work_job_t *job, const char *error)
     bool budget = strstr (error, "has spent its budget of") != NULL;
     if (budget)
         self->counters[RK_WORK_BUDGET].value++;
+    if (job->task.answered)
+        return;
     const char *reason = budget ? "the handler took too much; the message was given up"
                                 : "the handler failed; the reason is in the server's log";
     if (!rk_lua_answer_failure (job->state->lua, &job->task, "internal", reason))

@@ -1,5 +1,6 @@
 --  Tables of the chat store in MySQL or MariaDB. Made at first start; schema_version says which
---  version they are. They mean what those in sqlite.sql mean, which says more.
+--  version they are, and is written last: what was interrupted is done again. Tables of an older version are
+--  brought here by migrations/mysql-N.sql. They mean what those in sqlite.sql mean, which says more.
 --
 --  Names are bytes, as in SQLite: "Bob" and "bob" are two users.
 
@@ -11,10 +12,10 @@ CREATE TABLE IF NOT EXISTS message (
     recipient VARBINARY(128),
     device VARBINARY(128) NOT NULL,
     at BIGINT NOT NULL,
-    body MEDIUMTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+    body LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
     attachment LONGBLOB,
     PRIMARY KEY (conversation, seq),
-    UNIQUE KEY message_chat (sender, chat_id)
+    UNIQUE KEY message_chat (sender, chat_id, conversation)
 ) ENGINE = InnoDB;
 
 CREATE TABLE IF NOT EXISTS member (
@@ -23,10 +24,9 @@ CREATE TABLE IF NOT EXISTS member (
     direct TINYINT NOT NULL,
     since BIGINT NOT NULL,
     PRIMARY KEY (uid, conversation),
-    KEY member_conversation (conversation, uid)
+    KEY member_conversation (conversation, uid),
+    KEY member_direct (uid, direct, conversation)
 ) ENGINE = InnoDB;
-
-CREATE INDEX IF NOT EXISTS member_direct ON member (uid, direct, conversation);
 
 CREATE TABLE IF NOT EXISTS membership (
     uid VARBINARY(128) NOT NULL PRIMARY KEY,
@@ -68,4 +68,4 @@ CREATE TABLE IF NOT EXISTS `cursor` (
 
 CREATE TABLE IF NOT EXISTS schema_version (version INT NOT NULL PRIMARY KEY) ENGINE = InnoDB;
 
-INSERT IGNORE INTO schema_version VALUES (3);
+INSERT IGNORE INTO schema_version VALUES (4);

@@ -1,4 +1,5 @@
---  Tables of the chat store in SQLite. Made at first start; user_version is the schema's version.
+--  Tables of the chat store in SQLite. Made at first start; user_version is the schema's version. Tables of an
+--  older version are brought here by migrations/sqlite-N.sql, one after the other.
 --
 --  A conversation is named by its two users, "alice,bob" in byte order, or by its group's id;
 --  a comma is in no id, so the two kinds can't meet.
@@ -6,11 +7,11 @@
 --  message has a rowid: its rows are long, and as a B-tree by key it would be twice as deep.
 --  The others have short rows that are their own index.
 
-CREATE TABLE IF NOT EXISTS message (
+CREATE TABLE message (
     conversation TEXT NOT NULL,
     seq INTEGER NOT NULL,           --  1, 2, 3 ... within the conversation
     sender TEXT NOT NULL,
-    chat_id TEXT NOT NULL,          --  The client's own name for it; makes a resend harmless
+    chat_id TEXT NOT NULL,          --  The sender's own name for it in this conversation; makes a resend harmless
     recipient TEXT,                 --  NULL: to a group
     device TEXT NOT NULL,           --  The sender's
     at INTEGER NOT NULL,            --  msec since 1970, the server's clock
@@ -19,9 +20,9 @@ CREATE TABLE IF NOT EXISTS message (
     PRIMARY KEY (conversation, seq)
 );
 
-CREATE UNIQUE INDEX IF NOT EXISTS message_chat ON message (sender, chat_id);
+CREATE UNIQUE INDEX message_chat ON message (sender, chat_id, conversation);
 
-CREATE TABLE IF NOT EXISTS member (
+CREATE TABLE member (
     uid TEXT NOT NULL,
     conversation TEXT NOT NULL,
     direct INTEGER NOT NULL,        --  1: a talk of two, 0: a group
@@ -29,41 +30,41 @@ CREATE TABLE IF NOT EXISTS member (
     PRIMARY KEY (uid, conversation)
 ) WITHOUT ROWID;
 
-CREATE INDEX IF NOT EXISTS member_conversation ON member (conversation, uid);
-CREATE INDEX IF NOT EXISTS member_direct ON member (uid, direct);
+CREATE INDEX member_conversation ON member (conversation, uid);
+CREATE INDEX member_direct ON member (uid, direct);
 
 --  How often a user's groups have changed
-CREATE TABLE IF NOT EXISTS membership (
+CREATE TABLE membership (
     uid TEXT NOT NULL PRIMARY KEY,
     version INTEGER NOT NULL
 ) WITHOUT ROWID;
 
 --  Groups that were made with groupCreate; the others are open to all and have no owner.
-CREATE TABLE IF NOT EXISTS room (
+CREATE TABLE room (
     conversation TEXT NOT NULL PRIMARY KEY,
     creator TEXT NOT NULL,
     invited INTEGER NOT NULL        --  1: only who is invited may join
 ) WITHOUT ROWID;
 
-CREATE TABLE IF NOT EXISTS owner (
+CREATE TABLE owner (
     conversation TEXT NOT NULL,
     uid TEXT NOT NULL,
     PRIMARY KEY (conversation, uid)
 ) WITHOUT ROWID;
 
-CREATE TABLE IF NOT EXISTS invitation (
+CREATE TABLE invitation (
     conversation TEXT NOT NULL,
     uid TEXT NOT NULL,
     PRIMARY KEY (conversation, uid)
 ) WITHOUT ROWID;
 
-CREATE TABLE IF NOT EXISTS device (
+CREATE TABLE device (
     uid TEXT NOT NULL,
     device TEXT NOT NULL,
     PRIMARY KEY (uid, device)
 ) WITHOUT ROWID;
 
-CREATE TABLE IF NOT EXISTS cursor (
+CREATE TABLE cursor (
     uid TEXT NOT NULL,
     device TEXT NOT NULL,
     conversation TEXT NOT NULL,
@@ -71,6 +72,6 @@ CREATE TABLE IF NOT EXISTS cursor (
     PRIMARY KEY (uid, device, conversation)
 ) WITHOUT ROWID;
 
-CREATE INDEX IF NOT EXISTS cursor_conversation ON cursor (conversation, seq);
+CREATE INDEX cursor_conversation ON cursor (conversation, seq);
 
-PRAGMA user_version = 3;
+PRAGMA user_version = 4;

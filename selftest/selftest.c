@@ -18,6 +18,7 @@
 #include "../actors/server.h"
 #include "../actors/mysql.h"
 #include "../actors/redis.h"
+#include "../actors/schema.h"
 #include "../actors/sqlite.h"
 #include "../actors/sqlparams.h"
 #include "../actors/worker.h"
@@ -46,6 +47,7 @@ static const struct {
     {"receiver", receiver_test},
     {"dispatcher", dispatcher_test},
     {"sender", sender_test},
+    {"schema", schema_test},
     {"sqlite", sqlite_test},
     {"sqlitefault", sqlitefault_test},
     {"sqlparams", sqlparams_test},

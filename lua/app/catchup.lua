@@ -57,7 +57,7 @@ end
 
 local function deliver (cid, rows)
     for _, row in ipairs (rows) do
-        local text = chat.stored_text (row)
+        local text = chat.stored_text (row, row.bytes == 1 or nil)
         if text then
             live.row (cid, row.conversation, row.seq, text, row.attachment)
         end

@@ -37,6 +37,9 @@ chat.no_groups = {code = "not-stored", message = "this server keeps no groups: c
 
 function chat.store_failed (reason)
     log.warn ("chat: the store failed: %s", reason)
+    if store.is_for_good (reason) then
+        return chat.refuse ("too-large", "the store can't take so much: " .. reason)
+    end
     return {code = "store-unavailable", message = "the store can't answer now; try again"}
 end
 
@@ -52,10 +55,15 @@ function chat.conversation (a, b)
     return a <= b and a .. "," .. b or b .. "," .. a
 end
 
---  The sender's object with seq and at at its top level: spliced into the text as it came,
---  so that no number or unknown field changes on the way
-function chat.stamp (text, msg, seq, at)
-    return stamp (text, seq, at, msg.seq ~= nil or msg.at ~= nil)
+--  The sender's object has a seq or at of its own, in the place of which it gets ours: they are spliced into the text
+--  as it came, so that no number or unknown field changes on the way
+function chat.has_stamp (msg)
+    return msg.seq ~= nil or msg.at ~= nil
+end
+
+--  The text with at, for what isn't stored
+function chat.stamp (text, msg, at)
+    return stamp (text, nil, at, chat.has_stamp (msg))
 end
 
 --  The same for a row of the store; nil when it can't be given to a client, which stops no other
@@ -106,19 +114,14 @@ function chat.answer (action, chat_id, conversation, seq, at)
             conversation = conversation, seq = seq, at = at}
 end
 
---  The answer to a chat whose chatID its sender has used before: the one it got then
+--  The answer to a chat whose chatID its sender has used in the conversation before: the one it got then; or nil
 function chat.answer_again (uid, chat_id, conversation)
-    local ok, rows = store.find_chat (uid, chat_id)
+    local ok, rows = store.find_chat (uid, chat_id, conversation)
     if not ok then
         return chat.store_failed (rows)
     end
     local row = rows[1]
-    if not row then
-        return nil
-    elseif row.conversation ~= conversation then
-        return chat.refuse ("duplicate-chat-id", "you have used this chatID in another conversation")
-    end
-    return {chatID = chat_id, conversation = conversation, seq = row.seq, at = row.at}
+    return row and {chatID = chat_id, conversation = conversation, seq = row.seq, at = row.at}
 end
 
 --  What the store said of something that only owners may do. Returns nil, or the refusal.

@@ -5,27 +5,40 @@
 local run, transaction = sql.run, sql.transaction
 local store = {}
 
+--  Whether what the store said means that the same will fail again, see pool.h
+function store.is_for_good (reason)
+    return reason:find ("^too large: ") ~= nil
+end
+
 --  What SQLite and MySQL say differently; all other SQL below is the same for both. MySQL can't
---  read the table in VALUES that it inserts into, SQLite makes a temporary table for the other form.
+--  read the table in VALUES that it inserts into, SQLite makes a temporary table for the other form. SQLite has one
+--  writer; in MySQL another app server may take the seq or the chatID first, and then the statement is run again.
 local dialect = ({
-    sqlite = {next_of_two = [[
+    sqlite = {
+        next_of_two = [[
 VALUES (?1, last_insert_id((SELECT coalesce(max(seq), 0) + 1 FROM message WHERE conversation = ?1)),
-        ?2, ?3, ?4, ?5, ?6, ?7, ?8)]],
-              bytes = "length (CAST (m.body AS BLOB))", ignore = "INSERT OR IGNORE", greatest = "max", least = "min", lock = "",
-              unless_used = "ON CONFLICT (sender, chat_id) DO NOTHING",
-              once_more = "ON CONFLICT (uid) DO UPDATE SET version = version + 1",
-              forward = "ON CONFLICT (uid, device, conversation) DO UPDATE SET seq = max (seq, excluded.seq)"},
-    mysql = {next_of_two = [[
+        ?2, ?3, ?4, ?5, ?6, ?7, {blob ?8})
+ON CONFLICT (sender, chat_id, conversation) DO NOTHING]],
+        again = "", unless_used = "ON CONFLICT (sender, chat_id, conversation) DO NOTHING",
+        once_more = "ON CONFLICT (uid) DO UPDATE SET version = version + 1",
+        forward = "ON CONFLICT (uid, device, conversation) DO UPDATE SET seq = max (seq, excluded.seq)",
+        blob = "CAST (%1 AS BLOB)", bytes = "length (CAST (m.body AS BLOB))",
+        ignore = "INSERT OR IGNORE", greatest = "max", least = "min", lock = ""},
+    mysql = {
+        next_of_two = [[
 SELECT ?1, last_insert_id(coalesce(max(seq), 0) + 1), ?2, ?3, ?4, ?5, ?6, ?7, ?8
-  FROM message WHERE conversation = ?1]],
-             bytes = "length (m.body)", ignore = "INSERT IGNORE", greatest = "greatest", least = "least", lock = "FOR UPDATE",
-             unless_used = "ON DUPLICATE KEY UPDATE message.seq = message.seq",
-             once_more = "ON DUPLICATE KEY UPDATE version = version + 1",
-             forward = "ON DUPLICATE KEY UPDATE seq = greatest (seq, VALUES (seq))"},
+  FROM message WHERE conversation = ?1
+HAVING NOT EXISTS (SELECT 1 FROM message WHERE sender = ?2 AND chat_id = ?3 AND conversation = ?1)]],
+        again = "/* again */",
+        unless_used = "AND NOT EXISTS (SELECT 1 FROM message WHERE sender = ?2 AND chat_id = ?3 AND conversation = ?1)",
+        once_more = "ON DUPLICATE KEY UPDATE version = version + 1",
+        forward = "ON DUPLICATE KEY UPDATE seq = greatest (seq, VALUES (seq))",
+        blob = "%1", bytes = "length (m.body)",
+        ignore = "INSERT IGNORE", greatest = "greatest", least = "least", lock = "FOR UPDATE"},
 })[sql.driver]
 
 local function said (statement)
-    return (statement:gsub ("{([%a_]+)}", dialect))
+    return (statement:gsub ("{([%a_]+)}", dialect):gsub ("{blob (%?%d)}", dialect.blob))
 end
 
 --  A user's groups, and how often they have changed: who changes them counts in the same transaction, so that of
@@ -34,19 +47,20 @@ local GROUPS = "SELECT conversation FROM member WHERE uid = ? AND direct = 0"
 local VERSION = "SELECT version FROM membership WHERE uid = ?"
 local CHANGED = said "INSERT INTO membership (uid, version) VALUES (?, 1) {once_more}"
 
---  What the last two statements of a transaction, GROUPS and VERSION, gave: the list, the version
+--  What the last two statements of a transaction, VERSION and GROUPS, gave: the list, the version. In this order the
+--  list is never older than its version, also when another app server changes them in between
 local function membership (results)
     local groups = {}
-    for nbr, row in ipairs (results[#results - 1]) do
+    for nbr, row in ipairs (results[#results]) do
         groups[nbr] = row.conversation
     end
-    local row = results[#results][1]
+    local row = results[#results - 1][1]
     return groups, row and row.version or 0
 end
 
 --  Runs statements that change a user's groups. Returns ok, the results, groups, version; or false, reason
 local function change_groups (uid, statements)
-    for _, statement in ipairs {{CHANGED, uid}, {GROUPS, uid}, {VERSION, uid}} do
+    for _, statement in ipairs {{CHANGED, uid}, {VERSION, uid}, {GROUPS, uid}} do
         statements[#statements + 1] = statement
     end
     local ok, results, changes = transaction (statements)
@@ -57,31 +71,29 @@ local function change_groups (uid, statements)
     return true, results, membership (results)
 end
 
---  A chat of two or to a group gets the next seq of its conversation, unless its sender has
---  used the chatID before, or isn't in the group: then nothing is changed. LAST_INSERT_ID tells
---  us the seq.
+--  A chat of two or to a group gets the next seq of its conversation, unless its sender has used the
+--  chatID in it before, or isn't in the group: then nothing is changed. LAST_INSERT_ID tells us the seq.
 local INSERT_DIRECT = said [[
-INSERT INTO message (conversation, seq, sender, chat_id, recipient, device, at, body, attachment)
-{next_of_two}
-{unless_used}]]
+INSERT {again} INTO message (conversation, seq, sender, chat_id, recipient, device, at, body, attachment)
+{next_of_two}]]
 
 --  The first one only when its sender is in the conversation: there is a limit
 local INSERT_FIRST = said [[
-INSERT INTO message (conversation, seq, sender, chat_id, recipient, device, at, body, attachment)
-SELECT ?1, last_insert_id(coalesce(max(seq), 0) + 1), ?2, ?3, ?4, ?5, ?6, ?7, ?8
+INSERT {again} INTO message (conversation, seq, sender, chat_id, recipient, device, at, body, attachment)
+SELECT ?1, last_insert_id(coalesce(max(seq), 0) + 1), ?2, ?3, ?4, ?5, ?6, ?7, {blob ?8}
   FROM message WHERE conversation = ?1
 HAVING EXISTS (SELECT 1 FROM member WHERE uid = ?2 AND conversation = ?1)
-{unless_used}]]
+   {unless_used}]]
 
 local INSERT_GROUP = said [[
-INSERT INTO message (conversation, seq, sender, chat_id, recipient, device, at, body, attachment)
-SELECT ?1, last_insert_id(coalesce(max(seq), 0) + 1), ?2, ?3, NULL, ?4, ?5, ?6, ?7
+INSERT {again} INTO message (conversation, seq, sender, chat_id, recipient, device, at, body, attachment)
+SELECT ?1, last_insert_id(coalesce(max(seq), 0) + 1), ?2, ?3, NULL, ?4, ?5, ?6, {blob ?7}
   FROM message WHERE conversation = ?1
 HAVING EXISTS (SELECT 1 FROM member WHERE uid = ?2 AND conversation = ?1)
-{unless_used}]]
+   {unless_used}]]
 
 local FIND_CHAT = [[
-SELECT conversation, seq, at FROM message WHERE sender = ? AND chat_id = ?]]
+SELECT seq, at FROM message WHERE sender = ? AND chat_id = ? AND conversation = ?]]
 
 --  One group of rows: what a device hasn't acked, oldest first. What it has said itself it knows
 local WHICH_MISSED = said [[
@@ -93,7 +105,12 @@ local WHICH_MISSED = said [[
    AND (m.conversation, m.seq) > (?3, ?4)
  ORDER BY m.conversation, m.seq LIMIT ?5]]
 local SIZE = said "SELECT m.conversation, m.seq, {bytes} + coalesce (length (m.attachment), 0) AS size"
-local ROW = "SELECT m.conversation, m.seq, m.at, m.body, m.attachment"
+--  An attachment of more bytes than a handler can hold stays where it is, and bytes says that there is one
+local ROW = [[
+SELECT m.conversation, m.seq, m.at, m.body,
+       CASE WHEN length (m.attachment) > ?8 THEN NULL ELSE m.attachment END AS attachment,
+       length (m.attachment) > ?8 AS bytes]]
+local ATTACHMENT_MOST = math.tointeger (tonumber (config.get ("lua/message"))) * 3 // 4
 
 --  Of the rows those up to one of which the size is known
 local function up_to (which)
@@ -175,9 +192,9 @@ function store.add_group (gid, sender, chat_id, device, at, body, attachment)
     return true, changes > 0 and seq or nil
 end
 
---  The chat that a sender named chat_id, as a list of one row or none
-function store.find_chat (sender, chat_id)
-    return run (FIND_CHAT, sender, chat_id)
+--  The chat that a sender named chat_id in a conversation, as a list of one row or none
+function store.find_chat (sender, chat_id, conversation)
+    return run (FIND_CHAT, sender, chat_id, conversation)
 end
 
 local ADD_DEVICE = said [[
@@ -186,7 +203,7 @@ SELECT ?1, ?2 FROM (SELECT 1 AS one) AS it WHERE (SELECT count(*) FROM device WH
 
 --  Returns ok, the user's groups and their version
 function store.memberships (uid)
-    local ok, results = transaction {{GROUPS, uid}, {VERSION, uid}}
+    local ok, results = transaction {{VERSION, uid}, {GROUPS, uid}}
     if not ok then
         return false, results
     end
@@ -204,7 +221,7 @@ function store.bind (uid, device, devices_most)
               AND (SELECT count(*) FROM device WHERE uid = ?1) < ?3]], uid, device, devices_most},
         {ADD_DEVICE, uid, device, devices_most},
         {"SELECT 1 FROM device WHERE uid = ? AND device = ?", uid, device},
-        {GROUPS, uid}, {VERSION, uid},
+        {VERSION, uid}, {GROUPS, uid},
     }
     if not ok then
         return false, results
@@ -220,7 +237,10 @@ local function fetch (sizes, statement, uid, device, conversation, seq, limit, b
     end
     local count = fit (sizes, bytes)
     local most, last = count + limit, sizes[count]
-    local ok, rows = run (statement, uid, device, conversation, seq, most, last.conversation, last.seq)
+    local ok, rows = run (statement, uid, device, conversation, seq, most, last.conversation, last.seq, ATTACHMENT_MOST)
+    if not ok and store.is_for_good (rows) then    -- Without attachments, so that one doesn't stop the others
+        ok, rows = run (statement, uid, device, conversation, seq, most, last.conversation, last.seq, -1)
+    end
     return ok, rows, ok and #rows > 0 and (count < #sizes or #sizes == limit or #rows == most)
 end
 
@@ -231,7 +251,7 @@ function store.missed (uid, device, conversation, seq, limit, bytes)
     local ok, results = transaction {
         {MISSED_SIZES, uid, device, conversation, seq, limit},
         {"SELECT 1 FROM `cursor` WHERE uid = ? AND device = ? LIMIT 1", uid, device},
-        {GROUPS, uid}, {VERSION, uid}}
+        {VERSION, uid}, {GROUPS, uid}}
     if not ok then
         return false, results
     end
@@ -437,6 +457,14 @@ function store.history (uid, conversation, after, before, limit, bytes)
     end
     local good, rows = run (HISTORY .. order, uid, conversation, after, before, fit (sizes, bytes))
     return good, rows, good and rows[1] and last    -- Without rows it has been removed meanwhile
+end
+
+--  The attachment of a message that uid may see in the history, as a list of one row with size and attachment, which
+--  is nil when it is more than a handler can hold; or of none. What the message is like history says
+function store.attachment (uid, conversation, seq)
+    return run ([[SELECT length (m.attachment) AS size,
+        CASE WHEN length (m.attachment) > ?5 THEN NULL ELSE m.attachment END AS attachment]] .. WHICH_HISTORY .. "LIMIT 1",
+        uid, conversation, seq - 1, seq + 1, ATTACHMENT_MOST)
 end
 
 --  Conversations that uid is in, behind the one named, in order, so many at the most: the last seq, up to where the

@@ -45,14 +45,22 @@ function downstream.talk (uid, cid, content, attachment)
     worker.send ("downstream", "talk", uid, cid, text_of (content, "downstream.talk"), attachment)
 end
 
---  The same for what is stored: live.talk (uid, cid, conversation, seq, text [, attachment]), live.group (gid,
---  seq, text [, attachment]). A connection that is behind doesn't get it; its handler fetches it from the
---  store and tells it with live.row (cid, conversation, seq, text [, attachment]), in order of seq
+--  The same for what is stored: live.talk (uid, cid, conversation, seq, at, again, text [, attachment]), live.group
+--  (gid, seq, at, again, text [, attachment]). The text is stamped as json.stamp does it, but in no memory of Lua's,
+--  which may be used up: what is stored must go out. A connection that is behind doesn't get it; its handler
+--  fetches it from the store and tells it with live.row (cid, conversation, seq, text [, attachment]), in order of seq
 live = {}
-for _, kind in ipairs {"talk", "group", "row"} do
-    live[kind] = function (...)
-        worker.send ("live", kind, ...)
-    end
+
+function live.talk (uid, cid, conversation, seq, at, again, text, attachment)
+    worker.send_stamped (7, seq, at, again, "live", "talk", uid, cid, conversation, seq, text, attachment)
+end
+
+function live.group (gid, seq, at, again, text, attachment)
+    worker.send_stamped (5, seq, at, again, "live", "group", gid, seq, text, attachment)
+end
+
+function live.row (cid, conversation, seq, text, attachment)
+    worker.send ("live", "row", cid, conversation, seq, text, attachment)
 end
 
 --  setting.uidmap (cid, uid [, device]), .gidmap (cid, gids), .gidunmap (cid, gids), .close (cid);

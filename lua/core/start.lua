@@ -3,7 +3,7 @@
 local handlers, closed = app_load_all ()    --  By file; closed are those that an operator has closed
 local by_action, by_frame = {}, {}
 local number = {}    --  Of each handler, for the worker's books
-local connection, send, in_turn = worker.connection, worker.send, worker.in_turn
+local connection, send, in_turn, answered = worker.connection, worker.send, worker.in_turn, worker.answered
 local decode, encode, authorize = json.decode, json.encode, app_authorize
 
 --  Who gets what, after a handler was loaded, unloaded, opened or closed
@@ -23,8 +23,8 @@ end
 
 route_all ()
 
-local function answer (cid, reply)
-    send ("downstream", "cid", cid, encode (reply))
+local function answer (cid, reply, attachment)
+    send ("downstream", "cid", cid, encode (reply), type (attachment) == "string" and attachment or nil)
 end
 
 --  A request's action, checked: a message without one is a bind
@@ -112,11 +112,15 @@ local function handle_upstream (frames)
     local ctx = connection (frames[2])
     ctx.frames = frames
     ctx.text = frames[3]
-    local reply = authorize (ctx, msg, handler) or handler.handle (ctx, msg)
+    local reply, attachment = authorize (ctx, msg, handler)
+    if not reply then
+        reply, attachment = handler.handle (ctx, msg)
+    end
     if reply then
-        answer (frames[2], complete (reply, action, msg))
+        answer (frames[2], complete (reply, action, msg), attachment)
     end
     if ctx.after then
+        answered ()
         ctx.after ()    --  What must come behind the answer
     end
 end

@@ -219,7 +219,11 @@ async def refusals(server):
                     {"action": "history", "conversation": "x", "limit": 0}, {"uid": "x", "device": 5}):
         await expect_code(client, message, "bad-request")
     await expect_code(client, chat("ann", "bob", "same"), "ok")
-    await expect_code(client, chat("ann", "eve", "same"), "duplicate-chat-id")
+    again = await expect_code(client, chat("ann", "bob", "same"), "ok")
+    check(again["seq"] == 1 and again["conversation"] == "ann,bob", again)
+    # A chatID is the sender's name within a conversation: in another one it is another chat
+    other = await expect_code(client, chat("ann", "eve", "same"), "ok")
+    check(other["seq"] == 1 and other["conversation"] == "ann,eve", other)
     # A connection stays its user's
     await expect_code(client, {"uid": "eve"}, "bound")
     await expect_code(client, chat("eve", "bob", "2"), "not-you")
