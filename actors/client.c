@@ -1,6 +1,7 @@
 //  client.c - one WebSocket connection of the gateway
 
 #include "client.h"
+#include "tcpinfo.h"
 #include <netinet/tcp.h>
 
 
@@ -187,6 +188,11 @@ rk_client_flush (rk_client_t *self, rk_client_buffer_t *buffer)
     int count = 0;
     if (self->pongs.head && s_write_pongs (self, buffer) == -1)
         return -1;
+    if (self->ping && !lws_partial_buffered (self->wsi)) {
+        self->ping = false;
+        if (lws_write (self->wsi, s_reserve (buffer, 0), 0, LWS_WRITE_PING) < 0)
+            return -1;
+    }
     bool cork =
         self->queue.count > 1;    //  Each lws_write is a send (): join them on the wire
     if (cork)
@@ -201,9 +207,23 @@ rk_client_flush (rk_client_t *self, rk_client_buffer_t *buffer)
     }
     if (cork)
         s_cork (self, 0);
-    if (self->queue.head || self->pongs.head || self->close_code)
+    if (self->queue.head || self->pongs.head || self->ping || self->close_code)
         lws_callback_on_writable (self->wsi);
     return count;
+}
+
+
+uint64_t
+rk_client_acked (rk_client_t *self)
+{
+    return self->wsi ? rk_tcp_acked (lws_get_socket_fd (self->wsi)) : 0;
+}
+
+
+bool
+rk_client_waits (rk_client_t *self)
+{
+    return self->wsi && (self->queue.head || lws_partial_buffered (self->wsi));
 }
 
 

@@ -22,6 +22,23 @@ typedef struct {
     struct rk_limits_user *user;
 } rk_client_limits_t;
 
+//  What liveness.c keeps of it.
+typedef struct {
+    int64_t since;     //  nsec, monotonic: when it came, or was read again
+    uint64_t acked;    //  bytes, at the last look
+    bool unread;       //  It isn't read
+    int64_t asked;     //  nsec: when it was pinged, 0 when not since it was heard
+    struct rk_client **link, *behind;
+} rk_client_liveness_t;
+
+//  Of a client for which more waits than should.
+typedef struct {
+    int64_t
+        since;    //  nsec, monotonic: when it took something last; 0 when it isn't one of them
+    uint64_t acked;    //  bytes, then
+    struct rk_client *next;
+} rk_client_lag_t;
+
 typedef struct rk_client {
     rk_slice_t key;         //  CID; owned. Empty while the connection is plain HTTP
     struct lws *wsi;        //  Not owned
@@ -42,7 +59,10 @@ typedef struct rk_client {
     bool closing;           //  The close frame is out; it is for the client to go
     uint16_t close_code;    //  RFC 6455, 7.4; not 0: close it when the queue is out
     const char *close_why;
+    bool ping;    //  One is to be sent
     rk_client_limits_t limits;
+    rk_client_liveness_t liveness;
+    rk_client_lag_t lag;
     struct rk_client *next_dirty;
     struct rk_client *next_stalled;
 } rk_client_t;
@@ -81,6 +101,10 @@ int rk_client_push (rk_client_t *self, rk_frames_t *frames, size_t first, size_t
 //  the number of messages written, -1 when the connection is broken. Asks libwebsockets to
 //  call back when something is left. The buffer is a place to put the header in front.
 int rk_client_flush (rk_client_t *self, rk_client_buffer_t *buffer);
+
+//  bytes that the client's kernel has acknowledged (tcp(7), TCP_INFO); whether anything waits for it here.
+uint64_t rk_client_acked (rk_client_t *self);
+bool rk_client_waits (rk_client_t *self);
 
 //  Write the close frame with the client's close_code and close_why. We do it, because version
 //  4.1 of libwebsockets forgets the one of lws_close_reason when it runs in a libuv loop.

@@ -107,6 +107,26 @@ s_who (void *owner, const char *name, int handle)
 }
 
 
+//  The gateways of the sender's socket
+
+static char *
+s_here (void *owner)
+{
+    s_self_t *self = (s_self_t *) owner;
+    rk_board_actor_t *sender = rk_board_find (self->board, "sender");
+    char *names = strdup ("");
+    for (size_t nbr = 0; sender && nbr < sender->number_count; nbr++) {
+        if (strncmp (sender->numbers[nbr].name, "fd:", 3) != 0)
+            continue;
+        char *longer = zsys_sprintf ("%s%s%s", names, *names ? ", " : "",
+                                     sender->numbers[nbr].name + 3);
+        zstr_free (&names);
+        names = longer;
+    }
+    return names;
+}
+
+
 //  --------------------------------------------------------------------------
 //  The supervisor's words
 
@@ -389,7 +409,7 @@ s_self_new (zsock_t *pipe, console_args_t *args)
     self->args = args;
     self->board = rk_board_new ();
     self->sockets =
-        rk_sockets_new (args->monitors, args->count, s_note_event, s_who, self);
+        rk_sockets_new (args->monitors, args->count, s_note_event, s_who, s_here, self);
     self->pages = rk_pages_new (self->board, self->sockets, args->config);
     static const char *names[] = {"requests", "pages",   "pages_dropped",
                                   "events",   "dropped", "watchers"};

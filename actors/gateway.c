@@ -27,6 +27,7 @@
 #include "index.h"
 #include "client.h"
 #include "limits.h"
+#include "liveness.h"
 #include "routes.h"
 #include "webloop.h"
 #include <sys/socket.h>
@@ -42,6 +43,8 @@
 #define GOODBYE 3000       //  msec for clients to take their last message and go
 #define HOLD_SHARE 8       //  A client isn't read while this share of its queue is full
 #define SLOW_CLOSE 10      //  seconds for a slow client to take its close
+#define QUEUE_TIMES 16     //  gateway/queue that may wait for one client, in a burst
+#define TURN_BYTES 1048576    //  Of app servers in one turn: then clients take theirs
 
 enum {
     FROM_CLIENTS,
@@ -67,6 +70,7 @@ enum {
     UNBOUND,
     FOREIGN,
     FULL,
+    SILENT,
     COUNTERS
 };
 
@@ -88,7 +92,10 @@ typedef struct {
     gateway_args_t *args;
     rk_webloop_t *loop;
     struct lws_http_mount mount;
-    lws_retry_bo_t liveness;
+    lws_retry_bo_t patient;    //  libwebsockets keeps no time of its own
+    rk_liveness_t *liveness;
+    rk_client_t *lagging;    //  Those for which more than limit_queue waits
+    int64_t limit_slow;      //  nsec
     char *web;
     s_app_t *apps;
     rk_index_t *clients;
@@ -125,6 +132,7 @@ s_set_flow (s_self_t *self, rk_client_t *client)
 {
     bool reads = !client->stalled && !client->held && !client->limits.until &&
                  !self->full && !self->life.paused;
+    rk_liveness_read (client, reads || client->closing);
     lws_rx_flow_control (client->wsi, reads || client->closing);
 }
 
@@ -252,6 +260,53 @@ s_close_slow (s_self_t *self, rk_client_t *client)
 }
 
 
+//  More waits for it than should: from now on it is looked whether it takes anything.
+
+static void
+s_watch_lag (s_self_t *self, rk_client_t *client)
+{
+    if (client->lag.since)
+        return;
+    client->lag.since = rk_now ();
+    client->lag.acked = rk_client_acked (client);
+    client->lag.next = self->lagging;
+    self->lagging = client;
+}
+
+
+static void
+s_forget_lag (s_self_t *self, rk_client_t *client)
+{
+    rk_client_t **link = &self->lagging;
+    while (*link && *link != client)
+        link = &(*link)->lag.next;
+    if (*link)
+        *link = client->lag.next;
+    client->lag.since = 0;
+}
+
+
+//  Whoever takes what waits for it, however much that is for the moment, isn't slow.
+
+static void
+s_look_at_lags (s_self_t *self)
+{
+    int64_t now = rk_now ();
+    for (rk_client_t *client = self->lagging, *next; client; client = next) {
+        next = client->lag.next;
+        uint64_t acked = rk_client_acked (client);
+        if (acked != client->lag.acked)
+            client->lag.since = now;
+        client->lag.acked = acked;
+        bool slow = now - client->lag.since > self->limit_slow;
+        if (slow && !client->close_code)
+            s_close_slow (self, client);
+        if (client->close_code || client->queue.bytes <= self->limit_queue)
+            s_forget_lag (self, client);
+    }
+}
+
+
 static void
 s_push (s_self_t *self, rk_client_t *client, rk_frames_t *frames, size_t first)
 {
@@ -261,10 +316,12 @@ s_push (s_self_t *self, rk_client_t *client, rk_frames_t *frames, size_t first)
         rk_follow (client->key, rk_frames_at (frames, first),
                    "down to the client, %zu bytes wait before it", client->queue.bytes);
     size_t before = client->queue.bytes;
-    int rc = rk_client_push (client, frames, first, self->limit_queue);
+    int rc = rk_client_push (client, frames, first, self->limit_queue * QUEUE_TIMES);
     self->counters[QUEUED].value += client->queue.bytes - before;
     if (rc == -1)
         s_close_slow (self, client);
+    else if (client->queue.bytes > self->limit_queue)
+        s_watch_lag (self, client);
     if (!client->held && client->queue.bytes > self->limit_queue / HOLD_SHARE) {
         //  It asks faster than it reads: its own TCP connection holds it back
         self->counters[HELD].value++;
@@ -517,7 +574,10 @@ static int
 s_read_app (s_self_t *self, s_app_t *app)
 {
     int nbr = 0;
-    for (; nbr < BATCH && rk_frames_take (&self->frames, app->args->downstream); nbr++) {
+    uint64_t most = self->counters[BYTES_IN].value + TURN_BYTES;
+    for (; nbr < BATCH && self->counters[BYTES_IN].value < most &&
+           rk_frames_take (&self->frames, app->args->downstream);
+         nbr++) {
         app->taken++;
         self->counters[BYTES_IN].value += rk_frames_bytes (&self->frames);
         rk_slice_t name = rk_frames_at (&self->frames, 0);
@@ -537,12 +597,24 @@ s_read_app (s_self_t *self, s_app_t *app)
 //  --------------------------------------------------------------------------
 //  Callbacks of libwebsockets. Each answers 0, or -1 to close the connection.
 
+//  Whether there are too many of its address: then that is its answer.
+
+static bool
+s_is_one_too_many (struct lws *wsi)
+{
+    const char *why = rk_webloop_refused (wsi);
+    if (why)
+        rk_webgate_refuse (wsi, 429, why);
+    return why != NULL;
+}
+
+
 static int
 s_on_request (s_self_t *self, rk_client_t *client, struct lws *wsi, rk_slice_t in)
 {
     (void) client;
     (void) in;
-    return rk_webgate_request (self->gate, wsi) ? -1 : 0;
+    return s_is_one_too_many (wsi) || rk_webgate_request (self->gate, wsi) ? -1 : 0;
 }
 
 
@@ -552,6 +624,8 @@ static int
 s_on_upgrade (s_self_t *self, rk_client_t *client, struct lws *wsi, rk_slice_t in)
 {
     (void) client;
+    if (s_is_one_too_many (wsi))
+        return -1;
     const char *why = rk_webgate_upgrade (self->gate, wsi, in.data ? in.data : "");
     if (why) {
         self->counters[FOREIGN].value++;
@@ -585,6 +659,7 @@ s_on_established (s_self_t *self, rk_client_t *client, struct lws *wsi, rk_slice
     client->key.size = strlen (client->key.data);
     rk_index_insert (self->clients, &client->key, client);
     rk_limits_open (self->limits, client);
+    rk_liveness_open (self->liveness, client);
     if (self->full)
         s_set_flow (self, client);
     self->counters[CONNECTED].value++;
@@ -651,7 +726,7 @@ s_on_writeable (s_self_t *self, rk_client_t *client, struct lws *wsi, rk_slice_t
     (void) in;
     if (client->closing)
         return 0;
-    if (!client->close_code || client->queue.head || client->pongs.head) {
+    if (!client->close_code || client->queue.head || client->pongs.head || client->ping) {
         s_make_dirty (self, client);
         return 0;
     }
@@ -692,6 +767,9 @@ s_on_closed (s_self_t *self, rk_client_t *client, struct lws *wsi, rk_slice_t in
         s_unlink (&self->stalled, client, false);
     self->counters[QUEUED].value -= client->queue.bytes;
     rk_limits_close (self->limits, client);
+    rk_liveness_close (self->liveness, client);
+    if (client->lag.since)
+        s_forget_lag (self, client);
     rk_routes_close (self->routes, client->key);
     rk_index_delete (self->clients, client->key);
     rk_client_clear (client);
@@ -907,6 +985,29 @@ s_judge (void *owner, rk_client_t *client, rk_limits_verdict_t verdict)
 }
 
 
+static int64_t
+s_heard (void *owner, rk_client_t *client)
+{
+    (void) owner;
+    return rk_webloop_heard (client->wsi);
+}
+
+
+static void
+s_judge_silence (void *owner, rk_client_t *client, rk_liveness_verdict_t verdict)
+{
+    s_self_t *self = (s_self_t *) owner;
+    if (verdict == RK_LIVENESS_PING) {
+        client->ping = true;
+        s_make_dirty (self, client);
+        return;
+    }
+    self->counters[SILENT].value++;
+    lws_set_timeout (client->wsi, PENDING_TIMEOUT_CLOSE_SEND, SLOW_CLOSE);
+    s_close_client (self, client, 1011, "a ping was not answered in time");
+}
+
+
 //  Who isn't read can't finish the message of which we hold pieces: when those are what is too much, they go.
 
 static void
@@ -982,6 +1083,8 @@ s_on_tick (void *owner)
 {
     s_self_t *self = (s_self_t *) owner;
     rk_limits_look (self->limits, s_judge, self);
+    rk_liveness_look (self->liveness, rk_now ());
+    s_look_at_lags (self);
     s_look_at_queues (self);
     if (self->ticks++ % PING)
         return;
@@ -1028,10 +1131,6 @@ s_open_loop (s_self_t *self, char **error)
                                           .origin = self->web,
                                           .def = "index.html",
                                           .origin_protocol = LWSMPRO_FILE};
-    self->liveness = (lws_retry_bo_t){
-        .secs_since_valid_ping = (uint16_t) rk_config_int (config, "gateway/ping"),
-        .secs_since_valid_hangup = (uint16_t) (rk_config_int (config, "gateway/ping") +
-                                               rk_config_int (config, "gateway/pong"))};
     rk_webloop_args_t args = {
         .owner = self,
         .turn = s_on_turn,
@@ -1046,7 +1145,7 @@ s_open_loop (s_self_t *self, char **error)
         .gate = self->gate,
         .protocols = protocols,
         .mounts = &self->mount,
-        .liveness = &self->liveness,
+        .liveness = &self->patient,
         .each = (size_t) rk_config_int (config, "gateway/address"),
         .failures = (size_t) rk_config_int (config, "gateway/failures"),
         .connections = self->limit_clients};
@@ -1062,6 +1161,11 @@ s_self_new (zsock_t *pipe, gateway_args_t *args)
     self->clients = rk_index_new (NULL);
     self->routes = rk_routes_new ();
     self->limits = rk_limits_new (args->config);
+    static const rk_liveness_fns_t liveness = {s_heard, s_judge_silence};
+    self->liveness =
+        rk_liveness_new (rk_config_int (args->config, "gateway/ping"),
+                         rk_config_int (args->config, "gateway/pong"), &liveness, self);
+    self->limit_slow = rk_config_int (args->config, "gateway/slow") * 1000000000;
     rk_webgate_args_t gate = {.path = "/ws",
                               .listen = rk_config_str (args->config, "gateway/listen"),
                               .hosts = rk_config_str (args->config, "gateway/hosts"),
@@ -1084,7 +1188,7 @@ s_self_new (zsock_t *pipe, gateway_args_t *args)
         "from:clients", "to:clients",   "in_bytes", "out_bytes", "connected", "closed",
         "clients",      "queued_bytes", "up",       "down",      "slow",      "too_large",
         "bad_frame",    "refused",      "nobody",   "malformed", "stalls",    "held",
-        "paused",       "fast",         "unbound",  "foreign",   "full"};
+        "paused",       "fast",         "unbound",  "foreign",   "full",      "silent"};
     for (size_t nbr = 0; nbr < COUNTERS; nbr++)
         self->counters[nbr].name = names[nbr];
     self->counters[CLIENTS].gauge = self->counters[QUEUED].gauge = true;
@@ -1110,6 +1214,7 @@ s_self_destroy (s_self_t **self_p)
     rk_index_destroy (&self->clients);
     rk_routes_destroy (&self->routes);
     rk_limits_destroy (&self->limits);
+    rk_liveness_destroy (&self->liveness);
     free (self->buffer.data);
     zstr_free (&self->web);
     free (self->apps);

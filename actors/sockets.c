@@ -8,11 +8,13 @@
 #include <netdb.h>
 #include <sys/socket.h>
 
-#define PEERS_MOST 10000    //  Addresses remembered for each socket
+#define PEERS_MOST 10000                //  Addresses remembered for each socket
+#define UNHEARD INT64_C (1500000000)    //  nsec until a gateway should have been heard
 
 //  A connection: ZeroMQ names it by its descriptor.
 typedef struct {
     int handle;
+    int64_t since;    //  nsec, monotonic
     char address[64];
 } s_peer_t;
 
@@ -29,6 +31,7 @@ struct rk_sockets {
     s_socket_t *sockets;
     rk_sockets_tell_fn *tell;
     rk_sockets_who_fn *who;
+    rk_sockets_here_fn *here;
     void *owner;
 };
 
@@ -90,6 +93,8 @@ s_remember (s_socket_t *self, int handle)
         peer->handle = handle;
     }
     if (peer)
+        peer->since = rk_now ();
+    if (peer)
         snprintf (peer->address, sizeof (peer->address), "%s:%s", host, port);
 }
 
@@ -118,6 +123,27 @@ s_note (s_socket_t *socket, uint16_t number, int value)
 }
 
 
+//  ZeroMQ keeps a second peer that comes with an id which is there already, and lets nothing of it through: all that is
+//  known of it is a connection that ends, for it tries again, without having said hello.
+
+static void
+s_note_unheard (rk_sockets_t *self, const char *name, const s_peer_t *peer)
+{
+    int64_t passed = rk_now () - peer->since;
+    if (strneq (name, "sender/downstream") || passed < UNHEARD)
+        return;
+    char *here = self->here (self->owner);
+    char *text = zsys_sprintf (
+        "%s: %s was connected for %d s without saying hello: its gateway/id is that of "
+        "another gateway that is here (%s), or it is no gateway; give each an id of its "
+        "own",
+        name, peer->address, (int) (passed / 1000000000), here);
+    rk_log_kind ('W', rk_slice ("unheard gateway"), text);
+    zstr_free (&text);
+    zstr_free (&here);
+}
+
+
 static void
 s_handle (rk_sockets_t *self, size_t index, uint16_t number, int value,
           const char *endpoint)
@@ -141,6 +167,8 @@ s_handle (rk_sockets_t *self, size_t index, uint16_t number, int value,
                         {"", 0},        0,        rk_now ()};
     self->tell (self->owner, name, &event);
     zstr_free (&text);
+    if (number == ZMQ_EVENT_DISCONNECTED && peer && !who)
+        s_note_unheard (self, name, peer);
     if (number == ZMQ_EVENT_DISCONNECTED)
         s_forget (socket, value);
 }
@@ -190,11 +218,15 @@ rk_sockets_json (rk_sockets_t *self)
 
 rk_sockets_t *
 rk_sockets_new (console_monitor_t *monitors, size_t count, rk_sockets_tell_fn *tell,
-                rk_sockets_who_fn *who, void *owner)
+                rk_sockets_who_fn *who, rk_sockets_here_fn *here, void *owner)
 {
     rk_sockets_t *self = (rk_sockets_t *) zmalloc (sizeof (rk_sockets_t));
-    *self = (rk_sockets_t){
-        .monitors = monitors, .count = count, .tell = tell, .who = who, .owner = owner};
+    *self = (rk_sockets_t){.monitors = monitors,
+                           .count = count,
+                           .tell = tell,
+                           .who = who,
+                           .here = here,
+                           .owner = owner};
     self->sockets = (s_socket_t *) zmalloc (count * sizeof (s_socket_t) + 1);
     return self;
 }

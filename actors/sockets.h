@@ -15,10 +15,13 @@ typedef void (rk_sockets_tell_fn) (void *owner, const char *name,
                                    const rk_event_t *event);
 typedef const char *(rk_sockets_who_fn) (void *owner, const char *name, int handle);
 
+//  The gateways that are here, a fresh text with commas.
+typedef char *(rk_sockets_here_fn) (void *owner);
+
 //  The monitors are borrowed.
 rk_sockets_t *rk_sockets_new (console_monitor_t *monitors, size_t count,
                               rk_sockets_tell_fn *tell, rk_sockets_who_fn *who,
-                              void *owner);
+                              rk_sockets_here_fn *here, void *owner);
 void rk_sockets_destroy (rk_sockets_t **self_p);
 
 //  Reads all that has come.

@@ -7,9 +7,9 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
-#define SPARE 200             //  Connections beyond the owner's limit: pages, handshakes
-#define UNSENT 65536          //  bytes of one connection that wait in the kernel
-#define HEADERS_MOST 16384    //  bytes of a request; cookies take more than 4096
+#define SPARE 200       //  Connections beyond the owner's limit: pages, handshakes
+#define UNSENT 65536    //  bytes of one connection that wait in the kernel
+#define ANSWERED 20     //  Connections beyond the limit of an address that are told so
 
 //  Where clients come from
 typedef struct {
@@ -24,6 +24,7 @@ typedef struct {
 typedef struct {
     s_address_t *address;
     rk_wstap_t *tap;
+    const char *refused;    //  Why it is, or NULL
 } s_peer_t;
 
 struct rk_webloop {
@@ -175,6 +176,22 @@ rk_webloop_upgrade (struct lws *wsi, void *owner)
 }
 
 
+const char *
+rk_webloop_refused (struct lws *wsi)
+{
+    s_peer_t *peer = (s_peer_t *) lws_get_opaque_user_data (wsi);
+    return peer ? peer->refused : NULL;
+}
+
+
+int64_t
+rk_webloop_heard (struct lws *wsi)
+{
+    s_peer_t *peer = (s_peer_t *) lws_get_opaque_user_data (wsi);
+    return peer && peer->tap ? rk_wstap_heard (peer->tap) : 0;
+}
+
+
 int
 rk_webloop_callback (struct lws *wsi, enum lws_callback_reasons reason, void *user,
                      void *in, size_t size)
@@ -199,13 +216,15 @@ s_adopt (rk_webloop_t *self, int socket, const struct sockaddr_storage *from)
         return "too many are half open";
     }
     s_address_t *address = s_address (self, from);
-    if (self->args.each && address->count >= self->args.each) {
-        close (socket);
-        return "too many from one address";
-    }
-    if (s_is_blamed (self, address)) {
-        close (socket);
-        return "too many of its address were closed before they were bound";
+    size_t each = self->args.each;
+    const char *refused = NULL;
+    if (each && address->count >= each)
+        refused = "too many connections come from one address";
+    else if (s_is_blamed (self, address))
+        refused = "too many of its address were closed before they were bound";
+    if (refused && each && address->count >= each + ANSWERED) {
+        close (socket);    //  It doesn't wait for its answers
+        return refused;
     }
     self->live++;
     address->count++;
@@ -216,12 +235,13 @@ s_adopt (rk_webloop_t *self, int socket, const struct sockaddr_storage *from)
     setsockopt (socket, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof (unsent));
     s_peer_t *peer = (s_peer_t *) zmalloc (sizeof (s_peer_t));
     peer->address = address;
+    peer->refused = refused;
     if (self->args.told)
         peer->tap = rk_wstap_new (socket, self->args.told);
     struct lws *wsi = lws_adopt_socket_vhost (self->vhost, socket);
     if (wsi) {
         lws_set_opaque_user_data (wsi, peer);
-        return NULL;
+        return refused;    //  It is told when its request is there
     }
     s_peer_destroy (&peer);
     return "libwebsockets can't take it";    //  It has closed the socket
@@ -332,7 +352,7 @@ s_open_lws (rk_webloop_t *self)
         .gid = -1,
         .uid = -1,
         .pt_serv_buf_size = 16384,
-        .max_http_header_data = HEADERS_MOST,
+        .max_http_header_data = 2 * RK_WSTAP_HEAD_MOST - 1,
         .headers = rk_webgate_headers,
         .options = LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS};
     if (s_has_tls (self)) {

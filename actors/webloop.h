@@ -50,6 +50,12 @@ void rk_webloop_watch (rk_webloop_t *self, zsock_t *socket);
 //  A connection has become a WebSocket: owner is told of its frames.
 void rk_webloop_upgrade (struct lws *wsi, void *owner);
 
+//  Why a connection's request is to be refused with 429, a constant; or NULL.
+const char *rk_webloop_refused (struct lws *wsi);
+
+//  When anything came last of a connection whose frames are looked at; nsec, monotonic, 0 for none.
+int64_t rk_webloop_heard (struct lws *wsi);
+
 //  A connection was closed for what its client has done: with args.failures of them within a minute its address
 //  gets no new ones until that is over.
 void rk_webloop_blame (rk_webloop_t *self, struct lws *wsi);

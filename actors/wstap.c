@@ -1,6 +1,7 @@
 //  wstap.c - the frames of WebSocket clients, looked at before libwebsockets sees them
 
 #include "wstap.h"
+#include <ctype.h>
 #include <openssl/ssl.h>
 #include <sys/socket.h>
 
@@ -14,7 +15,8 @@ enum { CONTINUATION, TEXT, BINARY, CLOSE = 8, PING, PONG };
 struct rk_wstap {
     int handle;
     const rk_wstap_told_t *told;
-    void *owner;    //  NULL while it is HTTP
+    void *owner;      //  NULL while it is HTTP
+    int64_t heard;    //  nsec, monotonic: when something came last
     bool broken;
     bool fragmented;    //  A message has begun and not ended
     unsigned char head[HEAD_MOST];
@@ -22,6 +24,9 @@ struct rk_wstap {
     uint64_t left;    //  bytes of the payload in hand
     unsigned char payload[CONTROL_MOST];
     size_t payload_size;
+    size_t named;            //  How much of a field's name that is to be hidden
+    size_t head_bytes;       //  Of the request in hand
+    bool too_long;           //  It is, and hasn't been told
     size_t ended;            //  How much of "\r\n\r\n" has just been seen
     unsigned char *early;    //  What came behind the last of those
     size_t early_size;
@@ -224,10 +229,26 @@ s_filter (rk_wstap_t *self, unsigned char *data, size_t size)
 //  --------------------------------------------------------------------------
 //  HTTP: behind the empty line of a handshake its client may have said frames already
 
+//  libwebsockets refuses a client that asks for subprotocols which it doesn't know, where none is to be chosen (RFC 6455,
+//  4.2.2). So it doesn't see the field: the last letter of its name is changed when it has come.
+
 static void
-s_note_http (rk_wstap_t *self, const unsigned char *data, size_t size)
+s_hide_protocols (rk_wstap_t *self, unsigned char *byte)
+{
+    static const char name[] = "\nsec-websocket-protocol:";
+    bool same = tolower (*byte) == name[self->named];
+    self->named = same ? self->named + 1 : *byte == '\n';
+    if (self->named == sizeof (name) - 2)    //  All but the colon
+        *byte = 'x';
+    self->named %= sizeof (name) - 1;
+}
+
+
+static void
+s_note_http (rk_wstap_t *self, unsigned char *data, size_t size)
 {
     for (size_t nbr = 0; nbr < size; nbr++) {
+        s_hide_protocols (self, &data[nbr]);
         if (self->early_size == EARLY_MOST)
             self->early_size = 0;    //  No handshake any more, or one that is refused
         if (!self->early)
@@ -237,9 +258,28 @@ s_note_http (rk_wstap_t *self, const unsigned char *data, size_t size)
                           ? self->ended + 1
                       : data[nbr] == '\r' ? 1
                                           : 0;
+        if (++self->head_bytes > RK_WSTAP_HEAD_MOST)
+            self->too_long = self->broken = true;
         if (self->ended == 4)
-            self->ended = self->early_size = 0;
+            self->ended = self->early_size = self->head_bytes = 0;
     }
+}
+
+
+static const char s_answer_too_long[] =
+    "HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Type: text/plain\r\n"
+    "Connection: close\r\nContent-Length: 42\r\n\r\nthe head of a request may have 32768 "
+    "bytes\n";
+
+//  Whether that answer is due; once.
+
+static bool
+s_is_too_long (rk_wstap_t *self)
+{
+    bool too_long = self && self->too_long;
+    if (too_long)
+        self->too_long = false;
+    return too_long;
 }
 
 
@@ -257,6 +297,13 @@ rk_wstap_upgrade (rk_wstap_t *self, void *owner)
 }
 
 
+int64_t
+rk_wstap_heard (rk_wstap_t *self)
+{
+    return self->heard;
+}
+
+
 //  --------------------------------------------------------------------------
 //  In the stead of the library's
 
@@ -265,10 +312,13 @@ rk_wstap_upgrade (rk_wstap_t *self, void *owner)
 static bool
 s_look (rk_wstap_t *self, unsigned char *data, size_t *size)
 {
+    self->heard = rk_now ();
     if (!self->owner)
         s_note_http (self, data, *size);
     else
         *size = s_filter (self, data, *size);
+    if (self->too_long)
+        *size = 0;
     return *size > 0;
 }
 
@@ -303,6 +353,9 @@ recv (int handle, void *data, size_t room, int flags)
         if (s_look (tap, (unsigned char *) data, &size))
             return (ssize_t) size;
     }
+    if (s_is_too_long (tap))
+        send (handle, s_answer_too_long, strlen (s_answer_too_long),
+              MSG_DONTWAIT | MSG_NOSIGNAL);
     //  What comes now nobody wants; it is read, for unread bytes would reset the connection at its end
     ssize_t rc = recvfrom (handle, data, room, 0, NULL, NULL);
     if (rc <= 0)
@@ -319,6 +372,8 @@ SSL_read (SSL *ssl, void *data, int room)
     size_t size = 0;
     do {
         size_t most = (size_t) (room > 0 ? room : 0);
+        if (s_is_too_long (tap))
+            SSL_write (ssl, s_answer_too_long, (int) strlen (s_answer_too_long));
         int rc = SSL_read_ex (ssl, data, tap && !tap->broken ? s_room (tap, most) : most,
                               &size);
         if (rc != 1)

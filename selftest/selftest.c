@@ -10,6 +10,7 @@
 #include "../actors/keys.h"
 #include "../actors/keyring.h"
 #include "../actors/limits.h"
+#include "../actors/liveness.h"
 #include "../actors/webgate.h"
 #include "../actors/wstap.h"
 #include "../actors/receiver.h"
@@ -36,6 +37,7 @@ static const struct {
     {"keys", keys_test},
     {"keyring", keyring_test},
     {"limits", limits_test},
+    {"liveness", liveness_test},
     {"webgate", webgate_test},
     {"wstap", wstap_test},
     {"log", log_test},

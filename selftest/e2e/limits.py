@@ -67,7 +67,7 @@ def connections():
         await expect_code(here[0], chat("ann", "bob", "1"), "ok")
         check((await there[0].receive())["content"]["chatID"] == "1", "delivery")
         check(server.counters()["gateway"]["refused"] >= 2, "not counted")
-        check("too many from one address" in server.logged() and "gateway/connections" in server.logged(), "not logged")
+        check("from one address" in server.logged() and "gateway/connections" in server.logged(), "not logged")
         # As many as came have gone: nothing of a plain HTTP connection stays either
         for _ in range(20):
             reader, writer = await asyncio.open_connection(*server.url[5:-3].split(":"), local_addr=("127.0.0.4", 0))
@@ -112,9 +112,9 @@ def unread():
         payload = b'{"uid":"bob"}'
         writer.write(bytes([0x81, 0x80 | len(payload), 0, 0, 0, 0]) + payload)
         ann = await Client.open(server, "ann")
-        for nbr in range(20):
+        for nbr in range(100):    # More than 16 times the queue
             await expect_code(ann, chat("ann", "bob", str(nbr), text="x" * 50_000), "ok")
-        check(server.counters()["gateway"]["slow"] == 1, "a megabyte waits elsewhere")
+        check(server.counters()["gateway"]["slow"] == 1, "megabytes wait elsewhere")
         writer.close()
     live(server, test)
 

@@ -140,7 +140,11 @@ def handshakes(server):
         (101, {"Host": f"LocalHost:{port}", "Origin": f"http://localhost:{port}"}),
         (101, {"Host": "chat.example", "Origin": "http://chat.example"}), (101, {"Host": "chat.example:80", "Origin": "http://chat.example"}),
         (101, {"Host": "chat.example:443", "Origin": "https://chat.example"}), (101, {"Host": "any.example", "Origin": "https://app.example"}),
-        (101, {"Host": "x"}), (101, {"Cookie": "c" * 1000}), (101, {"Cookie": "c" * 8000}),
+        (101, {"Host": "x"}), (101, {"Cookie": "c" * 1000}), (101, {"Cookie": "c" * 8000}), (101, {"Cookie": "c" * 16384}),
+        (431, {"Cookie": "c" * 40000}), (431, {"path": "/" + "x" * 40000}), (431, {f"x-{nbr}": "y" * 4000 for nbr in range(10)}),
+        (101, {"Host": "Chat.EXAMPLE:443", "Origin": "HTTPS://CHAT.example"}),
+        # A subprotocol that we don't know is not chosen (RFC 6455, 4.2.2)
+        (101, {"Sec_WebSocket_Protocol": "chat, superchat"}), (101, {"sec-websocket-PROTOCOL": "x"}),
         # Other sites, and sites whose name leads here
         (403, {"Host": own, "Origin": "http://evil.example"}), (403, {"Host": "evil.example", "Origin": "http://evil.example"}),
         (403, {"Host": f"evil.example:{port}", "Origin": f"http://evil.example:{port}"}), (403, {"Host": own, "Origin": "null"}),
@@ -170,6 +174,24 @@ def handshakes(server):
             check(b"heartRsp" in peer.frame()[1], fields)
         peer.close()
     print(f"   {len(cases)} handshakes")
+
+
+def too_many():
+    """Beyond gateway/connections, and beyond those of one address, a handshake gets an answer that says so."""
+    for settings, there, status, words in ((("gateway/connections=2",), 2, 503, b"too many connections"),
+                                           (("gateway/address=2",), 2, 429, b"from one address")):
+        with served(Server(*settings)) as server:
+            peers = [opened(server) for _ in range(there)]
+            for _ in range(3):
+                peer = Peer(server)
+                peer.say(handshake())
+                got, fields = peer.head()
+                check(got == status and words in peer.body(fields), f"{got}, expected {status}")
+                peer.close()
+            for peer in peers:
+                peer.say(frame(1, HI))
+                check(b"heartRsp" in peer.frame()[1], "those that are there")
+                peer.close()
 
 
 @on_server("gateway/unbound=1048576")
@@ -322,4 +344,4 @@ def tls():
 
 
 if __name__ == "__main__":
-    run(handshakes, frames, pings, http, console, tls)
+    run(handshakes, too_many, frames, pings, http, console, tls)

@@ -1,0 +1,200 @@
+//  liveness.c - whether clients are still there: who is silent is pinged, who doesn't answer is given up
+
+#include "liveness.h"
+
+#define SECOND INT64_C (1000000000)    //  nsec
+
+struct rk_liveness {
+    int64_t ping;    //  seconds
+    int64_t pong;
+    const rk_liveness_fns_t *fns;
+    void *owner;
+    int64_t now;            //  The second that was looked at last
+    size_t size;            //  Of the wheel
+    rk_client_t *slot[];    //  Those that are due in a second, modulo the size
+};
+
+
+rk_liveness_t *
+rk_liveness_new (int64_t ping, int64_t pong, const rk_liveness_fns_t *fns, void *owner)
+{
+    size_t size = (size_t) (ping > pong ? ping : pong) + 2;
+    rk_liveness_t *self = (rk_liveness_t *) zmalloc (sizeof (rk_liveness_t) +
+                                                     size * sizeof (rk_client_t *));
+    self->ping = ping;
+    self->pong = pong;
+    self->fns = fns;
+    self->owner = owner;
+    self->size = size;
+    self->now = rk_now () / SECOND;
+    return self;
+}
+
+
+void
+rk_liveness_destroy (rk_liveness_t **self_p)
+{
+    assert (self_p);
+    free (*self_p);
+    *self_p = NULL;
+}
+
+
+//  Looks at the client again in so many seconds, at least one and fewer than the wheel has: when a look comes late,
+//  what was heard may lie behind the second in hand.
+
+static void
+s_link (rk_liveness_t *self, rk_client_t *client, int64_t seconds)
+{
+    rk_client_liveness_t *liveness = &client->liveness;
+    int64_t most = (int64_t) self->size - 1;
+    seconds = seconds < 1 ? 1 : seconds > most ? most : seconds;
+    rk_client_t **slot = &self->slot[(size_t) (self->now + seconds) % self->size];
+    liveness->link = slot;
+    liveness->behind = *slot;
+    if (*slot)
+        (*slot)->liveness.link = &liveness->behind;
+    *slot = client;
+}
+
+
+static void
+s_unlink (rk_client_t *client)
+{
+    rk_client_liveness_t *liveness = &client->liveness;
+    if (!liveness->link)
+        return;
+    *liveness->link = liveness->behind;
+    if (liveness->behind)
+        liveness->behind->liveness.link = liveness->link;
+    liveness->link = NULL;
+}
+
+
+void
+rk_liveness_open (rk_liveness_t *self, rk_client_t *client)
+{
+    client->liveness = (rk_client_liveness_t){.since = rk_now ()};
+    s_link (self, client, self->ping);
+}
+
+
+void
+rk_liveness_read (rk_client_t *client, bool reads)
+{
+    if (client->liveness.unread && reads)
+        client->liveness.since = rk_now ();
+    client->liveness.unread = !reads;
+}
+
+
+void
+rk_liveness_close (rk_liveness_t *self, rk_client_t *client)
+{
+    (void) self;
+    s_unlink (client);
+}
+
+
+static void
+s_look_at (rk_liveness_t *self, rk_client_t *client, int64_t now)
+{
+    rk_client_liveness_t *liveness = &client->liveness;
+    int64_t heard = self->fns->heard (self->owner, client);
+    heard = heard > liveness->since ? heard : liveness->since;
+    uint64_t acked = rk_client_acked (client);
+    //  Much on its way to a client far away holds our ping up, and its kernel takes it piece by piece
+    if (liveness->unread || (acked != liveness->acked && rk_client_waits (client)))
+        heard = now;
+    liveness->acked = acked;
+    int64_t silent = self->now - heard / SECOND;
+    if (liveness->asked && heard <= liveness->asked) {
+        self->fns->judge (self->owner, client, RK_LIVENESS_DEAD);
+        return;
+    }
+    liveness->asked = silent >= self->ping ? now : 0;
+    if (liveness->asked)
+        self->fns->judge (self->owner, client, RK_LIVENESS_PING);
+    s_link (self, client, liveness->asked ? self->pong : self->ping - silent);
+}
+
+
+void
+rk_liveness_look (rk_liveness_t *self, int64_t now)
+{
+    while (self->now < now / SECOND) {
+        self->now++;
+        rk_client_t **slot = &self->slot[(size_t) self->now % self->size];
+        //  Who is looked at goes to another slot
+        for (rk_client_t *client; (client = *slot);) {
+            s_unlink (client);
+            s_look_at (self, client, now);
+        }
+    }
+}
+
+
+//  --------------------------------------------------------------------------
+//  Selftest; with real connections it is in selftest/e2e/closes.py
+
+typedef struct {
+    int64_t heard;
+    int pings, deaths;
+} s_test_t;
+
+static int64_t
+s_test_heard (void *owner, rk_client_t *client)
+{
+    (void) client;
+    return ((s_test_t *) owner)->heard;
+}
+
+
+static void
+s_test_judge (void *owner, rk_client_t *client, rk_liveness_verdict_t verdict)
+{
+    (void) client;
+    s_test_t *test = (s_test_t *) owner;
+    *(verdict == RK_LIVENESS_PING ? &test->pings : &test->deaths) += 1;
+}
+
+
+void
+liveness_test (bool verbose)
+{
+    (void) verbose;
+    static const rk_liveness_fns_t fns = {s_test_heard, s_test_judge};
+    s_test_t test = {0, 0, 0};
+    rk_client_t client = {0}, other = {0};
+    rk_liveness_t *liveness = rk_liveness_new (25, 20, &fns, &test);
+    int64_t began = rk_now ();
+    rk_liveness_open (liveness, &other);
+    rk_liveness_open (liveness, &client);
+    rk_liveness_close (liveness, &other);
+    rk_liveness_close (liveness, &other);    //  Twice is harmless
+    //  Who speaks isn't pinged; who is silent is, and lives when it answers
+    test.heard = began + 10 * SECOND;
+    rk_liveness_look (liveness, began + 34 * SECOND);
+    rk_check (!test.pings);
+    rk_liveness_look (liveness, began + 36 * SECOND);
+    rk_check (test.pings == 1);
+    test.heard = began + 37 * SECOND;
+    rk_liveness_look (liveness, began + 61 * SECOND);
+    rk_check (test.pings == 1 && !test.deaths);
+    rk_liveness_look (liveness, began + 63 * SECOND);
+    rk_check (test.pings == 2 && !test.deaths);
+    //  Who isn't read isn't judged, nor at once when it is read again
+    rk_liveness_read (&client, false);
+    rk_liveness_look (liveness, began + 500 * SECOND);
+    rk_check (test.pings == 2 && !test.deaths);
+    rk_liveness_read (&client, true);
+    client.liveness.since = began + 500 * SECOND;
+    rk_liveness_look (liveness, began + 524 * SECOND);
+    rk_check (test.pings == 2 && !test.deaths);
+    rk_liveness_look (liveness, began + 540 * SECOND);
+    rk_check (test.pings == 3 && !test.deaths);
+    rk_liveness_look (liveness, began + 570 * SECOND);
+    rk_check (test.pings == 3 && test.deaths == 1);
+    rk_liveness_close (liveness, &client);
+    rk_liveness_destroy (&liveness);
+}

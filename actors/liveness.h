@@ -1,0 +1,41 @@
+//  liveness.h - whether clients are still there: who is silent is pinged, who doesn't answer is given up
+//
+//  A passive class of the gateway: a timing wheel of seconds (Varghese and Lauck, "Hashed and Hierarchical
+//  Timing Wheels", 1987), so that a connection costs something once in gateway/ping seconds and not for each
+//  message. Anything that comes from a client, and anything of ours that its kernel has acknowledged, is a sign
+//  of life. Who isn't read isn't judged: its answer may wait behind our own pause.
+
+#ifndef LIVENESS_H
+#define LIVENESS_H
+
+#include "client.h"
+
+typedef struct rk_liveness rk_liveness_t;
+
+typedef enum {
+    RK_LIVENESS_PING,    //  It has been silent for long
+    RK_LIVENESS_DEAD     //  It was pinged, and nothing came
+} rk_liveness_verdict_t;
+
+//  What the owner knows and does. heard tells when something of the client was last read, nsec, monotonic.
+typedef struct {
+    int64_t (*heard) (void *owner, rk_client_t *client);
+    void (*judge) (void *owner, rk_client_t *client, rk_liveness_verdict_t verdict);
+} rk_liveness_fns_t;
+
+//  Seconds of silence until a ping, and from that to the end. fns is borrowed.
+rk_liveness_t *rk_liveness_new (int64_t ping, int64_t pong, const rk_liveness_fns_t *fns,
+                                void *owner);
+void rk_liveness_destroy (rk_liveness_t **self_p);
+
+//  A client came; it is read or isn't from now on; it went.
+void rk_liveness_open (rk_liveness_t *self, rk_client_t *client);
+void rk_liveness_read (rk_client_t *client, bool reads);
+void rk_liveness_close (rk_liveness_t *self, rk_client_t *client);
+
+//  To be called several times a second; now is in nsec, monotonic.
+void rk_liveness_look (rk_liveness_t *self, int64_t now);
+
+void liveness_test (bool verbose);
+
+#endif
