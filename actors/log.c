@@ -1,8 +1,9 @@
 //  log.c - the log: lines, events, traces, and what a stuck thread does; documented in rk.h
 //
 //  Each thread has its own level, name and message in work; nothing here is shared but what
-//  rk_log_begin has set before there were threads. A line is one write (2).
+//  rk_log_begin has set before there were threads. A line is one write (2), see logout.h.
 
+#include "logout.h"
 #include "rk.h"
 #include <signal.h>
 #include <syslog.h>
@@ -103,8 +104,7 @@ rk_log_begin (char level, bool json, bool to_syslog)
     s_process.level = level;
     s_process.json = json;
     s_process.syslog = to_syslog;
-    if (to_syslog)
-        openlog ("rookery", LOG_PID | LOG_NDELAY, LOG_DAEMON);
+    rk_logout_begin (to_syslog);
 }
 
 
@@ -283,14 +283,8 @@ s_write (const rk_event_t *event)
         s_format_json (&line, event, time);
     else
         s_format_text (&line, event, s_process.syslog ? "" : time);
-    if (s_process.syslog) {
-        syslog (s_levels[s_rank (event->level)].priority, "%.*s", (int) line.size,
-                line.data);
-        return;
-    }
     line.data[line.size++] = '\n';
-    if (write (STDERR_FILENO, line.data, line.size) == -1)
-        return;    //  Nobody listens; there is nowhere to say so
+    rk_logout_write (s_levels[s_rank (event->level)].priority, line.data, line.size);
 }
 
 

@@ -280,6 +280,23 @@ s_redirect (s_self_t *self, rk_redisnode_t *from, rk_parcel_t *call, const char 
 }
 
 
+//  A master that has become a replica takes no writes: the call has not run, and is made once more, on a new
+//  connection. A cluster says MOVED instead.
+
+static bool
+s_leave_replica (s_self_t *self, rk_redisnode_t *node, rk_parcel_t *call,
+                 const char *error)
+{
+    rk_token_t *token = (rk_token_t *) zmq_msg_data (&call->part[1]);
+    if (self->cluster || strncmp (error, "READONLY ", 9) != 0 || token->hops ||
+        !rk_redisnode_leave (node))
+        return false;
+    token->hops++;
+    rk_redisnode_call (node, call, false);
+    return true;
+}
+
+
 //  Errors of a cluster that is busy with itself: the call has not run and may be tried again.
 
 static bool
@@ -478,6 +495,7 @@ s_on_replied (void *owner, rk_redisnode_t *node, rk_parcel_t *call, redisReply *
         s_handle_slots (self, node, reply);
     else if (reply->type == REDIS_REPLY_ERROR) {
         if (!s_redirect (self, node, call, reply->str) &&
+            !s_leave_replica (self, node, call, reply->str) &&
             !s_put_off (self, call, reply->str))
             s_answer (self, call, false, (rk_slice_t){reply->str, reply->len});
     }

@@ -2,6 +2,8 @@
 
 #include "redisnode.h"
 #include "../proto/pack.h"
+#include <arpa/inet.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
@@ -9,9 +11,15 @@
 #define BACKOFF_MOST 3000    //  msec
 #define CONNECT_MOST 3000    //  msec until a connection counts as failed
 #define ARGS_MOST 1024       //  Words of one command without an allocation
+#define RESOLVE_STEP 10      //  msec between two looks whether a name is known
+#define LEAVE_LEAST                                                                      \
+    1000    //  msec between two connections that are left for another server
 
-//  What stands in the queue of replies to come: a call, or a mark in its place.
-enum { GREETING = 1, ASKING, COMMAND };
+//  What stands in the queue of replies to come: a call, or a mark in its place, which is a parcel of one frame.
+typedef struct {
+    enum { GREETING = 1, ASKING, COMMAND } kind;
+    int64_t deadline;    //  msec, monotonic
+} s_mark_t;
 
 struct rk_redisnode {
     rk_redisnode_events_t events;
@@ -20,7 +28,11 @@ struct rk_redisnode {
     const char *user, *password;
     int database;
     redisContext *context;    //  NULL while there is no connection
-    enum { DOWN, CONNECTING, GREETED, UP } state;
+    enum { DOWN, RESOLVING, CONNECTING, GREETED, UP } state;
+    struct gaicb *question;    //  A name that is being looked up (getaddrinfo_a(3))
+    struct addrinfo *found, *untried;    //  What it gave, and what of it wasn't tried yet
+    bool leaving;                        //  When all replies are there it connects anew
+    int64_t left_at;
     bool subscriber;
     bool unwritten;    //  The connection has bytes to write
     size_t greetings;
@@ -52,6 +64,20 @@ rk_redisnode_new (rk_config_t *config, const char *pool, const char *address,
 }
 
 
+//  A look-up that is under way and can't be called off needs its memory to its end.
+
+static void
+s_forget_question (rk_redisnode_t *self)
+{
+    struct gaicb *question = self->question;
+    self->question = NULL;
+    if (!question || gai_cancel (question) == EAI_NOTCANCELED)
+        return;
+    free ((char *) question->ar_name);
+    free (question);
+}
+
+
 void
 rk_redisnode_destroy (rk_redisnode_t **self_p)
 {
@@ -61,6 +87,9 @@ rk_redisnode_destroy (rk_redisnode_t **self_p)
         return;
     rk_queue_clear (&self->waiting);
     rk_queue_clear (&self->sent);
+    s_forget_question (self);
+    if (self->found)
+        freeaddrinfo (self->found);
     redisFree (self->context);
     free (self->address);
     free (self->pool);
@@ -101,13 +130,26 @@ rk_redisnode_be_subscriber (rk_redisnode_t *self)
 //  --------------------------------------------------------------------------
 //  The end of a connection
 
-static rk_token_t
-s_token (rk_parcel_t *call)
+//  The mark that stands in a call's place; its kind is 0 when it is a call.
+
+static s_mark_t
+s_mark_of (rk_parcel_t *parcel)
 {
-    rk_token_t token = {0, 0, 0, (int64_t) (call->bytes >> 2), 0, 0};
-    if (call->count)
-        memcpy (&token, zmq_msg_data (&call->part[1]), sizeof (token));
-    return token;
+    s_mark_t mark = {0, 0};
+    if (parcel->count == 1)
+        memcpy (&mark, zmq_msg_data (&parcel->part[0]), sizeof (mark));
+    return mark;
+}
+
+
+static int64_t
+s_deadline (rk_parcel_t *parcel)
+{
+    rk_token_t token;
+    if (parcel->count == 1)
+        return s_mark_of (parcel).deadline;
+    memcpy (&token, zmq_msg_data (&parcel->part[1]), sizeof (token));
+    return token.deadline;
 }
 
 
@@ -123,7 +165,7 @@ s_break (rk_redisnode_t *self, const char *why, int64_t now)
     redisFree (self->context);
     self->context = NULL;
     self->state = DOWN;
-    self->unwritten = false;
+    self->unwritten = self->leaving = false;
     self->greetings = 0;
     char *reason =
         zsys_sprintf ("%s; the command was under way and may have run", self->error);
@@ -131,7 +173,7 @@ s_break (rk_redisnode_t *self, const char *why, int64_t now)
     rk_queue_t sent = self->sent;
     self->sent = (rk_queue_t){NULL, NULL, 0, 0};
     while ((call = rk_queue_pop (&sent))) {
-        if (call->count)
+        if (!s_mark_of (call).kind)
             self->events.lost (self->events.owner, call, reason);
         else
             rk_parcel_destroy (&call);
@@ -174,18 +216,17 @@ s_append (rk_redisnode_t *self, int argc, const char **argv, const size_t *sizes
 
 
 static rk_parcel_t *
-s_mark (size_t kind)
+s_mark (int kind)
 {
-    rk_frames_t none = {0};
-    rk_parcel_t *mark = rk_parcel_new (&none);
-    mark->bytes =
-        (size_t) (zclock_mono () + CONNECT_MOST) << 2 | kind;    //  Its deadline
-    return mark;
+    s_mark_t mark = {.kind = kind, .deadline = zclock_mono () + CONNECT_MOST};
+    rk_frames_t frames = {0};
+    rk_frames_add (&frames, &mark, sizeof (mark));
+    return rk_parcel_new (&frames);
 }
 
 
 static void
-s_append_words (rk_redisnode_t *self, size_t kind, int argc, const char **argv)
+s_append_words (rk_redisnode_t *self, int kind, int argc, const char **argv)
 {
     size_t sizes[16];
     assert (argc <= 16);
@@ -256,13 +297,26 @@ s_append_call (rk_redisnode_t *self, rk_parcel_t *call)
 void
 rk_redisnode_call (rk_redisnode_t *self, rk_parcel_t *call, bool asking)
 {
-    if (self->state != UP) {
+    if (self->state != UP || self->leaving) {
         rk_queue_push (&self->waiting, call);
         return;
     }
     if (asking)
         s_append_words (self, ASKING, 1, (const char *[]){"ASKING"});
     s_append_call (self, call);
+}
+
+
+bool
+rk_redisnode_leave (rk_redisnode_t *self)
+{
+    int64_t now = zclock_mono ();
+    if (!self->leaving && (self->state != UP || now - self->left_at < LEAVE_LEAST))
+        return false;
+    if (!self->leaving)
+        self->left_at = now;
+    self->leaving = true;
+    return true;
 }
 
 
@@ -324,17 +378,90 @@ s_greet (rk_redisnode_t *self)
 }
 
 
+//  A name may have several addresses, which are tried one after the other, a server that has failed over among them.
+//  To look it up may take long, so nobody waits for that.
+
+static void
+s_resolve (rk_redisnode_t *self)
+{
+    struct gaicb *question = (struct gaicb *) zmalloc (sizeof (struct gaicb));
+    size_t size = (size_t) (strrchr (self->address, ':') - self->address);
+    question->ar_name = rk_slice_dup ((rk_slice_t){self->address, size});
+    self->question = question;
+    self->state = RESOLVING;
+    if (self->found)
+        freeaddrinfo (self->found);
+    self->found = self->untried = NULL;
+    if (getaddrinfo_a (GAI_NOWAIT, &question, 1, NULL) != 0)
+        s_break (self, "its name can't be looked up", zclock_mono ());
+}
+
+
+static void s_connect (rk_redisnode_t *self, int64_t now);
+
+static void
+s_look_at_answer (rk_redisnode_t *self, int64_t now)
+{
+    int error = self->question ? gai_error (self->question) : EAI_AGAIN;
+    if (error == EAI_INPROGRESS)
+        return;
+    self->found = self->untried = error ? NULL : self->question->ar_result;
+    s_forget_question (self);
+    if (self->untried)
+        s_connect (self, now);
+    else
+        s_break (self, gai_strerror (error), now);
+}
+
+
+//  The next of its addresses, as text; false when there is none.
+
+static bool
+s_next_address (rk_redisnode_t *self, char host[NI_MAXHOST])
+{
+    struct addrinfo *next = self->untried;
+    while (next && getnameinfo (next->ai_addr, next->ai_addrlen, host, NI_MAXHOST, NULL,
+                                0, NI_NUMERICHOST) != 0)
+        next = next->ai_next;
+    //  One address stands there once for each kind of socket
+    self->untried = next ? next->ai_next : NULL;
+    while (self->untried && self->untried->ai_addrlen == next->ai_addrlen &&
+           memcmp (self->untried->ai_addr, next->ai_addr, next->ai_addrlen) == 0)
+        self->untried = self->untried->ai_next;
+    return next != NULL;
+}
+
+
+static bool
+s_is_numeric (const char *address)
+{
+    unsigned char bytes[16];
+    char *host =
+        rk_slice_dup ((rk_slice_t){address, (size_t) (strrchr (address, ':') - address)});
+    bool is =
+        inet_pton (AF_INET, host, bytes) == 1 || inet_pton (AF_INET6, host, bytes) == 1;
+    free (host);
+    return is;
+}
+
+
 static void
 s_connect (rk_redisnode_t *self, int64_t now)
 {
+    char host[NI_MAXHOST];
     char *colon = strrchr (self->address, ':');
     if (*self->address == '/')
         self->context = redisConnectUnixNonBlock (self->address);
-    else {
-        char *host =
-            rk_slice_dup ((rk_slice_t){self->address, (size_t) (colon - self->address)});
+    else if (s_is_numeric (self->address)) {
+        snprintf (host, sizeof (host), "%.*s", (int) (colon - self->address),
+                  self->address);
         self->context = redisConnectNonBlock (host, atoi (colon + 1));
-        free (host);
+    }
+    else if (s_next_address (self, host))
+        self->context = redisConnectNonBlock (host, atoi (colon + 1));
+    else {
+        s_resolve (self);
+        return;
     }
     self->give_up_at = now + CONNECT_MOST;
     self->state = CONNECTING;
@@ -373,7 +500,7 @@ s_handle (rk_redisnode_t *self, redisReply *reply, int64_t now)
 {
     rk_parcel_t *whose =
         self->subscriber && self->state == UP ? NULL : rk_queue_pop (&self->sent);
-    size_t kind = whose && !whose->count ? whose->bytes & 3 : 0;
+    int kind = whose ? (int) s_mark_of (whose).kind : 0;
     if (kind)
         rk_parcel_destroy (&whose);
     if (kind == GREETING) {
@@ -441,13 +568,13 @@ static void
 s_expire (rk_redisnode_t *self, int64_t now)
 {
     char *reason = NULL;
-    while (self->waiting.head && s_token (self->waiting.head).deadline <= now) {
+    while (self->waiting.head && s_deadline (self->waiting.head) <= now) {
         if (!reason)
             reason = zsys_sprintf ("%s; the command was not sent", self->error);
         self->events.expired (self->events.owner, rk_queue_pop (&self->waiting), reason);
     }
     zstr_free (&reason);
-    if (self->sent.head && s_token (self->sent.head).deadline <= now)
+    if (self->sent.head && s_deadline (self->sent.head) <= now)
         s_break (self, "no answer in time", now);
 }
 
@@ -458,10 +585,12 @@ static int64_t
 s_patience (rk_redisnode_t *self, int64_t now)
 {
     int64_t until = now + 1000;
-    if (self->waiting.head && s_token (self->waiting.head).deadline < until)
-        until = s_token (self->waiting.head).deadline;
-    if (self->sent.head && s_token (self->sent.head).deadline < until)
-        until = s_token (self->sent.head).deadline;
+    if (self->waiting.head && s_deadline (self->waiting.head) < until)
+        until = s_deadline (self->waiting.head);
+    if (self->sent.head && s_deadline (self->sent.head) < until)
+        until = s_deadline (self->sent.head);
+    if (self->state == RESOLVING)
+        until = now + RESOLVE_STEP;
     if (self->state == DOWN && self->retry_at < until)
         until = self->retry_at;
     if ((self->state == CONNECTING || self->state == GREETED) && self->give_up_at < until)
@@ -475,6 +604,8 @@ rk_redisnode_step (rk_redisnode_t *self, short revents, int64_t now)
 {
     if (self->state == DOWN && now >= self->retry_at)
         s_connect (self, now);
+    else if (self->state == RESOLVING)
+        s_look_at_answer (self, now);
     else if (self->state == CONNECTING && revents)
         s_finish_connect (self, now);
     else if ((self->state == CONNECTING || self->state == GREETED) &&
@@ -485,5 +616,7 @@ rk_redisnode_step (rk_redisnode_t *self, short revents, int64_t now)
     if (self->state >= GREETED && self->unwritten)
         s_write (self, now);
     s_expire (self, now);
+    if (self->leaving && !self->sent.head)
+        s_break (self, "it is a replica now, and takes no writes", now);
     return s_patience (self, now);
 }

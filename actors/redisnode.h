@@ -52,6 +52,10 @@ void rk_redisnode_call (rk_redisnode_t *self, rk_parcel_t *call, bool asking);
 //  with a NULL parcel.
 void rk_redisnode_command (rk_redisnode_t *self, int argc, const char **argv);
 
+//  The server turned out to be the wrong one: calls wait from now on, and when all replies are there it connects anew,
+//  to the next address of its name. False when it has done so a moment ago.
+bool rk_redisnode_leave (rk_redisnode_t *self);
+
 //  Take back the oldest call that waits, NULL when none does; for another node that can do it.
 rk_parcel_t *rk_redisnode_take (rk_redisnode_t *self);
 

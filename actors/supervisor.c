@@ -6,6 +6,7 @@
 
 #include "commands.h"
 #include "config.h"
+#include "logout.h"
 #include "control.h"
 #include "server.h"
 #include "../proto/json.h"
@@ -197,8 +198,10 @@ static void
 s_say_ready (rk_server_t *server)
 {
     char *line = rk_server_ready_line (server);
-    printf ("%s\n", line);
-    fflush (stdout);
+    char *text = zsys_sprintf ("%s\n", line);
+    if (rk_logout_say (text) == -1)
+        rk_log ('W', "nobody reads stdout: %s", line);
+    zstr_free (&text);
     rk_server_show_state (server, "ready", "");
     rk_event ("actor", 'D', "the server is %s", line);
     sd_notifyf (0, "READY=1\nSTATUS=%s", line);

@@ -10,6 +10,7 @@
 #include "../actors/keys.h"
 #include "../actors/keyring.h"
 #include "../actors/limits.h"
+#include "../actors/logout.h"
 #include "../actors/liveness.h"
 #include "../actors/webgate.h"
 #include "../actors/wstap.h"
@@ -41,6 +42,7 @@ static const struct {
     {"webgate", webgate_test},
     {"wstap", wstap_test},
     {"log", log_test},
+    {"logout", logout_test},
     {"histogram", histogram_test},
     {"board", board_test},
     {"json", json_test},

@@ -2,12 +2,16 @@
 """calls.py - handlers call a real Redis, MariaDB and ZeroMQ services, also while those go away"""
 
 import asyncio
+import os
+import socket
 import subprocess
+import sys
+import tempfile
 
 import zmq
 import zmq.asyncio
 
-from rookery import PATIENCE, Client, Server, check, live, run
+from rookery import PATIENCE, Client, Server, chat, check, live, run
 from services import MariaDB, Redis, free_port
 
 HANDLERS = "lua/app=selftest/e2e/handlers"
@@ -368,6 +372,81 @@ async def deadlocks(server, *clients):
     check(again > 0, "there was no deadlock")
 
 
+async def until_ok(client, *words):
+    """Says it until it succeeds, as a handler's client does; returns the reasons before that."""
+    reasons = []
+    deadline = asyncio.get_running_loop().time() + PATIENCE
+    while True:
+        ok, got = await redis_words(client, *words)
+        if ok:
+            return reasons
+        reasons.append(got)
+        check(asyncio.get_running_loop().time() < deadline, reasons[-3:])
+
+
+@with_services()
+async def redis_demoted(server, client):
+    """A master that has become a replica says READONLY: the connection is made anew, and works when that is over."""
+    await until_ok(client, "SET", "k", "v")
+    server.redis.ask("REPLICAOF", "127.0.0.1", str(free_port()))
+    ok, why = await redis_words(client, "SET", "k", "w")
+    check(not ok and why.startswith("READONLY "), why)
+    check("it is a replica now" in server.logged(), server.logged())
+    check(await redis_words(client, "GET", "k") == (True, "v"), "it may be read")
+    server.redis.ask("REPLICAOF", "NO", "ONE")
+    await until_ok(client, "SET", "k", "x")
+
+
+def redis_names():
+    """A name with two addresses: when the one fails over to the other, or dies, the next is tried."""
+    with tempfile.TemporaryDirectory(prefix="rookery-calls-") as folder:
+        with open(f"{folder}/hosts", "w") as file:
+            file.write("127.0.0.1 localhost\n127.0.0.2 pair.test\n127.0.0.3 pair.test\n")
+        enter = f"mount --bind {folder}/hosts /etc/hosts && exec \"$@\""
+        if subprocess.run(["unshare", "-m", "sh", "-c", enter, "sh", "true"], stderr=subprocess.DEVNULL).returncode != 0:
+            print("   not tried: no namespace to have names in")
+            return
+        with open(f"{folder}/rookery", "w") as file:
+            file.write(f"#!/bin/sh\nexec unshare -m sh -c '{enter}' sh {os.path.abspath(sys.argv[1])} \"$@\"\n")
+        os.chmod(f"{folder}/rookery", 0o755)
+        one = Redis(host="127.0.0.2")
+        two = Redis(host="127.0.0.3", port=one.port)
+        binary, sys.argv[1] = sys.argv[1], f"{folder}/rookery"
+        try:
+            server = Server(HANDLERS, "chat/durability=relayed", "redis/main/host=pair.test", f"redis/main/port={one.port}")
+        finally:
+            sys.argv[1] = binary
+
+        async def test():
+            client = await Client.open(server, "ann")
+            await until_ok(client, "SET", "k", "1")
+            check(one.ask("GET", "k") == "1", "the first address is not the first")
+            one.ask("REPLICAOF", "127.0.0.3", str(one.port))
+            await until_ok(client, "SET", "k", "2")
+            check(two.ask("GET", "k") == "2", "it didn't go to the new master")
+            one.stop()
+            await until_ok(client, "SET", "k", "3")
+            check(two.ask("GET", "k") == "3", "it didn't stay")
+        live(server, test, one, two)
+
+
+def mute_redis():
+    """A Redis that takes connections and says nothing holds no place in the queues, however long the machine is up."""
+    with socket.socket() as mute:
+        mute.bind(("127.0.0.1", 0))
+        mute.listen(100)
+        server = Server("server/queues=1048576", f"redis/main/port={mute.getsockname()[1]}", "redis/main/timeout=600000")
+
+        async def test():
+            await asyncio.get_running_loop().run_in_executor(None, mute.accept)
+            ann = await Client.open(server, "ann")
+            for nbr in range(20):
+                check((await ann.ask(chat("ann", "bob", f"{nbr}")))["code"] == "ok", "chat")
+                await asyncio.sleep(0.05)
+            check("wait in all queues" not in server.logged(), server.logged())
+        live(server, test)
+
+
 def redis_logins():
     """AUTH with a password, with an ACL user, and a wrong one, which is said in the reason."""
     redis = Redis("--requirepass", "secret")
@@ -443,5 +522,6 @@ def in_cluster():
 
 
 if __name__ == "__main__":
-    run(redis_replies, mysql_types, wrong_arguments, timers, timer_storm, events, no_service, links, power_on_app, redis_killed,
+    run(redis_replies, mysql_types, wrong_arguments, timers, timer_storm, events, no_service, links, power_on_app, redis_killed, redis_demoted,
+        redis_names, mute_redis,
         mysql_restarted, mixed_statements, deadlocks, redis_logins, in_cluster)

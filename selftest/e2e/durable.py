@@ -13,6 +13,7 @@ from rookery import PATIENCE, Client, Server, Store, chat, check, run
 
 PAIRS = 8
 WINDOW = 16
+FRESH = 100
 
 
 class User:
@@ -132,10 +133,24 @@ def check_delivered(users):
                                                          f"{partner.delivered.get(chat_id)}")
 
 
+async def all_live(users, begun):
+    """Until each has got so many chats that were said in this round: it has all that it had missed."""
+    def is_live(user):
+        first = begun[user.partner]
+        return all(f"{user.partner}-{first + nbr}" in user.delivered for nbr in range(FRESH))
+    while not all(is_live(user) for user in users):
+        await asyncio.sleep(0.05)
+
+
 async def load_until(server, users, seconds, how):
+    """Load for so many seconds; None is until all are live."""
     all_bound = asyncio.Barrier(len(users))
+    begun = {user.name: user.sent for user in users}
     tasks = [asyncio.create_task(user.live(server, all_bound)) for user in users]
-    await asyncio.sleep(seconds)
+    if seconds is None:
+        await asyncio.wait_for(all_live(users, begun), PATIENCE)
+    else:
+        await asyncio.sleep(seconds)
     status = await asyncio.get_running_loop().run_in_executor(None, server.stop, how)
     await asyncio.wait_for(asyncio.gather(*tasks), PATIENCE)
     return status
@@ -149,7 +164,7 @@ def sigterm():
         for _ in range(3):
             #  Nobody acks here: with more than a page to get first, what is live would have to wait
             server = Server("chat/page=10000", "gateway/queue=100000000", folder=folder)
-            status = asyncio.run(load_until(server, users, 1, signal.SIGTERM))
+            status = asyncio.run(load_until(server, users, None, signal.SIGTERM))
             check(status == 0, f"exit status {status}\n{server.logged()[-2000:]}")
             check("did not finish in time" not in server.logged(), server.logged()[-2000:])
         count = check_store(folder, users)

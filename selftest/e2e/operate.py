@@ -327,6 +327,33 @@ def ends():
         live(server, test)
 
 
+def nobody_reads():
+    """A log whose reader has stopped stops nobody: clients are answered, SIGTERM ends the server; when it reads again it
+    hears how much is lost."""
+    folder = tempfile.mkdtemp(prefix="rookery-log-")
+    os.mkfifo(f"{folder}/log")
+    reader = os.open(f"{folder}/log", os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        server = Server("log/level=debug", folder=folder)
+
+        async def test():
+            client = await Client.open(server, "ann")
+            for nbr in range(1000):    # Five lines each, more than a pipe holds
+                check((await client.ask({"action": "heart"}))["code"] == "ok", "heart")
+            check(len(os.read(reader, 1 << 20)) > 60_000, "the pipe wasn't full")
+            await client.ask({"action": "heart"})
+            said = os.read(reader, 1 << 20).decode()
+            check(re.search(r"W log: \d+ lines are lost: whoever reads the log had stopped reading it\n", said), said[:500])
+            for nbr in range(1000):
+                await client.ask({"action": "heart"})
+        asyncio.run(asyncio.wait_for(test(), 280))
+        check(server.stop() == 0, "exit status")
+    finally:
+        os.close(reader)
+        server.remove()
+        shutil.rmtree(folder)
+
+
 def in_a_hurry():
     """While the server drains it hears stop, and says so to all other commands."""
     folder = tempfile.mkdtemp(prefix="rookery-handlers-")
@@ -397,4 +424,4 @@ def off():
 
 
 if __name__ == "__main__":
-    run(looks, pages, steers, traces, watches, syslog, ends, in_a_hurry, systemd, off)
+    run(looks, pages, steers, traces, watches, syslog, ends, nobody_reads, in_a_hurry, systemd, off)

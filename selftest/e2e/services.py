@@ -23,7 +23,7 @@ class Service:
 
     def __init__(self, name):
         self.folder = tempfile.mkdtemp(prefix=f"rookery-{name}-")
-        self.port = free_port()
+        self.port, self.host = free_port(), "127.0.0.1"
         self.process = None
         atexit.register(self.remove)
 
@@ -33,7 +33,7 @@ class Service:
         until = time.monotonic() + PATIENCE
         while True:
             try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
+                socket.create_connection((self.host, self.port), 1).close()
                 return self
             except OSError:
                 if self.process.poll() is not None or time.monotonic() > until:
@@ -52,17 +52,18 @@ class Service:
 
 
 class Redis(Service):
-    def __init__(self, *options, durable=False):
+    def __init__(self, *options, durable=False, port=None, host="127.0.0.1"):
         super().__init__("redis")
+        self.port, self.host = port or self.port, host
         self.options = ["--appendonly", "yes", "--appendfsync", "always"] if durable else ["--save", ""]
         self.options += options
         self.start()
 
     def words(self):
-        return ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--dir", self.folder, *self.options]
+        return ["redis-server", "--port", str(self.port), "--bind", self.host, "--dir", self.folder, *self.options]
 
     def ask(self, *words):
-        done = subprocess.run(["redis-cli", "-p", str(self.port), *words], stdout=subprocess.PIPE, text=True, check=True)
+        done = subprocess.run(["redis-cli", "-h", self.host, "-p", str(self.port), *words], stdout=subprocess.PIPE, text=True, check=True)
         return done.stdout.strip()
 
 
