@@ -4,6 +4,10 @@
 //  KEY=VALUE settings over both. An unknown key or a wrong value is an error with its line.
 
 #include "config.h"
+#include "configtext.h"
+#include <sys/stat.h>
+
+#define FILE_MOST 1048576    //  bytes
 
 struct rk_config {
     zconfig_t *root;
@@ -257,26 +261,6 @@ s_is_section (const char *path)
 }
 
 
-//  zconfig keeps no line numbers, but items come in the order of their lines: the item
-//  number nbr (from 1) stands in the nbr-th line that is neither empty nor a comment.
-
-static int
-s_line_of_item (const char *text, int nbr)
-{
-    int line = 0;
-    while (text && *text) {
-        line++;
-        const char *start = text + strspn (text, " \t\r");
-        if (*start && *start != '\n' && *start != '#' && --nbr == 0)
-            return line;
-        text = strchr (text, '\n');
-        if (text)
-            text++;
-    }
-    return 0;
-}
-
-
 //  --------------------------------------------------------------------------
 //  Checking values
 
@@ -326,9 +310,17 @@ s_check_endpoint (const char *value)
     if (streq (value, "none"))
         return NULL;
     const char *start = strstr (value, "://");
-    if (start && start > value && start[3])
-        return NULL;
-    return strdup ("must be an endpoint such as tcp://127.0.0.1:7001, or none");
+    bool good = start && start > value && start[3];
+    if (good && strncmp (value, "tcp://", 6) == 0) {
+        const char *colon = strrchr (start + 3, ':');
+        char *end = NULL;
+        long port = colon ? strtol (colon + 1, &end, 10) : -1;
+        good = colon && (streq (colon + 1, "*") ||
+                         (isdigit ((unsigned char) colon[1]) && !*end && port <= 65535));
+    }
+    return good ? NULL
+                : strdup ("must be an endpoint such as tcp://127.0.0.1:7001, whose port is at "
+                          "most 65535, or none");
 }
 
 
@@ -360,7 +352,7 @@ s_check_value (const rk_config_key_t *key, const char *value)
 static char *
 s_check_item (rk_config_t *self, zconfig_t *item, const char *path, int *nbr)
 {
-    int line = s_line_of_item (self->text, ++*nbr);
+    int line = rk_config_line (self->text, ++*nbr);    //  zconfig has them in their order
     const rk_config_key_t *key = s_key_find (path);
     const char *value = zconfig_value (item);
     char *error = NULL;
@@ -390,12 +382,23 @@ s_check_item (rk_config_t *self, zconfig_t *item, const char *path, int *nbr)
 static char *
 s_read_file (rk_config_t *self, const char *file)
 {
+    struct stat about;
     self->file = strdup (file);
-    zchunk_t *chunk = zchunk_slurp (file, 1024 * 1024);
+    if (stat (file, &about) == 0 && S_ISDIR (about.st_mode))
+        return zsys_sprintf ("%s: is a folder; name the file in it, as -c %s/rookery.cfg",
+                             file, file);
+    zchunk_t *chunk = zchunk_slurp (file, FILE_MOST + 1);
     if (!chunk)
         return zsys_sprintf ("%s: can't be read: %s", file, strerror (errno));
+    bool too_long = zchunk_size (chunk) > FILE_MOST;
     self->text = zchunk_strdup (chunk);
     zchunk_destroy (&chunk);
+    if (too_long)
+        return zsys_sprintf ("%s: has more than %d bytes, is it another file?", file,
+                             FILE_MOST);
+    char *wrong = rk_config_check_text (file, self->text);
+    if (wrong)
+        return wrong;
     zconfig_destroy (&self->root);
     self->root = zconfig_str_load (self->text);
     if (!self->root)
@@ -543,6 +546,44 @@ s_check_wires (rk_config_t *self)
 }
 
 
+//  What is given must leave room for what is within it; what isn't given gives way.
+
+static bool
+s_is_given (rk_config_t *self, const char *path)
+{
+    return zconfig_locate (self->root, path) != NULL;
+}
+
+
+#define JSON_ROOM 4096       //  bytes of a chat besides its attachment, at the least
+#define LUA_ROOM 1048576     //  bytes of Lua besides a message
+
+static char *
+s_check_sizes (rk_config_t *self)
+{
+    long long attachment = rk_config_int (self, "chat/attachment"),
+              message = rk_config_int (self, "gateway/message"),
+              part = rk_config_int (self, "receiver/message"),
+              lua = rk_config_int (self, "lua/message");
+    if (!rk_config_int (self, "app/enabled"))
+        return NULL;
+    if (s_is_given (self, "chat/attachment") && attachment > part)
+        return zsys_sprintf ("chat/attachment = %lld: receiver/message = %lld leaves no room "
+                             "for it",
+                             attachment, part);
+    if (s_is_given (self, "chat/attachment") && rk_config_int (self, "gateway/enabled") &&
+        attachment + JSON_ROOM > message)
+        return zsys_sprintf ("chat/attachment = %lld: gateway/message = %lld leaves no room "
+                             "for it; make that %lld or more",
+                             attachment, message, attachment + 16 * JSON_ROOM);
+    if (s_is_given (self, "gateway/message") && message + LUA_ROOM > lua)
+        return zsys_sprintf ("gateway/message = %lld: lua/message = %lld leaves no room for "
+                             "it; make that %lld or more",
+                             message, lua, 2 * message + LUA_ROOM);
+    return NULL;
+}
+
+
 static char *
 s_check_together (rk_config_t *self)
 {
@@ -570,6 +611,8 @@ s_check_together (rk_config_t *self)
     char *error = s_check_wires (self);
     if (!error)
         error = s_check_services (self);
+    if (!error)
+        error = s_check_sizes (self);
     if (error)
         return error;
     if (!*rk_config_str (self, "gateway/certificate") !=
@@ -727,6 +770,31 @@ config_test (bool verbose)
     rk_check (zlist_size (names) == 1 && streq ((char *) zlist_first (names), "far"));
     zlist_destroy (&names);
     rk_config_destroy (&self);
+
+    s_expect_error ("worker\n    count = 1\n    count = 2\n", NULL,
+                    ":3: worker/count is given twice, in line 2");
+    s_expect_error ("auth\n    mode = open\nworker\nauth\n    mode = token\n", NULL,
+                    ":4: auth is given twice, in line 1");
+    s_expect_error ("\xef\xbb\xbfworker\n", NULL, ":1: begins with a byte order mark");
+    s_expect_error ("auth\n    secret = abc#def\n", NULL,
+                    ":2: # begins a comment: write \"abc#def\"");
+    s_expect_error ("auth\n    secret = \"abc\n", NULL, ":2: the value's quotation mark");
+    s_expect_error ("auth\n    secret = \"abc\" d\n", NULL, ":2: something stands behind");
+    s_expect_error ("worker\n  count = 1\n", NULL, ":2: is indented by the wrong");
+    s_expect_error ("worker\n        count = 1\n", NULL, ":2: is indented by the wrong");
+    s_expect_error ("worker\n\tcount = 1\n", NULL, ":2: a tab; indent with four");
+    s_expect_error ("worker\n    count 1\n", NULL, ":2: isn't NAME or NAME = VALUE");
+    s_expect_error ("gateway\n    listen = 127.0.0.1:99999\n", NULL, ":2: gateway/listen");
+    s_expect_error ("receiver\n    upstream = tcp://127.0.0.1:99999\n", NULL,
+                    "is at most 65535");
+    s_expect_error ("", (char *[]){"chat/attachment=17000000", NULL},
+                    "gateway/message = 1114112 leaves no room for it; make that 17065536");
+    s_expect_error ("", (char *[]){"gateway/message=40000000", NULL},
+                    "lua/message = 33554432 leaves no room for it");
+    error = NULL;
+    self = rk_config_new ("/tmp", NULL, &error);
+    rk_check (!self && error && strstr (error, "/tmp: is a folder"));
+    zstr_free (&error);
 
     s_expect_error ("#  comment\n\nworker\n    cuont = 3\n", NULL,
                     ":4: unknown key worker/cuont");

@@ -182,15 +182,38 @@ s_handler (lua_State *L)
 //  --------------------------------------------------------------------------
 //  JSON
 
-//  json.decode (text)    returns the value, or nil, reason, offset of the byte (from 0)
+//  Takes the members that are null out of the table on the top; whether there were any.
+
+static bool
+s_drop_nulls (lua_State *L)
+{
+    bool any = false;
+    for (lua_pushnil (L); lua_next (L, -2); lua_pop (L, 1))
+        if (lua_islightuserdata (L, -1)) {    //  json.null; there is no other
+            lua_pushvalue (L, -2);
+            lua_pushnil (L);
+            lua_rawset (L,
+                        -5);    //  A member that is there may go while they are looked at
+            any = true;
+        }
+    return any;
+}
+
+
+//  json.decode (text [, bare])    returns the value, or nil, reason, offset of the byte (from 0). When bare is
+//  true members of the value itself that are null are left out; whether there were any comes behind it
 
 static int
 s_json_decode (lua_State *L)
 {
     const char *why;
     size_t offset;
-    if (rk_json_decode (L, s_check_slice (L, 1), rk_lua_limits (L), &why, &offset))
-        return 1;
+    if (rk_json_decode (L, s_check_slice (L, 1), rk_lua_limits (L), &why, &offset)) {
+        if (!lua_toboolean (L, 2) || !lua_istable (L, -1))
+            return 1;
+        lua_pushboolean (L, s_drop_nulls (L));
+        return 2;
+    }
     lua_pushnil (L);
     lua_pushstring (L, why);
     lua_pushinteger (L, (lua_Integer) offset);

@@ -360,17 +360,33 @@ s_sleep (lua_State *L)
 }
 
 
-//  worker.after (msec)    the id of the TIMER message that will come; nil for a state that has been
+//  worker.after (msec [, name])    the id of the TIMER message that will come; nil for a state that has been
 //  replaced
 
 static int
 s_after (lua_State *L)
 {
     rk_lua_host_t *host = rk_lua_host (L);
-    uint64_t id = host->after (host->worker, host->state, luaL_checkinteger (L, 1));
+    rk_slice_t name;
+    name.data = luaL_optlstring (L, 2, "", &name.size);
+    uint64_t id = host->after (host->worker, host->state, luaL_checkinteger (L, 1), name);
     if (!id)
         return 0;
     lua_pushinteger (L, (lua_Integer) id);
+    return 1;
+}
+
+
+//  worker.claim (name [, id])    whether the timer of that name is the one of that id, or any; it is over then
+
+static int
+s_claim (lua_State *L)
+{
+    rk_lua_host_t *host = rk_lua_host (L);
+    rk_slice_t name;
+    name.data = luaL_checklstring (L, 1, &name.size);
+    lua_pushboolean (
+        L, host->claim (host->worker, name, (uint64_t) luaL_optinteger (L, 2, 0)));
     return 1;
 }
 
@@ -388,5 +404,6 @@ const luaL_Reg rk_lua_calls[] = {
     {"link_call", s_link_call},
     {"sleep", s_sleep},
     {"after", s_after},
+    {"claim", s_claim},
     {NULL, NULL},
 };

@@ -30,6 +30,8 @@
 #define GRANT_NSEC 50000000
 #define GRANT_MEMORY 262144    //  bytes
 #define FRESH 1000000          //  nsec that a reading of the CPU clock is good
+#define JSON_DEPTH 8           //  Of an error that is a table
+#define JSON_MOST 2000         //  bytes
 #define LOADING                                                                          \
     30000000000    //  nsec of CPU time for all files, at the start or a reload
 
@@ -356,14 +358,36 @@ s_slice_end (rk_lua_t *self, rk_task_t *task)
 }
 
 
+//  Puts the text of an error, which may be any value, in its place on the top: what its __tostring says, or of a
+//  table without one its JSON. May raise an error itself.
+
+static const char *
+s_text_of (lua_State *L)
+{
+    const char *why, *json = NULL;
+    int top = lua_gettop (L);
+    bool says = luaL_getmetafield (L, top, "__tostring") != LUA_TNIL;
+    lua_settop (L, top);
+    if (lua_istable (L, top) && !says)
+        json = rk_json_encode (L, top, JSON_DEPTH, JSON_MOST, &why);
+    if (json)
+        lua_pushstring (L, json);
+    else
+        luaL_tolstring (L, top, NULL);
+    lua_remove (L, top);
+    return lua_tostring (L, -1);
+}
+
+
 //  Runs in lua_pcall: leaves the traceback of the thread given as light userdata.
 
 static int
 s_trace (lua_State *L)
 {
     lua_State *thread = (lua_State *) lua_touserdata (L, 1);
-    const char *text = lua_tostring (thread, -1);
-    luaL_traceback (L, thread, text ? text : "(the error is not a text)", 0);
+    lua_pushvalue (thread, -1);
+    lua_xmove (thread, L, 1);
+    luaL_traceback (L, thread, s_text_of (L), 0);
     return 1;
 }
 
@@ -374,9 +398,16 @@ s_error_text (rk_lua_t *self, lua_State *thread, int status)
     lua_gc (self->L, LUA_GCCOLLECT, 0);
     if (status == LUA_ERRMEM)
         return zsys_sprintf ("the message has spent its budget of memory");
+    //  Within a budget, for a __tostring may do anything
+    rk_task_t task = {.thread = NULL};
+    s_slice_begin (self, &task);
+    s_running = NULL;
     lua_pushcfunction (self->L, s_trace);
     lua_pushlightuserdata (self->L, thread);
-    lua_pcall (self->L, 1, 1, 0);
+    int rc = lua_pcall (self->L, 1, 1, 0);
+    s_slice_end (self, &task);
+    if (rc != LUA_OK)
+        lua_sethook (self->L, s_hook, LUA_MASKCOUNT, STEP);
     const char *text = lua_tostring (self->L, -1);
     bool memory = text && strstr (text, "not enough memory");
     char *copy = zsys_sprintf (
@@ -509,12 +540,21 @@ rk_lua_answer_failure (rk_lua_t *self, rk_task_t *task, const char *code,
 
 
 static int
+s_plain_error (lua_State *L)
+{
+    s_text_of (L);
+    return 1;
+}
+
+
+static int
 s_control (lua_State *L)
 {
+    lua_pushcfunction (L, s_plain_error);
     lua_getglobal (L, "app_control");
-    lua_insert (L, 1);
-    lua_call (L, 2, 1);
-    return 1;
+    lua_pushvalue (L, 1);
+    lua_pushvalue (L, 2);
+    return lua_pcall (L, 2, 1, 3) == LUA_OK ? 1 : lua_error (L);
 }
 
 
@@ -565,7 +605,8 @@ s_load (lua_State *L)
 static int
 s_traceback (lua_State *L)
 {
-    luaL_traceback (L, L, lua_tostring (L, 1), 1);
+    lua_settop (L, 1);
+    luaL_traceback (L, L, s_text_of (L), 1);
     return 1;
 }
 

@@ -53,8 +53,11 @@ typedef struct {
     //  Wake the task after so many msec; returns its call's number.
     uint64_t (*sleep) (void *worker, rk_task_t *task, int64_t msec);
     //  After so many msec a message TIMER id comes, for the state that asked. Returns the id, or
-    //  0 when the state has been replaced, and may set none any more, or there are too many.
-    uint64_t (*after) (void *worker, void *state, int64_t msec);
+    //  0 when the state has been replaced, and may set none any more, or there are too many. With a name
+    //  it takes the place of the one of that name, whichever state has set it.
+    uint64_t (*after) (void *worker, void *state, int64_t msec, rk_slice_t name);
+    //  Whether the timer of that name is still the one of that id, or any when id is 0; then it is over.
+    bool (*claim) (void *worker, rk_slice_t name, uint64_t id);
     //  The connection of a CID, or NULL.
     rk_identity_t *(*identity) (void *worker, rk_slice_t cid);
     //  Whether all earlier messages of the task's connection are done. If not, the task must

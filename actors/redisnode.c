@@ -12,8 +12,7 @@
 #define CONNECT_MOST 3000    //  msec until a connection counts as failed
 #define ARGS_MOST 1024       //  Words of one command without an allocation
 #define RESOLVE_STEP 10      //  msec between two looks whether a name is known
-#define LEAVE_LEAST                                                                      \
-    1000    //  msec between two connections that are left for another server
+#define LEAVE_LEAST 1000     //  msec between two connections that are left
 
 //  What stands in the queue of replies to come: a call, or a mark in its place, which is a parcel of one frame.
 typedef struct {

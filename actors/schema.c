@@ -72,6 +72,14 @@ rk_schema_refuse (int version)
 }
 
 
+char *
+rk_schema_folder (const char *path)
+{
+    return zsys_sprintf (
+        "store/path = %s: is a folder; name a file in it, as %s/rookery.db", path, path);
+}
+
+
 //  --------------------------------------------------------------------------
 //  Selftest; what the files do is in selftest/e2e/migrate.py
 

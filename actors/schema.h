@@ -22,6 +22,9 @@ bool rk_schema_next (rk_slice_t *rest, rk_slice_t *statement);
 //  Why tables of that version can't be used, a fresh text; or NULL.
 char *rk_schema_refuse (int version);
 
+//  What is said to a store/path that is a folder, a fresh text.
+char *rk_schema_folder (const char *path);
+
 void schema_test (bool verbose);
 
 #endif

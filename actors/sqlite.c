@@ -533,6 +533,9 @@ static char *
 s_lock (s_self_t *self)
 {
     char *error = NULL;
+    struct stat about;
+    if (stat (self->path, &about) == 0 && S_ISDIR (about.st_mode))
+        return rk_schema_folder (self->path);
     int file = open (self->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (file != -1)
         close (file);    //  Nobody has a lock on it yet

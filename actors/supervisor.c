@@ -4,6 +4,7 @@
 //  for signals, for operators (control.c) and for actors that went DOWN. Signals come through a
 //  descriptor (signalfd), so no other thread is interrupted by them.
 
+#include "check.h"
 #include "commands.h"
 #include "config.h"
 #include "logout.h"
@@ -281,7 +282,13 @@ s_run (int argc, char *argv[])
         return 1;
     }
     int rc = 0;
-    if (run.check)
+    error = run.check ? rk_check_config (config) : NULL;
+    if (error) {
+        fprintf (stderr, "rookery: %s\n", error);
+        zstr_free (&error);
+        rc = 1;
+    }
+    else if (run.check)
         puts ("the configuration is good");
     else
         rc = s_run_server (config, run.watch);

@@ -297,12 +297,11 @@ s_has_tls (rk_webloop_t *self)
 
 
 //  libwebsockets doesn't say what is wrong with a certificate, and would go on without one; so they are
-//  tried beforehand. Returns NULL or a fresh reason.
+//  tried beforehand.
 
-static char *
-s_check_certificate (rk_webloop_t *self)
+char *
+rk_webloop_check (const char *certificate, const char *key)
 {
-    const char *certificate = self->args.certificate, *key = self->args.private_key;
     char reason[200] = "they don't belong together";
     SSL_CTX *tls = SSL_CTX_new (TLS_server_method ());
     const char *which = "gateway/certificate", *file = certificate;
@@ -325,7 +324,7 @@ rk_webloop_renew (rk_webloop_t *self)
 {
     if (!s_has_tls (self))
         return NULL;
-    char *error = s_check_certificate (self);
+    char *error = rk_webloop_check (self->args.certificate, self->args.private_key);
     if (!error && lws_tls_cert_updated (self->lws, self->args.certificate,
                                         self->args.private_key, NULL, 0, NULL, 0) != 0)
         error = strdup ("libwebsockets can't take the certificate");
@@ -384,7 +383,7 @@ rk_webloop_new (const rk_webloop_args_t *args, char **error)
     if (args->address)
         self->handle = rk_listen (args->key, args->address, &self->port, error);
     if (!*error && s_has_tls (self))
-        *error = s_check_certificate (self);
+        *error = rk_webloop_check (self->args.certificate, self->args.private_key);
     if (!*error && s_open_lws (self) == -1)
         *error =
             strdup ("libwebsockets can't start; is libwebsockets-evlib-uv installed?");

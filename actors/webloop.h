@@ -68,6 +68,9 @@ void rk_webloop_stop (rk_webloop_t *self);
 void rk_webloop_close_port (rk_webloop_t *self);
 int rk_webloop_port (rk_webloop_t *self);
 
+//  Why the files of a certificate and its key can't be used, a fresh text that names the gateway's keys; or NULL.
+char *rk_webloop_check (const char *certificate, const char *key);
+
 //  Take the files of certificate and key as they are now; connections stay. Returns NULL, or a fresh
 //  reason why they can't be used: then the old ones go on.
 char *rk_webloop_renew (rk_webloop_t *self);

@@ -90,6 +90,7 @@ typedef struct {
     rk_work_state_t *replaced;    //  Those in which something is under way yet
     rk_work_connection_t background;
     rk_timers_t timers;
+    rk_index_t *names;    //  Of timers that have one
     rk_index_t *connections;
     rk_work_connection_t *ready_head, *ready_tail;
     rk_work_job_t **jobs;    //  All there are; a call's number holds the index
@@ -119,6 +120,9 @@ rk_lua_host_t rk_work_host (rk_work_t *self, rk_work_state_t *state);
 
 //  The number of a handler by its name, which is made known when it isn't; 0 when there are too many.
 size_t rk_work_handler (rk_work_t *self, const char *name);
+
+//  Frees one of self->names.
+void rk_work_named_free (void **self_p);
 
 //  Pass frames to the sender, waiting for it; takes them.
 void rk_work_send (void *worker, rk_frames_t *frames);

@@ -370,6 +370,7 @@ s_self_new (worker_args_t *args)
     rk_work_t *self = (rk_work_t *) zmalloc (sizeof (rk_work_t));
     self->args = args;
     self->connections = rk_index_new (rk_work_connection_free);
+    self->names = rk_index_new (rk_work_named_free);
     self->background.identity.cid = strdup ("a timer or event");
     self->waiting_most = (uint32_t) rk_config_int (args->config, "worker/waiting");
     snprintf (self->name, sizeof (self->name), "worker-%zu", args->index + 1);
@@ -432,6 +433,7 @@ s_drop_lua (rk_work_t *self, bool answer)
     self->free_jobs = self->turns = NULL;
     self->waiting = 0;
     rk_timers_clear (&self->timers);
+    rk_index_purge (self->names);
     rk_work_state_destroy (&self->state);
     while (self->replaced) {
         rk_work_state_t *state = self->replaced;
@@ -451,6 +453,7 @@ s_self_destroy (rk_work_t **self_p)
     zstr_free (&self->background.identity.cid);
     zstr_free (&self->closed);
     rk_index_destroy (&self->connections);
+    rk_index_destroy (&self->names);
     for (size_t nbr = RK_WORK_CUSTOM; nbr < RK_WORK_COUNTERS; nbr++)
         free ((char *) self->counters[nbr].name);
     for (size_t nbr = 0; nbr < self->handler_count; nbr++) {

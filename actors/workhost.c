@@ -219,8 +219,37 @@ s_host_sleep (void *worker, rk_task_t *task, int64_t msec)
 }
 
 
+//  A timer's name, for which a later one of that name takes its place.
+typedef struct {
+    rk_slice_t key;    //  Owned
+    uint64_t id;
+} s_named_t;
+
+void
+rk_work_named_free (void **self_p)
+{
+    s_named_t *self = (s_named_t *) *self_p;
+    free ((char *) self->key.data);
+    free (self);
+    *self_p = NULL;
+}
+
+
+static void
+s_name_timer (rk_work_t *self, rk_slice_t name, uint64_t id)
+{
+    s_named_t *named = (s_named_t *) rk_index_lookup (self->names, name);
+    if (!named) {
+        named = (s_named_t *) zmalloc (sizeof (s_named_t));
+        named->key = (rk_slice_t){rk_slice_dup (name), name.size};
+        rk_index_insert (self->names, &named->key, named);
+    }
+    named->id = id;
+}
+
+
 static uint64_t
-s_host_after (void *worker, void *state_p, int64_t msec)
+s_host_after (void *worker, void *state_p, int64_t msec, rk_slice_t name)
 {
     rk_work_t *self = (rk_work_t *) worker;
     rk_work_state_t *state = (rk_work_state_t *) state_p;
@@ -228,7 +257,21 @@ s_host_after (void *worker, void *state_p, int64_t msec)
         return 0;
     state->timers++;
     rk_timers_add (&self->timers, (rk_timer_t){s_due (msec), ++self->generation, state});
+    if (name.size)
+        s_name_timer (self, name, self->generation);
     return self->generation;
+}
+
+
+static bool
+s_host_claim (void *worker, rk_slice_t name, uint64_t id)
+{
+    rk_work_t *self = (rk_work_t *) worker;
+    s_named_t *named = (s_named_t *) rk_index_lookup (self->names, name);
+    bool is = named && (!id || named->id == id);
+    if (is)
+        rk_index_delete (self->names, named->key);    //  Frees it
+    return is;
 }
 
 
@@ -323,6 +366,7 @@ rk_work_host (rk_work_t *self, rk_work_state_t *state)
                            .subscribe = s_host_subscribe,
                            .sleep = s_host_sleep,
                            .after = s_host_after,
+                           .claim = s_host_claim,
                            .identity = s_host_identity,
                            .in_turn = s_host_in_turn,
                            .handler = s_host_handler,

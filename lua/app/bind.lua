@@ -60,7 +60,7 @@ local function handle (ctx, msg)
     if chat.stored then
         setting.groups (msg.uid, version, groups)    -- Before what it has missed is read, so that nothing falls between
     end
-    return {uid = msg.uid, groups = json.array (groups), at = clock.now ()}
+    return {uid = msg.uid, groups = json.array (groups), at = clock.now (), limits = chat.limits}
 end
 
 return {action = "bind", public = true, handle = handle}

@@ -14,7 +14,7 @@ local function handle (ctx, msg)
     local attachment = chat.attachment (ctx.frames)
     local conversation = chat.conversation (ctx.uid, to)
     if not chat.stored then
-        downstream.talk (to, ctx.cid, chat.stamp (ctx.text, msg, at), attachment)
+        downstream.talk (to, ctx.cid, chat.stamp (ctx, msg, at), attachment)
         return chat.answer ("chatRsp", content.chatID, conversation, nil, at)
     end
 
@@ -26,7 +26,7 @@ local function handle (ctx, msg)
         return chat.answer_again (ctx.uid, content.chatID, conversation)
                or chat.refuse ("too-many", "you may begin " .. chat.talks_most .. " talks")
     end
-    live.talk (to, ctx.cid, conversation, seq, at, chat.has_stamp (msg), ctx.text, attachment)
+    live.talk (to, ctx.cid, conversation, seq, at, chat.has_stamp (ctx, msg), ctx.text, attachment)
     return chat.answer ("chatRsp", content.chatID, conversation, seq, at)
 end
 

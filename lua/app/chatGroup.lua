@@ -16,7 +16,7 @@ local function handle (ctx, msg)
         if not chat.joined (ctx, gid) then
             return chat.refuse ("not-member", "you are not in the group " .. gid)
         end
-        downstream.gid (gid, chat.stamp (ctx.text, msg, at), attachment)
+        downstream.gid (gid, chat.stamp (ctx, msg, at), attachment)
         return chat.answer ("chatGroupRsp", content.chatID, gid, nil, at)
     end
 
@@ -28,7 +28,7 @@ local function handle (ctx, msg)
         return chat.answer_again (ctx.uid, content.chatID, gid)
                or chat.refuse ("not-member", "you are not in the group " .. gid)
     end
-    live.group (gid, seq, at, chat.has_stamp (msg), ctx.text, attachment)
+    live.group (gid, seq, at, chat.has_stamp (ctx, msg), ctx.text, attachment)
     return chat.answer ("chatGroupRsp", content.chatID, gid, seq, at)
 end
 

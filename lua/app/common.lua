@@ -57,13 +57,13 @@ end
 
 --  The sender's object has a seq or at of its own, in the place of which it gets ours: they are spliced into the text
 --  as it came, so that no number or unknown field changes on the way
-function chat.has_stamp (msg)
-    return msg.seq ~= nil or msg.at ~= nil
+function chat.has_stamp (ctx, msg)
+    return msg.seq ~= nil or msg.at ~= nil or ctx.nulls == true
 end
 
 --  The text with at, for what isn't stored
-function chat.stamp (text, msg, at)
-    return stamp (text, nil, at, chat.has_stamp (msg))
+function chat.stamp (ctx, msg, at)
+    return stamp (ctx.text, nil, at, chat.has_stamp (ctx, msg))
 end
 
 --  The same for a row of the store; nil when it can't be given to a client, which stops no other
@@ -84,6 +84,9 @@ function chat.attachment (frames)
 end
 
 local ATTACHMENT_MOST = limit ("chat/attachment")
+
+--  bytes that clients are told at their bind
+chat.limits = {attachment = ATTACHMENT_MOST, message = limit ("gateway/message")}
 
 local function attachment_size (frames)
     local size = 0

@@ -105,10 +105,28 @@ for call, kind in pairs {gidmap = "gidmap", gidunmap = "gidunmap",
 end
 
 --  log.debug / info / warn / error (format, ...)
+--  A line that isn't as its format says is logged nonetheless, with what there is
 log = {}
+
+local function line_of (format, ...)
+    format = tostring (format)
+    if select ("#", ...) == 0 then
+        return format, format
+    end
+    local good, line = pcall (string.format, format, ...)
+    if good then
+        return line, format
+    end
+    local words = table.pack (format, ...)
+    for nbr = 2, words.n do
+        words[nbr] = tostring (words[nbr])
+    end
+    return table.concat (words, " ", 1, words.n), format
+end
+
 for level, letter in pairs {debug = "D", info = "I", warn = "W", error = "E"} do
-    log[level] = function (format, ...)
-        worker.log (letter, string.format (format, ...), format)
+    log[level] = function (...)
+        worker.log (letter, line_of (...))
     end
 end
 
@@ -222,7 +240,7 @@ local function find (name, otherwise)
 end
 
 --  require in a handler: one of the libraries above, else a file of the application
-local required = {}
+local required, requiring = {}, {}
 
 function sandbox.require (name)
     if sandbox[name] ~= nil then
@@ -231,7 +249,19 @@ function sandbox.require (name)
         error ("require: a name of letters, digits and _ expected", 2)
     end
     if required[name] == nil then
-        required[name] = app_load (find (name))
+        for _, around in ipairs (requiring) do
+            if around == name then
+                error (("require: a circle: %s -> %s; let one of them require the other when it is called")
+                       :format (table.concat (requiring, " -> "), name), 2)
+            end
+        end
+        requiring[#requiring + 1] = name
+        local good, result = pcall (app_load, find (name))
+        requiring[#requiring] = nil
+        if not good then
+            error (result, 0)
+        end
+        required[name] = result
     end
     return required[name]
 end
@@ -257,9 +287,16 @@ local older = assert (loadfile (worker.path (worker.config ("lua/core")) .. "/co
               (apps[1], sandbox)
 
 --  The handler that a file returned: a table with "handle", and "action" or frame = "status"; nil
---  when the file is something else. A handler's check () may refuse the whole.
+--  when the file is something else that others require. A handler's check () may refuse the whole.
 local function as_handler (name, result)
-    if type (result) ~= "table" or type (result.handle) ~= "function" then
+    if result == true then
+        error (name .. ".lua returns nothing: a handler returns {action =, handle =}, what others require its table", 0)
+    elseif type (result) ~= "table" then
+        return nil
+    elseif type (result.handle) ~= "function" then
+        if result.handle ~= nil or result.action ~= nil or result.frame ~= nil then
+            error (name .. ".lua: a handler needs handle = function (ctx, msg), not " .. type (result.handle), 0)
+        end
         return nil
     elseif result.frame ~= "status" and type (result.action) ~= "string" then
         error (name .. '.lua: a handler needs action = "name"', 0)

@@ -165,7 +165,7 @@ end
 --  timer
 
 timer = {}
-local pending = {}
+local pending, name_of = {}, {}
 
 local function check_msec (msec, call)
     if math.type (msec) == "float" then
@@ -182,30 +182,41 @@ function timer.sleep (msec)
     worker.sleep (check_msec (msec, "timer.sleep"))
 end
 
---  timer.after (msec, fn): calls fn () then; returns an id for timer.cancel. After a reload
---  the old code's timers still come, but it can't set new ones: nil, reason.
-function timer.after (msec, fn)
+--  timer.after (msec, fn [, name]): calls fn () then; returns an id for timer.cancel. After a reload
+--  the old code's timers still come, but it can't set new ones: nil, reason. With a name the timer takes the
+--  place of the one of that name in this worker, also of one that the old code has set
+function timer.after (msec, fn, name)
     msec = check_msec (msec, "timer.after")
     if type (fn) ~= "function" then
         error ("timer.after: a function expected, not " .. type (fn), 2)
+    elseif name ~= nil and (type (name) ~= "string" or name == "") then
+        error ("timer.after: a name must be a string that isn't empty", 2)
     end
-    local id = worker.after (msec)
+    local id = worker.after (msec, name)
     if not id then
         return nil, "these handlers have been replaced, or there are too many timers"
     end
-    pending[id] = fn
+    pending[id], name_of[id] = fn, name
     return id
 end
 
+--  By its id or its name
 function timer.cancel (id)
-    pending[id] = nil
+    if type (id) == "string" then
+        worker.claim (id)
+    elseif id ~= nil and pending[id] then
+        if name_of[id] then
+            worker.claim (name_of[id], id)
+        end
+        pending[id], name_of[id] = nil, nil
+    end
 end
 
 --  Called by start.lua
 function app_timer (id)
-    local fn = pending[id]
-    pending[id] = nil
-    if fn then
+    local fn, name = pending[id], name_of[id]
+    pending[id], name_of[id] = nil, nil
+    if fn and (not name or worker.claim (name, id)) then
         fn ()
     end
 end

@@ -80,10 +80,11 @@ local function handle_frames (handler, cid, frames)
     handler.handle (ctx, frames[2])
 end
 
---  The message of a client, its handler and action; nil when it had to be refused
+--  The message of a client, its handler and action, and whether it had members that were null; nil when it had to be
+--  refused
 local function understand (frames)
     local cid = frames[2]
-    local msg, why, offset = decode (frames[3])
+    local msg, why, offset = decode (frames[3], true)    --  null is as good as nothing
     if msg == nil and why then
         return refuse (cid, "bad-json", why .. " at byte " .. offset, offset)
     elseif type (msg) ~= "table" then
@@ -96,7 +97,7 @@ local function understand (frames)
                        and "there is no action " .. action:sub (1, cut (action, 100))
                        or "the field action is missing or not a string")
     end
-    return msg, handler, action
+    return msg, handler, action, why
 end
 
 --  Few locals: what waits in a handler keeps them
@@ -104,7 +105,7 @@ local function handle_upstream (frames)
     if by_frame.upstream then
         return handle_frames (by_frame.upstream, frames[2], frames)
     end
-    local msg, handler, action = understand (frames)
+    local msg, handler, action, nulls = understand (frames)
     if not msg then
         return
     end
@@ -112,6 +113,7 @@ local function handle_upstream (frames)
     local ctx = connection (frames[2])
     ctx.frames = frames
     ctx.text = frames[3]
+    ctx.nulls = nulls or nil
     local reply, attachment = authorize (ctx, msg, handler)
     if not reply then
         reply, attachment = handler.handle (ctx, msg)
@@ -156,7 +158,7 @@ function app_failed_by_msg (frames, code, reason)
     if frames[1] ~= "upstream" then
         return
     end
-    local msg = decode (frames[3])
+    local msg = decode (frames[3], true)
     local action = type (msg) == "table" and action_of (msg)
     if type (action) == "string" then
         answer (frames[2], complete ({code = code, message = reason}, action, msg))

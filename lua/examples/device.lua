@@ -5,11 +5,11 @@
 --      echo '{"action":"battery","IMEI":"864376021234567","owner":"ann","level":0.1}' |
 --          build/rookery chat --as meter-1
 --
---  It keeps nothing but a timer for each device that has reported here, in the memory of one worker.
+--  It keeps nothing but a timer for each device that has reported here, in the memory of one worker. The timer has the
+--  device's name, so that after a reload the next report puts it off, although the old code has set it.
 
 local SILENCE = 60 * 1000    --  msec
 local LOW = 0.15
-local watching = {}          --  IMEI: the timer that says it is silent
 
 local function tell (owner, imei, what, level)
     downstream.uid (owner, {action = "device", IMEI = imei, state = what, level = level})
@@ -23,13 +23,7 @@ local function handle (ctx, msg)
     if level < LOW then
         tell (owner, imei, "low", level)
     end
-    if watching[imei] then
-        timer.cancel (watching[imei])
-    end
-    watching[imei] = timer.after (SILENCE, function ()
-        watching[imei] = nil
-        tell (owner, imei, "silent")
-    end)
+    timer.after (SILENCE, function () tell (owner, imei, "silent") end, "silence of " .. imei)
     metric.count ("device_reports")
     return {}
 end

@@ -224,6 +224,21 @@ async def refusals(server):
     # A chatID is the sender's name within a conversation: in another one it is another chat
     other = await expect_code(client, chat("ann", "eve", "same"), "ok")
     check(other["seq"] == 1 and other["conversation"] == "ann,eve", other)
+    # null is as good as leaving a field out
+    fresh = await Client.open(server)
+    answer = await expect_code(fresh, {"action": None, "uid": "nul", "token": None, "device": None, "requestID": None}, "ok")
+    check(answer["action"] == "bindRsp" and "requestID" not in answer and answer["limits"]["attachment"] == 1048576, answer)
+    await expect_code(fresh, {**chat("nul", "nobody", "n", extra=None), "seq": None, "at": None}, "ok")
+    answer = await expect_code(fresh, {"action": "history", "conversation": "nobody,nul", "before": None, "after": None, "limit": None}, "ok")
+    check([one["seq"] for one in answer["messages"]] == [1] and answer["messages"][0]["content"]["extra"] is None, answer)
+    nobody = await Client.open(server, "nobody")
+    raw = await asyncio.wait_for(nobody.socket.recv(), PATIENCE)
+    check(raw.count('"seq"') == 1 and raw.count('"at"') == 1, raw)    # Ours, and not its null as well
+    await expect_code(fresh, {**chat("nul", "nobody", "live"), "seq": None}, "ok")
+    raw = await asyncio.wait_for(nobody.socket.recv(), PATIENCE)
+    check(raw.count('"seq"') == 1, raw)
+    await expect_code(fresh, {"action": "groupCreate", "groupID": "nulls", "invited": None}, "ok")
+    await expect_code(fresh, {"action": "groups", "after": None}, "ok")
     # A connection stays its user's
     await expect_code(client, {"uid": "eve"}, "bound")
     await expect_code(client, chat("eve", "bob", "2"), "not-you")

@@ -199,5 +199,84 @@ def watch():
         shutil.rmtree(folder)
 
 
+FAILS = """
+local said = setmetatable ({}, {__tostring = function () return "says it itself" end})
+local kinds = {table = {code = "odd", nbr = 5}, own = said, text = "plain", none = false,
+               bad = setmetatable ({}, {__tostring = function () error ("worse") end}),
+               endless = setmetatable ({}, {__tostring = function () while true do end end})}
+return {action = "fails", public = true, handle = function (ctx, msg)
+    if msg.log then
+        log.info ("100% sure")
+        log.info ("%d and %s", "no number", {} ~= nil)
+        log.info (nil)
+        return {}
+    end
+    error (kinds[msg.kind])
+end}
+"""
+
+
+@with_handlers("lua/time=200")
+async def errors(server, write, redis):
+    """Whatever an error is, its text is in the log; a log line that isn't as its format says is written nonetheless."""
+    write("fails", FAILS)
+    await in_thread(server.ctl, "reload")
+    client = await Client.open(server)
+    for kind, words in (("table", '"code":"odd"'), ("own", "says it itself"), ("text", "plain"), ("none", "false"), ("bad", "worse"),
+                        ("endless", "has spent its budget of")):
+        answer = await client.ask({"action": "fails", "kind": kind})
+        check(answer["code"] == "internal", answer)
+        check(words in server.logged(), f"{kind}: {server.logged()[-1500:]}")
+    check((await client.ask({"action": "fails", "log": True}))["code"] == "ok", "log")
+    check("100% sure" in server.logged() and "%d and %s no number true" in server.logged(), server.logged()[-1500:])
+
+
+@with_handlers()
+async def refused(server, write, redis):
+    """Files that are no handlers are refused by a reload, with their names; so is a circle of files that need each other."""
+    for text, words in (("local x = 1", "bad.lua returns nothing"), ('return {action = "bad"}', "bad.lua: a handler needs handle"),
+                        ('return {frame = "status"}', "bad.lua: a handler needs handle"), ("return {handle = 5}", "bad.lua: a handler needs handle"),
+                        ('error (setmetatable ({}, {__tostring = function () return "odd" end}))', "odd"), ('error {why = "table"}', '"why":"table"')):
+        write("bad", text)
+        for how in (("reload",), ("handler", "load", "bad")):
+            said = await in_thread(lambda how=how: server.ctl(*how, good=False))
+            check(words in said, f"{how}: {said}")
+    write("bad", 'local other = require "other" return {}')
+    write("other", 'local bad = require "bad" return {}')
+    said = await in_thread(lambda: server.ctl("reload", good=False))
+    check("require: a circle: bad -> other -> bad" in said, said)
+    write("other", "return {}")
+    await in_thread(server.ctl, "reload")
+
+
+WATCH = """
+local version = %d
+return {action = "watch", public = true, handle = function (ctx, msg)
+    if msg.stop then
+        timer.cancel (msg.name)
+    else
+        timer.after (msg.msec, function () downstream.uid ("ann", {action = "silent", version = version, name = msg.name}) end, msg.name)
+    end
+    return {}
+end}
+"""
+
+
+@with_handlers("worker/count=1")
+async def named_timers(server, write, redis):
+    """A timer with a name is put off by the code of after a reload, or cancelled; one that nobody puts off still comes."""
+    write("watch", WATCH % 1)
+    await in_thread(server.ctl, "reload")
+    ann = await Client.open(server, "ann")
+    for name, msec in (("put off", 3000), ("cancelled", 3000), ("kept", 3000)):
+        check((await ann.ask({"action": "watch", "name": name, "msec": msec}))["code"] == "ok", name)
+    write("watch", WATCH % 2)
+    await in_thread(server.ctl, "reload")
+    check((await ann.ask({"action": "watch", "name": "put off", "msec": 6000}))["code"] == "ok", "put off")
+    check((await ann.ask({"action": "watch", "name": "cancelled", "stop": True}))["code"] == "ok", "cancelled")
+    got = [await ann.receive(), await ann.receive()]
+    check([(one["name"], one["version"]) for one in got] == [("kept", 1), ("put off", 2)], got)
+
+
 if __name__ == "__main__":
-    run(under_load, bench, broken, waiting, one_by_one, watch)
+    run(under_load, bench, broken, waiting, one_by_one, watch, errors, refused, named_timers)

@@ -97,6 +97,32 @@ async function picture(alice, bob) {
   await bob.waitForSelector("#messages img[alt='dot.png']");
 }
 
+// A draft stays with its talk, and so does a picture that takes a moment to be read; what is too large isn't sent
+async function drafts(alice, bob) {
+  const drafted = "to be written on", large = {name: "large.bin", mimeType: "application/octet-stream", buffer: Buffer.alloc(2_000_000)};
+  await alice.click("#talks button:has-text('bob')");
+  await alice.fill("#text", drafted);
+  await openTalk(alice, "carol");
+  check(await alice.inputValue("#text") === "", "the draft came along");
+  await alice.fill("#text", "for carol");
+  await alice.click("#talks button:has-text('bob')");
+  check(await alice.inputValue("#text") === drafted, "the draft is gone");
+  await alice.click("#talks button:has-text('carol')");
+  check(await alice.inputValue("#text") === "for carol", "carol's draft is gone");
+  await alice.setInputFiles("#file", large);
+  await alice.waitForSelector("#messages .error:has-text('large.bin has 2.0 MB; 1.0 MB can be sent at most.')");
+  await shot(alice, "too-large");
+  await alice.fill("#text", "x".repeat(1_200_000));
+  await alice.press("#text", "Enter");
+  await alice.waitForSelector("#messages .error:has-text('The message has 1.2 MB; 1.1 MB can be sent at most.')");
+  check((await alice.inputValue("#text")).length === 1_200_000, "what can't be sent is lost");
+  await alice.fill("#text", "");
+  await say(alice, "hello carol");
+  await waitState(alice, "hello carol", "stored");
+  await alice.click("#talks button:has-text('bob')");
+  await alice.fill("#text", "");
+}
+
 // The page keeps to its own policy (Content-Security-Policy), pictures and all
 async function policy(url) {
   const complaints = [];
@@ -124,6 +150,7 @@ async function main() {
   await groupTalk(alice, bob);
   await whileAway(alice, bob, url);
   await picture(alice, bob);
+  await drafts(alice, bob);
   await policy(url);
   await scrollUp(alice, url);
   await serverRestart(alice, bob, url);

@@ -9,6 +9,7 @@ const ACK_PAUSE = 200;    // msec; acks of many messages are joined
 
 const $ = id => document.getElementById(id);
 let link, outbox, me, open, ackTimer;
+let limits = {attachment: Infinity, message: Infinity};    // bytes, as the server says at the bind
 const talks = new Map();
 
 // ---------------------------------------------------------------------------
@@ -153,8 +154,10 @@ function onLeft(answer) {
   if (answer.code !== "ok")
     return notify(answer.message);
   talks.delete(answer.groupID);
-  if (open?.conversation === answer.groupID)
+  if (open?.conversation === answer.groupID) {
+    keepDraft();
     open = undefined;
+  }
   showTalks();
   showMessages();
 }
@@ -164,7 +167,8 @@ function onMembers(answer) {
     $("members").textContent = answer.members.join(", ");
 }
 
-function onBound() {
+function onBound(answer) {
+  Object.assign(limits, answer.limits);
   $("sign-in").hidden = true;
   $("chat").hidden = false;
   $("banner").hidden = true;
@@ -236,7 +240,16 @@ function load(talk, more) {
     talk.loading = false;
 }
 
+// What is written and not sent stays with its talk
+function keepDraft(talk) {
+  if (open)
+    open.draft = $("text").value;
+  $("text").value = talk?.draft ?? "";
+}
+
 function openTalk(talk) {
+  if (talk !== open)
+    keepDraft(talk);
   open = talk;
   talk.unread = 0;
   $("chat").classList.add("reading");
@@ -249,19 +262,35 @@ function openTalk(talk) {
   $("text").focus();
 }
 
-function sendChat(text, file, attachment) {
+const sizeOf = bytes => bytes < 1e6 ? `${Math.ceil(bytes / 1000)} KB` : `${(bytes / 1e6).toFixed(1)} MB`;
+
+// Why so many bytes can't be sent, before anybody tries; or nothing
+function tooLarge(what, bytes, most) {
+  return bytes > most ? `${what} has ${sizeOf(bytes)}; ${sizeOf(most)} can be sent at most.` : "";
+}
+
+// False when it can't be sent, which is said
+function sendChat(talk, text, file, attachment) {
   const content = {fromAccountID: me, fromTimestamp: String(Math.floor(Date.now() / 1000)),
                    chatID: crypto.getRandomValues(new Uint32Array(4)).join("-"), text};
   if (attachment)
     Object.assign(content, {isBytes: 1, fileName: file.name, fileType: file.type});
-  content[open.group ? "chatGroupID" : "toAccountID"] = open.group ? open.conversation : open.name;
-  const chat = {action: open.group ? "chatGroup" : "chat", content};
+  content[talk.group ? "chatGroupID" : "toAccountID"] = talk.group ? talk.conversation : talk.name;
+  const chat = {action: talk.group ? "chatGroup" : "chat", content};
+  const size = new TextEncoder().encode(JSON.stringify(chat)).length + (attachment?.byteLength ?? 0);
+  const why = tooLarge("The message", size, limits.message);
+  if (why) {
+    notify(why);
+    return false;
+  }
   outbox.put(chat, attachment);
-  open.add({...messageOf(chat, attachment), at: Date.now(), state: "sent"});
+  talk.add({...messageOf(chat, attachment), at: Date.now(), state: "sent"});
   if (link.bound)
     link.send(chat, attachment);
+  showTalks();
   showMessages();
   $("messages").scrollTop = $("messages").scrollHeight;
+  return true;
 }
 
 function notify(text) {
@@ -395,15 +424,20 @@ $("new-talk").onsubmit = event => {
 $("send").onsubmit = event => {
   event.preventDefault();
   const text = $("text").value.trim();
-  if (text && open)
-    sendChat(text);
+  if (text && open && !sendChat(open, text))
+    return;
   $("text").value = "";
 };
 $("file").onchange = async () => {
-  const file = $("file").files[0];
-  if (file && open)
-    sendChat("", file, await file.arrayBuffer());
+  const file = $("file").files[0], talk = open;
   $("file").value = "";
+  if (!file || !talk)
+    return;
+  const why = tooLarge(file.name, file.size, limits.attachment);
+  if (why)
+    notify(why);
+  else
+    sendChat(talk, "", file, await file.arrayBuffer());
 };
 $("leave").onclick = () => link.send({action: "groupLeave", groupID: open.conversation});
 $("back").onclick = () => $("chat").classList.remove("reading");

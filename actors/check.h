@@ -1,0 +1,12 @@
+//  check.h - what run would find wrong besides the configuration's own words: files, folders, handlers, ports
+
+#ifndef CHECK_H
+#define CHECK_H
+
+#include "config.h"
+
+//  Returns NULL, or one line that says what is wrong and what to do; the caller frees it. When a server answers at
+//  console/control the ports and the store are taken to be its own.
+char *rk_check_config (rk_config_t *config);
+
+#endif
