@@ -556,15 +556,13 @@ s_is_given (rk_config_t *self, const char *path)
 
 
 #define JSON_ROOM 4096       //  bytes of a chat besides its attachment, at the least
-#define LUA_ROOM 1048576     //  bytes of Lua besides a message
 
 static char *
 s_check_sizes (rk_config_t *self)
 {
     long long attachment = rk_config_int (self, "chat/attachment"),
               message = rk_config_int (self, "gateway/message"),
-              part = rk_config_int (self, "receiver/message"),
-              lua = rk_config_int (self, "lua/message");
+              part = rk_config_int (self, "receiver/message");
     if (!rk_config_int (self, "app/enabled"))
         return NULL;
     if (s_is_given (self, "chat/attachment") && attachment > part)
@@ -576,10 +574,6 @@ s_check_sizes (rk_config_t *self)
         return zsys_sprintf ("chat/attachment = %lld: gateway/message = %lld leaves no room "
                              "for it; make that %lld or more",
                              attachment, message, attachment + 16 * JSON_ROOM);
-    if (s_is_given (self, "gateway/message") && message + LUA_ROOM > lua)
-        return zsys_sprintf ("gateway/message = %lld: lua/message = %lld leaves no room for "
-                             "it; make that %lld or more",
-                             message, lua, 2 * message + LUA_ROOM);
     return NULL;
 }
 
@@ -789,8 +783,6 @@ config_test (bool verbose)
                     "is at most 65535");
     s_expect_error ("", (char *[]){"chat/attachment=17000000", NULL},
                     "gateway/message = 1114112 leaves no room for it; make that 17065536");
-    s_expect_error ("", (char *[]){"gateway/message=40000000", NULL},
-                    "lua/message = 33554432 leaves no room for it");
     error = NULL;
     self = rk_config_new ("/tmp", NULL, &error);
     rk_check (!self && error && strstr (error, "/tmp: is a folder"));

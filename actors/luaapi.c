@@ -208,8 +208,9 @@ s_json_decode (lua_State *L)
 {
     const char *why;
     size_t offset;
+    bool bare = lua_toboolean (L, 2);
     if (rk_json_decode (L, s_check_slice (L, 1), rk_lua_limits (L), &why, &offset)) {
-        if (!lua_toboolean (L, 2) || !lua_istable (L, -1))
+        if (!bare || !lua_istable (L, -1))
             return 1;
         lua_pushboolean (L, s_drop_nulls (L));
         return 2;

@@ -25,6 +25,7 @@
 #include "../actors/sqlparams.h"
 #include "../actors/worker.h"
 #include "../proto/json.h"
+#include "../tools/acks.h"
 #include "../proto/pack.h"
 #include <argp.h>
 
@@ -42,6 +43,7 @@ static const struct {
     {"webgate", webgate_test},
     {"wstap", wstap_test},
     {"log", log_test},
+    {"acks", acks_test},
     {"logout", logout_test},
     {"histogram", histogram_test},
     {"board", board_test},

@@ -1,10 +1,11 @@
 //  chat.c - rookery chat: a terminal client
 //
 //  Lines typed go to the talk that is open: "@bob" opens the one with bob, "#rooks" joins a
-//  group, "/help" tells the rest. It binds as the nameless device, acks what it shows, and
-//  connects again when the connection is lost.
+//  group, "/help" tells the rest. It binds as the nameless device, acks what it has shown without a gap, asks
+//  for what is missing, and connects again when the connection is lost.
 
 #include "../actors/commands.h"
+#include "acks.h"
 #include "../proto/json.h"
 #include "ws.h"
 #include <argp.h>
@@ -18,6 +19,8 @@ typedef struct {
     uv_loop_t loop;
     uv_poll_t input;
     uv_timer_t retry;
+    rk_acks_t *acks;
+    bool asked_acks;    //  Where they begin
     rk_ws_t *ws;
     rk_ws_connection_t *connection;
     char *open;    //  UID or #GID that lines go to; owned
@@ -260,14 +263,89 @@ s_text (const cJSON *object, const char *key)
 }
 
 
+//  Requests of the client's own; their answers are not shown.
+#define OWN "own"
+
 static void
-s_show_chat (s_chat_t *self, cJSON *message, bool old)
+s_ask_acks (s_chat_t *self, const char *after)
+{
+    if (self->asked_acks)
+        return;
+    self->asked_acks = true;
+    cJSON *groups = s_request ("groups", "requestID", OWN);
+    if (after)
+        cJSON_AddStringToObject (groups, "after", after);
+    s_send (self, groups);
+}
+
+
+//  Says up to where it has everything of a conversation, or asks for what is missing there.
+
+static void
+s_settle (s_chat_t *self, const char *conversation)
+{
+    int64_t top = rk_acks_top (self->acks, conversation);
+    if (top == -1)
+        s_ask_acks (self, NULL);
+    if (rk_acks_tell (self->acks, conversation)) {
+        cJSON *ack = s_request ("ack", "conversation", conversation);
+        cJSON_AddNumberToObject (ack, "seq", (double) top);
+        s_send (self, ack);
+    }
+    if (rk_acks_gap (self->acks, conversation) &&
+        rk_acks_ask (self->acks, conversation)) {
+        cJSON *history = s_request ("history", "conversation", conversation);
+        cJSON_AddNumberToObject (history, "after", (double) top);
+        cJSON_AddStringToObject (history, "requestID", OWN);
+        s_send (self, history);
+    }
+}
+
+
+//  Notes a message that has a seq; false when it was here before.
+
+static bool
+s_note (s_chat_t *self, const char *conversation, const cJSON *message)
+{
+    const cJSON *seq = cJSON_GetObjectItemCaseSensitive (message, "seq");
+    return !cJSON_IsNumber (seq) ||
+           rk_acks_note (self->acks, conversation, (int64_t) seq->valuedouble);
+}
+
+
+//  Where the acks begin, of each conversation that the answer lists.
+
+static void
+s_take_acks (s_chat_t *self, const cJSON *answer)
+{
+    const cJSON *talk, *last = NULL;
+    self->asked_acks = false;
+    cJSON_ArrayForEach (talk, cJSON_GetObjectItemCaseSensitive (answer, "talks"))
+    {
+        const cJSON *acked = cJSON_GetObjectItemCaseSensitive (talk, "acked");
+        last = talk;
+        if (!cJSON_IsNumber (acked))
+            continue;
+        rk_acks_start (self->acks, s_text (talk, "conversation"),
+                       (int64_t) acked->valuedouble);
+        s_settle (self, s_text (talk, "conversation"));
+    }
+    if (last && cJSON_IsTrue (cJSON_GetObjectItemCaseSensitive (answer, "more")))
+        s_ask_acks (self, s_text (last, "conversation"));
+}
+
+
+//  Whether it was shown before, and is so again when the user has asked for it.
+
+static void
+s_show_chat (s_chat_t *self, const char *conversation, cJSON *message, bool again)
 {
     cJSON *content = cJSON_GetObjectItemCaseSensitive (message, "content");
-    cJSON *seq = cJSON_GetObjectItemCaseSensitive (message, "seq");
     const char *from = s_text (content, "fromAccountID"),
                *gid = s_text (content, "chatGroupID");
     bool own = streq (from, self->uid);
+    if (!s_note (self, conversation, message) && !again)
+        return;
     time_t at = (time_t) (cJSON_GetNumberValue (
                               cJSON_GetObjectItemCaseSensitive (message, "at")) /
                           1000);
@@ -280,15 +358,45 @@ s_show_chat (s_chat_t *self, cJSON *message, bool old)
                  s_text (content, "text"));
     else
         s_print ("%s %s: %s", clock, from, s_text (content, "text"));
-    if (old || !cJSON_IsNumber (seq))
-        return;
-    const char *to = s_text (content, "toAccountID");
-    char *pair = zsys_sprintf ("%s,%s", strcmp (from, to) <= 0 ? from : to,
-                               strcmp (from, to) <= 0 ? to : from);
-    cJSON *ack = s_request ("ack", "conversation", *gid ? gid : pair);
-    cJSON_AddNumberToObject (ack, "seq", seq->valuedouble);
-    s_send (self, ack);
-    zstr_free (&pair);
+}
+
+
+//  What comes by itself, live or since it was missed.
+
+static void
+s_on_chat (s_chat_t *self, cJSON *message)
+{
+    const cJSON *content = cJSON_GetObjectItemCaseSensitive (message, "content");
+    const char *from = s_text (content, "fromAccountID"),
+               *to = s_text (content, "toAccountID"),
+               *gid = s_text (content, "chatGroupID");
+    bool stored = cJSON_IsNumber (cJSON_GetObjectItemCaseSensitive (message, "seq"));
+    char *conversation = *gid ? strdup (gid)
+                              : zsys_sprintf ("%s,%s", strcmp (from, to) <= 0 ? from : to,
+                                              strcmp (from, to) <= 0 ? to : from);
+    s_show_chat (self, conversation, message, false);
+    if (stored)
+        s_settle (self, conversation);
+    zstr_free (&conversation);
+}
+
+
+//  An answer that isn't shown: one of the client's own requests; true when it was one.
+
+static bool
+s_take_own (s_chat_t *self, cJSON *message, const char *action)
+{
+    cJSON *item;
+    if (strneq (s_text (message, "requestID"), OWN))
+        return false;
+    const char *conversation = s_text (message, "conversation");
+    if (streq (action, "groupsRsp"))
+        s_take_acks (self, message);
+    cJSON_ArrayForEach (item, cJSON_GetObjectItemCaseSensitive (message, "messages"))
+        s_show_chat (self, conversation, item, false);
+    if (streq (action, "historyRsp") && streq (s_text (message, "code"), "ok"))
+        s_settle (self, conversation);
+    return true;
 }
 
 
@@ -324,8 +432,16 @@ static void
 s_show_answer (s_chat_t *self, cJSON *message, const char *action)
 {
     cJSON *item;
-    if (streq (action, "ackRsp") || streq (action, "acked"))
+    if (streq (action, "ackRsp") || streq (action, "acked") ||
+        s_take_own (self, message, action))
         return;
+    bool good = streq (s_text (message, "code"), "ok");
+    if (good && (streq (action, "chatRsp") || streq (action, "chatGroupRsp"))) {
+        s_note (self, s_text (message, "conversation"),
+                message);    //  It doesn't come to who said it
+        if (cJSON_GetObjectItemCaseSensitive (message, "seq"))
+            s_settle (self, s_text (message, "conversation"));
+    }
     if (strneq (action, "bindRsp") && cJSON_GetObjectItemCaseSensitive (message, "code"))
         self->waiting--;
     if (!cJSON_GetObjectItemCaseSensitive (message, "code"))
@@ -340,7 +456,7 @@ s_show_answer (s_chat_t *self, cJSON *message, const char *action)
         s_show_list (message, "members");
     else if (streq (action, "historyRsp"))
         cJSON_ArrayForEach (item, cJSON_GetObjectItemCaseSensitive (message, "messages"))
-            s_show_chat (self, item, true);
+            s_show_chat (self, s_text (message, "conversation"), item, true);
     else if (strneq (action, "chatRsp") && strneq (action, "chatGroupRsp") &&
              strneq (action, "groupJoinRsp") && strneq (action, "groupLeaveRsp"))
         s_show_raw (message);
@@ -361,7 +477,7 @@ s_on_message (void *arg, rk_ws_connection_t *connection, rk_slice_t text)
     cJSON *message = cJSON_ParseWithLength (text.data, text.size);
     const char *action = s_text (message, "action");
     if (streq (action, "chat") || streq (action, "chatGroup"))
-        s_show_chat (self, message, false);
+        s_on_chat (self, message);
     else
         s_show_answer (self, message, action);
     cJSON_Delete (message);
@@ -380,6 +496,7 @@ s_on_open (void *arg, rk_ws_connection_t *connection)
     if (self->token)
         cJSON_AddStringToObject (bind, "token", self->token);
     self->connection = connection;
+    self->asked_acks = false;
     self->pause = FIRST_PAUSE;
     s_send (self, bind);
     if (!self->input.data &&
@@ -425,6 +542,7 @@ s_chat (s_chat_t *self)
     uv_loop_init (&self->loop);
     uv_timer_init (&self->loop, &self->retry);
     self->retry.data = self;
+    self->acks = rk_acks_new ();
     self->ws = rk_ws_new (&self->loop, self->url, &handlers, self, &error);
     if (self->ws) {
         self->connection = rk_ws_connect (self->ws, NULL);
@@ -437,6 +555,7 @@ s_chat (s_chat_t *self)
     if (self->input.data)
         uv_close ((uv_handle_t *) &self->input, NULL);
     rk_ws_destroy (&self->ws);
+    rk_acks_destroy (&self->acks);
     uv_run (&self->loop, UV_RUN_DEFAULT);
     uv_loop_close (&self->loop);
     zstr_free (&self->open);

@@ -6,22 +6,21 @@
 --  Behind the last page comes what was noted, until nothing is; then the connection is live. So a connection sees
 --  each conversation in the order of its seq, and a client that acks only what has no gap below loses nothing.
 --
---  Not all clients ack. One that has never done so is live half a second after its first page, with all that it
---  has missed beyond; if it does ack that page it is behind again and gets the others.
+--  Not all clients ack, and what nobody has acked must not come behind what is said now: then the next page goes after a
+--  while nonetheless, to one that has never acked after half a second.
 --
 --  A connection that comes to a group later is behind with that one alone: of what was said while its list of groups
 --  was on its way the sender tells us.
 --
 --  One coroutine at a time does this for a connection, and the connection's mark says how it stands: "-" and the
 --  number of the coroutine that is at work, with "!" when it shall look once more before it ends; or
---  "conversation seq", where the last page ended, for whoever comes first, its ack or a timer; with "live" when
---  the page wasn't waited for; or nothing. Who takes the work over writes its own number, and whoever finds
+--  "conversation seq", where the last page ended, for whoever comes first, its ack or a timer; or nothing. Who takes the work over writes its own number, and whoever finds
 --  another one there, behind each call that waited, stops.
 
 local chat, store = require "common", require "store"
 
 local NEXT_PAGE = 5000      -- msec that a client has to ack a page; then the next one goes nonetheless
-local FIRST_ACK = 500       -- msec that one has that never acked before; a phone far away is no client that never does
+local FIRST_ACK = 500       -- msec that one has that never acked before, and perhaps never will
 local GAP_PAGE = 100        -- msec between two pages of what was said meanwhile
 local RETRY_LEAST, RETRY_MOST = 200, 10000    -- msec until a store that failed is asked again
 local LOST = 120000         -- msec until nobody believes that a coroutine is still at work
@@ -96,8 +95,8 @@ local function close_gaps (who, mine, gaps)
     return true
 end
 
---  Until nothing is noted any more; then the mark is that
-local function finish (cid, mine, mark)
+--  Until nothing is noted any more
+local function finish (cid, mine)
     local ok, how, gaps, once_more
     local who = still (cid, mine)
     while who do
@@ -111,7 +110,7 @@ local function finish (cid, mine, mark)
             return try_again (cid, mine, how == "again" and "too much was said meanwhile" or how, RETRY_LEAST,
                               function (wait) return begin_at (cid, mine, wait, "", 0) end)
         elseif who and #gaps == 0 and not once_more then
-            return session.mark (cid, mark)
+            return session.mark (cid)
         elseif once_more then
             session.mark (cid, mine)
         end
@@ -142,12 +141,9 @@ function go_on (cid, mine, wait, conversation, seq)
     session.mark (cid, page)
     later (state.acks and NEXT_PAGE or FIRST_ACK, function ()
         local now = session.get (cid)
-        if not now or now.mark ~= page then
-            return
-        elseif state.acks then
+        if now and now.mark == page then
             return go_on (cid, take (cid), RETRY_LEAST, of, last)
         end
-        return finish (cid, take (cid), page .. " live")
     end)
 end
 
@@ -193,8 +189,8 @@ function catchup.fill (cid)
         return
     end
     local since = mark:match ("^%-(%d+)")
-    if mark == "" or mark:find (" live$") then
-        return finish (cid, take (cid), who.mark)
+    if mark == "" then
+        return finish (cid, take (cid))
     elseif since and clock.now () - math.tointeger (since) > LOST then
         setting.behind (cid)
         return catchup.begin_anew (cid)
@@ -206,17 +202,11 @@ end
 --  The client has acked up to seq of a conversation: was it the end of a page, the next one goes
 function catchup.acked (cid, conversation, seq)
     local now = session.get (cid)
-    local of, last, live = (now and now.mark or ""):match ("^(%S+) (%d+)(.*)$")
-    if of ~= conversation or seq < math.tointeger (last) then
-        return
-    end
-    local mine = take (cid)
+    local of, last = (now and now.mark or ""):match ("^(%S+) (%d+)$")
     last = math.tointeger (last)
-    if live == "" then
-        return go_on (cid, mine, RETRY_LEAST, of, last)
+    if of == conversation and seq >= last then
+        return go_on (cid, take (cid), RETRY_LEAST, of, last)
     end
-    setting.behind (cid)
-    return begin_at (cid, mine, RETRY_LEAST, of, last)
 end
 
 return catchup

@@ -468,12 +468,12 @@ function store.attachment (uid, conversation, seq)
 end
 
 --  Conversations that uid is in, behind the one named, in order, so many at the most: the last seq, up to where the
---  device has acked, and up to where anybody else has
+--  device has acked, or what was said before the user came, and up to where anybody else has
 function store.talks (uid, device, after, limit)
-    return run ([[SELECT me.conversation, me.direct,
+    return run (said [[SELECT me.conversation, me.direct,
         (SELECT max(seq) FROM message WHERE conversation = me.conversation) AS last,
-        (SELECT seq FROM `cursor` WHERE uid = ?1 AND device = ?2
-            AND conversation = me.conversation) AS acked,
+        {greatest}(me.since, coalesce((SELECT seq FROM `cursor` WHERE uid = ?1 AND device = ?2
+            AND conversation = me.conversation), 0)) AS acked,
         (SELECT max(seq) FROM `cursor` WHERE conversation = me.conversation AND uid <> ?1) AS delivered
         FROM member AS me WHERE me.uid = ?1 AND me.conversation > ?3
         ORDER BY me.conversation LIMIT ?4]], uid, device, after, limit)

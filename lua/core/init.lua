@@ -285,6 +285,7 @@ end
 --  An application of the older framework has its own way of loading; nil for one of ours
 local older = assert (loadfile (worker.path (worker.config ("lua/core")) .. "/compat/init.lua", "t"))
               (apps[1], sandbox)
+app_wants_nulls = older ~= nil    --  It has always got them
 
 --  The handler that a file returned: a table with "handle", and "action" or frame = "status"; nil
 --  when the file is something else that others require. A handler's check () may refuse the whole.

@@ -84,7 +84,7 @@ end
 --  refused
 local function understand (frames)
     local cid = frames[2]
-    local msg, why, offset = decode (frames[3], true)    --  null is as good as nothing
+    local msg, why, offset = decode (frames[3], not app_wants_nulls)    --  null is as good as nothing
     if msg == nil and why then
         return refuse (cid, "bad-json", why .. " at byte " .. offset, offset)
     elseif type (msg) ~= "table" then

@@ -353,6 +353,7 @@ def nobody_reads():
             check(re.search(r"W log: \d+ lines are lost: whoever reads the log had stopped reading it\n", said), said[:500])
             for nbr in range(1000):
                 await client.ask({"action": "heart"})
+            await Client.close_all()
         asyncio.run(asyncio.wait_for(test(), 280))
         check(server.stop() == 0, "exit status")
     finally:

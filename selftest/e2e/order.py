@@ -5,6 +5,9 @@ happens at the same moment: binds under live traffic, removals that race binds, 
 import asyncio
 import json
 import random
+import re
+import signal
+import subprocess
 
 from foreign_gateway import Gateway
 from rookery import PATIENCE, Client, Server, chat, check, live, run
@@ -55,7 +58,7 @@ class Talker:
 
 
 async def acks_one(server, uid, device, conversation="ann,bob"):
-    """A device that acks: one that never has is given little time for its first page, then it hears what is live."""
+    """A device that acks: one that never has is given little time for a page."""
     client = await opened(server, uid, device)
     while (got := await client.receive())["action"] != "chat":
         pass
@@ -142,7 +145,7 @@ def missed_and_live():
 
 
 def never_acks():
-    """A client of old that acks nothing hears what is live soon after its first page."""
+    """A client of old that acks nothing gets all in order as well, page by page, and then what was said meanwhile."""
     server = Server("chat/page=10")
 
     async def test():
@@ -152,8 +155,46 @@ def never_acks():
         bob = await opened(server, "bob")
         for nbr in range(1, 11):
             check((await bob.receive())["seq"] == nbr, "the first page")
-        await ask(ann, chat("ann", "bob", "live"))
-        check((await bob.receive())["content"]["chatID"] == "live", "what is live")
+        for nbr in range(5):
+            await ask(ann, chat("ann", "bob", f"live{nbr}"))
+        await in_order(bob, "ann,bob", 40, seen=10)
+        await ask(ann, chat("ann", "bob", "behind"))
+        await in_order(bob, "ann,bob", 41, seen=40)
+    live(server, test)
+
+
+def terminal():
+    """The terminal client shows all that was missed and is said meanwhile, once each, and acks only what has no gap below: its
+    next bind, however slow its acks were, begins where it had everything."""
+    server = Server("chat/page=10", "worker/count=2")
+
+    async def test():
+        ann = await opened(server, "ann")
+        for nbr in range(35):
+            await ask(ann, chat("ann", "bob", f"m{nbr}", text=f"m{nbr}."))
+        shown, count = [], 35
+        for round in range(3):
+            bob = await asyncio.create_subprocess_exec(server.binary, "chat", "--as", "bob", "--url", server.url, stdin=subprocess.PIPE,
+                                                       stdout=subprocess.PIPE)
+            bob.stdin.write(b"@ann\nfrom bob\n")
+            if round == 1:
+                bob.send_signal(signal.SIGSTOP)    # Longer than a page is waited for
+            for _ in range(20):
+                await ask(ann, chat("ann", "bob", f"m{count}", text=f"m{count}."))
+                count += 1
+            if round == 1:
+                await asyncio.sleep(1.5)
+                bob.send_signal(signal.SIGCONT)
+            while f"m{count - 1}." not in " ".join(shown):
+                line = await asyncio.wait_for(bob.stdout.readline(), PATIENCE)
+                check(line, "the terminal client ended")
+                shown += re.findall(r"\bm\d+\.", line.decode())
+            last = count + round + 1    # With what bob has said
+            while server.store.ask("SELECT seq FROM `cursor` WHERE uid = 'bob' AND device = ''") != [[str(last)]]:
+                await asyncio.sleep(0.05)
+            bob.stdin.write(b"/quit\n")
+            await asyncio.wait_for(bob.wait(), PATIENCE)
+        check(shown == [f"m{nbr}." for nbr in range(count)], shown)
     live(server, test)
 
 
@@ -401,5 +442,5 @@ def device_after_restart():
 
 
 if __name__ == "__main__":
-    run(binds_under_traffic, missed_and_live, never_acks, removed_while_binding, joins_while_binding, joins_while_catching_up, creator_removed,
+    run(binds_under_traffic, missed_and_live, never_acks, terminal, removed_while_binding, joins_while_binding, joins_while_catching_up, creator_removed,
         gateway_comes_back, device_after_restart)
