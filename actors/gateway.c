@@ -997,6 +997,8 @@ static void
 s_judge_silence (void *owner, rk_client_t *client, rk_liveness_verdict_t verdict)
 {
     s_self_t *self = (s_self_t *) owner;
+    if (client->close_code)
+        return;    //  Nothing may come behind the close frame
     if (verdict == RK_LIVENESS_PING) {
         client->ping = true;
         s_make_dirty (self, client);

@@ -14,8 +14,8 @@
 --
 --  One coroutine at a time does this for a connection, and the connection's mark says how it stands: "-" and the
 --  number of the coroutine that is at work, with "!" when it shall look once more before it ends; or
---  "conversation seq", where the last page ended, for whoever comes first, its ack or a timer; or nothing. Who takes the work over writes its own number, and whoever finds
---  another one there, behind each call that waited, stops.
+--  "conversation seq", where the last page ended, for whoever comes first, its ack or a timer; or nothing. Who takes
+--  the work over writes its own number, and whoever finds another one there, behind each call that waited, stops.
 
 local chat, store = require "common", require "store"
 

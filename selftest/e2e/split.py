@@ -140,5 +140,29 @@ def taken_port():
         server.remove()
 
 
+def same_id():
+    """A second gateway with the id of one that is here gets nothing of it, and both sides say so by name."""
+    app = start_app()
+    first = start_gateway(app, "twin")
+    second = None
+
+    async def test():
+        nonlocal second
+        ann = await Client.open(first, "ann")
+        second = start_gateway(app, "twin")
+        deadline = time.monotonic() + PATIENCE
+        while not ("without saying hello" in app.logged() and "another gateway that is here (twin)" in app.logged()
+                   and "another gateway has this one's gateway/id, twin" in second.logged()):
+            check(time.monotonic() < deadline, app.logged() + second.logged())
+            await asyncio.sleep(0.1)
+        check((await ann.ask(chat("ann", "bob", "1")))["code"] == "ok", "the first one is harmed")
+        await Client.close_all()
+    with served(app), served(first):
+        try:
+            asyncio.run(asyncio.wait_for(test(), 280))
+        finally:
+            second and second.remove()
+
+
 if __name__ == "__main__":
-    run(split, idle, taken_port)
+    run(split, idle, taken_port, same_id)
