@@ -55,7 +55,8 @@ s_talk (rk_acks_t *self, const char *conversation)
     if (talk)
         return talk;
     talk = (s_talk_t *) zmalloc (sizeof (s_talk_t));
-    talk->key = rk_slice (strdup (conversation));
+    rk_slice_t name = rk_slice (conversation);
+    talk->key = (rk_slice_t){rk_slice_dup (name), name.size};
     talk->top = talk->told = talk->asked = -1;
     rk_index_insert (self->talks, &talk->key, talk);
     return talk;
