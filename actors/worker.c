@@ -776,9 +776,9 @@ s_bench_open (s_bench_t *bench, rk_config_t *config, int run, char **error)
                                     .asked = &bench->asked,
                                     .count = 1,
                                     .timeout = rk_config_int (config, "worker/timeout")};
-    zsock_set_rcvtimeo (bench->sent, 20000);
-    zsock_set_rcvtimeo (bench->calls, 20000);
-    zsock_set_rcvtimeo (bench->credits, 20000);
+    zsock_set_rcvtimeo (bench->sent, 60000);
+    zsock_set_rcvtimeo (bench->calls, 60000);
+    zsock_set_rcvtimeo (bench->credits, 60000);
     bench->actor = rk_actor_start (worker_actor, &bench->args, error);
 }
 
@@ -901,7 +901,7 @@ worker_test (bool verbose)
 {
     (void) verbose;
     char *error = NULL;
-    char *settings[] = {"lua/app=lua/test/app", "worker/timeout=300",
+    char *settings[] = {"lua/app=lua/test/app", "worker/timeout=8000",
                         "lua/time=1000",        "lua/instructions=5000000",
                         "lua/message=16000000", NULL};
     rk_config_t *config = rk_config_new (NULL, settings, &error);
