@@ -98,7 +98,7 @@ static char *
 s_check_size (s_self_t *self, rk_mystatement_t *statement)
 {
     size_t size = rk_mystatement_size (statement) + PACKET_HEAD;
-    return size <= self->packet_most
+    return !self->packet_most || size <= self->packet_most    //  0: it didn't say
                ? NULL
                : zsys_sprintf (RK_POOL_TOO_LARGE
                                "it has %zu bytes, the server's max_allowed_packet is %zu",
@@ -448,7 +448,7 @@ s_ask_limits (s_self_t *self, MYSQL *db)
     size_t message = (size_t) rk_config_int (self->args->config, "gateway/message");
     bool told = self->packet_most == most;
     self->packet_most = most;
-    if (self->args->schema && !told && most < message + PACKET_HEAD)
+    if (self->args->schema && !told && most && most < message + PACKET_HEAD)
         rk_log ('W',
                 "max_allowed_packet of mysql/%s is %zu, less than gateway/message = %zu: "
                 "chats beyond it are refused as too-large; raise it in that server's "
