@@ -6,9 +6,7 @@
 #include "schema.h"
 #include "webloop.h"
 #include <sys/file.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 
 
 //  --------------------------------------------------------------------------
@@ -224,22 +222,6 @@ s_check_handlers (rk_config_t *config)
 //  --------------------------------------------------------------------------
 //  What another server may have
 
-//  Whether somebody listens to a file, ipc://PATH.
-
-static bool
-s_is_answered (const char *endpoint)
-{
-    struct sockaddr_un place = {.sun_family = AF_UNIX};
-    if (strncmp (endpoint, "ipc://", 6) != 0)
-        return false;
-    snprintf (place.sun_path, sizeof (place.sun_path), "%s", endpoint + 6);
-    int handle = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    bool answered = connect (handle, (struct sockaddr *) &place, sizeof (place)) == 0;
-    close (handle);
-    return answered;
-}
-
-
 static char *
 s_check_port (const char *key, const char *address)
 {
@@ -308,7 +290,8 @@ s_check_store (rk_config_t *config)
                                        strerror (errno));
     zstr_free (&above);
     free (folder);
-    char *lock = zsys_sprintf ("%s-lock", path);
+    char real[PATH_MAX];    //  Under whatever name: the lock is beside the file itself
+    char *lock = zsys_sprintf ("%s-lock", realpath (path, real) ? real : path);
     int handle = error ? -1 : open (lock, O_RDWR | O_CLOEXEC);
     if (handle != -1 && flock (handle, LOCK_EX | LOCK_NB) == -1)
         error = zsys_sprintf ("store/path = %s: another server uses it; give this one a "
@@ -331,8 +314,9 @@ rk_check_config (rk_config_t *config)
     size_t first = rk_config_int (config, "app/enabled") ? 3 : 2;
     for (size_t nbr = 0; nbr < first && !error; nbr++)
         error = checks[nbr](config);
-    bool runs = rk_config_int (config, "console/enabled") &&
-                s_is_answered (rk_config_str (config, "console/control"));
+    const char *control = rk_config_str (config, "console/control");
+    bool runs = rk_config_int (config, "console/enabled") && strneq (control, "none") &&
+                rk_path_answers (control + strlen ("ipc://"));
     for (size_t nbr = 0; nbr < 2 && !error && !runs; nbr++)
         error = places[nbr](config);
     return error;

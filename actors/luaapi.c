@@ -192,8 +192,8 @@ s_drop_nulls (lua_State *L)
         if (lua_islightuserdata (L, -1)) {    //  json.null; there is no other
             lua_pushvalue (L, -2);
             lua_pushnil (L);
-            lua_rawset (L,
-                        -5);    //  A member that is there may go while they are looked at
+            //  A member that is there may go while they are looked at
+            lua_rawset (L, -5);
             any = true;
         }
     return any;

@@ -3,8 +3,9 @@
 local chat, store, catchup = require "common", require "store", require "catchup"
 
 local function handle (ctx, msg)
-    if type (msg.conversation) ~= "string" or #msg.conversation > 257 then
-        return chat.refuse ("bad-request", "conversation must be a string")
+    local refusal = chat.check_conversation (msg.conversation)
+    if refusal then
+        return refusal
     elseif math.type (msg.seq) ~= "integer" or msg.seq < 0 then
         return chat.refuse ("bad-request", "seq must be a whole number")
     elseif not chat.stored then

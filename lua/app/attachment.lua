@@ -5,8 +5,9 @@
 local chat, store = require "common", require "store"
 
 local function handle (ctx, msg)
-    if type (msg.conversation) ~= "string" or #msg.conversation > 257 then
-        return chat.refuse ("bad-request", "conversation must be a string")
+    local refusal = chat.check_conversation (msg.conversation)
+    if refusal then
+        return refusal
     elseif math.type (msg.seq) ~= "integer" or msg.seq < 1 then
         return chat.refuse ("bad-request", "seq must be a whole number from 1")
     elseif not chat.stored then

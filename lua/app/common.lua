@@ -33,6 +33,13 @@ function chat.check_user (uid)
     end
 end
 
+--  nil when it can be the name of a conversation
+function chat.check_conversation (conversation)
+    if type (conversation) ~= "string" or #conversation > 257 then
+        return chat.refuse ("bad-request", "conversation must be a string")
+    end
+end
+
 chat.no_groups = {code = "not-stored", message = "this server keeps no groups: chat/durability is relayed"}
 
 function chat.store_failed (reason)

@@ -10,8 +10,9 @@ local function whole (number, least)
 end
 
 local function check (ctx, msg)
-    if type (msg.conversation) ~= "string" or #msg.conversation > 257 then
-        return chat.refuse ("bad-request", "conversation must be a string")
+    local refusal = chat.check_conversation (msg.conversation)
+    if refusal then
+        return refusal
     elseif not (whole (msg.after, 0) and whole (msg.before, 0) and whole (msg.limit, 1)) then
         return chat.refuse ("bad-request", "after, before and limit must be whole numbers")
     elseif not chat.stored then

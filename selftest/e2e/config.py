@@ -94,6 +94,8 @@ def places(folder):
     try:
         if not server.store.mariadb:
             refused("another server uses it", f"store/path={server.store.path}")
+            os.symlink(server.store.path, f"{folder}/alias.db")
+            refused("another server uses it", f"store/path={folder}/alias.db")
         own = ("gateway/listen=" + server.url.split("/")[2], f"console/control=ipc://{server.folder}/control")
         check(said(*server.store.settings, *own)[0] == 0, said(*server.store.settings, *own))
         check(said(store, own[0])[0] != 0, "its port is taken")
