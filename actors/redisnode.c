@@ -391,8 +391,10 @@ s_resolve (rk_redisnode_t *self)
     if (self->found)
         freeaddrinfo (self->found);
     self->found = self->untried = NULL;
-    if (getaddrinfo_a (GAI_NOWAIT, &question, 1, NULL) != 0)
+    if (getaddrinfo_a (GAI_NOWAIT, &question, 1, NULL) != 0) {
+        s_forget_question (self);
         s_break (self, "its name can't be looked up", zclock_mono ());
+    }
 }
 
 
