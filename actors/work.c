@@ -39,13 +39,13 @@ rk_work_connection_free (void **self_p)
 }
 
 
-//  The background has no key and no limit. Behind one that waits for its turn nothing starts.
+//  The background has no key and no limit.
 
 bool
 rk_work_may_start (rk_work_connection_t *connection)
 {
-    return connection->running == 0 || !connection->key.data ||
-           (connection->pipelined && !connection->turn && connection->running < PIPELINE);
+    return !connection->key.data ||
+           (!connection->alone && connection->running < PIPELINE);
 }
 
 
@@ -173,9 +173,8 @@ static void s_free_connection_if_closed (rk_work_t *self,
 static void
 s_make_turn (rk_work_t *self, rk_work_connection_t *connection)
 {
-    connection->turn->next = self->turns;
-    self->turns = connection->turn;
-    connection->turn = NULL;
+    connection->alone->next = self->turns;
+    self->turns = connection->alone;
 }
 
 
@@ -195,7 +194,10 @@ rk_work_job_done (rk_work_t *self, rk_work_job_t *job)
         rk_lua_forget (state->lua, &job->task);
     state->jobs--;
     rk_work_state_release (self, state);
-    if (--connection->running == 1 && connection->turn)
+    if (connection->alone == job)
+        connection->alone = NULL;
+    if (--connection->running == 1 && connection->alone &&
+        connection->alone->task.waits_turn)
         s_make_turn (self, connection);
     rk_work_make_ready (self, connection);
     s_free_connection_if_closed (self, connection);
@@ -277,9 +279,8 @@ s_job_go_on (rk_work_t *self, rk_work_job_t *job, const rk_reply_t *reply)
     switch (result) {
     case RK_LUA_WAITS:
         self->waiting++;
-        connection->pipelined = job->task.pipelined || connection == &self->background;
-        if (job->task.waits_turn)
-            connection->turn = job;
+        if (connection->alone == job && job->task.pipelined)
+            connection->alone = NULL;
         rk_work_make_ready (self, connection);
         return;
     case RK_LUA_FAILED:
@@ -354,7 +355,7 @@ rk_work_start (rk_work_t *self, rk_work_connection_t *connection, rk_frames_t *f
     job->state = self->state;
     job->state->jobs++;
     connection->running++;
-    connection->pipelined = connection == &self->background;    //  Others have to say so
+    connection->alone = job;
     rk_frames_move (&job->task.frames, frames);
     job->bytes = rk_frames_bytes (&job->task.frames);
     rk_queues_note ((ptrdiff_t) job->bytes);

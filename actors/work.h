@@ -19,9 +19,9 @@ typedef struct rk_work_connection {
     rk_slice_t key;
     rk_identity_t identity;
     rk_queue_t queue;
-    uint32_t running;            //  Messages under way
-    bool pipelined;              //  All of them are: the next may start
-    struct rk_work_job *turn;    //  The last one, which waits until it is alone
+    uint32_t running;    //  Messages under way
+    struct rk_work_job *
+        alone;    //  The last one, behind which nothing may start: it isn't pipelined, or hasn't said yet
     bool ready;
     bool closed;    //  Forget it after the message that runs
     struct rk_work_connection *next;

@@ -403,7 +403,7 @@ static void
 s_job_again (rk_work_t *self, rk_work_job_t *job)
 {
     rk_work_connection_t *connection = job->connection;
-    connection->turn = NULL;
+    connection->alone = NULL;
     connection->running--;
     job->state->jobs--;
     rk_queues_note (-(ptrdiff_t) job->bytes);
@@ -893,6 +893,21 @@ s_test_order (s_bench_t *bench)
     s_test_expect (bench, "g.1", "\"value\":1");
     s_test_expect (bench, "g.1", "\"value\":2");
     s_test_expect (bench, "g.1", "\"value\":3");
+
+    //  Nor one that comes when that other's turn has come, and waits itself
+    s_test_say (bench, "g.1", "{\"action\":\"ask\",\"value\":1,\"again\":true}");
+    s_test_say (bench, "g.1", "{\"action\":\"alone\",\"value\":2,\"again\":true}");
+    s_test_say (bench, "g.1", "{\"action\":\"ask\",\"value\":3}");
+    s_test_say (bench, "g.2", "{\"action\":\"echo\",\"value\":4}");
+    s_test_expect (bench, "g.2", "\"value\":4");    //  All are there
+    for (int nbr = 1; nbr <= 3; nbr++) {
+        char *value = zsys_sprintf ("\"value\":%d", nbr);
+        s_test_store (bench, true);
+        if (nbr < 3)
+            s_test_store (bench, true);
+        s_test_expect (bench, "g.1", value);
+        zstr_free (&value);
+    }
 }
 
 

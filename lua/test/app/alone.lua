@@ -1,0 +1,3 @@
+--  What ask does, without being pipelined
+
+return {action = "alone", public = true, handle = require ("ask").handle}
