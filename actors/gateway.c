@@ -1067,7 +1067,11 @@ s_say_hello (s_self_t *self, s_app_t *app)
     char instance[17];
     const char *endpoint = app->args->downstream_endpoint;
     if (endpoint && ++app->hellos % HELLOS == 0) {
+        //  The old connection goes with what waits in it: else it would bring its hello itself, under our id
+        int linger = zsock_linger (app->args->downstream);
+        zsock_set_linger (app->args->downstream, 0);
         zsock_disconnect (app->args->downstream, "%s", endpoint);
+        zsock_set_linger (app->args->downstream, linger);
         zsock_connect (app->args->downstream, "%s", endpoint);
         if (app->hellos == HELLOS)
             rk_event ("gateway", 'W',
