@@ -314,7 +314,7 @@ async def probe(users, devices):
     for nbr, gid in enumerate((CLUB, GROUP)):    # What comes behind the probe, too
         chat_id = f"{speaker.name}-{speaker.sent + nbr}"
         content = {"fromAccountID": speaker.name, "chatID": chat_id, "chatGroupID": gid}
-        speaker.open[chat_id] = [{"action": "chatGroup", "content": content}, 0, 0, True, 0]
+        speaker.open[chat_id] = [{"action": "chatGroup", "content": content}, 0, 0, True, 0, 0]
         await until_all(lambda: list(speaker.open), "the probe is never answered")
         where = speaker.answered[chat_id]
         hear = [device for device in devices if gid == GROUP or device.name in members]
@@ -372,9 +372,11 @@ def check_books(scene, users, others):
     members = {uid for uid, conversation in stored_rows(scene, "uid, conversation", "member") if conversation == CLUB}
     for user in users:
         for chat_id, where in user.answered.items():
-            check(stored.get((user.name, chat_id)) == where, f"{chat_id} was answered {where}, stored {stored.get((user.name, chat_id))}")
+            found = stored.get((user.name, chat_id))
+            check(found == where, f"{chat_id} was answered {where}, stored {found}: {user.story[chat_id]}")
         for chat_id in user.refused:
-            check((user.name, chat_id) not in stored, f"{chat_id} was refused and is stored")
+            found = stored.get((user.name, chat_id))
+            check(not found, f"{chat_id} was refused and is stored {found}: {user.story[chat_id]}; {user.story['steps']}")
         check(user.member == (user.name in members), f"{user.name} was told {user.member}, in the club are {members}")
     who = {}
     for device in users + others:

@@ -157,8 +157,9 @@ class User(Device):
     def __init__(self, scene, name, partner, token):
         super().__init__(scene, name, partner, token, "d")
         self.sent = 0
-        self.open = {}         # chatID: [message, tries, when it was sent last, refused, connection]
+        self.open = {}         # chatID: [message, tries, when it was sent last, refused, connection, refusals]
         self.answered = {}     # chatID: (conversation, seq)
+        self.story = {}        # chatID, or "steps": what was sent and what came of it, for who looks into a failure
         self.refused = set()   # chatIDs that were refused for good
         self.first_try = []    # (connection, conversation, chatID) in the order sent, with one try and no refusal
         self.step = None       # [request, when it was sent last]: joins the club or leaves it
@@ -187,14 +188,19 @@ class User(Device):
             await self.send({"action": "tick"})
             await self.acknowledge()
 
+    def tell(self, name, what):
+        self.story.setdefault(name, []).append(f"{time.monotonic():.3f} connection {self.connection}: {what}")
+
     async def send_chat(self, entry):
         entry[1] += 1
         entry[2] = time.monotonic()
+        self.tell(entry[0]["content"]["chatID"], "sent")
         await self.send(entry[0])
 
     async def send_step(self):
         self.out &= self.step[0]["action"] == "groupLeave"
         self.step[1] = time.monotonic()
+        self.tell("steps", f"{self.step[0]['action']} {self.step[0]['requestID']} sent")
         await self.send(self.step[0])
 
     async def say_more(self):
@@ -208,14 +214,16 @@ class User(Device):
             self.sent += 1
             action = "chatGroup" if "chatGroupID" in where else "chat"
             content = {"fromAccountID": self.name, "chatID": chat_id, **where}
-            self.open[chat_id] = [{"action": action, "content": content}, 0, 0, False, self.connection]
+            self.open[chat_id] = [{"action": action, "content": content}, 0, 0, False, self.connection, 0]
             await self.send_chat(self.open[chat_id])
 
     def note(self, message):
         super().note(message)
         if message["action"] in ("chatRsp", "chatGroupRsp"):
             self.note_answer(message)
-        elif message["action"] in ("groupJoinRsp", "groupLeaveRsp") and self.step and \
+        elif message.get("requestID"):
+            self.tell("steps", f"{message['action']} {message['requestID']} {message['code']}")
+        if message["action"] in ("groupJoinRsp", "groupLeaveRsp") and self.step and \
                 message.get("requestID") == self.step[0]["requestID"] and message["code"] in ("ok", "not-member"):
             self.member = message["action"] == "groupJoinRsp"
             self.out, self.step = not self.member, None
@@ -223,13 +231,16 @@ class User(Device):
     def note_answer(self, message):
         code, chat_id = message["code"], message["chatID"]
         self.codes[code] = self.codes.get(code, 0) + 1
+        self.tell(chat_id, f"{code}, seq {message.get('seq')}")
         entry = self.open.get(chat_id)
         if code != "ok":
             check(code in REFUSALS, message)
             if entry:
                 entry[3] = True
+                entry[5] += 1
             if entry and code == "not-member" and entry[0]["content"].get("chatGroupID") == CLUB:
-                self.refused.add(chat_id)
+                if entry[1] == entry[5]:    # Another try may yet be stored, and its answer lost
+                    self.refused.add(chat_id)
                 del self.open[chat_id]
             return
         where = (message["conversation"], message["seq"])
