@@ -1,7 +1,7 @@
 //  board.c - what the console knows of all actors
 
 #include "board.h"
-#include "../proto/json.h"
+#include "proto/json.h"
 
 #define SOON 0.1    //  seconds
 

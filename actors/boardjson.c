@@ -1,7 +1,7 @@
 //  boardjson.c - what the console knows, as JSON: for top, for the page, for scripts
 
 #include "board.h"
-#include "../proto/json.h"
+#include "proto/json.h"
 #include <math.h>
 
 //  Times are in microseconds, rates in units a second, busy is a share of 1.

@@ -19,7 +19,7 @@
 #include "pages.h"
 #include "sockets.h"
 #include "webloop.h"
-#include "../proto/json.h"
+#include "proto/json.h"
 #include <arpa/inet.h>
 
 #define TICK 1000            //  msec

@@ -17,7 +17,7 @@
 //  been quiet for a moment.
 
 #include "control.h"
-#include "../proto/json.h"
+#include "proto/json.h"
 #include <sys/inotify.h>
 #include <systemd/sd-daemon.h>
 

@@ -11,8 +11,8 @@
 #include "rk.h"
 #include "config.h"
 #include "keys.h"
-#include "../proto/json.h"
-#include "../proto/pack.h"
+#include "proto/json.h"
+#include "proto/pack.h"
 #include <lualib.h>
 
 typedef struct rk_lua rk_lua_t;

@@ -23,7 +23,7 @@
 #include "schema.h"
 #include "sqlbatch.h"
 #include "sqltest.h"
-#include "../selftest/spawn.h"
+#include "selftest/spawn.h"
 #include <errmsg.h>
 #include <mysqld_error.h>
 #include <netinet/in.h>

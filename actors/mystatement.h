@@ -7,7 +7,7 @@
 #define MYSTATEMENT_H
 
 #include "sqlparams.h"
-#include "../proto/pack.h"
+#include "proto/pack.h"
 #include <mysql.h>
 
 //  In an INSERT: a key that is there already means that another server was faster, and it is run again

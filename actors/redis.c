@@ -19,8 +19,8 @@
 #include "redis.h"
 #include "index.h"
 #include "redisnode.h"
-#include "../proto/pack.h"
-#include "../selftest/spawn.h"
+#include "proto/pack.h"
+#include "selftest/spawn.h"
 
 #define SLOTS 16384
 #define NODES_MOST 256

@@ -1,7 +1,7 @@
 //  redisnode.c - one pipelined connection to a Redis server, made again when it breaks
 
 #include "redisnode.h"
-#include "../proto/pack.h"
+#include "proto/pack.h"
 #include <arpa/inet.h>
 #include <netdb.h>
 #include <netinet/in.h>

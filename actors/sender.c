@@ -44,7 +44,7 @@
 #include "sender.h"
 #include "index.h"
 #include "routes.h"
-#include "../proto/pack.h"
+#include "proto/pack.h"
 
 #define VERSION "1"
 #define BATCH 200        //  Messages between two looks at the other sockets

@@ -7,7 +7,7 @@
 
 #include "index.h"
 #include "pool.h"
-#include "../proto/pack.h"
+#include "proto/pack.h"
 
 //  One call in work and, once it has run, its result.
 typedef struct {
@@ -51,8 +51,9 @@ typedef struct rk_sqlturn {
 
 typedef struct {
     rk_pool_args_t *args;
-    rk_index_t *turns;               //  rk_sqlturn_t, by whose
-    rk_sqlturn_t *first, *last;      //  Those who have calls that wait, in the order of their turns
+    rk_index_t *turns;    //  rk_sqlturn_t, by whose
+    rk_sqlturn_t *first,
+        *last;    //  Those who have calls that wait, in the order of their turns
     size_t waiting;
     rk_sqlengine_t engine;
     rk_life_t *life;

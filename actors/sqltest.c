@@ -1,7 +1,7 @@
 //  sqltest.c - one test suite for all SQL stores
 
 #include "sqltest.h"
-#include "../proto/pack.h"
+#include "proto/pack.h"
 
 #define PATIENCE 20000    //  msec
 

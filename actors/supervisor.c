@@ -10,7 +10,7 @@
 #include "logout.h"
 #include "control.h"
 #include "server.h"
-#include "../proto/json.h"
+#include "proto/json.h"
 #include <argp.h>
 #include <libwebsockets.h>
 #include <sys/resource.h>

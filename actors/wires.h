@@ -9,7 +9,7 @@
 
 #include "console.h"
 #include "dispatcher.h"
-#include "gateway.h"
+#include "gateway/gateway.h"
 #include "keyring.h"
 #include "receiver.h"
 #include "sender.h"

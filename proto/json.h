@@ -12,7 +12,7 @@
 #ifndef JSON_H
 #define JSON_H
 
-#include "../actors/rk.h"
+#include "rk.h"
 #include <cjson/cJSON.h>
 #include <lua.h>
 #include <lauxlib.h>

@@ -14,7 +14,7 @@
 #ifndef PACK_H
 #define PACK_H
 
-#include "../actors/rk.h"
+#include "rk.h"
 
 //  A buffer that grows; memory failure aborts. Start with zeros, free with rk_pack_clear.
 typedef struct {

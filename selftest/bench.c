@@ -4,8 +4,8 @@
 //  "window" chats without an answer under way; or, with a rate, chats go out on time whatever
 //  the server does. The server's CPU time is read from its process clock.
 
-#include "../actors/commands.h"
-#include "../tools/ws.h"
+#include "commands.h"
+#include "tools/ws.h"
 #include <argp.h>
 #include <time.h>
 

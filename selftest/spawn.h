@@ -3,7 +3,7 @@
 #ifndef SPAWN_H
 #define SPAWN_H
 
-#include "../actors/rk.h"
+#include "rk.h"
 
 typedef struct {
     char folder[64];

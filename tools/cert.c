@@ -1,7 +1,7 @@
 //  cert.c - rookery cert: makes a CURVE certificate
 
-#include "../actors/commands.h"
-#include "../actors/rk.h"
+#include "commands.h"
+#include "rk.h"
 #include <argp.h>
 
 static error_t

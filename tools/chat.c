@@ -4,9 +4,9 @@
 //  group, "/help" tells the rest. It binds as the nameless device, acks what it has shown without a gap, asks
 //  for what is missing, and connects again when the connection is lost.
 
-#include "../actors/commands.h"
+#include "commands.h"
 #include "acks.h"
-#include "../proto/json.h"
+#include "proto/json.h"
 #include "ws.h"
 #include <argp.h>
 

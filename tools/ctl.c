@@ -1,6 +1,6 @@
 //  ctl.c - rookery ctl: asks a running server to do something
 
-#include "../actors/commands.h"
+#include "commands.h"
 #include "operator.h"
 
 #define WORDS_MOST 8

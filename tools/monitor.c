@@ -1,6 +1,6 @@
 //  monitor.c - rookery monitor: what happens in a server, as it happens
 
-#include "../actors/commands.h"
+#include "commands.h"
 #include "operator.h"
 
 #define AGAIN 1000      //  msec between two words that we still watch

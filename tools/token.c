@@ -1,8 +1,8 @@
 //  token.c - rookery token: mints a token for a user
 
-#include "../actors/commands.h"
-#include "../actors/config.h"
-#include "../actors/keys.h"
+#include "commands.h"
+#include "config.h"
+#include "keys.h"
 #include <argp.h>
 
 #define SETTINGS_MOST 20

@@ -1,6 +1,6 @@
 //  top.c - rookery top: a server's actors and what they do
 
-#include "../actors/commands.h"
+#include "commands.h"
 #include "operator.h"
 
 #define PATIENCE 5000    //  msec

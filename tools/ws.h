@@ -5,7 +5,7 @@
 #ifndef WS_H
 #define WS_H
 
-#include "../actors/client.h"
+#include "client.h"
 #include <uv.h>
 
 typedef struct rk_ws rk_ws_t;

@@ -6,9 +6,9 @@
 #ifndef FUZZ_H
 #define FUZZ_H
 
-#include "../../actors/control.h"
-#include "../../actors/server.h"
-#include "../../proto/json.h"
+#include "control.h"
+#include "server.h"
+#include "proto/json.h"
 
 typedef struct {
     rk_config_t *config;

@@ -1,8 +1,8 @@
 //  token.c - fuzz target: a token as a client sends it; and, with a dot in front, claims that are signed well
 
 #include "fuzz.h"
-#include "../../actors/keys.h"
-#include "../../proto/json.h"
+#include "keys.h"
+#include "proto/json.h"
 #include <jwt.h>
 
 #define SECRET "0123456789abcdef0123456789abcdef"

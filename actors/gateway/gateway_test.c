@@ -2,7 +2,7 @@
 
 #include "gateway.h"
 #include "webloop.h"
-#include "../tools/ws.h"
+#include "tools/ws.h"
 
 
 //  Three clients of the test, what each got last, and the app server's side of the sockets.
