@@ -7,7 +7,7 @@
 #ifndef BOARD_H
 #define BOARD_H
 
-#include "rk.h"
+#include "base/rk.h"
 
 #define RK_BOARD_SAMPLES 300    //  seconds
 #define RK_BOARD_ERRORS 20

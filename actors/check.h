@@ -3,7 +3,7 @@
 #ifndef CHECK_H
 #define CHECK_H
 
-#include "config.h"
+#include "base/config.h"
 
 //  Returns NULL, or one line that says what is wrong and what to do; the caller frees it. When a server answers at
 //  console/control the ports and the store are taken to be its own.

@@ -4,7 +4,7 @@
 #ifndef CLIENT_H
 #define CLIENT_H
 
-#include "rk.h"
+#include "base/rk.h"
 #include <libwebsockets.h>
 
 struct rk_client;

@@ -3,8 +3,8 @@
 #ifndef CONSOLE_H
 #define CONSOLE_H
 
-#include "rk.h"
-#include "config.h"
+#include "base/rk.h"
+#include "base/config.h"
 
 //  Events of a socket with a wire to another process.
 typedef struct {

@@ -13,7 +13,7 @@
 //  one, also after a restart of this actor, and there is no table to keep.
 
 #include "dispatcher.h"
-#include "index.h"
+#include "base/index.h"
 
 #define BATCH 200    //  Messages between two looks at credits and pipe
 

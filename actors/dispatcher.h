@@ -3,7 +3,7 @@
 #ifndef DISPATCHER_H
 #define DISPATCHER_H
 
-#include "rk.h"
+#include "base/rk.h"
 
 //  The sockets are lent; they outlive the actor.
 typedef struct {

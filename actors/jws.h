@@ -6,7 +6,7 @@
 #ifndef JWS_H
 #define JWS_H
 
-#include "rk.h"
+#include "base/rk.h"
 #include <cjson/cJSON.h>
 
 #define RK_JWS_MOST 4096    //  bytes of a token

@@ -10,7 +10,7 @@
 //  itself; this one knows the keys, and names the one that it doesn't know.
 
 #include "keyring.h"
-#include "index.h"
+#include "base/index.h"
 
 #define KEY_SIZE 32    //  bytes
 

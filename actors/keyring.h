@@ -3,7 +3,7 @@
 #ifndef KEYRING_H
 #define KEYRING_H
 
-#include "rk.h"
+#include "base/rk.h"
 
 //  The socket is lent; it outlives the actor.
 typedef struct {

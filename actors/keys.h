@@ -7,7 +7,7 @@
 #ifndef KEYS_H
 #define KEYS_H
 
-#include "config.h"
+#include "base/config.h"
 
 typedef struct rk_keys rk_keys_t;
 

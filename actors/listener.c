@@ -1,7 +1,7 @@
 //  listener.c - opens a TCP socket that takes connections
 
 #include "listener.h"
-#include "rk.h"
+#include "base/rk.h"
 #include <netdb.h>
 
 #define BACKLOG 1024    //  Connections that wait to be taken

@@ -8,8 +8,8 @@
 #ifndef LUAHOST_H
 #define LUAHOST_H
 
-#include "rk.h"
-#include "config.h"
+#include "base/rk.h"
+#include "base/config.h"
 #include "keys.h"
 #include "proto/json.h"
 #include "proto/pack.h"

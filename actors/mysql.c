@@ -18,7 +18,7 @@
 //  fail when their time is over.
 
 #include "mysql.h"
-#include "index.h"
+#include "base/index.h"
 #include "mystatement.h"
 #include "schema.h"
 #include "sqlbatch.h"

@@ -8,7 +8,7 @@
 #define PAGES_H
 
 #include "board.h"
-#include "config.h"
+#include "base/config.h"
 #include "sockets.h"
 #include "webloop.h"
 

@@ -3,8 +3,8 @@
 #ifndef POOL_H
 #define POOL_H
 
-#include "rk.h"
-#include "config.h"
+#include "base/rk.h"
+#include "base/config.h"
 
 //  Names a call; the store hands it back as it came. Frames never leave the process, so it is a
 //  struct as it lies.

@@ -3,7 +3,7 @@
 #ifndef RECEIVER_H
 #define RECEIVER_H
 
-#include "rk.h"
+#include "base/rk.h"
 
 //  The sockets are lent; they outlive the actor.
 typedef struct {

@@ -17,7 +17,7 @@
 //  (https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/).
 
 #include "redis.h"
-#include "index.h"
+#include "base/index.h"
 #include "redisnode.h"
 #include "proto/pack.h"
 #include "selftest/spawn.h"

@@ -8,9 +8,9 @@
 #ifndef REDISNODE_H
 #define REDISNODE_H
 
-#include "rk.h"
+#include "base/rk.h"
 #include "pool.h"
-#include "config.h"
+#include "base/config.h"
 #include <hiredis/hiredis.h>
 
 typedef struct rk_redisnode rk_redisnode_t;

@@ -6,7 +6,7 @@
 #ifndef SCHEMA_H
 #define SCHEMA_H
 
-#include "rk.h"
+#include "base/rk.h"
 
 #define RK_SCHEMA 4    //  The version that this server knows
 

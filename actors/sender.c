@@ -42,8 +42,8 @@
 //  store already, and its gateway hears of its groups (proto/CONTRACT.md, "Catching up").
 
 #include "sender.h"
-#include "index.h"
-#include "routes.h"
+#include "base/index.h"
+#include "base/routes.h"
 #include "proto/pack.h"
 
 #define VERSION "1"

@@ -1,6 +1,6 @@
 //  sender_test.c - selftest of sender.c
 
-#include "index.h"
+#include "base/index.h"
 #include "sender.h"
 
 #define GATEWAYS_MOST 1000    //  As in sender.c

@@ -5,8 +5,8 @@
 #ifndef SERVER_H
 #define SERVER_H
 
-#include "rk.h"
-#include "config.h"
+#include "base/rk.h"
+#include "base/config.h"
 
 typedef struct rk_server rk_server_t;
 

@@ -5,7 +5,7 @@
 #ifndef SQLBATCH_H
 #define SQLBATCH_H
 
-#include "index.h"
+#include "base/index.h"
 #include "pool.h"
 #include "proto/pack.h"
 

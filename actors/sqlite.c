@@ -18,7 +18,7 @@
 //  (https://www.sqlite.org/wal.html, "Checkpointing"), so that no chat waits for it.
 
 #include "sqlite.h"
-#include "index.h"
+#include "base/index.h"
 #include "schema.h"
 #include "sqlbatch.h"
 #include <sqlite3.h>

@@ -3,7 +3,7 @@
 #ifndef SQLPARAMS_H
 #define SQLPARAMS_H
 
-#include "rk.h"
+#include "base/rk.h"
 
 #define RK_SQL_PARAMS_MOST 1000
 

@@ -6,8 +6,8 @@
 
 #include "check.h"
 #include "commands.h"
-#include "config.h"
-#include "logout.h"
+#include "base/config.h"
+#include "base/logout.h"
 #include "control.h"
 #include "server.h"
 #include "proto/json.h"

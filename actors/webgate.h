@@ -7,7 +7,7 @@
 #ifndef WEBGATE_H
 #define WEBGATE_H
 
-#include "rk.h"
+#include "base/rk.h"
 #include <libwebsockets.h>
 
 typedef struct rk_webgate rk_webgate_t;

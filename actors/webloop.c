@@ -1,7 +1,7 @@
 //  webloop.c - one thread's loop: libwebsockets, a port that takes connections, ZeroMQ's sockets
 
 #include "webloop.h"
-#include "index.h"
+#include "base/index.h"
 #include "listener.h"
 #include <netinet/tcp.h>
 #include <openssl/err.h>

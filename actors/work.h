@@ -7,9 +7,9 @@
 #define WORK_H
 
 #include "worker.h"
-#include "index.h"
+#include "base/index.h"
 #include "luahost.h"
-#include "timers.h"
+#include "base/timers.h"
 
 #define RK_WORK_INDEX_BITS 20    //  of a call's number; the rest counts up
 #define RK_WORK_HANDLERS_MOST 256

@@ -10,7 +10,7 @@
 #ifndef WSTAP_H
 #define WSTAP_H
 
-#include "rk.h"
+#include "base/rk.h"
 
 //  bytes of a request's head: a field of 16 KB, a cookie, and the others.
 #define RK_WSTAP_HEAD_MOST 32768

@@ -12,7 +12,7 @@
 #ifndef JSON_H
 #define JSON_H
 
-#include "rk.h"
+#include "base/rk.h"
 #include <cjson/cJSON.h>
 #include <lua.h>
 #include <lauxlib.h>

@@ -14,7 +14,7 @@
 #ifndef PACK_H
 #define PACK_H
 
-#include "rk.h"
+#include "base/rk.h"
 
 //  A buffer that grows; memory failure aborts. Start with zeros, free with rk_pack_clear.
 typedef struct {

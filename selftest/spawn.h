@@ -3,7 +3,7 @@
 #ifndef SPAWN_H
 #define SPAWN_H
 
-#include "rk.h"
+#include "base/rk.h"
 
 typedef struct {
     char folder[64];

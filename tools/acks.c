@@ -1,7 +1,7 @@
 //  acks.c - up to where a client has everything of a conversation
 
 #include "acks.h"
-#include "index.h"
+#include "base/index.h"
 
 typedef struct {
     rk_slice_t key;    //  Its name; owned

@@ -6,7 +6,7 @@
 #ifndef ACKS_H
 #define ACKS_H
 
-#include "rk.h"
+#include "base/rk.h"
 
 typedef struct rk_acks rk_acks_t;
 

@@ -1,7 +1,7 @@
 //  cert.c - rookery cert: makes a CURVE certificate
 
 #include "commands.h"
-#include "rk.h"
+#include "base/rk.h"
 #include <argp.h>
 
 static error_t

@@ -1,7 +1,7 @@
 //  operator.c - what ctl, top and monitor share
 
 #include "operator.h"
-#include "config.h"
+#include "base/config.h"
 
 static const struct argp_option s_options[] = {
     {"endpoint", 'e', "ENDPOINT", 0, "ask there; else console/control says where", 1},

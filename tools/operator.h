@@ -3,7 +3,7 @@
 #ifndef OPERATOR_H
 #define OPERATOR_H
 
-#include "rk.h"
+#include "base/rk.h"
 #include <argp.h>
 #include <cjson/cJSON.h>
 

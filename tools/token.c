@@ -1,7 +1,7 @@
 //  token.c - rookery token: mints a token for a user
 
 #include "commands.h"
-#include "config.h"
+#include "base/config.h"
 #include "keys.h"
 #include <argp.h>
 

@@ -24,11 +24,11 @@
 //  clients they came from are not read (TCP holds them back).
 
 #include "gateway.h"
-#include "index.h"
+#include "base/index.h"
 #include "client.h"
 #include "limits.h"
 #include "liveness.h"
-#include "routes.h"
+#include "base/routes.h"
 #include "webloop.h"
 #include <sys/socket.h>
 

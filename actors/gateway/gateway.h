@@ -3,8 +3,8 @@
 #ifndef GATEWAY_H
 #define GATEWAY_H
 
-#include "rk.h"
-#include "config.h"
+#include "base/rk.h"
+#include "base/config.h"
 
 //  An app server that the gateway works for. The sockets are lent; they outlive the actor.
 typedef struct {

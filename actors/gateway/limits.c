@@ -1,7 +1,7 @@
 //  limits.c - what one client may take of the gateway: messages a second, time to bind
 
 #include "limits.h"
-#include "index.h"
+#include "base/index.h"
 
 #define SECOND 1000000000    //  nsec
 #define EARLY SECOND         //  nsec that a message may come before its time

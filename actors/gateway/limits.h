@@ -9,7 +9,7 @@
 #define LIMITS_H
 
 #include "client.h"
-#include "config.h"
+#include "base/config.h"
 
 typedef struct rk_limits rk_limits_t;
 

@@ -47,13 +47,15 @@ const rk_config_key_t rk_config_keys[] = {
      "bytes of one message of a client that isn't bound to a user"},
     {"gateway/connections", 'i', "10000", 1, 1000000, "client connections in all"},
     {"gateway/queue", 'i', "1048576", 4096, 1073741824,
-     "bytes waiting for one client; with more it is closed as too slow when it takes nothing for gateway/slow seconds, or when 16 times as many wait"},
+     "bytes waiting for one client; with more it is closed as too slow when it takes "
+     "nothing for gateway/slow seconds, or when 16 times as many wait"},
     {"gateway/slow", 'i', "10", 1, 3600,
      "seconds that a client for which too much waits may take nothing of it"},
     {"gateway/address", 'i', "1000", 1, 1000000,
      "client connections from one address; behind a proxy all have the proxy's"},
     {"gateway/failures", 'i', "20", 0, 1000000,
-     "connections of one address a minute that the application closes before they are bound; with more new ones are refused for a while, 0 is no limit"},
+     "connections of one address a minute that the application closes before they are "
+     "bound; with more new ones are refused for a while, 0 is no limit"},
     {"gateway/rate", 'i', "200", 0, 1000000,
      "messages a second of one connection, which isn't read when it is faster; 0 is no "
      "limit"},
@@ -119,18 +121,15 @@ const rk_config_key_t rk_config_keys[] = {
     {"chat/attachment", 'i', "1048576", 0, 67108864, "bytes of one chat's attachment"},
     {"chat/groups", 'i', "1000", 0, 1000000, "groups that one user may be in"},
     {"chat/members", 'i', "10000", 1, 10000000, "members that one group may have"},
-    {"chat/devices", 'i', "100", 1, 1000000,
-     "devices that one user may have"},
-    {"chat/talks", 'i', "5000", 1, 10000000,
-     "talks of two that one user may begin"},
+    {"chat/devices", 'i', "100", 1, 1000000, "devices that one user may have"},
+    {"chat/talks", 'i', "5000", 1, 10000000, "talks of two that one user may begin"},
     {"store/driver", 'c', "sqlite", 0, 0,
      "sqlite|mysql: engine for messages, groups and cursors"},
     {"store/path", 's', "var/rookery.db", 0, 0, "file of the SQLite database"},
     {"store/pool", 's', "", 0, 0, "the MySQL pool, when the driver is mysql"},
     {"store/queue", 'i', "10000", 16, 10000000, "calls waiting for the store"},
     {"store/batch", 'i', "1000", 1, 100000, "calls that share one commit at the most"},
-    {"store/time", 'i', "2000", 10, 600000,
-     "msec that one statement may run"},
+    {"store/time", 'i', "2000", 10, 600000, "msec that one statement may run"},
 
     {"redis/*/host", 's', "127.0.0.1", 0, 0, "name or address of the Redis server"},
     {"redis/*/port", 'i', "6379", 1, 65535, "its port"},
@@ -201,8 +200,7 @@ const rk_config_key_t rk_config_keys[] = {
     {"auth/bind", 'i', "30", 0, 3600,
      "seconds a client has to bind when mode is token; 0 is no limit"},
     {"auth/attempts", 'i', "5", 1, 1000, "refused binds until a connection is closed"},
-    {"auth/audience", 's', "", 0, 0,
-     "whom tokens must be for (aud); empty takes all"},
+    {"auth/audience", 's', "", 0, 0, "whom tokens must be for (aud); empty takes all"},
     {NULL, 0, NULL, 0, 0, NULL},
 };
 
@@ -318,9 +316,11 @@ s_check_endpoint (const char *value)
         good = colon && (streq (colon + 1, "*") ||
                          (isdigit ((unsigned char) colon[1]) && !*end && port <= 65535));
     }
-    return good ? NULL
-                : strdup ("must be an endpoint such as tcp://127.0.0.1:7001, whose port is at "
-                          "most 65535, or none");
+    return good
+               ? NULL
+               : strdup (
+                     "must be an endpoint such as tcp://127.0.0.1:7001, whose port is at "
+                     "most 65535, or none");
 }
 
 
@@ -483,13 +483,15 @@ s_check_services (rk_config_t *self)
 static char *
 s_close_wires (rk_config_t *self, const char *key)
 {
-    const char *given = zconfig_get (self->root, key, NULL), *name = strchr (key, '/') + 1;
+    const char *given = zconfig_get (self->root, key, NULL),
+               *name = strchr (key, '/') + 1;
     if (given && strncmp (given, "tcp://", 6) != 0)
         return NULL;
     if (given)
         return zsys_sprintf (
             "%s = %s: with auth/mode = token every user of this machine could read and "
-            "say everything there; give ipc://FILE, curve/certificate (rookery cert makes "
+            "say everything there; give ipc://FILE, curve/certificate (rookery cert "
+            "makes "
             "one), or curve/required = 0 where all of them may",
             key, given);
     const char *control = rk_config_str (self, "console/control");
@@ -514,7 +516,8 @@ s_check_wires (rk_config_t *self)
     const char *endpoints[] = {"receiver/upstream", "sender/downstream", NULL};
     bool token = streq (rk_config_str (self, "auth/mode"), "token");
     for (size_t nbr = 0; endpoints[nbr] && rk_config_int (self, "app/enabled"); nbr++) {
-        char *why = token && !curve && required ? s_close_wires (self, endpoints[nbr]) : NULL;
+        char *why =
+            token && !curve && required ? s_close_wires (self, endpoints[nbr]) : NULL;
         if (why)
             return why;
         const char *endpoint = rk_config_str (self, endpoints[nbr]);
@@ -555,7 +558,7 @@ s_is_given (rk_config_t *self, const char *path)
 }
 
 
-#define JSON_ROOM 4096       //  bytes of a chat besides its attachment, at the least
+#define JSON_ROOM 4096    //  bytes of a chat besides its attachment, at the least
 
 static char *
 s_check_sizes (rk_config_t *self)
@@ -566,14 +569,16 @@ s_check_sizes (rk_config_t *self)
     if (!rk_config_int (self, "app/enabled"))
         return NULL;
     if (s_is_given (self, "chat/attachment") && attachment > part)
-        return zsys_sprintf ("chat/attachment = %lld: receiver/message = %lld leaves no room "
-                             "for it",
-                             attachment, part);
+        return zsys_sprintf (
+            "chat/attachment = %lld: receiver/message = %lld leaves no room "
+            "for it",
+            attachment, part);
     if (s_is_given (self, "chat/attachment") && rk_config_int (self, "gateway/enabled") &&
         attachment + JSON_ROOM > message)
-        return zsys_sprintf ("chat/attachment = %lld: gateway/message = %lld leaves no room "
-                             "for it; make that %lld or more",
-                             attachment, message, attachment + 16 * JSON_ROOM);
+        return zsys_sprintf (
+            "chat/attachment = %lld: gateway/message = %lld leaves no room "
+            "for it; make that %lld or more",
+            attachment, message, attachment + 16 * JSON_ROOM);
     return NULL;
 }
 
@@ -773,16 +778,19 @@ config_test (bool verbose)
     s_expect_error ("auth\n    secret = abc#def\n", NULL,
                     ":2: # begins a comment: write \"abc#def\"");
     s_expect_error ("auth\n    secret = \"abc\n", NULL, ":2: the value's quotation mark");
-    s_expect_error ("auth\n    secret = \"abc\" d\n", NULL, ":2: something stands behind");
+    s_expect_error ("auth\n    secret = \"abc\" d\n", NULL,
+                    ":2: something stands behind");
     s_expect_error ("worker\n  count = 1\n", NULL, ":2: is indented by the wrong");
     s_expect_error ("worker\n        count = 1\n", NULL, ":2: is indented by the wrong");
     s_expect_error ("worker\n\tcount = 1\n", NULL, ":2: a tab; indent with four");
     s_expect_error ("worker\n    count 1\n", NULL, ":2: isn't NAME or NAME = VALUE");
-    s_expect_error ("gateway\n    listen = 127.0.0.1:99999\n", NULL, ":2: gateway/listen");
+    s_expect_error ("gateway\n    listen = 127.0.0.1:99999\n", NULL,
+                    ":2: gateway/listen");
     s_expect_error ("receiver\n    upstream = tcp://127.0.0.1:99999\n", NULL,
                     "is at most 65535");
-    s_expect_error ("", (char *[]){"chat/attachment=17000000", NULL},
-                    "gateway/message = 1114112 leaves no room for it; make that 17065536");
+    s_expect_error (
+        "", (char *[]){"chat/attachment=17000000", NULL},
+        "gateway/message = 1114112 leaves no room for it; make that 17065536");
     error = NULL;
     self = rk_config_new ("/tmp", NULL, &error);
     rk_check (!self && error && strstr (error, "/tmp: is a folder"));
