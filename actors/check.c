@@ -1,10 +1,10 @@
 //  check.c - what run would find wrong besides the configuration's own words: files, folders, handlers, ports
 
 #include "check.h"
-#include "listener.h"
+#include "http/listener.h"
 #include "luahost.h"
 #include "schema.h"
-#include "webloop.h"
+#include "http/webloop.h"
 #include <sys/file.h>
 #include <sys/stat.h>
 

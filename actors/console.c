@@ -18,7 +18,7 @@
 #include "board.h"
 #include "pages.h"
 #include "sockets.h"
-#include "webloop.h"
+#include "http/webloop.h"
 #include "proto/json.h"
 #include <arpa/inet.h>
 

@@ -1,7 +1,7 @@
 //  pages.c - the console's web side: what HTTP answers, and the pages that live over a WebSocket
 
 #include "pages.h"
-#include "client.h"
+#include "http/client.h"
 
 #define QUEUE_MOST (4 * 1024 * 1024)    //  bytes that wait for a page
 

@@ -5,7 +5,7 @@
 //  the server does. The server's CPU time is read from its process clock.
 
 #include "commands.h"
-#include "tools/ws.h"
+#include "http/wsclient.h"
 #include <argp.h>
 #include <time.h>
 

@@ -7,7 +7,7 @@
 #include "commands.h"
 #include "acks.h"
 #include "proto/json.h"
-#include "ws.h"
+#include "http/wsclient.h"
 #include <argp.h>
 
 #define FIRST_PAUSE 500    //  msec before it connects again; doubles

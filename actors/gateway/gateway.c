@@ -25,11 +25,11 @@
 
 #include "gateway.h"
 #include "base/index.h"
-#include "client.h"
+#include "http/client.h"
 #include "limits.h"
 #include "liveness.h"
 #include "base/routes.h"
-#include "webloop.h"
+#include "http/webloop.h"
 #include <sys/socket.h>
 
 #define VERSION "1"

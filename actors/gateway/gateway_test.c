@@ -1,8 +1,8 @@
 //  gateway_test.c - selftest of gateway.c
 
 #include "gateway.h"
-#include "webloop.h"
-#include "tools/ws.h"
+#include "http/webloop.h"
+#include "http/wsclient.h"
 
 
 //  Three clients of the test, what each got last, and the app server's side of the sockets.

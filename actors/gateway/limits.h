@@ -8,7 +8,7 @@
 #ifndef LIMITS_H
 #define LIMITS_H
 
-#include "client.h"
+#include "http/client.h"
 #include "base/config.h"
 
 typedef struct rk_limits rk_limits_t;

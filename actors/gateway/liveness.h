@@ -8,7 +8,7 @@
 #ifndef LIVENESS_H
 #define LIVENESS_H
 
-#include "client.h"
+#include "http/client.h"
 
 typedef struct rk_liveness rk_liveness_t;
 

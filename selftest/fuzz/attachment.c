@@ -1,7 +1,7 @@
 //  attachment.c - fuzz target: a client's binary message, 4 bytes length of the JSON, JSON, attachment
 
 #include "fuzz.h"
-#include "client.h"
+#include "http/client.h"
 
 int
 LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)

@@ -1,6 +1,6 @@
-//  ws.c - the client's side of WebSocket, for the terminal client and the load generator
+//  wsclient.c - the client's side of WebSocket, for the terminal client and the load generator
 
-#include "ws.h"
+#include "wsclient.h"
 
 #define MESSAGE_MOST (64 * 1024 * 1024)    //  bytes
 

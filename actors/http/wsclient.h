@@ -1,4 +1,4 @@
-//  ws.h - the client's side of WebSocket, for the terminal client and the load generator
+//  wsclient.h - the client's side of WebSocket, for the terminal client and the load generator
 //
 //  Over libwebsockets in a libuv loop. Many connections to one URL, messages both ways.
 
