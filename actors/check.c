@@ -2,7 +2,7 @@
 
 #include "check.h"
 #include "http/listener.h"
-#include "luahost.h"
+#include "worker/luahost.h"
 #include "schema.h"
 #include "http/webloop.h"
 #include <sys/file.h>

@@ -14,7 +14,7 @@
 #include "receiver.h"
 #include "sender.h"
 #include "services.h"
-#include "worker.h"
+#include "worker/worker.h"
 
 typedef struct {
     rk_config_t *config;    //  Borrowed

@@ -2,7 +2,7 @@
 
 #include "commands.h"
 #include "base/config.h"
-#include "keys.h"
+#include "worker/tokens.h"
 #include <argp.h>
 
 #define SETTINGS_MOST 20

@@ -1,7 +1,7 @@
 //  token.c - fuzz target: a token as a client sends it; and, with a dot in front, claims that are signed well
 
 #include "fuzz.h"
-#include "keys.h"
+#include "worker/tokens.h"
 #include "proto/json.h"
 #include <jwt.h>
 

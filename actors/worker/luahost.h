@@ -10,7 +10,7 @@
 
 #include "base/rk.h"
 #include "base/config.h"
-#include "keys.h"
+#include "tokens.h"
 #include "proto/json.h"
 #include "proto/pack.h"
 #include <lualib.h>

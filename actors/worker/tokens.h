@@ -1,4 +1,4 @@
-//  keys.h - the keys that clients' tokens are signed with
+//  tokens.h - the keys that clients' tokens are signed with
 //
 //  A token is a JWT (RFC 7519) whose header names its key (kid, RFC 7515, 4.1.4); one that names none
 //  is signed with auth/secret. Which algorithm a key is for is said by us and never by the token

@@ -1,6 +1,6 @@
-//  keys.c - the keys that clients' tokens are signed with
+//  tokens.c - the keys that clients' tokens are signed with
 
-#include "keys.h"
+#include "tokens.h"
 #include "jws.h"
 #include <dirent.h>
 #include <jwt.h>
