@@ -3,7 +3,7 @@
 #include "check.h"
 #include "http/listener.h"
 #include "worker/luahost.h"
-#include "schema.h"
+#include "services/schema.h"
 #include "http/webloop.h"
 #include <sys/file.h>
 #include <sys/stat.h>

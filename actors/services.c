@@ -1,10 +1,10 @@
 //  services.c - the pools, the store and the links that the configuration names, and their wires
 
 #include "services.h"
-#include "link.h"
-#include "mysql.h"
-#include "redis.h"
-#include "sqlite.h"
+#include "services/link.h"
+#include "services/mysql.h"
+#include "services/redis.h"
+#include "services/sqlite.h"
 #include <mysql.h>
 
 typedef struct {

@@ -6,7 +6,7 @@
 #ifndef SERVICES_H
 #define SERVICES_H
 
-#include "pool.h"
+#include "services/call.h"
 
 typedef struct rk_services rk_services_t;
 

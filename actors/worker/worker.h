@@ -3,7 +3,7 @@
 #ifndef WORKER_H
 #define WORKER_H
 
-#include "pool.h"
+#include "services/call.h"
 
 //  The sockets are lent; they outlive the actor.
 typedef struct {

@@ -1,6 +1,6 @@
-//  pool.c - what a worker and the actors of its stores share
+//  call.c - what a worker and the actors of its stores share
 
-#include "pool.h"
+#include "call.h"
 
 #define WORKER_WAIT 20000    //  msec
 

@@ -2,7 +2,7 @@
 
 #include "mystatement.h"
 
-#include "pool.h"
+#include "call.h"
 #include <errmsg.h>
 #include <mysqld_error.h>
 

@@ -9,7 +9,7 @@
 #define REDISNODE_H
 
 #include "base/rk.h"
-#include "pool.h"
+#include "call.h"
 #include "base/config.h"
 #include <hiredis/hiredis.h>
 

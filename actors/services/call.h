@@ -1,4 +1,4 @@
-//  pool.h - what a worker and the actors of its stores share: tokens, arguments, answers
+//  call.h - what a worker and the actors of its stores share: tokens, arguments, answers
 
 #ifndef POOL_H
 #define POOL_H

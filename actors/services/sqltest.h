@@ -3,7 +3,7 @@
 #ifndef SQLTEST_H
 #define SQLTEST_H
 
-#include "pool.h"
+#include "call.h"
 
 typedef struct {
     zactor_fn *fn;
