@@ -12,7 +12,7 @@
 #include "gateway/gateway.h"
 #include "keyring.h"
 #include "receiver.h"
-#include "sender.h"
+#include "sender/sender.h"
 #include "services.h"
 #include "worker/worker.h"
 

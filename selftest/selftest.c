@@ -16,7 +16,7 @@
 #include "http/wstap.h"
 #include "receiver.h"
 #include "base/routes.h"
-#include "sender.h"
+#include "sender/sender.h"
 #include "server.h"
 #include "services/mysql.h"
 #include "services/redis.h"
