@@ -7,7 +7,7 @@
 #ifndef WIRES_H
 #define WIRES_H
 
-#include "console.h"
+#include "console/console.h"
 #include "dispatcher.h"
 #include "gateway/gateway.h"
 #include "keyring.h"

@@ -1,9 +1,9 @@
 //  selftest.c - runs the tests of actors and codecs: all of them, or one
 
 #include "commands.h"
-#include "board.h"
+#include "console/board.h"
 #include "base/config.h"
-#include "console.h"
+#include "console/console.h"
 #include "dispatcher.h"
 #include "gateway/gateway.h"
 #include "base/index.h"

@@ -17,7 +17,7 @@
 #include "console.h"
 #include "board.h"
 #include "pages.h"
-#include "sockets.h"
+#include "monitor.h"
 #include "http/webloop.h"
 #include "proto/json.h"
 #include <arpa/inet.h>

@@ -9,7 +9,7 @@
 
 #include "board.h"
 #include "base/config.h"
-#include "sockets.h"
+#include "monitor.h"
 #include "http/webloop.h"
 
 typedef struct rk_pages rk_pages_t;

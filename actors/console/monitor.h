@@ -1,4 +1,4 @@
-//  sockets.h - what happens to ZeroMQ's sockets, in words
+//  monitor.h - what happens to ZeroMQ's sockets, in words
 //
 //  A passive class of the console.
 
