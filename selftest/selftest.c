@@ -17,7 +17,7 @@
 #include "receiver.h"
 #include "base/routes.h"
 #include "sender/sender.h"
-#include "server.h"
+#include "supervisor/supervisor.h"
 #include "services/mysql.h"
 #include "services/redis.h"
 #include "services/schema.h"

@@ -6,8 +6,8 @@
 #ifndef FUZZ_H
 #define FUZZ_H
 
-#include "control.h"
-#include "server.h"
+#include "supervisor/control.h"
+#include "supervisor/supervisor.h"
 #include "proto/json.h"
 
 typedef struct {

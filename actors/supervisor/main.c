@@ -1,15 +1,15 @@
-//  supervisor.c - the rookery command: run, selftest, monitor, top, ctl, chat, token, bench
+//  main.c - the rookery command: run, selftest, monitor, top, ctl, chat, token, bench
 //
 //  run reads the configuration, starts the server (server.c) and then does nothing but wait
 //  for signals, for operators (control.c) and for actors that went DOWN. Signals come through a
 //  descriptor (signalfd), so no other thread is interrupted by them.
 
-#include "check.h"
+#include "preflight.h"
 #include "commands.h"
 #include "base/config.h"
 #include "base/logout.h"
 #include "control.h"
-#include "server.h"
+#include "supervisor.h"
 #include "proto/json.h"
 #include <argp.h>
 #include <libwebsockets.h>

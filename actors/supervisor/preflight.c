@@ -1,6 +1,6 @@
-//  check.c - what run would find wrong besides the configuration's own words: files, folders, handlers, ports
+//  preflight.c - what run would find wrong besides the configuration's own words: files, folders, handlers, ports
 
-#include "check.h"
+#include "preflight.h"
 #include "http/listener.h"
 #include "worker/luahost.h"
 #include "services/schema.h"

@@ -1,4 +1,4 @@
-//  server.c - a whole server: its actors, their restarts, what they say, and their end
+//  supervisor.c - a whole server: its actors, their restarts, what they say, and their end
 //
 //  In     pipes   READY, FAILED, DOWN, DRAINED, PAUSED, STATS name value..., EVENT ..., and answers to
 //                 commands; of the console ASK client word...
@@ -9,7 +9,7 @@
 //  answer for server/stuck msec is stuck: it runs C code that no limit reaches. A signal to its
 //  thread makes that say what it is doing (rk_log_where).
 
-#include "server.h"
+#include "supervisor.h"
 #include "wires.h"
 #include <libwebsockets.h>
 #include <signal.h>

@@ -1,4 +1,4 @@
-//  server.h - a whole server: its actors, their restarts, what they say, and their end
+//  supervisor.h - a whole server: its actors, their restarts, what they say, and their end
 //
 //  The supervisor of the actors, without a command line, so that tests run it as well.
 

@@ -1,4 +1,4 @@
-//  check.h - what run would find wrong besides the configuration's own words: files, folders, handlers, ports
+//  preflight.h - what run would find wrong besides the configuration's own words: files, folders, handlers, ports
 
 #ifndef CHECK_H
 #define CHECK_H

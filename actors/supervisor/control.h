@@ -3,7 +3,7 @@
 #ifndef CONTROL_H
 #define CONTROL_H
 
-#include "server.h"
+#include "supervisor.h"
 
 #define RK_CONTROL_ITEMS 1
 
