@@ -1,6 +1,6 @@
 //  selftest.c - runs the tests of actors and codecs: all of them, or one
 
-#include "commands.h"
+#include "tools/commands.h"
 #include "console/board.h"
 #include "base/config.h"
 #include "console/console.h"

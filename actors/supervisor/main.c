@@ -5,7 +5,7 @@
 //  descriptor (signalfd), so no other thread is interrupted by them.
 
 #include "preflight.h"
-#include "commands.h"
+#include "tools/commands.h"
 #include "base/config.h"
 #include "base/logout.h"
 #include "control.h"

@@ -5,7 +5,7 @@
 #define COMMANDS_H
 
 int rk_command_selftest (int argc, char *argv[]);    //  selftest/selftest.c
-int rk_command_bench (int argc, char *argv[]);       //  selftest/bench.c
+int rk_command_bench (int argc, char *argv[]);       //  tools/bench.c
 int rk_command_chat (int argc, char *argv[]);        //  tools/chat.c
 int rk_command_ctl (int argc, char *argv[]);         //  tools/ctl.c
 int rk_command_monitor (int argc, char *argv[]);     //  tools/monitor.c
