@@ -1,4 +1,4 @@
-//  life.c - the life of an actor: its own side and its starter's; documented in rk.h
+//  life.c - the life of an actor: its own side and its starter's
 
 #include "handover.h"
 #include "rk.h"

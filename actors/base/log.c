@@ -1,4 +1,4 @@
-//  log.c - the log: lines, events, traces, and what a stuck thread does; documented in rk.h
+//  log.c - the log: lines, events, traces, and what a stuck thread does
 //
 //  Each thread has its own level, name and message in work; nothing here is shared but what
 //  rk_log_begin has set before there were threads. A line is one write (2), see logout.h.

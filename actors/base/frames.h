@@ -1,0 +1,78 @@
+//  frames.h - one multipart message, held where it arrived
+//
+//  Nothing is copied on its way through an actor; sending hands the parts on and leaves the object empty.
+
+#ifndef FRAMES_H
+#define FRAMES_H
+
+#include "slice.h"
+
+#define RK_FRAMES_MAX 16
+
+typedef struct {
+    size_t count;      //  Parts held, at most RK_FRAMES_MAX
+    size_t dropped;    //  Parts that came beyond RK_FRAMES_MAX and were thrown away
+    zmq_msg_t part[RK_FRAMES_MAX];
+} rk_frames_t;
+
+//  Take the next message from a socket without waiting. Returns true and fills self,
+//  which must be empty; returns false when nothing is there.
+bool rk_frames_recv (rk_frames_t *self, zsock_t *from);
+
+//  Send all parts without waiting. Returns 0 and leaves self empty; returns -1, with self
+//  as it was, when the socket has no room (EAGAIN) or no such peer (EHOSTUNREACH); see errno. A
+//  message goes whole or not at all: one whose peer leaves in the middle is gone with its peer.
+int rk_frames_send (rk_frames_t *self, zsock_t *to);
+
+//  Send as above, but wait for room; gives up with -1 after wait msecs.
+int rk_frames_send_wait (rk_frames_t *self, zsock_t *to, int64_t wait);
+
+//  The same between actors of this process, both ends of it: what is on its way counts as queued bytes, but for
+//  short messages, of which there can't be many.
+bool rk_frames_take (rk_frames_t *self, zsock_t *from);
+int rk_frames_give (rk_frames_t *self, zsock_t *to);
+int rk_frames_give_wait (rk_frames_t *self, zsock_t *to, int64_t wait);
+
+//  Throw all parts away. Harmless on an empty object; memory must be zero or once used.
+void rk_frames_clear (rk_frames_t *self);
+
+//  Move all parts to another object, which must be empty.
+void rk_frames_move (rk_frames_t *self, rk_frames_t *from);
+
+//  Drop one part. All of ours go this way, not by zmq_msg_close: parts may share their bytes
+//  with another thread's, and the thread sanitizer must be told of that.
+void rk_part_close (zmq_msg_t *part);
+
+//  Append a part with a copy of the bytes. The object must have room.
+void rk_frames_add (rk_frames_t *self, const void *data, size_t size);
+
+//  Append a frame of that size and return where its bytes are to be written.
+void *rk_frames_reserve (rk_frames_t *self, size_t size);
+void rk_frames_addstr (rk_frames_t *self, const char *string);
+
+//  Append an own part of another message, sharing its bytes.
+void rk_frames_share (rk_frames_t *self, zmq_msg_t *part);
+
+//  The bytes of a part where they lie; an empty slice when there is no such part.
+rk_slice_t rk_frames_at (rk_frames_t *self, size_t index);
+
+//  The CID in a message from a gateway: "upstream CID ..." or "status WORD CID ...".
+rk_slice_t rk_frames_cid (rk_frames_t *self);
+
+//  The connection that a message to the sender is about, "downstream cid CID content" or "downstream talk UID
+//  CID content" and the like of "live", and what it says.
+rk_slice_t rk_frames_whose (rk_frames_t *self);
+rk_slice_t rk_frames_said (rk_frames_t *self);
+
+//  True when the message, just received, comes from this process.
+bool rk_frames_local (rk_frames_t *self);
+
+//  Remove a part from the middle.
+void rk_frames_remove (rk_frames_t *self, size_t index);
+
+//  Bytes of all parts.
+size_t rk_frames_bytes (rk_frames_t *self);
+
+void frames_test (bool verbose);
+
+#endif
