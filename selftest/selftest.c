@@ -36,7 +36,7 @@ static const struct {
     {"index", index_test},
     {"frames", frames_test},
     {"config", config_test},
-    {"keys", keys_test},
+    {"tokens", tokens_test},
     {"keyring", keyring_test},
     {"limits", limits_test},
     {"liveness", liveness_test},

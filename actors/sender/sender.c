@@ -44,6 +44,7 @@
 #include "sender.h"
 #include "base/index.h"
 #include "base/routes.h"
+#include "proto/call.h"
 #include "proto/pack.h"
 
 #define VERSION "1"
@@ -840,7 +841,7 @@ s_settle (s_self_t *self)
 //  again. We don't wait for workers, for they wait for us.
 
 static void
-s_reply (s_self_t *self, const rk_token_t *token, const rk_pack_t *pack)
+s_reply (s_self_t *self, const rk_call_t *token, const rk_pack_t *pack)
 {
     rk_frames_t out;
     out.count = 0;
@@ -861,10 +862,10 @@ s_reply (s_self_t *self, const rk_token_t *token, const rk_pack_t *pack)
 static int
 s_handle_catchup (s_self_t *self)
 {
-    rk_token_t token;
+    rk_call_t token;
     rk_frames_t *frames = &self->frames;
     rk_slice_t cid = rk_frames_at (frames, 2), word = rk_frames_at (frames, 3);
-    if (frames->count != 4 || !rk_token_read (rk_frames_at (frames, 1), &token) ||
+    if (frames->count != 4 || !rk_call_read (rk_frames_at (frames, 1), &token) ||
         token.worker >= self->args->count)
         return -1;
     rk_pack_t pack = {NULL, 0, 0};

@@ -3,7 +3,7 @@
 #ifndef SENDER_H
 #define SENDER_H
 
-#include "services/call.h"
+#include "base/rk.h"
 
 //  The sockets are lent; they outlive the actor.
 typedef struct {

@@ -3,7 +3,7 @@
 #ifndef LINK_H
 #define LINK_H
 
-#include "call.h"
+#include "pool.h"
 
 //  args is a rk_pool_args_t: inbox is the inner socket, outside the outer one.
 void link_actor (zsock_t *pipe, void *args);

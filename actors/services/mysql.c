@@ -100,7 +100,7 @@ s_check_size (s_self_t *self, rk_mystatement_t *statement)
     size_t size = rk_mystatement_size (statement) + PACKET_HEAD;
     return !self->packet_most || size <= self->packet_most    //  0: it didn't say
                ? NULL
-               : zsys_sprintf (RK_POOL_TOO_LARGE
+               : zsys_sprintf (RK_CALL_TOO_LARGE
                                "it has %zu bytes, the server's max_allowed_packet is %zu",
                                size, self->packet_most);
 }

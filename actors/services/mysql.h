@@ -3,7 +3,7 @@
 #ifndef MYSQL_H
 #define MYSQL_H
 
-#include "call.h"
+#include "pool.h"
 
 //  args is a rk_pool_args_t.
 void mysql_actor (zsock_t *pipe, void *args);

@@ -2,7 +2,7 @@
 
 #include "mystatement.h"
 
-#include "call.h"
+#include "pool.h"
 #include <errmsg.h>
 #include <mysqld_error.h>
 
@@ -191,7 +191,7 @@ rk_mystatement_error (const rk_mystatement_t *self)
     unsigned code = mysql_stmt_errno (self->stmt);
     bool large = code == ER_DATA_TOO_LONG || code == ER_NET_PACKET_TOO_LARGE ||
                  code == CR_NET_PACKET_TOO_LARGE;
-    return zsys_sprintf ("%s%s", large ? RK_POOL_TOO_LARGE : "",
+    return zsys_sprintf ("%s%s", large ? RK_CALL_TOO_LARGE : "",
                          mysql_stmt_error (self->stmt));
 }
 

@@ -255,7 +255,7 @@ static bool
 s_redirect (s_self_t *self, rk_redisnode_t *from, rk_parcel_t *call, const char *error)
 {
     bool moved = strncmp (error, "MOVED ", 6) == 0;
-    rk_token_t *token = (rk_token_t *) zmq_msg_data (&call->part[1]);
+    rk_call_t *token = (rk_call_t *) zmq_msg_data (&call->part[1]);
     unsigned slot;
     char address[300];
     if (!self->cluster || (!moved && strncmp (error, "ASK ", 4) != 0) ||
@@ -287,7 +287,7 @@ static bool
 s_leave_replica (s_self_t *self, rk_redisnode_t *node, rk_parcel_t *call,
                  const char *error)
 {
-    rk_token_t *token = (rk_token_t *) zmq_msg_data (&call->part[1]);
+    rk_call_t *token = (rk_call_t *) zmq_msg_data (&call->part[1]);
     if (self->cluster || strncmp (error, "READONLY ", 9) != 0 || token->hops ||
         !rk_redisnode_leave (node))
         return false;
@@ -307,7 +307,7 @@ s_put_off (s_self_t *self, rk_parcel_t *call, const char *error)
          strncmp (error, "MASTERDOWN", 10) != 0 && strncmp (error, "LOADING", 7) != 0))
         return false;
     int64_t now = zclock_mono ();
-    if (((rk_token_t *) zmq_msg_data (&call->part[1]))->deadline < now + AGAIN)
+    if (((rk_call_t *) zmq_msg_data (&call->part[1]))->deadline < now + AGAIN)
         return false;
     if (!self->later.count)
         self->again_at = now + AGAIN;
@@ -595,8 +595,8 @@ s_handle_redis (s_self_t *self, rk_frames_t *frames)
 static int
 s_handle_subscribe (s_self_t *self, rk_frames_t *frames)
 {
-    rk_token_t token;
-    rk_token_read (rk_frames_at (frames, 1), &token);
+    rk_call_t token;
+    rk_call_read (rk_frames_at (frames, 1), &token);
     rk_slice_t name = rk_frames_at (frames, 2);
     s_channel_t *channel = (s_channel_t *) rk_index_lookup (self->channels, name);
     if (!channel) {
@@ -617,8 +617,8 @@ s_handle_subscribe (s_self_t *self, rk_frames_t *frames)
 static int
 s_handle_unsubscribe (s_self_t *self, rk_frames_t *frames)
 {
-    rk_token_t token;
-    rk_token_read (rk_frames_at (frames, 1), &token);
+    rk_call_t token;
+    rk_call_read (rk_frames_at (frames, 1), &token);
     rk_slice_t name = rk_frames_at (frames, 2);
     s_channel_t *channel = (s_channel_t *) rk_index_lookup (self->channels, name);
     if (!channel)
@@ -650,13 +650,13 @@ s_read_inbox (s_self_t *self)
     rk_frames_t frames;
     frames.count = 0;
     for (int nbr = 0; nbr < BATCH && rk_frames_take (&frames, self->args->inbox); nbr++) {
-        rk_token_t token;
+        rk_call_t token;
         rk_slice_t name = rk_frames_at (&frames, 0);
         self->counters[IN].value++;
         self->counters[BYTES_IN].value += rk_frames_bytes (&frames);
         size_t row = rk_route (s_inbox_routes, sizeof (*s_inbox_routes), name);
         if (!s_inbox_routes[row].name || frames.count != 3 ||
-            !rk_token_read (rk_frames_at (&frames, 1), &token) ||
+            !rk_call_read (rk_frames_at (&frames, 1), &token) ||
             token.worker >= self->args->count)
             rk_life_complain (&self->life, "dropped %.*s: unknown, or not its form",
                               (int) (name.size < 32 ? name.size : 32), name.data);
@@ -849,7 +849,7 @@ static void
 s_test_send (s_bench_t *bench, const char *name, uint64_t number, int64_t patience,
              const void *data, size_t size)
 {
-    rk_token_t token = {0, number, rk_now (), zclock_mono () + patience, 0, 0};
+    rk_call_t token = {0, number, rk_now (), zclock_mono () + patience, 0, 0};
     rk_frames_t frames = {0};
     rk_frames_addstr (&frames, name);
     rk_frames_add (&frames, &token, sizeof (token));
@@ -884,8 +884,8 @@ s_test_reply (s_bench_t *bench, uint64_t number, char *text, size_t room)
     rk_frames_t frames = {0};
     rk_check (zmq_poll (&item, 1, 20000) == 1 &&
               rk_frames_recv (&frames, bench->replies));
-    rk_token_t token;
-    rk_check (rk_token_read (rk_frames_at (&frames, 1), &token) && token.call == number);
+    rk_call_t token;
+    rk_check (rk_call_read (rk_frames_at (&frames, 1), &token) && token.call == number);
     bool good = rk_slice_is (rk_frames_at (&frames, 2), "ok");
     rk_slice_t rest = rk_frames_at (&frames, 3);
     size_t used = 0;

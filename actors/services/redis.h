@@ -3,7 +3,7 @@
 #ifndef REDIS_H
 #define REDIS_H
 
-#include "call.h"
+#include "pool.h"
 
 //  args is a rk_pool_args_t.
 void redis_actor (zsock_t *pipe, void *args);

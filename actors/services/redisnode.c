@@ -144,7 +144,7 @@ s_mark_of (rk_parcel_t *parcel)
 static int64_t
 s_deadline (rk_parcel_t *parcel)
 {
-    rk_token_t token;
+    rk_call_t token;
     if (parcel->count == 1)
         return s_mark_of (parcel).deadline;
     memcpy (&token, zmq_msg_data (&parcel->part[1]), sizeof (token));

@@ -9,7 +9,7 @@
 #define REDISNODE_H
 
 #include "base/rk.h"
-#include "call.h"
+#include "pool.h"
 #include "base/config.h"
 #include <hiredis/hiredis.h>
 
@@ -44,7 +44,7 @@ bool rk_redisnode_is_up (rk_redisnode_t *self);
 //  Calls that wait or are under way.
 size_t rk_redisnode_calls (rk_redisnode_t *self);
 
-//  Queue a call; takes the parcel, which holds the frames REDIS, token (rk_token_t), packed.
+//  Queue a call; takes the parcel, which holds the frames REDIS, token (rk_call_t), packed.
 //  asking: ASKING goes out before it (Redis Cluster specification, "ASK redirection").
 void rk_redisnode_call (rk_redisnode_t *self, rk_parcel_t *call, bool asking);
 

@@ -144,8 +144,8 @@ rk_sqlbatch_has_room (rk_sqlbatch_t *self)
 static int
 s_handle_sql (rk_sqlbatch_t *self, rk_frames_t *frames)
 {
-    rk_token_t token;
-    if (frames->count != 3 || !rk_token_read (rk_frames_at (frames, 1), &token) ||
+    rk_call_t token;
+    if (frames->count != 3 || !rk_call_read (rk_frames_at (frames, 1), &token) ||
         token.worker >= self->args->count)
         return -1;
     self->counters[RK_SQL_IN].value++;
@@ -284,8 +284,8 @@ rk_sqlbatch_expire (rk_sqlbatch_t *self, int64_t now, const char *reason)
     size_t kept = 0;
     for (size_t nbr = 0; nbr < self->count; nbr++) {
         rk_sqlcall_t *call = &self->calls[nbr];
-        rk_token_t token;
-        rk_token_read (rk_frames_at (&call->frames, 1), &token);
+        rk_call_t token;
+        rk_call_read (rk_frames_at (&call->frames, 1), &token);
         if (token.deadline <= now)
             s_answer (self, call, reason);
         else if (kept++ != nbr) {

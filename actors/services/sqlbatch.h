@@ -6,7 +6,7 @@
 #define SQLBATCH_H
 
 #include "base/index.h"
-#include "call.h"
+#include "pool.h"
 #include "proto/pack.h"
 
 //  One call in work and, once it has run, its result.

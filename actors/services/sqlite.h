@@ -3,7 +3,7 @@
 #ifndef SQLITE_H
 #define SQLITE_H
 
-#include "call.h"
+#include "pool.h"
 
 //  args is a rk_pool_args_t; the file and the size of a batch are store/path and store/batch.
 void sqlite_actor (zsock_t *pipe, void *args);

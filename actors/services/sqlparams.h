@@ -3,9 +3,7 @@
 #ifndef SQLPARAMS_H
 #define SQLPARAMS_H
 
-#include "base/rk.h"
-
-#define RK_SQL_PARAMS_MOST 1000
+#include "proto/call.h"
 
 //  The statement with a plain ? for each ?N outside of strings, quoted names and comments; the
 //  caller frees it. order[i] is which parameter, from 0, the i-th question mark takes, count how

@@ -61,7 +61,7 @@ rk_sqltest_end (rk_sqltest_t *self)
 static void
 s_send_as (rk_sqltest_t *self, uint64_t number, uint64_t whose, const rk_pack_t *pack)
 {
-    rk_token_t token = {0, number, rk_now (), zclock_mono () + PATIENCE, 0, whose};
+    rk_call_t token = {0, number, rk_now (), zclock_mono () + PATIENCE, 0, whose};
     rk_frames_t frames = {0};
     rk_frames_addstr (&frames, "SQL");
     rk_frames_add (&frames, &token, sizeof (token));
@@ -93,11 +93,11 @@ uint64_t
 rk_sqltest_next (rk_sqltest_t *self, char *error, size_t room)
 {
     rk_frames_t frames = {0};
-    rk_token_t token;
+    rk_call_t token;
     zmq_pollitem_t item = {zsock_resolve (self->replies), 0, ZMQ_POLLIN, 0};
     rk_check (zmq_poll (&item, 1, PATIENCE) == 1 &&
               rk_frames_recv (&frames, self->replies));
-    rk_check (rk_token_read (rk_frames_at (&frames, 1), &token));
+    rk_check (rk_call_read (rk_frames_at (&frames, 1), &token));
     rk_slice_t text = rk_frames_at (&frames, 3);
     bool good = rk_slice_is (rk_frames_at (&frames, 2), "ok");
     snprintf (error, room, "%.*s", good ? 0 : (int) text.size, text.data);
@@ -130,8 +130,8 @@ s_wait_reply (rk_sqltest_t *self, uint64_t number, rk_frames_t *frames)
     zmq_pollitem_t item = {zsock_resolve (self->replies), 0, ZMQ_POLLIN, 0};
     rk_check (zmq_poll (&item, 1, PATIENCE) == 1 &&
               rk_frames_recv (frames, self->replies));
-    rk_token_t token;
-    rk_check (rk_token_read (rk_frames_at (frames, 1), &token) && token.call == number);
+    rk_call_t token;
+    rk_check (rk_call_read (rk_frames_at (frames, 1), &token) && token.call == number);
 }
 
 

@@ -3,7 +3,7 @@
 #ifndef SQLTEST_H
 #define SQLTEST_H
 
-#include "call.h"
+#include "pool.h"
 
 typedef struct {
     zactor_fn *fn;

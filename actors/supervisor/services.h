@@ -6,7 +6,8 @@
 #ifndef SERVICES_H
 #define SERVICES_H
 
-#include "services/call.h"
+#include "services/pool.h"
+#include "worker/service.h"
 
 typedef struct rk_services rk_services_t;
 

@@ -518,7 +518,7 @@ static int
 s_verify (lua_State *L)
 {
     const char *why;
-    char *uid = rk_keys_verify (rk_lua_keys (L), luaL_checkstring (L, 1), &why);
+    char *uid = rk_tokens_verify (rk_lua_tokens (L), luaL_checkstring (L, 1), &why);
     lua_pushfstring (L, "%s", uid ? uid : why);
     free (uid);
     if (!why)

@@ -43,7 +43,7 @@ struct rk_lua {
     rk_lua_host_t host;
     rk_json_limits_t limits;    //  Of JSON
     rk_pack_t pack;
-    rk_keys_t *keys;      //  Of tokens
+    rk_tokens_t *keys;    //  Of tokens
     rk_task_t *task;      //  The one that runs, or NULL
     size_t memory;        //  Bytes in use
     size_t before;        //  Bytes in use when the running slice began
@@ -101,8 +101,8 @@ rk_lua_pack (lua_State *L)
 }
 
 
-rk_keys_t *
-rk_lua_keys (lua_State *L)
+rk_tokens_t *
+rk_lua_tokens (lua_State *L)
 {
     return s_self (L)->keys;
 }
@@ -624,7 +624,7 @@ rk_lua_new (const rk_lua_host_t *host, char **error)
     self->limits = (rk_json_limits_t){(int) rk_config_int (host->config, "lua/depth"),
                                       rk_config_int (host->config, "lua/keys")};
     self->ceiling = self->limit_memory;
-    self->keys = rk_keys_new (host->config, error);
+    self->keys = rk_tokens_new (host->config, error);
     if (!self->keys) {
         rk_lua_destroy (&self);
         return NULL;
@@ -667,7 +667,7 @@ rk_lua_destroy (rk_lua_t **self_p)
     if (!self)
         return;
     *self_p = NULL;
-    rk_keys_destroy (&self->keys);
+    rk_tokens_destroy (&self->keys);
     rk_pack_clear (&self->pack);
     if (self->broken) {
         self->next = atomic_load (&s_broken);

@@ -134,7 +134,7 @@ rk_json_limits_t rk_lua_limits (lua_State *L);
 rk_pack_t *rk_lua_pack (lua_State *L);
 size_t rk_lua_room (lua_State *L);    //  bytes that one message may take: lua/message
 rk_task_t *rk_lua_task (lua_State *L);
-rk_keys_t *rk_lua_keys (lua_State *L);
+rk_tokens_t *rk_lua_tokens (lua_State *L);
 
 //  Registers those functions as the global table "worker" and opens the sandboxed libraries.
 void rk_luaapi_open (lua_State *L);

@@ -1,7 +1,7 @@
 //  luasql.c - calls from Lua to a store: pack the arguments, yield, and go on with the reply
 
 #include "luahost.h"
-#include "services/sqlparams.h"
+#include "proto/call.h"
 
 #define STATEMENTS_MOST 1000    //  In one transaction
 

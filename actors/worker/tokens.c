@@ -19,7 +19,7 @@ typedef struct {
     size_t size;
 } s_key_t;
 
-struct rk_keys {
+struct rk_tokens {
     s_key_t *keys;
     size_t count;
     const char *audience;    //  Borrowed
@@ -113,7 +113,7 @@ s_key_of_secret (const char *secret)
 
 
 static s_key_t *
-s_key_add (rk_keys_t *self)
+s_key_add (rk_tokens_t *self)
 {
     self->keys = (s_key_t *) realloc (self->keys, (self->count + 1) * sizeof (s_key_t));
     assert (self->keys);
@@ -124,7 +124,7 @@ s_key_add (rk_keys_t *self)
 
 
 static const s_key_t *
-s_key_find (rk_keys_t *self, const char *id)
+s_key_find (rk_tokens_t *self, const char *id)
 {
     for (size_t nbr = 0; nbr < self->count; nbr++)
         if (streq (self->keys[nbr].id, id))
@@ -134,7 +134,7 @@ s_key_find (rk_keys_t *self, const char *id)
 
 
 static char *
-s_read_folder (rk_keys_t *self, const char *folder)
+s_read_folder (rk_tokens_t *self, const char *folder)
 {
     struct dirent **entries;
     char *error = NULL;
@@ -154,10 +154,10 @@ s_read_folder (rk_keys_t *self, const char *folder)
 }
 
 
-rk_keys_t *
-rk_keys_new (rk_config_t *config, char **error)
+rk_tokens_t *
+rk_tokens_new (rk_config_t *config, char **error)
 {
-    rk_keys_t *self = (rk_keys_t *) zmalloc (sizeof (rk_keys_t));
+    rk_tokens_t *self = (rk_tokens_t *) zmalloc (sizeof (rk_tokens_t));
     self->audience = rk_config_str (config, "auth/audience");
     const char *secret = rk_config_str (config, "auth/secret");
     const char *folder = rk_config_str (config, "auth/keys");
@@ -165,16 +165,16 @@ rk_keys_new (rk_config_t *config, char **error)
         *s_key_add (self) = s_key_of_secret (secret);
     *error = *folder ? s_read_folder (self, folder) : NULL;
     if (*error)
-        rk_keys_destroy (&self);
+        rk_tokens_destroy (&self);
     return self;
 }
 
 
 void
-rk_keys_destroy (rk_keys_t **self_p)
+rk_tokens_destroy (rk_tokens_t **self_p)
 {
     assert (self_p);
-    rk_keys_t *self = *self_p;
+    rk_tokens_t *self = *self_p;
     if (!self)
         return;
     for (size_t nbr = 0; nbr < self->count; nbr++)
@@ -191,7 +191,7 @@ rk_keys_destroy (rk_keys_t **self_p)
 //  The key that the token's header names, if it is for the algorithm that it names.
 
 static const s_key_t *
-s_key_of (rk_keys_t *self, const rk_jws_header_t *header, const char **why)
+s_key_of (rk_tokens_t *self, const rk_jws_header_t *header, const char **why)
 {
     const s_key_t *key = s_key_find (self, header->kid);
     if (!key)
@@ -208,7 +208,7 @@ s_key_of (rk_keys_t *self, const rk_jws_header_t *header, const char **why)
 //  What is wrong with the claims, or NULL.
 
 static const char *
-s_check_claims (rk_keys_t *self, const cJSON *claims)
+s_check_claims (rk_tokens_t *self, const cJSON *claims)
 {
     double now = (double) time (NULL), exp, nbf;
     if (!claims)
@@ -231,7 +231,7 @@ s_check_claims (rk_keys_t *self, const cJSON *claims)
 
 
 char *
-rk_keys_verify (rk_keys_t *self, const char *token, const char **why)
+rk_tokens_verify (rk_tokens_t *self, const char *token, const char **why)
 {
     rk_jws_header_t header;
     *why = rk_jws_header (token, &header);
@@ -269,8 +269,8 @@ s_sign (const s_key_t *key, const char *uid, long ttl)
 
 
 char *
-rk_keys_sign (const char *file, const char *secret, const char *uid, long ttl,
-              char **error)
+rk_tokens_sign (const char *file, const char *secret, const char *uid, long ttl,
+                char **error)
 {
     s_key_t key = {0};
     if (file)
@@ -325,16 +325,16 @@ s_test_make_pair (const char *private, const char *public, const char *name,
 //  Signs with the file, and expects uid, or NULL and words in the reason.
 
 static void
-s_test_token (rk_keys_t *keys, const char *file, const char *uid, const char *words)
+s_test_token (rk_tokens_t *keys, const char *file, const char *uid, const char *words)
 {
     char *error = NULL;
     const char *why;
     char *token =
-        rk_keys_sign (file, "0123456789abcdef0123456789abcdef", "ann", 60, &error);
+        rk_tokens_sign (file, "0123456789abcdef0123456789abcdef", "ann", 60, &error);
     if (!token)
         fprintf (stderr, "%s\n", error);
     rk_check (token);
-    char *found = rk_keys_verify (keys, token, &why);
+    char *found = rk_tokens_verify (keys, token, &why);
     if (uid ? !found : !why || !strstr (why, words))
         fprintf (stderr, "%s: expected %s, got %s\n", file ? file : "secret",
                  uid ? uid : words, why ? why : found);
@@ -347,7 +347,7 @@ s_test_token (rk_keys_t *keys, const char *file, const char *uid, const char *wo
 //  A token of these texts, signed with auth/secret: expects uid ann, or words in the reason.
 
 static void
-s_test_form (rk_keys_t *keys, const char *head, const char *claims, const char *words)
+s_test_form (rk_tokens_t *keys, const char *head, const char *claims, const char *words)
 {
     static const char *secret = "0123456789abcdef0123456789abcdef";
     char token[2000] = "", encoded[1000];
@@ -365,7 +365,7 @@ s_test_form (rk_keys_t *keys, const char *head, const char *claims, const char *
             *at = (char) (*at == '+' ? '-' : *at == '/' ? '_' : *at == '=' ? 0 : *at);
         strcat (strcat (token, nbr ? "." : ""), encoded);
     }
-    char *uid = rk_keys_verify (keys, token, &why);
+    char *uid = rk_tokens_verify (keys, token, &why);
     if (words ? !why || !strstr (why, words) : !uid)
         fprintf (stderr, "%s %s: %s\n", head, claims, why ? why : uid);
     rk_check (words ? !uid && strstr (why, words) : uid && streq (uid, "ann"));
@@ -374,7 +374,7 @@ s_test_form (rk_keys_t *keys, const char *head, const char *claims, const char *
 
 
 static void
-s_test_forms (rk_keys_t *keys)
+s_test_forms (rk_tokens_t *keys)
 {
     static const struct {
         const char *head, *claims, *words;
@@ -417,7 +417,7 @@ s_test_forms (rk_keys_t *keys)
 
 
 static void
-s_test_claims (rk_keys_t *keys, const char *claim, long value, const char *words)
+s_test_claims (rk_tokens_t *keys, const char *claim, long value, const char *words)
 {
     static const char *secret = "0123456789abcdef0123456789abcdef";
     const char *why;
@@ -430,7 +430,7 @@ s_test_claims (rk_keys_t *keys, const char *claim, long value, const char *words
         jwt_add_grant_int (jwt, "exp", (long) time (NULL) + 60);
     if (claim)
         jwt_add_grant_int (jwt, claim, value);
-    char *token = jwt_encode_str (jwt), *uid = rk_keys_verify (keys, token, &why);
+    char *token = jwt_encode_str (jwt), *uid = rk_tokens_verify (keys, token, &why);
     rk_check (!uid && strstr (why, words));
     free (token);
     jwt_free (jwt);
@@ -438,7 +438,7 @@ s_test_claims (rk_keys_t *keys, const char *claim, long value, const char *words
 
 
 void
-keys_test (bool verbose)
+tokens_test (bool verbose)
 {
     (void) verbose;
     char private[] = "/tmp/rookery-keys-XXXXXX", public[] = "/tmp/rookery-keys-XXXXXX",
@@ -453,7 +453,7 @@ keys_test (bool verbose)
     rk_config_t *config = rk_config_new (
         NULL, (char *[]){folder, "auth/secret=0123456789abcdef0123456789abcdef", NULL},
         &error);
-    rk_keys_t *keys = rk_keys_new (config, &error);
+    rk_tokens_t *keys = rk_tokens_new (config, &error);
     rk_check (keys && keys->count == 3);
 
     s_test_token (keys, NULL, "ann", NULL);
@@ -477,24 +477,27 @@ keys_test (bool verbose)
     s_test_claims (keys, "nbf", (long) time (NULL) + 1000, "valid yet");
     s_test_claims (keys, "iat", 1, "(sub)");
     const char *why;
-    rk_check (!rk_keys_verify (keys, "", &why) && !rk_keys_verify (keys, "a.b.c", &why));
-    rk_check (!rk_keys_verify (keys, "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhbm4ifQ.", &why));
+    rk_check (!rk_tokens_verify (keys, "", &why) &&
+              !rk_tokens_verify (keys, "a.b.c", &why));
+    rk_check (!rk_tokens_verify (keys, "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhbm4ifQ.", &why));
 
     //  A file that can't be used is named
     s_test_make_pair (other, public, "curve", "P-384");
     snprintf (path, sizeof (path), "%s/curve.pem", public);
-    rk_check (!rk_keys_new (config, &error) && strstr (error, "curve.pem: is no public"));
+    rk_check (!rk_tokens_new (config, &error) &&
+              strstr (error, "curve.pem: is no public"));
     zstr_free (&error);
     rk_check (unlink (path) == 0);
     s_test_write (public, "notes.txt", "");
-    rk_check (!rk_keys_new (config, &error) && strstr (error, "notes.txt: a key's file"));
+    rk_check (!rk_tokens_new (config, &error) &&
+              strstr (error, "notes.txt: a key's file"));
     zstr_free (&error);
     snprintf (path, sizeof (path), "%s/short.secret", private);
-    rk_check (!rk_keys_sign (path, NULL, "ann", 1, &error) &&
+    rk_check (!rk_tokens_sign (path, NULL, "ann", 1, &error) &&
               strstr (error, "at least 32"));
     zstr_free (&error);
 
-    rk_keys_destroy (&keys);
+    rk_tokens_destroy (&keys);
     rk_config_destroy (&config);
     zstr_free (&folder);
     const char *folders[] = {private, public, other};

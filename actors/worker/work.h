@@ -10,6 +10,7 @@
 #include "base/index.h"
 #include "luahost.h"
 #include "base/timers.h"
+#include "proto/call.h"
 
 #define RK_WORK_INDEX_BITS 20    //  of a call's number; the rest counts up
 #define RK_WORK_HANDLERS_MOST 256

@@ -147,8 +147,8 @@ s_resume (rk_work_t *self, uint64_t call, const rk_reply_t *reply)
 static void
 s_handle_reply (rk_work_t *self, rk_frames_t *frames)
 {
-    rk_token_t token;
-    bool known = rk_token_read (rk_frames_at (frames, 1), &token);
+    rk_call_t token;
+    bool known = rk_call_read (rk_frames_at (frames, 1), &token);
     assert (known);    //  It comes back as it went
     rk_reply_t reply = {rk_slice_is (rk_frames_at (frames, 2), "ok"),
                         rk_frames_at (frames, 3)};

@@ -3,7 +3,8 @@
 #ifndef WORKER_H
 #define WORKER_H
 
-#include "services/call.h"
+#include "base/config.h"
+#include "service.h"
 
 //  The sockets are lent; they outlive the actor.
 typedef struct {

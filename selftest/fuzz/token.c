@@ -26,20 +26,20 @@ s_sign (const char *text)
 int
 LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
 {
-    static rk_keys_t *keys;
+    static rk_tokens_t *keys;
     if (!keys) {
         rk_json_begin ();    //  Claims are parsed into the thread's arena
         char *error = NULL;
         rk_config_t *config =
             rk_config_new (NULL, (char *[]){"auth/secret=" SECRET, NULL}, &error);
-        keys = rk_keys_new (config, &error);
+        keys = rk_tokens_new (config, &error);
         assert (keys);
         rk_config_destroy (&config);
     }
     char *text = strndup ((const char *) data, size);
     char *token = *text == '.' ? s_sign (text + 1) : strdup (text);
     const char *why = NULL;
-    char *uid = token ? rk_keys_verify (keys, token, &why) : NULL;
+    char *uid = token ? rk_tokens_verify (keys, token, &why) : NULL;
     assert (!token || !uid != !why);
     assert (!uid || *uid);
     free (uid);

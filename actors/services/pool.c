@@ -1,25 +1,15 @@
-//  call.c - what a worker and the actors of its stores share
+//  pool.c - what the actors of pools, stores and links have in common
 
-#include "call.h"
+#include "pool.h"
 
 #define WORKER_WAIT 20000    //  msec
-
-bool
-rk_token_read (rk_slice_t frame, rk_token_t *token)
-{
-    if (frame.size != sizeof (*token))
-        return false;
-    memcpy (token, frame.data, sizeof (*token));
-    return true;
-}
-
 
 void
 rk_pool_reply (rk_pool_args_t *self, rk_life_t *life, rk_slice_t token, bool good,
                rk_slice_t text)
 {
-    rk_token_t whose;
-    bool known = rk_token_read (token, &whose) && whose.worker < self->count;
+    rk_call_t whose;
+    bool known = rk_call_read (token, &whose) && whose.worker < self->count;
     assert (known);    //  It was checked when the call came
     rk_life_took (life, rk_now () - whose.asked);
     self->answered[whose.worker]++;

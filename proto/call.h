@@ -1,0 +1,28 @@
+//  call.h - what a worker and whoever it calls agree on: REDIS, SQL and CATCHUP token ..., REPLY token ...
+
+#ifndef CALL_H
+#define CALL_H
+
+#include "base/rk.h"
+
+//  Names a call; the store hands it back as it came. Frames never leave the process, so it is a
+//  struct as it lies.
+typedef struct {
+    uint64_t worker;
+    uint64_t call;       //  The worker's number for it
+    int64_t asked;       //  nsec, monotonic
+    int64_t deadline;    //  msec, monotonic: whoever asked waits no longer
+    uint64_t hops;       //  Redirections so far
+    uint64_t whose;    //  The user's whose message it is about, a hash: users take turns
+} rk_call_t;
+
+//  The token in a message's second frame; false when it isn't one.
+bool rk_call_read (rk_slice_t frame, rk_call_t *token);
+
+//  A reason that begins so is for good: the same call can't succeed later.
+#define RK_CALL_TOO_LARGE "too large: "
+
+//  Parameters of one SQL statement at the most.
+#define RK_SQL_PARAMS_MOST 1000
+
+#endif
