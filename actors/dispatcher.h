@@ -16,6 +16,6 @@ typedef struct {
 } dispatcher_args_t;
 
 void dispatcher_actor (zsock_t *pipe, void *args);
-void dispatcher_test (bool verbose);
+void dispatcher_test (void);
 
 #endif

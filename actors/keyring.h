@@ -15,6 +15,6 @@ typedef struct {
 #define RK_ZAP_ENDPOINT "inproc://zeromq.zap.01"
 
 void keyring_actor (zsock_t *pipe, void *args);
-void keyring_test (bool verbose);
+void keyring_test (void);
 
 #endif

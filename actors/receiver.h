@@ -12,6 +12,6 @@ typedef struct {
 } receiver_args_t;
 
 void receiver_actor (zsock_t *pipe, void *args);
-void receiver_test (bool verbose);
+void receiver_test (void);
 
 #endif

@@ -60,6 +60,6 @@ size_t rk_json_without (const char *object, const char *const *keys, char *copy)
 void rk_json_push_array_mark (lua_State *L);
 void rk_json_push_raw_mark (lua_State *L);
 
-void json_test (bool verbose);
+void json_test (void);
 
 #endif

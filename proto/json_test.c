@@ -137,9 +137,8 @@ s_expect_bad (const char *text, const char *words, size_t at)
 
 
 void
-json_test (bool verbose)
+json_test (void)
 {
-    (void) verbose;
     lua_State *L = luaL_newstate ();
     luaL_openlibs (L);
     rk_json_begin ();

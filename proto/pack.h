@@ -44,6 +44,6 @@ typedef struct {
 //  are no value, rest is then empty.
 bool rk_unpack (rk_slice_t *rest, rk_value_t *value);
 
-void pack_test (bool verbose);
+void pack_test (void);
 
 #endif

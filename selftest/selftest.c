@@ -31,7 +31,7 @@
 
 static const struct {
     const char *name;
-    void (*test) (bool verbose);
+    void (*test) (void);
 } s_tests[] = {
     {"index", index_test},
     {"frames", frames_test},
@@ -73,7 +73,7 @@ typedef struct {
 } s_choice_t;
 
 static const struct argp_option s_options[] = {
-    {"verbose", 'v', NULL, 0, "say more", 0},
+    {"verbose", 'v', NULL, 0, "log at level debug", 0},
     {"list", 'l', NULL, 0, "list the tests", 0},
     {"test", 't', "NAME", 0, "run only this one", 0},
     {0},
@@ -127,7 +127,7 @@ rk_command_selftest (int argc, char *argv[])
         printf (" * %s\n", s_tests[nbr].name);
         fflush (stdout);
         if (!choice.list)
-            s_tests[nbr].test (choice.verbose);
+            s_tests[nbr].test ();
     }
     zsys_shutdown ();
     if (!count) {

@@ -28,6 +28,6 @@ bool rk_acks_gap (rk_acks_t *self, const char *conversation);
 bool rk_acks_tell (rk_acks_t *self, const char *conversation);
 bool rk_acks_ask (rk_acks_t *self, const char *conversation);
 
-void acks_test (bool verbose);
+void acks_test (void);
 
 #endif

@@ -21,6 +21,9 @@ typedef struct {
 
 extern const rk_config_key_t rk_config_keys[];
 
+//  NULL when the value fits the key, else a fresh text that says what would.
+char *rk_config_check_value (const rk_config_key_t *key, const char *value);
+
 //  Read the file (NULL: only the defaults) and the KEY=VALUE settings, which win; settings
 //  is a NULL-ended array or NULL. Returns NULL when anything is wrong, with one line that
 //  names the file, the line and what to do in *error (the caller frees it).
@@ -45,6 +48,6 @@ char *rk_config_hide (char *setting);
 //  A value for Lua's config.get, which may ask for anything: NULL when there is no such key.
 const char *rk_config_peek (rk_config_t *self, const char *path);
 
-void config_test (bool verbose);
+void config_test (void);
 
 #endif

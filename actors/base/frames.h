@@ -73,6 +73,6 @@ void rk_frames_remove (rk_frames_t *self, size_t index);
 //  Bytes of all parts.
 size_t rk_frames_bytes (rk_frames_t *self);
 
-void frames_test (bool verbose);
+void frames_test (void);
 
 #endif

@@ -26,6 +26,9 @@ void rk_histogram_add (rk_histogram_t *self, uint64_t nsec, uint64_t count);
 //  The bound in nsec that a bucket's times are below.
 uint64_t rk_histogram_bound (size_t bucket);
 
+//  The bucket of a time.
+size_t rk_histogram_bucket (uint64_t nsec);
+
 //  The time in nsec that this share (0 to 1) of all were below; 0 when there were none.
 uint64_t rk_histogram_quantile (const rk_histogram_t *self, double share);
 
@@ -33,6 +36,6 @@ uint64_t rk_histogram_quantile (const rk_histogram_t *self, double share);
 void rk_histogram_since (rk_histogram_t *self, const rk_histogram_t *now,
                          const rk_histogram_t *before);
 
-void histogram_test (bool verbose);
+void histogram_test (void);
 
 #endif

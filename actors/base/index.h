@@ -39,6 +39,6 @@ size_t rk_index_size (rk_index_t *self);
 void *rk_index_first (rk_index_t *self);
 void *rk_index_next (rk_index_t *self);
 
-void index_test (bool verbose);
+void index_test (void);
 
 #endif

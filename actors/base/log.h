@@ -72,6 +72,6 @@ int rk_log_where (void);
 //  What this thread does besides when it is sent that signal; called in the signal's handler (signal-safety(7)).
 void rk_log_stuck (void (*act) (void));
 
-void log_test (bool verbose);
+void log_test (void);
 
 #endif

@@ -17,6 +17,6 @@ void rk_logout_write (int priority, const char *line, size_t size);
 //  The same to stdout. Returns 0, or -1 when there was no room for all of it.
 int rk_logout_say (const char *line);
 
-void logout_test (bool verbose);
+void logout_test (void);
 
 #endif

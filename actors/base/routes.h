@@ -120,6 +120,6 @@ size_t rk_routes_size (rk_routes_t *self);
 //  Users known, or groups.
 size_t rk_routes_names (rk_routes_t *self, bool group);
 
-void routes_test (bool verbose);
+void routes_test (void);
 
 #endif

@@ -248,9 +248,8 @@ s_test_membership (void)
 
 
 void
-routes_test (bool verbose)
+routes_test (void)
 {
-    (void) verbose;
     rk_routes_t *routes = rk_routes_new ();
     rk_routes_bind (routes, rk_slice ("g1.a"), rk_slice ("alice"));
     rk_routes_bind (routes, rk_slice ("g1.b"), rk_slice ("alice"));

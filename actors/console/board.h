@@ -106,6 +106,6 @@ char *rk_board_events_json (rk_board_t *self);
 //  (https://prometheus.io/docs/instrumenting/exposition_formats/). The caller frees it.
 char *rk_board_metrics (rk_board_t *self);
 
-void board_test (bool verbose);
+void board_test (void);
 
 #endif

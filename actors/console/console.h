@@ -24,6 +24,6 @@ typedef struct {
 
 void console_actor (zsock_t *pipe, void *args);
 
-void console_test (bool verbose);
+void console_test (void);
 
 #endif

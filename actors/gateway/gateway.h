@@ -26,6 +26,6 @@ typedef struct {
 } gateway_args_t;
 
 void gateway_actor (zsock_t *pipe, void *args);
-void gateway_test (bool verbose);
+void gateway_test (void);
 
 #endif

@@ -1,6 +1,6 @@
 //  limits.c - what one client may take of the gateway: messages a second, time to bind
 
-#include "limits.h"
+#include "limits_priv.h"
 #include "base/index.h"
 
 #define SECOND 1000000000    //  nsec
@@ -12,17 +12,6 @@ typedef struct rk_limits_user {
     int64_t due;       //  nsec, monotonic
     size_t count;      //  Connections
 } s_user_t;
-
-struct rk_limits {
-    int64_t each;    //  nsec between messages of a connection, 0 for no limit
-    int64_t each_user;
-    int64_t patience;    //  nsec
-    int64_t to_bind;     //  nsec, 0 for no limit
-    rk_index_t *users;
-    rk_client_t *first, *last;    //  Those who haven't bound, in the order they came
-    rk_client_t *paused;
-};
-
 
 static int64_t
 s_interval (rk_config_t *config, const char *key)
@@ -212,119 +201,4 @@ rk_limits_look (rk_limits_t *self, rk_limits_judge_fn *judge, void *owner)
                now - limits->fast_since > self->patience ? RK_LIMITS_FAST
                                                          : RK_LIMITS_RESUME);
     }
-}
-
-
-//  --------------------------------------------------------------------------
-//  Selftest
-
-typedef struct {
-    rk_client_t *client;
-    rk_limits_verdict_t verdict;
-    int count;
-} s_said_t;
-
-
-static void
-s_test_judge (void *owner, rk_client_t *client, rk_limits_verdict_t verdict)
-{
-    s_said_t *said = (s_said_t *) owner;
-    *said = (s_said_t){client, verdict, said->count + 1};
-}
-
-
-//  Looks until something is said, 10 seconds at the most.
-
-static s_said_t
-s_test_wait (rk_limits_t *limits)
-{
-    s_said_t said = {NULL, RK_LIMITS_RESUME, 0};
-    int64_t until = zclock_mono () + 10000;
-    while (!said.count && zclock_mono () < until)
-        rk_limits_look (limits, s_test_judge, &said);
-    rk_check (said.count);
-    return said;
-}
-
-
-//  How many messages the client may send at once until it is paused.
-
-static int
-s_test_burst (rk_limits_t *limits, rk_client_t *client)
-{
-    int count = 1;
-    while (!rk_limits_message (limits, client, 100) && count < 1000)
-        count++;
-    return count;
-}
-
-
-static rk_limits_t *
-s_test_limits (char **settings)
-{
-    char *error = NULL;
-    rk_config_t *config = rk_config_new (NULL, settings, &error);
-    rk_check (config);
-    rk_limits_t *limits = rk_limits_new (config);
-    rk_config_destroy (&config);
-    return limits;
-}
-
-
-void
-limits_test (bool verbose)
-{
-    (void) verbose;
-    rk_client_t one = {0}, two = {0}, three = {0};
-    s_said_t said;
-    //  A second's worth at once, then a pause; then only as many as the pause was long
-    rk_limits_t *limits = s_test_limits ((char *[]){
-        "gateway/rate=100", "gateway/rate_user=150", "gateway/overrate=1", NULL});
-    int count = s_test_burst (limits, &one);
-    rk_check (count >= 100 && count < 120);
-    said = s_test_wait (limits);
-    rk_check (said.client == &one && said.verdict == RK_LIMITS_RESUME);
-    rk_check (s_test_burst (limits, &one) < 30);
-    //  A long message is many
-    three = (rk_client_t){0};
-    rk_check (!rk_limits_message (limits, &three, 50 * RK_LIMITS_BYTES));
-    rk_check (s_test_burst (limits, &three) < 60);
-    rk_limits_close (limits, &three);
-    three = (rk_client_t){0};
-    //  Who never slows down is closed in the end
-    while ((said = s_test_wait (limits)).verdict == RK_LIMITS_RESUME)
-        s_test_burst (limits, &one);
-    rk_check (said.client == &one && said.verdict == RK_LIMITS_FAST);
-    rk_limits_close (limits, &one);
-
-    //  Two connections of a user share the user's rate
-    one = two = (rk_client_t){0};
-    rk_limits_bind (limits, &one, rk_slice ("ann"));
-    rk_limits_bind (limits, &two, rk_slice ("ann"));
-    rk_limits_bind (limits, &three, rk_slice ("bob"));
-    count = s_test_burst (limits, &one);
-    rk_check (count >= 100 && count < 120);
-    rk_check (s_test_burst (limits, &two) < 80);
-    rk_check (s_test_burst (limits, &three) >= 100);
-    rk_limits_close (limits, &one);
-    rk_limits_close (limits, &two);
-    rk_limits_close (limits, &three);
-    rk_check (rk_index_size (limits->users) == 0 && !limits->paused);
-    rk_limits_destroy (&limits);
-
-    //  Who doesn't bind in time is closed, who has bound is not
-    limits =
-        s_test_limits ((char *[]){"auth/mode=token", "auth/keys=/nowhere", "auth/bind=1",
-                                  "gateway/rate=0", "gateway/rate_user=0", NULL});
-    one = two = three = (rk_client_t){0};
-    rk_limits_open (limits, &one);
-    rk_limits_open (limits, &two);
-    rk_limits_open (limits, &three);
-    rk_limits_bind (limits, &two, rk_slice ("ann"));
-    rk_limits_close (limits, &one);
-    said = s_test_wait (limits);
-    rk_check (said.client == &three && said.verdict == RK_LIMITS_UNBOUND);
-    rk_check (said.count == 1 && !limits->first && !limits->last);
-    rk_check (s_test_burst (limits, &two) == 1000);
-    rk_limits_destroy (&limits);
 }

@@ -39,6 +39,6 @@ bool rk_limits_message (rk_limits_t *self, rk_client_t *client, size_t bytes);
 //  To be called several times a second.
 void rk_limits_look (rk_limits_t *self, rk_limits_judge_fn *judge, void *owner);
 
-void limits_test (bool verbose);
+void limits_test (void);
 
 #endif

@@ -36,6 +36,6 @@ void rk_liveness_close (rk_liveness_t *self, rk_client_t *client);
 //  To be called several times a second; now is in nsec, monotonic.
 void rk_liveness_look (rk_liveness_t *self, int64_t now);
 
-void liveness_test (bool verbose);
+void liveness_test (void);
 
 #endif

@@ -47,6 +47,6 @@ extern const struct lws_protocol_vhost_options rk_webgate_headers[];
 //  Whether a Host or the rest of an Origin is one of our names; for tests.
 bool rk_webgate_knows (rk_webgate_t *self, const char *authority);
 
-void webgate_test (bool verbose);
+void webgate_test (void);
 
 #endif

@@ -1,36 +1,9 @@
 //  wstap.c - the frames of WebSocket clients, looked at before libwebsockets sees them
 
-#include "wstap.h"
+#include "wstap_priv.h"
 #include <ctype.h>
 #include <openssl/ssl.h>
 #include <sys/socket.h>
-
-#define CONTROL_MOST 125    //  bytes of a control frame's payload
-#define HEAD_MOST 14        //  bytes of a frame's head
-#define EARLY_MOST                                                                       \
-    4096    //  bytes of frames that may come before the handshake is answered
-
-enum { CONTINUATION, TEXT, BINARY, CLOSE = 8, PING, PONG };
-
-struct rk_wstap {
-    int handle;
-    const rk_wstap_told_t *told;
-    void *owner;      //  NULL while it is HTTP
-    int64_t heard;    //  nsec, monotonic: when something came last
-    bool broken;
-    bool fragmented;    //  A message has begun and not ended
-    unsigned char head[HEAD_MOST];
-    size_t head_size, head_wanted;
-    uint64_t left;    //  bytes of the payload in hand
-    unsigned char payload[CONTROL_MOST];
-    size_t payload_size;
-    size_t named;            //  How much of a field's name that is to be hidden
-    size_t head_bytes;       //  Of the request in hand
-    bool too_long;           //  It is, and hasn't been told
-    size_t ended;            //  How much of "\r\n\r\n" has just been seen
-    unsigned char *early;    //  What came behind the last of those
-    size_t early_size;
-};
 
 //  Of this thread, by descriptor
 static _Thread_local rk_wstap_t **s_taps;
@@ -184,11 +157,8 @@ s_take_head (rk_wstap_t *self, unsigned char byte, unsigned char *to)
 }
 
 
-//  Looks at what came, and leaves in data what is to be handed on; returns how much that is. A head is handed on
-//  when it is whole, so held may have to have room for HEAD_MOST bytes more than came.
-
-static size_t
-s_filter (rk_wstap_t *self, unsigned char *data, size_t size)
+size_t
+rk_wstap_filter (rk_wstap_t *self, unsigned char *data, size_t size)
 {
     unsigned char held[HEAD_MOST], *to = data;
     size_t at = 0;
@@ -292,8 +262,8 @@ rk_wstap_upgrade (rk_wstap_t *self, void *owner)
     free (self->early);
     self->early = NULL;
     self->owner = owner;
-    s_filter (self, early,
-              size);    //  libwebsockets has them already; pings it answers itself
+    rk_wstap_filter (self, early,
+                     size);    //  libwebsockets has them already; pings it answers itself
 }
 
 
@@ -316,7 +286,7 @@ s_look (rk_wstap_t *self, unsigned char *data, size_t *size)
     if (!self->owner)
         s_note_http (self, data, *size);
     else
-        *size = s_filter (self, data, *size);
+        *size = rk_wstap_filter (self, data, *size);
     if (self->too_long)
         *size = 0;
     return *size > 0;
@@ -380,90 +350,4 @@ SSL_read (SSL *ssl, void *data, int room)
             return -1;
     } while (tap && (tap->broken || !s_look (tap, (unsigned char *) data, &size)));
     return (int) size;
-}
-
-
-//  --------------------------------------------------------------------------
-//  Selftest: frames cut everywhere give the same
-
-typedef struct {
-    char said[400];
-} s_heard_t;
-
-static void
-s_test_ping (void *owner, rk_slice_t payload)
-{
-    s_heard_t *heard = (s_heard_t *) owner;
-    snprintf (heard->said + strlen (heard->said), 100, "ping %.*s;", (int) payload.size,
-              payload.data);
-}
-
-
-static void
-s_test_broken (void *owner, const char *why)
-{
-    s_heard_t *heard = (s_heard_t *) owner;
-    snprintf (heard->said + strlen (heard->said), 100, "%s;", why);
-}
-
-
-//  Feeds the bytes in pieces; what is handed on must be these, and what is told that.
-
-static void
-s_test_frames (const char *bytes, size_t size, size_t piece, const char *on,
-               size_t on_size, const char *told)
-{
-    static const rk_wstap_told_t functions = {s_test_ping, s_test_broken};
-    s_heard_t heard = {""};
-    unsigned char got[400], buffer[400];
-    size_t got_size = 0;
-    rk_wstap_t *tap = rk_wstap_new (3, &functions);
-    tap->owner = &heard;
-    for (size_t at = 0; at < size; at += piece) {
-        size_t count = size - at < piece ? size - at : piece;
-        memcpy (buffer, bytes + at, count);
-        count = s_filter (tap, buffer, count);
-        memcpy (got + got_size, buffer, count);
-        got_size += count;
-    }
-    if (strneq (heard.said, told))
-        fprintf (stderr, "expected %s, told %s\n", told, heard.said);
-    rk_check (streq (heard.said, told));
-    rk_check (got_size == on_size && memcmp (got, on, on_size) == 0);
-    rk_wstap_destroy (&tap);
-}
-
-
-void
-wstap_test (bool verbose)
-{
-    (void) verbose;
-#define FRAMES(bytes, on, told)                                                          \
-    for (size_t piece = 1; piece < 40; piece++)                                          \
-    s_test_frames (bytes, sizeof (bytes) - 1, piece, on, sizeof (on) - 1, told)
-#define HI "\x81\x82\1\2\3\4ij"
-    FRAMES (HI HI, HI HI, "");
-    FRAMES (HI "\x89\x82\0\0\0\0ab\x89\x80zzzz" HI, HI HI, "ping ab;ping ;");
-    FRAMES ("\x89\x82\1\2\3\4``" HI "\x89\x81\0\0\0\0x", HI, "ping ab;ping x;");
-    FRAMES ("\x01\x81mmmmA\x89\x80zzzz\x80\x81mmmmB", "\x01\x81mmmmA\x80\x81mmmmB",
-            "ping ;");
-    FRAMES (HI "\x81\x02hi" HI, HI, "a frame isn't masked;");
-    FRAMES ("\x81\xfe\0\x05mmmmABCDE", "",
-            "a frame's length isn't in the shortest form;");
-    FRAMES ("\x81\xff\0\0\0\0\0\0\0\x05mmmmABCDE", "",
-            "a frame's length isn't in the shortest form;");
-    FRAMES ("\x81\xff\x80\0\0\0\0\1\0\x05mmmmABCDE", "",
-            "a frame's length is beyond 2^63;");
-    FRAMES ("\xc1\x81mmmmA", "", "a reserved bit of a frame is set;");
-    FRAMES ("\x83\x81mmmmA", "", "a frame has an unknown opcode;");
-    FRAMES ("\x8b\x81mmmmA", "", "a frame has an unknown opcode;");
-    FRAMES ("\x80\x81mmmmA", "", "a message goes on that never began;");
-    FRAMES ("\x01\x81mmmmA\x81\x81mmmmB", "\x01\x81mmmmA",
-            "a message begins within another one;");
-    FRAMES ("\x09\x81mmmmA", "",
-            "a control frame is in pieces, or longer than 125 bytes;");
-    FRAMES ("\x89\xfe\x01\0mmmmA", "",
-            "a control frame is in pieces, or longer than 125 bytes;");
-#undef FRAMES
-#undef HI
 }

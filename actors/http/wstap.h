@@ -36,6 +36,6 @@ void rk_wstap_upgrade (rk_wstap_t *self, void *owner);
 //  When anything came last, nsec, monotonic.
 int64_t rk_wstap_heard (rk_wstap_t *self);
 
-void wstap_test (bool verbose);
+void wstap_test (void);
 
 #endif

@@ -22,6 +22,6 @@ typedef struct {
 } sender_args_t;
 
 void sender_actor (zsock_t *pipe, void *args);
-void sender_test (bool verbose);
+void sender_test (void);
 
 #endif

@@ -284,9 +284,8 @@ s_test_own_name (zsock_t *in, zsock_t *own)
 
 
 void
-sender_test (bool verbose)
+sender_test (void)
 {
-    (void) verbose;
     zsock_t *to_worker = rk_sock_new (ZMQ_PUSH, "@inproc://sender-test-replies", 1000);
     zsock_t *replies = rk_sock_new (ZMQ_PULL, ">inproc://sender-test-replies", 1000);
     zsock_t *local = rk_sock_new (ZMQ_DEALER, "@inproc://sender-test-own", 1000);

@@ -22,8 +22,6 @@
 #include "mystatement.h"
 #include "schema.h"
 #include "sqlbatch.h"
-#include "sqltest.h"
-#include "selftest/spawn.h"
 #include <errmsg.h>
 #include <mysqld_error.h>
 #include <netinet/in.h>
@@ -824,69 +822,4 @@ mysql_actor (zsock_t *pipe, void *args_p)
         args->kept = (rk_estate_t){self, s_self_free};
     else
         s_self_destroy (&self);
-}
-
-
-//  --------------------------------------------------------------------------
-//  Selftest; what it has in common with sqlite is in sqltest.c
-
-//  What only MySQL has
-
-static void
-s_test_types (rk_sqltest_t *test)
-{
-    char error[200];
-    rk_check (rk_sqltest_ask (test,
-                              "SELECT CAST(18446744073709551615 AS UNSIGNED) = "
-                              "18446744073709551615",
-                              NULL, error, sizeof (error)) == 1);
-    rk_sqltest_ask (test, "CREATE TABLE big (b LONGBLOB)", NULL, error, sizeof (error));
-    rk_check (!*error);
-    rk_sqltest_ask (test, "INSERT INTO big VALUES (REPEAT('x', 1000000))", NULL, error,
-                    sizeof (error));
-    rk_check (!*error);
-    rk_check (rk_sqltest_ask (test, "SELECT b, length(b) FROM big", NULL, error,
-                              sizeof (error)) == 1000000);
-    rk_check (rk_sqltest_ask (test, "SELECT ? IS NULL", NULL, error, sizeof (error)) ==
-              -1);    //  No parameter given
-    rk_sqltest_ask (test,
-                    "SELECT REPEAT('x', 9000000) UNION ALL SELECT REPEAT('y', 9000000)",
-                    NULL, error, sizeof (error));
-    rk_check (strstr (error, "larger than 16 MB"));
-}
-
-
-void
-mysql_test (bool verbose)
-{
-    (void) verbose;
-    rk_spawn_t server;
-    if (!rk_spawn_mysql (&server))
-        return;
-    char *path = zsys_sprintf ("mysql/test/path=%s", server.path), *reason = NULL;
-    rk_config_t *config =
-        rk_config_new (NULL,
-                       (char *[]){path, "mysql/test/user=root",
-                                  "mysql/test/database=test", "mysql/test/batch=100",
-                                  "mysql/test/timeout=20000", "store/time=500", NULL},
-                       &reason);
-    rk_check (config);
-    rk_sqltest_t test;
-    rk_sqltest_begin (&test, mysql_actor, config, "mysql-test", "test",
-                      "config/mysql.sql");
-    rk_sqltest_run (&test);
-    s_test_types (&test);
-    char error[300];
-    //  The server is killed: what waits is done when it is back
-    rk_spawn_kill (&server);
-    rk_spawn_again (&server);
-    rk_check (rk_sqltest_ask (&test, "SELECT count(*) FROM t", NULL, error,
-                              sizeof (error)) == 302);
-    rk_sqltest_time (&test, "SELECT sleep (100)",
-                     "INSERT INTO t (word) SELECT concat ('x', sleep (100))",
-                     "max_statement_time");
-    rk_sqltest_end (&test);
-    rk_config_destroy (&config);
-    rk_spawn_stop (&server);
-    zstr_free (&path);
 }

@@ -7,6 +7,6 @@
 
 //  args is a rk_pool_args_t.
 void mysql_actor (zsock_t *pipe, void *args);
-void mysql_test (bool verbose);
+void mysql_test (void);
 
 #endif

@@ -7,7 +7,7 @@
 
 //  args is a rk_pool_args_t.
 void redis_actor (zsock_t *pipe, void *args);
-void redis_test (bool verbose);
+void redis_test (void);
 
 //  The slot of a key in Redis Cluster, 0 to 16383.
 unsigned rk_redis_slot (rk_slice_t key);

@@ -25,6 +25,6 @@ char *rk_schema_refuse (int version);
 //  What is said to a store/path that is a folder, a fresh text.
 char *rk_schema_folder (const char *path);
 
-void schema_test (bool verbose);
+void schema_test (void);
 
 #endif

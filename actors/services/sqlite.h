@@ -7,7 +7,7 @@
 
 //  args is a rk_pool_args_t; the file and the size of a batch are store/path and store/batch.
 void sqlite_actor (zsock_t *pipe, void *args);
-void sqlite_test (bool verbose);
-void sqlitefault_test (bool verbose);
+void sqlite_test (void);
+void sqlitefault_test (void);
 
 #endif

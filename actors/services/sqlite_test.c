@@ -82,9 +82,8 @@ s_test_gone (rk_sqltest_t *test, const char *path)
 
 
 void
-sqlite_test (bool verbose)
+sqlite_test (void)
 {
-    (void) verbose;
     char folder[] = "/tmp/rookery-sqlite-XXXXXX";
     rk_check (mkdtemp (folder));
     char *path = zsys_sprintf ("store/path=%s/sub/test.db", folder), *reason = NULL;

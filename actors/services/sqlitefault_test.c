@@ -529,7 +529,7 @@ s_run (int at, s_way_t way, int *allocations, int *calls)
 
 
 void
-sqlitefault_test (bool verbose)
+sqlitefault_test (void)
 {
     sqlite3_vfs layer;
     const char *cuts = getenv ("ROOKERY_CUTS");
@@ -546,7 +546,7 @@ sqlitefault_test (bool verbose)
     }
     sqlite3_vfs_unregister (&layer);
     s_set_memory (false);
-    if (verbose || all)
+    if (all)
         printf ("   of %d allocations and %d calls to the disk, in %d ways, %d tried\n",
                 allocations, calls, WAYS, count);
 }

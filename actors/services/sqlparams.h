@@ -19,6 +19,6 @@ bool rk_sql_is_select (rk_slice_t sql);
 //  True when it begins or ends a transaction, or locks tables for longer than itself.
 bool rk_sql_is_control (rk_slice_t sql);
 
-void sqlparams_test (bool verbose);
+void sqlparams_test (void);
 
 #endif

@@ -65,6 +65,6 @@ bool rk_server_has (rk_server_t *self, const char *name);
 //  A running actor by its name, such as "worker-1", or NULL; for tests.
 zactor_t *rk_server_actor (rk_server_t *self, const char *name);
 
-void server_test (bool verbose);
+void server_test (void);
 
 #endif

@@ -1,6 +1,6 @@
 //  tokens.c - the keys that clients' tokens are signed with
 
-#include "tokens.h"
+#include "tokens_priv.h"
 #include "jws.h"
 #include <dirent.h>
 #include <jwt.h>
@@ -12,25 +12,11 @@
 #define SECRET_LEAST 32    //  bytes: as long as the hash (RFC 7518, 3.2)
 #define FILE_MOST 65536    //  bytes
 
-typedef struct {
-    char *id;    //  "" for auth/secret
-    jwt_alg_t algorithm;
-    unsigned char *bytes;
-    size_t size;
-} s_key_t;
-
-struct rk_tokens {
-    s_key_t *keys;
-    size_t count;
-    const char *audience;    //  Borrowed
-};
-
-
 //  --------------------------------------------------------------------------
 //  Reading keys
 
 static void
-s_key_clear (s_key_t *key)
+s_key_clear (rk_tokens_key_t *key)
 {
     free (key->id);
     if (key->bytes)
@@ -42,7 +28,7 @@ s_key_clear (s_key_t *key)
 //  libjwt asks for the curve only when it verifies, so we look beforehand.
 
 static bool
-s_is_p256 (const s_key_t *key, bool private)
+s_is_p256 (const rk_tokens_key_t *key, bool private)
 {
     BIO *bio = BIO_new_mem_buf (key->bytes, (int) key->size);
     EVP_PKEY *found = private ? PEM_read_bio_PrivateKey (bio, NULL, NULL, NULL)
@@ -60,7 +46,7 @@ s_is_p256 (const s_key_t *key, bool private)
 //  Returns NULL, or a fresh text that says what is wrong with the key.
 
 static char *
-s_key_check (const s_key_t *key, const char *path, bool private)
+s_key_check (const rk_tokens_key_t *key, const char *path, bool private)
 {
     if (key->algorithm == JWT_ALG_HS256 && key->size < SECRET_LEAST)
         return zsys_sprintf ("%s: a secret must have at least %d bytes", path,
@@ -76,7 +62,7 @@ s_key_check (const s_key_t *key, const char *path, bool private)
 //  Fills in the key from a file whose name ends with .secret or .pem; NULL, or what is wrong.
 
 static char *
-s_key_read (s_key_t *key, const char *path, bool private)
+s_key_read (rk_tokens_key_t *key, const char *path, bool private)
 {
     const char *name = strrchr (path, '/') ? strrchr (path, '/') + 1 : path;
     const char *suffix = strrchr (name, '.');
@@ -104,26 +90,27 @@ s_key_read (s_key_t *key, const char *path, bool private)
 
 //  The key without an id
 
-static s_key_t
+static rk_tokens_key_t
 s_key_of_secret (const char *secret)
 {
-    return (s_key_t){strdup (""), JWT_ALG_HS256, (unsigned char *) strdup (secret),
-                     strlen (secret)};
+    return (rk_tokens_key_t){strdup (""), JWT_ALG_HS256,
+                             (unsigned char *) strdup (secret), strlen (secret)};
 }
 
 
-static s_key_t *
+static rk_tokens_key_t *
 s_key_add (rk_tokens_t *self)
 {
-    self->keys = (s_key_t *) realloc (self->keys, (self->count + 1) * sizeof (s_key_t));
+    self->keys = (rk_tokens_key_t *) realloc (self->keys, (self->count + 1) *
+                                                              sizeof (rk_tokens_key_t));
     assert (self->keys);
-    s_key_t *key = &self->keys[self->count++];
+    rk_tokens_key_t *key = &self->keys[self->count++];
     memset (key, 0, sizeof (*key));
     return key;
 }
 
 
-static const s_key_t *
+static const rk_tokens_key_t *
 s_key_find (rk_tokens_t *self, const char *id)
 {
     for (size_t nbr = 0; nbr < self->count; nbr++)
@@ -190,10 +177,10 @@ rk_tokens_destroy (rk_tokens_t **self_p)
 
 //  The key that the token's header names, if it is for the algorithm that it names.
 
-static const s_key_t *
+static const rk_tokens_key_t *
 s_key_of (rk_tokens_t *self, const rk_jws_header_t *header, const char **why)
 {
-    const s_key_t *key = s_key_find (self, header->kid);
+    const rk_tokens_key_t *key = s_key_find (self, header->kid);
     if (!key)
         *why = *header->kid ? "the token is signed with a key that isn't known here"
                             : "the token names no key (kid)";
@@ -235,7 +222,7 @@ rk_tokens_verify (rk_tokens_t *self, const char *token, const char **why)
 {
     rk_jws_header_t header;
     *why = rk_jws_header (token, &header);
-    const s_key_t *key = *why ? NULL : s_key_of (self, &header, why);
+    const rk_tokens_key_t *key = *why ? NULL : s_key_of (self, &header, why);
     if (!key)
         return NULL;
     if (!rk_jws_verify (token, header.algorithm, key->bytes, key->size)) {
@@ -251,7 +238,7 @@ rk_tokens_verify (rk_tokens_t *self, const char *token, const char **why)
 
 
 static char *
-s_sign (const s_key_t *key, const char *uid, long ttl)
+s_sign (const rk_tokens_key_t *key, const char *uid, long ttl)
 {
     jwt_t *jwt = NULL;
     long now = (long) time (NULL);
@@ -272,7 +259,7 @@ char *
 rk_tokens_sign (const char *file, const char *secret, const char *uid, long ttl,
                 char **error)
 {
-    s_key_t key = {0};
+    rk_tokens_key_t key = {0};
     if (file)
         *error = s_key_read (&key, file, true);
     else {
@@ -284,226 +271,4 @@ rk_tokens_sign (const char *file, const char *secret, const char *uid, long ttl,
         *error = strdup ("the token can't be signed");
     s_key_clear (&key);
     return token;
-}
-
-
-//  --------------------------------------------------------------------------
-//  Selftest
-
-static void
-s_test_write (const char *folder, const char *name, const char *text)
-{
-    char *path = zsys_sprintf ("%s/%s", folder, name);
-    FILE *file = fopen (path, "w");
-    rk_check (file && fputs (text, file) >= 0);
-    fclose (file);
-    zstr_free (&path);
-}
-
-
-//  Half of a pair as NAME.pem into each folder.
-
-static void
-s_test_make_pair (const char *private, const char *public, const char *name,
-                  const char *curve)
-{
-    EVP_PKEY *pair = EVP_EC_gen (curve);
-    char *path = zsys_sprintf ("%s/%s.pem", private, name);
-    FILE *file = fopen (path, "w");
-    rk_check (file && PEM_write_PrivateKey (file, pair, NULL, NULL, 0, NULL, NULL) == 1);
-    fclose (file);
-    zstr_free (&path);
-    path = zsys_sprintf ("%s/%s.pem", public, name);
-    file = fopen (path, "w");
-    rk_check (file && PEM_write_PUBKEY (file, pair) == 1);
-    fclose (file);
-    zstr_free (&path);
-    EVP_PKEY_free (pair);
-}
-
-
-//  Signs with the file, and expects uid, or NULL and words in the reason.
-
-static void
-s_test_token (rk_tokens_t *keys, const char *file, const char *uid, const char *words)
-{
-    char *error = NULL;
-    const char *why;
-    char *token =
-        rk_tokens_sign (file, "0123456789abcdef0123456789abcdef", "ann", 60, &error);
-    if (!token)
-        fprintf (stderr, "%s\n", error);
-    rk_check (token);
-    char *found = rk_tokens_verify (keys, token, &why);
-    if (uid ? !found : !why || !strstr (why, words))
-        fprintf (stderr, "%s: expected %s, got %s\n", file ? file : "secret",
-                 uid ? uid : words, why ? why : found);
-    rk_check (uid ? found && streq (found, uid) : !found && strstr (why, words));
-    free (found);
-    free (token);
-}
-
-
-//  A token of these texts, signed with auth/secret: expects uid ann, or words in the reason.
-
-static void
-s_test_form (rk_tokens_t *keys, const char *head, const char *claims, const char *words)
-{
-    static const char *secret = "0123456789abcdef0123456789abcdef";
-    char token[2000] = "", encoded[1000];
-    const char *parts[] = {head, claims}, *why;
-    unsigned char hash[32];
-    for (int nbr = 0; nbr < 3; nbr++) {
-        const void *bytes = nbr < 2 ? (const void *) parts[nbr] : hash;
-        size_t size = nbr < 2 ? strlen (parts[nbr]) : sizeof (hash);
-        if (nbr == 2)
-            HMAC (EVP_sha256 (), secret, 32, (unsigned char *) token, strlen (token),
-                  hash, NULL);
-        EVP_EncodeBlock ((unsigned char *) encoded, (const unsigned char *) bytes,
-                         (int) size);
-        for (char *at = encoded; *at; at++)
-            *at = (char) (*at == '+' ? '-' : *at == '/' ? '_' : *at == '=' ? 0 : *at);
-        strcat (strcat (token, nbr ? "." : ""), encoded);
-    }
-    char *uid = rk_tokens_verify (keys, token, &why);
-    if (words ? !why || !strstr (why, words) : !uid)
-        fprintf (stderr, "%s %s: %s\n", head, claims, why ? why : uid);
-    rk_check (words ? !uid && strstr (why, words) : uid && streq (uid, "ann"));
-    free (uid);
-}
-
-
-static void
-s_test_forms (rk_tokens_t *keys)
-{
-    static const struct {
-        const char *head, *claims, *words;
-    } rows[] = {
-        {"{\"alg\":\"HS256\"}", "\"exp\":9e9", NULL},
-        {"{\"alg\":\"HS256\",\"typ\":\"at+jwt\"}", "\"exp\":9000000000.25", NULL},
-        {"{\"alg\":\"HS256\",\"typ\":\"jwt\"}", "\"exp\":1099511627776", NULL},
-        {"{\"alg\":\"HS256\",\"typ\":\"logout+jwt\"}", "\"exp\":9e9", "type"},
-        {"{\"alg\":\"HS256\",\"crit\":[\"x\"],\"x\":1}", "\"exp\":9e9", "crit"},
-        {"{\"alg\":\"HS256\",\"alg\":\"HS256\"}", "\"exp\":9e9", "no token"},
-        {"{\"alg\":\"none\"}", "\"exp\":9e9", "another algorithm"},
-        {"{\"alg\":\"HS256\"}", "\"exp\":1e9", "expired"},
-        {"{\"alg\":\"HS256\"}", "\"exp\":\"9e9\"", "(exp)"},
-        {"{\"alg\":\"HS256\"}", "\"exp\":null", "(exp)"},
-        {"{\"alg\":\"HS256\"}", "\"exp\":-1", "(exp)"},
-        {"{\"alg\":\"HS256\"}", "\"exp\":9e9,\"nbf\":1.5", NULL},
-        {"{\"alg\":\"HS256\"}", "\"exp\":9e9,\"nbf\":8e9", "valid yet"},
-        {"{\"alg\":\"HS256\"}", "\"exp\":9e9,\"nbf\":8000000000.5", "valid yet"},
-        {"{\"alg\":\"HS256\"}", "\"exp\":9e9,\"nbf\":\"8e9\"", "(nbf)"},
-        {"{\"alg\":\"HS256\"}", "\"exp\":9e9,\"nbf\":true", "(nbf)"},
-        {"{\"alg\":\"HS256\"}", "\"exp\":9e9,\"exp\":9e9", "claims"},
-        {NULL, NULL, NULL},
-    };
-    for (size_t nbr = 0; rows[nbr].head; nbr++) {
-        char claims[200];
-        snprintf (claims, sizeof (claims), "{\"sub\":\"ann\",%s}", rows[nbr].claims);
-        s_test_form (keys, rows[nbr].head, claims, rows[nbr].words);
-    }
-    static const char *head = "{\"alg\":\"HS256\"}";
-    keys->audience = "rookery";
-    s_test_form (keys, head, "{\"sub\":\"ann\",\"exp\":9e9,\"aud\":\"rookery\"}", NULL);
-    s_test_form (keys, head, "{\"sub\":\"ann\",\"exp\":9e9,\"aud\":[\"x\",\"rookery\"]}",
-                 NULL);
-    s_test_form (keys, head, "{\"sub\":\"ann\",\"exp\":9e9,\"aud\":\"other\"}", "(aud)");
-    s_test_form (keys, head, "{\"sub\":\"ann\",\"exp\":9e9,\"aud\":{\"a\":\"rookery\"}}",
-                 "(aud)");
-    s_test_form (keys, head, "{\"sub\":\"ann\",\"exp\":9e9}", "(aud)");
-    keys->audience = "";
-}
-
-
-static void
-s_test_claims (rk_tokens_t *keys, const char *claim, long value, const char *words)
-{
-    static const char *secret = "0123456789abcdef0123456789abcdef";
-    const char *why;
-    jwt_t *jwt = NULL;
-    rk_check (jwt_new (&jwt) == 0);
-    jwt_set_alg (jwt, JWT_ALG_HS256, (const unsigned char *) secret, 32);
-    if (strneq (words, "(sub)"))
-        jwt_add_grant (jwt, "sub", "ann");
-    if (claim && strneq (claim, "exp"))
-        jwt_add_grant_int (jwt, "exp", (long) time (NULL) + 60);
-    if (claim)
-        jwt_add_grant_int (jwt, claim, value);
-    char *token = jwt_encode_str (jwt), *uid = rk_tokens_verify (keys, token, &why);
-    rk_check (!uid && strstr (why, words));
-    free (token);
-    jwt_free (jwt);
-}
-
-
-void
-tokens_test (bool verbose)
-{
-    (void) verbose;
-    char private[] = "/tmp/rookery-keys-XXXXXX", public[] = "/tmp/rookery-keys-XXXXXX",
-         other[] = "/tmp/rookery-keys-XXXXXX";
-    rk_check (mkdtemp (private) && mkdtemp (public) && mkdtemp (other));
-    s_test_make_pair (private, public, "one", "P-256");
-    s_test_make_pair (private, other, "other", "P-256");
-    s_test_write (public, "two.secret", "abcdefghijklmnopqrstuvwxyzabcdef\n");
-    s_test_write (private, "two.secret", "abcdefghijklmnopqrstuvwxyzabcdef");
-    s_test_write (private, "short.secret", "abc");
-    char *folder = zsys_sprintf ("auth/keys=%s", public), *error = NULL, path[100];
-    rk_config_t *config = rk_config_new (
-        NULL, (char *[]){folder, "auth/secret=0123456789abcdef0123456789abcdef", NULL},
-        &error);
-    rk_tokens_t *keys = rk_tokens_new (config, &error);
-    rk_check (keys && keys->count == 3);
-
-    s_test_token (keys, NULL, "ann", NULL);
-    snprintf (path, sizeof (path), "%s/one.pem", private);
-    s_test_token (keys, path, "ann", NULL);
-    snprintf (path, sizeof (path), "%s/two.secret", private);
-    s_test_token (keys, path, "ann", NULL);
-    snprintf (path, sizeof (path), "%s/other.pem", private);
-    s_test_token (keys, path, NULL, "isn't known");
-
-    //  The public key, which anybody may know, is no secret of HS256
-    char from[100];
-    snprintf (from, sizeof (from), "%s/one.pem", public);
-    snprintf (path, sizeof (path), "%s/one.secret", private);
-    rk_check (link (from, path) == 0);
-    s_test_token (keys, path, NULL, "another algorithm");
-
-    s_test_forms (keys);
-    s_test_claims (keys, NULL, 0, "(exp)");
-    s_test_claims (keys, "exp", 1000, "has expired");
-    s_test_claims (keys, "nbf", (long) time (NULL) + 1000, "valid yet");
-    s_test_claims (keys, "iat", 1, "(sub)");
-    const char *why;
-    rk_check (!rk_tokens_verify (keys, "", &why) &&
-              !rk_tokens_verify (keys, "a.b.c", &why));
-    rk_check (!rk_tokens_verify (keys, "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhbm4ifQ.", &why));
-
-    //  A file that can't be used is named
-    s_test_make_pair (other, public, "curve", "P-384");
-    snprintf (path, sizeof (path), "%s/curve.pem", public);
-    rk_check (!rk_tokens_new (config, &error) &&
-              strstr (error, "curve.pem: is no public"));
-    zstr_free (&error);
-    rk_check (unlink (path) == 0);
-    s_test_write (public, "notes.txt", "");
-    rk_check (!rk_tokens_new (config, &error) &&
-              strstr (error, "notes.txt: a key's file"));
-    zstr_free (&error);
-    snprintf (path, sizeof (path), "%s/short.secret", private);
-    rk_check (!rk_tokens_sign (path, NULL, "ann", 1, &error) &&
-              strstr (error, "at least 32"));
-    zstr_free (&error);
-
-    rk_tokens_destroy (&keys);
-    rk_config_destroy (&config);
-    zstr_free (&folder);
-    const char *folders[] = {private, public, other};
-    for (size_t nbr = 0; nbr < 3; nbr++) {
-        zdir_t *dir = zdir_new (folders[nbr], NULL);
-        zdir_remove (dir, true);
-        zdir_destroy (&dir);
-    }
 }

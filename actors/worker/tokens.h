@@ -26,6 +26,6 @@ char *rk_tokens_verify (rk_tokens_t *self, const char *token, const char **why);
 char *rk_tokens_sign (const char *file, const char *secret, const char *uid, long ttl,
                       char **error);
 
-void tokens_test (bool verbose);
+void tokens_test (void);
 
 #endif

@@ -20,6 +20,6 @@ typedef struct {
 } worker_args_t;
 
 void worker_actor (zsock_t *pipe, void *args);
-void worker_test (bool verbose);
+void worker_test (void);
 
 #endif
