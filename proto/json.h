@@ -60,6 +60,11 @@ size_t rk_json_without (const char *object, const char *const *keys, char *copy)
 void rk_json_push_array_mark (lua_State *L);
 void rk_json_push_raw_mark (lua_State *L);
 
+//  Checks and parses, without Lua. Returns the tree, which is good until the thread's next conversion, or NULL with
+//  *why, a constant, and *offset in bytes.
+cJSON *rk_json_parse (rk_slice_t text, rk_json_limits_t limits, const char **why,
+                      size_t *offset);
+
 void json_test (void);
 
 #endif

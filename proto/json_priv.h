@@ -15,10 +15,6 @@ extern __thread size_t rk_json_room;
 //  Memory that is good until the thread's next conversion.
 void *rk_json_alloc (size_t size);
 
-//  Checks and parses; returns the tree, good as long, or NULL with *why and *offset.
-cJSON *rk_json_parse (rk_slice_t text, rk_json_limits_t limits, const char **why,
-                      size_t *offset);
-
 //  True when no object of the tree has a key twice; else *offset is where in its text.
 bool rk_json_keys_differ (const cJSON *tree, rk_slice_t text, size_t *offset);
 
