@@ -1,0 +1,325 @@
+//  apps.c - the app servers of a gateway: what goes up to them, and what they send
+
+#include "gateway_priv.h"
+
+#define VERSION "1"
+#define BATCH 1000            //  Frames from app servers in one turn
+#define HELLOS 2              //  Without an answer until we connect anew
+#define TURN_BYTES 1048576    //  Of app servers in one turn: then clients take theirs
+
+
+static int
+s_give (rk_gateway_t *self, rk_gateway_app_t *app)
+{
+    size_t bytes = rk_frames_bytes (&self->frames);
+    int rc = app->args->local ? rk_frames_give (&self->frames, app->args->upstream)
+                              : rk_frames_send (&self->frames, app->args->upstream);
+    app->given += rc == 0;
+    self->counters[BYTES_OUT].value += rc == 0 ? bytes : 0;
+    return rc;
+}
+
+
+void
+rk_gateway_up (rk_gateway_t *self, rk_gateway_app_t *app, rk_client_t *client)
+{
+    self->counters[UP].value++;
+    if (app->welcome && !app->backlog.count && s_give (self, app) == 0)
+        return;
+    //  One message of each client at the most: the next we don't read
+    rk_queue_push (&app->backlog, rk_parcel_new (&self->frames));
+    if (!client || client->stalled)
+        return;
+    self->counters[STALLS].value++;
+    client->stalled = true;
+    client->next_stalled = self->stalled;
+    self->stalled = client;
+    rk_gateway_set_flow (self, client);
+}
+
+
+void
+rk_gateway_up_backlog (rk_gateway_t *self)
+{
+    size_t left = 0;
+    for (size_t nbr = 0; nbr < self->args->count; nbr++) {
+        rk_gateway_app_t *app = &self->apps[nbr];
+        while (app->backlog.head && app->welcome) {
+            rk_parcel_t *parcel = rk_queue_pop (&app->backlog);
+            rk_parcel_unpack (&parcel, &self->frames);
+            if (s_give (self, app) == 0)
+                continue;
+            rk_queue_unshift (&app->backlog, rk_parcel_new (&self->frames));
+            break;
+        }
+        left += app->backlog.count;
+    }
+    while (!left && self->stalled) {
+        rk_client_t *client = self->stalled;
+        self->stalled = client->next_stalled;
+        client->stalled = false;
+        rk_gateway_set_flow (self, client);
+    }
+}
+
+
+void
+rk_gateway_up_status (rk_gateway_t *self, rk_client_t *client, const char *what)
+{
+    bool connected = streq (what, "connected");
+    if (connected ? !self->apps[client->app].welcome : !client->told)
+        return;
+    client->told = connected;
+    rk_slice_t uid = rk_routes_user (self->routes, client->key);
+    rk_frames_addstr (&self->frames, "status");
+    rk_frames_addstr (&self->frames, what);
+    rk_frames_add (&self->frames, client->key.data, client->key.size);
+    if (uid.size) {
+        rk_frames_add (&self->frames, uid.data, uid.size);
+        char *gids = connected ? rk_routes_groups (self->routes, client->key) : NULL;
+        if (gids && (*gids || client->device))
+            rk_frames_addstr (&self->frames, gids);
+        if (gids && client->device)
+            rk_frames_addstr (&self->frames, client->device);
+        free (gids);
+    }
+    rk_gateway_up (self, &self->apps[client->app], NULL);
+}
+
+
+static void
+s_push_to_cid (void *arg, rk_slice_t cid)
+{
+    rk_gateway_t *self = (rk_gateway_t *) arg;
+    rk_client_t *client = (rk_client_t *) rk_index_lookup (self->clients, cid);
+    if (client)
+        rk_gateway_push (self, client, &self->frames, 3);
+    else
+        self->counters[NOBODY].value++;
+}
+
+
+static int
+s_handle_downstream (rk_gateway_t *self, rk_gateway_app_t *app)
+{
+    (void) app;
+    rk_slice_t kind = rk_frames_at (&self->frames, 1),
+               id = rk_frames_at (&self->frames, 2);
+    size_t reached = 1;
+    if (self->frames.count < 4)
+        return -1;
+    self->counters[DOWN].value++;
+    if (rk_slice_is (kind, "cid"))
+        s_push_to_cid (self, id);
+    else if (rk_slice_is (kind, "uid"))
+        reached = rk_routes_connections (self->routes, false, id, s_push_to_cid, self);
+    else if (rk_slice_is (kind, "gid"))
+        reached = rk_routes_connections (self->routes, true, id, s_push_to_cid, self);
+    else
+        return -1;
+    if (!reached)
+        self->counters[NOBODY].value++;
+    return 0;
+}
+
+
+static int
+s_handle_setting (rk_gateway_t *self, rk_gateway_app_t *app)
+{
+    (void) app;
+    rk_slice_t kind = rk_frames_at (&self->frames, 1),
+               cid = rk_frames_at (&self->frames, 2);
+    rk_slice_t what = rk_frames_at (&self->frames, 3);
+    bool uidmap = rk_slice_is (kind, "uidmap");
+    if (self->frames.count != 4 && !(uidmap && self->frames.count == 5))
+        return -1;
+    rk_client_t *client = (rk_client_t *) rk_index_lookup (self->clients, cid);
+    if (!client)
+        self->counters[NOBODY].value++;
+    else if (uidmap) {
+        rk_slice_t device = rk_frames_at (&self->frames, 4);
+        rk_routes_bind (self->routes, cid, what);
+        rk_limits_bind (self->limits, client, what);
+        client->bound = true;
+        zstr_free (&client->device);
+        client->device = device.size ? rk_slice_dup (device) : NULL;
+    }
+    else if (rk_slice_is (kind, "gidmap"))
+        rk_routes_join (self->routes, cid, what);
+    else if (rk_slice_is (kind, "gidunmap"))
+        rk_routes_leave (self->routes, cid, what);
+    else if (rk_slice_is (kind, "status") && rk_slice_is (what, "closed")) {
+        if (!client->close_code && !rk_routes_user (self->routes, cid).size)
+            rk_webloop_blame (self->loop, client->wsi);
+        rk_gateway_close_client (self, client, 1000, "closed by the server");
+    }
+    else
+        return -1;
+    return 0;
+}
+
+
+void
+rk_gateway_say (rk_gateway_app_t *app, const char *word, const char *version,
+                const char *instance)
+{
+    rk_frames_t out;
+    out.count = 0;
+    rk_frames_addstr (&out, word);
+    if (version)
+        rk_frames_addstr (&out, version);
+    if (instance)
+        rk_frames_addstr (&out, instance);
+    //  When it is full the next tick says it again
+    app->said += rk_frames_send (&out, app->args->downstream) == 0;
+    rk_frames_clear (&out);
+}
+
+
+void
+rk_gateway_read_events (rk_gateway_app_t *app)
+{
+    rk_frames_t frames = {0};
+    while (app->args->events && rk_frames_recv (&frames, app->args->events)) {
+        uint16_t number = 0;
+        rk_slice_t head = rk_frames_at (&frames, 0);
+        if (head.size >= sizeof (number))
+            memcpy (&number, head.data, sizeof (number));
+        if (number == ZMQ_EVENT_CONNECTED)
+            app->connected = true;
+        else if (number == ZMQ_EVENT_DISCONNECTED || number == ZMQ_EVENT_CLOSED) {
+            if (app->welcome)
+                rk_event (
+                    "gateway", 'W',
+                    "the connection to app server %s at %s is lost; connecting again",
+                    app->args->name, app->args->endpoint);
+            app->connected = app->welcome = false;
+        }
+        rk_frames_clear (&frames);
+    }
+}
+
+
+static void
+s_connect_upstream (rk_gateway_app_t *app)
+{
+    rk_gateway_read_events (app);
+    if (!app->args->endpoint || app->connected)
+        return;
+    zsock_disconnect (app->args->upstream, "%s", app->args->endpoint);
+    zsock_connect (app->args->upstream, "%s", app->args->endpoint);
+}
+
+
+//  We join: the app server hears of every connection we hold, and then what waited for it.
+
+static int
+s_handle_welcome (rk_gateway_t *self, rk_gateway_app_t *app)
+{
+    s_connect_upstream (app);
+    app->welcome = true;
+    app->missed = app->hellos = 0;
+    rk_queue_t waiting = app->backlog;
+    memset (&app->backlog, 0, sizeof (app->backlog));
+    rk_frames_clear (&self->frames);
+    rk_client_t *client = (rk_client_t *) rk_index_first (self->clients);
+    for (; client; client = (rk_client_t *) rk_index_next (self->clients)) {
+        if (&self->apps[client->app] != app)
+            continue;
+        rk_gateway_up_status (self, client, "connected");
+        rk_frames_clear (&self->frames);
+    }
+    for (rk_parcel_t *parcel; (parcel = rk_queue_pop (&waiting));)
+        rk_queue_push (&app->backlog, parcel);
+    return 0;
+}
+
+
+static int
+s_handle_refused (rk_gateway_t *self, rk_gateway_app_t *app)
+{
+    rk_slice_t reason = rk_frames_at (&self->frames, 1);
+    rk_life_complain (&self->life, "app server %s refuses us: %.*s", app->args->name,
+                      (int) reason.size, reason.data);
+    app->welcome = false;    //  Hello at the next tick
+    return 0;
+}
+
+
+static int
+s_handle_ping (rk_gateway_t *self, rk_gateway_app_t *app)
+{
+    (void) self;
+    rk_gateway_say (app, "pong", NULL, NULL);
+    return 0;
+}
+
+
+static int
+s_handle_pong (rk_gateway_t *self, rk_gateway_app_t *app)
+{
+    (void) self;
+    app->missed = 0;
+    return 0;
+}
+
+
+static const struct {
+    const char *name;
+    int (*handle) (rk_gateway_t *self, rk_gateway_app_t *app);
+} s_inbox_routes[] = {
+    {"downstream", s_handle_downstream},
+    {"setting", s_handle_setting},
+    {"ping", s_handle_ping},
+    {"pong", s_handle_pong},
+    {"welcome", s_handle_welcome},
+    {"refused", s_handle_refused},
+    {NULL, NULL},
+};
+
+
+int
+rk_gateway_read_app (rk_gateway_t *self, rk_gateway_app_t *app)
+{
+    int nbr = 0;
+    uint64_t most = self->counters[BYTES_IN].value + TURN_BYTES;
+    for (; nbr < BATCH && self->counters[BYTES_IN].value < most &&
+           rk_frames_take (&self->frames, app->args->downstream);
+         nbr++) {
+        app->taken++;
+        self->counters[BYTES_IN].value += rk_frames_bytes (&self->frames);
+        rk_slice_t name = rk_frames_at (&self->frames, 0);
+        size_t row = rk_route (s_inbox_routes, sizeof (*s_inbox_routes), name);
+        if (!s_inbox_routes[row].name || s_inbox_routes[row].handle (self, app) == -1) {
+            self->counters[MALFORMED].value++;
+            rk_life_complain (
+                &self->life, "dropped %.*s of app server %s: unknown, or not its form",
+                (int) (name.size < 32 ? name.size : 32), name.data, app->args->name);
+        }
+        rk_frames_clear (&self->frames);
+    }
+    return nbr;
+}
+
+
+void
+rk_gateway_say_hello (rk_gateway_t *self, rk_gateway_app_t *app)
+{
+    char instance[17];
+    const char *endpoint = app->args->downstream_endpoint;
+    if (endpoint && ++app->hellos % HELLOS == 0) {
+        //  The old connection goes with what waits in it: else it would bring its hello itself, under our id
+        int linger = zsock_linger (app->args->downstream);
+        zsock_set_linger (app->args->downstream, 0);
+        zsock_disconnect (app->args->downstream, "%s", endpoint);
+        zsock_set_linger (app->args->downstream, linger);
+        zsock_connect (app->args->downstream, "%s", endpoint);
+        if (app->hellos == HELLOS)
+            rk_event ("gateway", 'W',
+                      "app server %s at %s doesn't answer: it isn't there, or another "
+                      "gateway has this one's gateway/id, %s, which must be unique",
+                      app->args->name, endpoint, self->id);
+    }
+    snprintf (instance, sizeof (instance), "%" PRIx64, self->epoch);
+    rk_gateway_say (app, "hello", VERSION, instance);
+}

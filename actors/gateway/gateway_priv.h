@@ -1,0 +1,175 @@
+//  gateway_priv.h - what the files of the gateway share
+
+#ifndef GATEWAY_PRIV_H
+#define GATEWAY_PRIV_H
+
+#include "gateway.h"
+#include "base/index.h"
+#include "limits.h"
+#include "liveness.h"
+#include "base/routes.h"
+#include "http/client.h"
+#include "http/webloop.h"
+
+#define GOODBYE 3000    //  msec for clients to take their last message and go
+
+enum {
+    FROM_CLIENTS,
+    TO_CLIENTS,
+    BYTES_IN,
+    BYTES_OUT,
+    CONNECTED,
+    CLOSED,
+    CLIENTS,
+    QUEUED,
+    UP,
+    DOWN,
+    SLOW,
+    TOO_LARGE,
+    BAD_FRAME,
+    REFUSED,
+    NOBODY,
+    MALFORMED,
+    STALLS,
+    HELD,
+    PAUSED,
+    FAST,
+    UNBOUND,
+    FOREIGN,
+    FULL,
+    SILENT,
+    COUNTERS
+};
+
+//  An app server we work for.
+typedef struct {
+    gateway_app_t *args;
+    bool welcome;
+    bool connected;        //  Its upstream socket, if it is in another process
+    int missed;            //  Pings without an answer
+    int hellos;            //  The same of hello
+    rk_queue_t backlog;    //  Frames it has no room for
+    uint64_t given;        //  Messages to its receiver,
+    uint64_t said;         //  to its sender
+    uint64_t taken;        //  and from there
+} rk_gateway_app_t;
+
+typedef struct {
+    rk_life_t life;
+    gateway_args_t *args;
+    rk_webloop_t *loop;
+    struct lws_http_mount mount;
+    lws_retry_bo_t patient;    //  libwebsockets keeps no time of its own
+    rk_liveness_t *liveness;
+    rk_client_t *lagging;    //  Those for which more than limit_queue waits
+    int64_t limit_slow;      //  nsec
+    char *web;
+    rk_gateway_app_t *apps;
+    rk_index_t *clients;
+    rk_routes_t *routes;
+    rk_limits_t *limits;
+    rk_webgate_t *gate;
+    rk_client_t *dirty, *stalled;
+    rk_client_buffer_t buffer;
+    rk_frames_t frames;    //  The message in hand
+    uint64_t epoch;        //  Random; makes CIDs unique over restarts
+    uint64_t serial;
+    const char *id;
+    size_t limit_message;
+    size_t limit_unbound;
+    size_t limit_queue;
+    size_t limit_clients;
+    bool told_paused;
+    int full_ticks;    //  For how long
+    bool full;         //  Too much waits in the queues of the process
+    uint64_t ticks;
+    int64_t goodbye;    //  msec, monotonic: when draining ends at the latest
+    rk_counter_t counters[COUNTERS + 1];
+} rk_gateway_t;
+
+//  apps.c
+
+//  Gives the message in hand to an app server. When that has no room it waits here, and the client it came from, NULL for
+//  none, isn't read until it is gone.
+void rk_gateway_up (rk_gateway_t *self, rk_gateway_app_t *app, rk_client_t *client);
+
+//  Gives app servers what waited for them; when nothing waits any more its clients are read again.
+void rk_gateway_up_backlog (rk_gateway_t *self);
+
+//  While the app server is away it is told nothing of who comes: when it welcomes us it hears of
+//  all that we hold, and never of those who came and went meanwhile.
+void rk_gateway_up_status (rk_gateway_t *self, rk_client_t *client, const char *what);
+
+//  Says a word about ourselves; version and instance may be NULL.
+void rk_gateway_say (rk_gateway_app_t *app, const char *word, const char *version,
+                     const char *instance);
+
+//  What has become of the connection to an app server's upstream endpoint (zmq_socket_monitor(3)). When it
+//  is lost we say hello again: that may be another app server by now.
+void rk_gateway_read_events (rk_gateway_app_t *app);
+
+//  Reads one app server's frames; returns how many there were.
+int rk_gateway_read_app (rk_gateway_t *self, rk_gateway_app_t *app);
+
+//  An app server's ROUTER hears nothing of the second one that comes with an id, as long as the first is
+//  there; nor of ours, if it takes us for still there on a connection that has broken. So now and then we
+//  come anew.
+void rk_gateway_say_hello (rk_gateway_t *self, rk_gateway_app_t *app);
+
+//  clients.c
+
+//  We read a client unless its messages have no room upstream, too much waits for itself or for
+//  all, or it is too fast.
+void rk_gateway_set_flow (rk_gateway_t *self, rk_client_t *client);
+
+//  What waits for the client is written in this turn.
+void rk_gateway_make_dirty (rk_gateway_t *self, rk_client_t *client);
+
+//  What waits is thrown away when the client is too slow: it will never read it.
+void rk_gateway_close_client (rk_gateway_t *self, rk_client_t *client, uint16_t code,
+                              const char *why);
+
+//  It isn't looked any more whether the client takes anything.
+void rk_gateway_forget_lag (rk_gateway_t *self, rk_client_t *client);
+
+//  Whoever takes what waits for it, however much that is for the moment, isn't slow.
+void rk_gateway_look_at_lags (rk_gateway_t *self);
+
+//  Queues content and attachments, the parts of frames from first on, for a client; who has too much waiting is closed.
+void rk_gateway_push (rk_gateway_t *self, rk_client_t *client, rk_frames_t *frames,
+                      size_t first);
+
+//  An answer of our own to what we can't pass on.
+void rk_gateway_push_error (rk_gateway_t *self, rk_client_t *client, const char *code,
+                            const char *message);
+
+//  Writes what waits for the clients that are dirty.
+void rk_gateway_flush_dirty (rk_gateway_t *self);
+
+//  What limits.c has found of a client: it is read again, or closed.
+void rk_gateway_on_limit (void *owner, rk_client_t *client, rk_limits_verdict_t verdict);
+
+//  nsec, monotonic: when something came from the client last.
+int64_t rk_gateway_heard (void *owner, rk_client_t *client);
+
+//  What liveness.c has found of a client: it is pinged, or given up.
+void rk_gateway_on_silence (void *owner, rk_client_t *client,
+                            rk_liveness_verdict_t verdict);
+
+//  When too much waits in the process nobody is read, and those for whom much waits are closed.
+void rk_gateway_look_at_queues (rk_gateway_t *self);
+
+//  websocket.c
+
+//  Opens the port. NULL with a fresh reason in *error when it can't be.
+rk_webloop_t *rk_gateway_open_loop (rk_gateway_t *self, char **error);
+
+//  gateway.c
+
+//  One turn, before the loop sleeps.
+bool rk_gateway_on_turn (void *owner);
+
+//  Ten times a second: limits, liveness, lags and queues; once a second a ping to each app server.
+void rk_gateway_on_tick (void *owner);
+
+#endif

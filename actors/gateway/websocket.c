@@ -1,0 +1,302 @@
+//  websocket.c - how clients come to a gateway: libwebsockets, and its callbacks
+
+#include "gateway_priv.h"
+#include <sys/socket.h>
+
+#define TICK 100           //  msec between looks at limits
+#define PONGS_MOST 1000    //  Answers to pings of one client that wait
+
+
+//  Whether there are too many of its address: then that is its answer.
+
+static bool
+s_is_one_too_many (struct lws *wsi)
+{
+    const char *why = rk_webloop_refused (wsi);
+    if (why)
+        rk_webgate_refuse (wsi, 429, why);
+    return why != NULL;
+}
+
+
+static int
+s_on_request (rk_gateway_t *self, rk_client_t *client, struct lws *wsi, rk_slice_t in)
+{
+    (void) client;
+    (void) in;
+    return s_is_one_too_many (wsi) || rk_webgate_request (self->gate, wsi) ? -1 : 0;
+}
+
+
+//  A handshake: 0, and it goes on; or it has been answered.
+
+static int
+s_on_upgrade (rk_gateway_t *self, rk_client_t *client, struct lws *wsi, rk_slice_t in)
+{
+    (void) client;
+    if (s_is_one_too_many (wsi))
+        return -1;
+    const char *why = rk_webgate_upgrade (self->gate, wsi, in.data ? in.data : "");
+    if (why) {
+        self->counters[FOREIGN].value++;
+        rk_life_complain (&self->life,
+                          "a connection is refused: %s; see gateway/hosts and "
+                          "gateway/origins about pages",
+                          why);
+        return -1;
+    }
+    if (rk_index_size (self->clients) < self->limit_clients && !self->life.paused)
+        return 0;
+    self->counters[REFUSED].value++;
+    rk_life_complain (&self->life, "a connection is refused: %zu is gateway/connections",
+                      self->limit_clients);
+    rk_webgate_refuse (wsi, HTTP_STATUS_SERVICE_UNAVAILABLE,
+                       self->life.paused ? "the server is going down"
+                                         : "there are too many connections; try again");
+    return -1;
+}
+
+
+static int
+s_on_established (rk_gateway_t *self, rk_client_t *client, struct lws *wsi, rk_slice_t in)
+{
+    (void) in;
+    memset (client, 0, sizeof (*client));
+    client->wsi = wsi;
+    client->app = self->serial % self->args->count;
+    client->key.data =
+        zsys_sprintf ("%s.%" PRIx64 "-%" PRIx64, self->id, self->epoch, ++self->serial);
+    client->key.size = strlen (client->key.data);
+    rk_index_insert (self->clients, &client->key, client);
+    rk_limits_open (self->limits, client);
+    rk_liveness_open (self->liveness, client);
+    if (self->full)
+        rk_gateway_set_flow (self, client);
+    self->counters[CONNECTED].value++;
+    self->counters[CLIENTS].value = rk_index_size (self->clients);
+    rk_gateway_up_status (self, client, "connected");
+    rk_webloop_upgrade (wsi, client);
+    return 0;
+}
+
+
+static int
+s_on_receive (rk_gateway_t *self, rk_client_t *client, struct lws *wsi, rk_slice_t in)
+{
+    (void) wsi;
+    if (client->close_code)
+        return 0;
+    self->counters[BYTES_IN].value += in.size;
+    rk_frames_addstr (&self->frames, "upstream");
+    rk_frames_add (&self->frames, client->key.data, client->key.size);
+    bool bound = client->bound || self->limit_unbound >= self->limit_message;
+    size_t limit = bound ? self->limit_message : self->limit_unbound;
+    rk_client_input_t input = rk_client_input (client, in, limit, &self->frames);
+    self->counters[FROM_CLIENTS].value += input != RK_CLIENT_PART;
+    size_t bytes = rk_frames_bytes (&self->frames);
+    if (input == RK_CLIENT_WHOLE) {
+        if (rk_follows)
+            rk_follow (client->key, rk_frames_at (&self->frames, 2),
+                       "%zu bytes came, for app server %s",
+                       rk_frames_bytes (&self->frames) - client->key.size -
+                           strlen ("upstream"),
+                       self->apps[client->app].args->name);
+        rk_gateway_up (self, &self->apps[client->app], client);
+    }
+    rk_frames_clear (&self->frames);
+    if (input != RK_CLIENT_PART && !client->limits.until &&
+        rk_limits_message (self->limits, client, bytes)) {
+        self->counters[PAUSED].value++;
+        rk_gateway_set_flow (self, client);
+    }
+    if (input == RK_CLIENT_WHOLE || input == RK_CLIENT_PART)
+        return 0;
+
+    if (input == RK_CLIENT_TOO_LARGE) {
+        self->counters[TOO_LARGE].value++;
+        char *why = zsys_sprintf ("a message may have %zu bytes%s", limit,
+                                  bound ? "" : " before you bind");
+        rk_gateway_push_error (self, client, "too-large", why);
+        zstr_free (&why);
+        return 0;
+    }
+    self->counters[BAD_FRAME].value++;
+    rk_gateway_push_error (self, client, "bad-frame",
+                           input == RK_CLIENT_EMPTY
+                               ? "the message is empty"
+                               : "a binary message is 4 bytes length of the JSON, "
+                                 "big-endian, the JSON, the attachment");
+    return 0;
+}
+
+
+static int
+s_on_writeable (rk_gateway_t *self, rk_client_t *client, struct lws *wsi, rk_slice_t in)
+{
+    (void) in;
+    if (client->closing)
+        return 0;
+    if (!client->close_code || client->queue.head || client->pongs.head || client->ping) {
+        rk_gateway_make_dirty (self, client);
+        return 0;
+    }
+    //  The client closes, on our close frame or on the end of what we send. Would we, with bytes of
+    //  its unread, the kernel would reset the connection and throw away what is on its way to it
+    //  (RFC 1122, 4.2.2.13); so we read on, and throw that away.
+    rk_client_write_close (client, &self->buffer);
+    client->closing = true;
+    shutdown (lws_get_socket_fd (wsi), SHUT_WR);
+    rk_gateway_set_flow (self, client);
+    lws_set_timeout (wsi, PENDING_TIMEOUT_CLOSE_ACK, GOODBYE / 1000);
+    return 0;
+}
+
+
+static void
+s_unlink (rk_client_t **list, rk_client_t *client, bool dirty)
+{
+    while (*list && *list != client)
+        list = dirty ? &(*list)->next_dirty : &(*list)->next_stalled;
+    if (*list)
+        *list = dirty ? client->next_dirty : client->next_stalled;
+}
+
+
+static int
+s_on_closed (rk_gateway_t *self, rk_client_t *client, struct lws *wsi, rk_slice_t in)
+{
+    (void) wsi;
+    (void) in;
+    if (!client->key.size)
+        return 0;
+    rk_gateway_up_status (self, client, "closed");
+    rk_frames_clear (&self->frames);
+    if (client->dirty)
+        s_unlink (&self->dirty, client, true);
+    if (client->stalled)
+        s_unlink (&self->stalled, client, false);
+    self->counters[QUEUED].value -= client->queue.bytes;
+    rk_limits_close (self->limits, client);
+    rk_liveness_close (self->liveness, client);
+    if (client->lag.since)
+        rk_gateway_forget_lag (self, client);
+    rk_routes_close (self->routes, client->key);
+    rk_index_delete (self->clients, client->key);
+    rk_client_clear (client);
+    self->counters[CLOSED].value++;
+    self->counters[CLIENTS].value = rk_index_size (self->clients);
+    return 0;
+}
+
+
+//  What the tap has seen of a client's frames
+
+static void
+s_on_ping (void *owner, rk_slice_t payload)
+{
+    rk_client_t *client = (rk_client_t *) owner;
+    rk_gateway_t *self =
+        (rk_gateway_t *) lws_context_user (lws_get_context (client->wsi));
+    rk_frames_t pong;
+    pong.count = 0;
+    if (client->close_code)
+        return;
+    if (client->pongs.count == PONGS_MOST) {
+        rk_gateway_close_client (self, client, 1008,
+                                 "pings come faster than their answers are read");
+        return;
+    }
+    rk_frames_add (&pong, payload.data, payload.size);
+    rk_queue_push (&client->pongs, rk_parcel_new (&pong));
+    rk_gateway_make_dirty (self, client);
+}
+
+
+static void
+s_on_broken (void *owner, const char *why)
+{
+    rk_client_t *client = (rk_client_t *) owner;
+    rk_gateway_t *self =
+        (rk_gateway_t *) lws_context_user (lws_get_context (client->wsi));
+    self->counters[BAD_FRAME].value++;
+    rk_life_complain (&self->life, "client %s breaks the protocol, it is closed: %s",
+                      client->key.data, why);
+    rk_client_forget (client);
+    rk_gateway_close_client (self, client, 1002, why);
+}
+
+
+static const struct {
+    enum lws_callback_reasons reason;
+    int (*handle) (rk_gateway_t *self, rk_client_t *client, struct lws *wsi,
+                   rk_slice_t in);
+} s_lws_routes[] = {
+    {LWS_CALLBACK_RECEIVE, s_on_receive},
+    {LWS_CALLBACK_SERVER_WRITEABLE, s_on_writeable},
+    {LWS_CALLBACK_FILTER_HTTP_CONNECTION, s_on_request},
+    {LWS_CALLBACK_HTTP_CONFIRM_UPGRADE, s_on_upgrade},
+    {LWS_CALLBACK_ESTABLISHED, s_on_established},
+    {LWS_CALLBACK_CLOSED, s_on_closed},
+};
+
+static int
+s_lws_callback (struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
+                size_t size)
+{
+    for (size_t nbr = 0; nbr < sizeof (s_lws_routes) / sizeof (*s_lws_routes); nbr++) {
+        if (s_lws_routes[nbr].reason != reason)
+            continue;
+        rk_gateway_t *self = (rk_gateway_t *) lws_context_user (lws_get_context (wsi));
+        return s_lws_routes[nbr].handle (self, (rk_client_t *) user, wsi,
+                                         (rk_slice_t){(const char *) in, size});
+    }
+    return rk_webloop_callback (wsi, reason, user, in, size);
+}
+
+
+static void
+s_on_refused (void *owner, const char *reason)
+{
+    rk_gateway_t *self = (rk_gateway_t *) owner;
+    self->counters[REFUSED].value++;
+    rk_life_complain (&self->life, "a connection is refused: %s", reason);
+}
+
+
+rk_webloop_t *
+rk_gateway_open_loop (rk_gateway_t *self, char **error)
+{
+    static const struct lws_protocols protocols[] = {
+        {.name = "rookery",
+         .callback = s_lws_callback,
+         .per_session_data_size = sizeof (rk_client_t),
+         .rx_buffer_size = 4096},
+        {0}};
+    static const rk_wstap_told_t told = {s_on_ping, s_on_broken};
+    rk_config_t *config = self->args->config;
+    self->web = rk_path_find (rk_config_str (config, "gateway/web"));
+    self->mount = (struct lws_http_mount){.mountpoint = "/",
+                                          .mountpoint_len = 1,
+                                          .origin = self->web,
+                                          .def = "index.html",
+                                          .origin_protocol = LWSMPRO_FILE};
+    rk_webloop_args_t args = {
+        .owner = self,
+        .turn = rk_gateway_on_turn,
+        .tick = rk_gateway_on_tick,
+        .every = TICK,
+        .refused = s_on_refused,
+        .key = "gateway/listen",
+        .address = rk_config_str (config, "gateway/listen"),
+        .certificate = rk_config_str (config, "gateway/certificate"),
+        .private_key = rk_config_str (config, "gateway/key"),
+        .told = &told,
+        .gate = self->gate,
+        .protocols = protocols,
+        .mounts = &self->mount,
+        .liveness = &self->patient,
+        .each = (size_t) rk_config_int (config, "gateway/address"),
+        .failures = (size_t) rk_config_int (config, "gateway/failures"),
+        .connections = self->limit_clients};
+    return rk_webloop_new (&args, error);
+}
