@@ -1,0 +1,129 @@
+//  commands.c - what operators ask the sender: kick, where, send
+
+#include "sender_priv.h"
+
+
+static bool
+s_knows_gateway_of (rk_sender_t *self, rk_slice_t cid)
+{
+    return memchr (cid.data, '.', cid.size) &&
+           rk_index_lookup (self->gateways, rk_routes_gateway_of (cid));
+}
+
+
+static void
+s_visit_kick (void *arg, rk_slice_t cid)
+{
+    rk_sender_t *self = (rk_sender_t *) arg;
+    rk_sender_replace (self, 2, cid);
+    rk_sender_send_to (self, rk_routes_gateway_of (cid));
+}
+
+
+//  KICK id: of a user, or of a connection
+
+static void
+s_handle_kick (rk_sender_t *self, zmsg_t *words)
+{
+    char *id = zmsg_popstr (words);
+    rk_slice_t whose = rk_slice (id ? id : "");
+    const char *frames[] = {"setting", "status", whose.data, "closed"};
+    for (size_t nbr = 0; nbr < 4; nbr++)
+        rk_frames_addstr (&self->frames, frames[nbr]);
+    size_t count = rk_routes_connections (self->routes, false, whose, s_visit_kick, self);
+    if (!count && s_knows_gateway_of (self, whose)) {
+        rk_sender_send_to (self, rk_routes_gateway_of (whose));
+        count = 1;
+    }
+    rk_frames_clear (&self->frames);
+    char *text = count ? zsys_sprintf ("%zu connection%s told to close", count,
+                                       count == 1 ? " is" : "s are")
+                       : zsys_sprintf ("%s is neither a user with a connection nor a "
+                                       "connection of a gateway that is known",
+                                       whose.data);
+    zstr_sendx (self->life.pipe, count ? "HANDLED" : "REFUSED", text, NULL);
+    zstr_free (&text);
+    zstr_free (&id);
+}
+
+
+typedef struct {
+    char *text;
+    size_t count;
+} s_list_t;
+
+static void
+s_visit_list (void *arg, rk_slice_t cid)
+{
+    s_list_t *list = (s_list_t *) arg;
+    char *longer = zsys_sprintf ("%s%s%.*s", list->text, list->count++ ? "\n" : "",
+                                 (int) cid.size, cid.data);
+    zstr_free (&list->text);
+    list->text = longer;
+}
+
+
+//  WHERE uid: its connections, a CID a line
+
+static void
+s_handle_where (rk_sender_t *self, zmsg_t *words)
+{
+    char *uid = zmsg_popstr (words);
+    s_list_t list = {strdup (""), 0};
+    rk_routes_connections (self->routes, false, rk_slice (uid ? uid : ""), s_visit_list,
+                           &list);
+    if (!list.count) {
+        zstr_free (&list.text);
+        list.text = zsys_sprintf ("%s has no connection", uid ? uid : "nobody");
+    }
+    zstr_sendx (self->life.pipe, list.count ? "HANDLED" : "REFUSED", list.text, NULL);
+    zstr_free (&list.text);
+    zstr_free (&uid);
+}
+
+
+//  SEND cid|uid|gid id content
+
+static void
+s_handle_send (rk_sender_t *self, zmsg_t *words)
+{
+    char *kind = zmsg_popstr (words), *id = zmsg_popstr (words),
+         *content = zmsg_popstr (words);
+    uint64_t nobody = self->counters[UNDELIVERED_NOBODY].value;
+    const char *frames[] = {"downstream", kind, id, content};
+    for (size_t nbr = 0; nbr < 4; nbr++)
+        rk_frames_addstr (&self->frames, frames[nbr] ? frames[nbr] : "");
+    bool known =
+        kind && id && (strneq (kind, "cid") || s_knows_gateway_of (self, rk_slice (id)));
+    bool good = known && content && rk_sender_handle_downstream (self) == 0 &&
+                self->counters[UNDELIVERED_NOBODY].value == nobody;
+    rk_frames_clear (&self->frames);
+    if (good)
+        zstr_sendx (self->life.pipe, "HANDLED", "it is on its way", NULL);
+    else
+        zstr_sendx (self->life.pipe, "REFUSED",
+                    "no gateway holds a connection of that cid, uid or gid", NULL);
+    zstr_free (&kind);
+    zstr_free (&id);
+    zstr_free (&content);
+}
+
+
+static const struct {
+    const char *name;
+    void (*handle) (rk_sender_t *self, zmsg_t *words);
+} s_command_routes[] = {
+    {"KICK", s_handle_kick},
+    {"SEND", s_handle_send},
+    {"WHERE", s_handle_where},
+    {NULL, NULL},
+};
+
+
+void
+rk_sender_on_command (void *owner, const char *name, zmsg_t *words)
+{
+    size_t nbr = rk_route (s_command_routes, sizeof (*s_command_routes), rk_slice (name));
+    if (s_command_routes[nbr].name)
+        s_command_routes[nbr].handle ((rk_sender_t *) owner, words);
+}

@@ -1,0 +1,239 @@
+//  delivery.c - what handlers say to users, groups and connections
+
+#include "sender_priv.h"
+
+
+void
+rk_sender_replace (rk_sender_t *self, size_t index, rk_slice_t bytes)
+{
+    rk_part_close (&self->frames.part[index]);
+    int rc = zmq_msg_init_size (&self->frames.part[index], bytes.size);
+    assert (rc == 0);
+    memcpy (zmq_msg_data (&self->frames.part[index]), bytes.data, bytes.size);
+}
+
+
+static void
+s_visit_cid (void *arg, rk_slice_t cid)
+{
+    rk_sender_t *self = (rk_sender_t *) arg;
+    rk_sender_replace (self, 2, cid);
+    rk_sender_send_to (self, rk_routes_gateway_of (cid));
+}
+
+
+//  A stored chat has its conversation and seq, others haven't.
+
+typedef struct {
+    rk_slice_t conversation;
+    uint64_t seq;
+} s_place_t;
+
+//  Which connections get a message of their own: all but one, and but those that don't take it.
+
+typedef struct {
+    rk_sender_t *self;
+    rk_slice_t but;
+    const s_place_t *place;
+} s_others_t;
+
+static void
+s_visit_other (void *arg, rk_slice_t cid)
+{
+    s_others_t *others = (s_others_t *) arg;
+    rk_sender_t *self = others->self;
+    if (rk_slice_same (cid, others->but))
+        return;
+    if (!others->place || rk_routes_takes (self->routes, cid, others->place->conversation,
+                                           others->place->seq))
+        s_visit_cid (self, cid);
+}
+
+
+//  In hand is "downstream uid UID content". When some of its connections are to be left out, each of the
+//  others gets a message of its own.
+
+static size_t
+s_to_user (rk_sender_t *self, rk_slice_t uid, rk_slice_t but, const s_place_t *place)
+{
+    if (!but.size && !(place && rk_routes_apart (self->routes, false, uid)))
+        return rk_routes_gateways (self->routes, false, uid, rk_sender_send_to, self);
+    s_others_t others = {self, but, place};
+    char *whose = rk_slice_dup (uid);    //  Its frame is replaced
+    rk_sender_replace (self, 1, rk_slice ("cid"));
+    size_t reached = rk_routes_connections (
+        self->routes, false, (rk_slice_t){whose, uid.size}, s_visit_other, &others);
+    free (whose);
+    return reached;
+}
+
+
+//  In hand is "downstream gid GID content". Gateways don't know it yet of those that are apart.
+
+static size_t
+s_to_group (rk_sender_t *self, rk_slice_t gid, const s_place_t *place)
+{
+    size_t reached =
+        rk_routes_gateways (self->routes, true, gid, rk_sender_send_to, self);
+    if (!rk_routes_apart (self->routes, true, gid))
+        return reached;
+    s_others_t others = {self, rk_slice (""), place};
+    char *which = rk_slice_dup (gid);
+    rk_sender_replace (self, 1, rk_slice ("cid"));
+    rk_routes_visit_apart (self->routes, (rk_slice_t){which, gid.size}, s_visit_other,
+                           &others);
+    free (which);
+    return reached;
+}
+
+
+//  In hand is "downstream talk UID CID content": becomes "downstream uid UID content", and
+//  "downstream cid" for each other connection of the user that CID belongs to.
+
+static size_t
+s_downstream_talk (rk_sender_t *self, const s_place_t *place)
+{
+    if (self->frames.count < 5)
+        return 0;
+    zmq_msg_t from;
+    zmq_msg_init (&from);
+    zmq_msg_move (&from, &self->frames.part[3]);
+    rk_frames_remove (&self->frames, 3);
+    rk_sender_replace (self, 1, rk_slice ("uid"));
+    rk_slice_t cid = {(const char *) zmq_msg_data (&from), zmq_msg_size (&from)};
+    rk_slice_t uid = rk_routes_user (self->routes, cid),
+               to = rk_frames_at (&self->frames, 2);
+    bool own = rk_slice_same (uid, to);    //  Who talks to itself hears it everywhere
+    size_t reached = s_to_user (self, to, rk_slice (""), place);
+    if (!own && rk_routes_count (self->routes, uid) > 1)
+        s_to_user (self, uid, cid, place);
+    rk_part_close (&from);
+    return reached;
+}
+
+
+bool
+rk_sender_take_seq (rk_sender_t *self, size_t index, uint64_t *seq)
+{
+    rk_slice_t part = rk_frames_at (&self->frames, index);
+    char digits[24] = "", *end;
+    if (!part.size || part.size >= sizeof (digits))
+        return false;
+    memcpy (digits, part.data, part.size);
+    *seq = strtoull (digits, &end, 10);
+    rk_frames_remove (&self->frames, index);
+    return !*end;
+}
+
+
+//  Takes the conversation and seq out of the message in hand, whose content is behind them. 0; or -1, and
+//  then there is nothing to free.
+
+static int
+s_take_place (rk_sender_t *self, size_t index, s_place_t *place)
+{
+    if (self->frames.count < index + 3 ||
+        !rk_sender_take_seq (self, index + 1, &place->seq))
+        return -1;
+    rk_slice_t conversation = rk_frames_at (&self->frames, index);
+    place->conversation = (rk_slice_t){rk_slice_dup (conversation), conversation.size};
+    rk_frames_remove (&self->frames, index);
+    return 0;
+}
+
+
+static int
+s_live_talk (rk_sender_t *self)
+{
+    s_place_t place;
+    if (s_take_place (self, 4, &place) == -1)
+        return -1;
+    size_t reached = s_downstream_talk (self, &place);
+    free ((char *) place.conversation.data);
+    self->counters[UNDELIVERED_NOBODY].value += !reached;
+    return 0;
+}
+
+
+//  From the store, for one that is behind
+
+static int
+s_live_row (rk_sender_t *self)
+{
+    s_place_t place;
+    if (s_take_place (self, 3, &place) == -1)
+        return -1;
+    rk_slice_t cid = rk_frames_at (&self->frames, 2);
+    rk_routes_told (self->routes, cid, place.conversation, place.seq);
+    free ((char *) place.conversation.data);
+    rk_sender_replace (self, 1, rk_slice ("cid"));
+    rk_sender_send_to (self, rk_routes_gateway_of (cid));
+    return 0;
+}
+
+
+static int
+s_live_group (rk_sender_t *self)
+{
+    s_place_t place;
+    if (self->frames.count < 5 || !rk_sender_take_seq (self, 3, &place.seq))
+        return -1;
+    rk_slice_t gid = rk_frames_at (&self->frames, 2);
+    place.conversation = (rk_slice_t){rk_slice_dup (gid), gid.size};
+    rk_sender_replace (self, 1, rk_slice ("gid"));
+    size_t reached = s_to_group (self, gid, &place);
+    free ((char *) place.conversation.data);
+    self->counters[UNDELIVERED_NOBODY].value += !reached;
+    return 0;
+}
+
+
+//  What is stored, and live now. A gateway hears of a connection's groups when that has caught up.
+
+static const struct {
+    const char *name;
+    int (*handle) (rk_sender_t *self);
+} s_live_routes[] = {
+    {"talk", s_live_talk},
+    {"group", s_live_group},
+    {"row", s_live_row},
+    {NULL, NULL},
+};
+
+
+int
+rk_sender_handle_live (rk_sender_t *self)
+{
+    size_t nbr = rk_route (s_live_routes, sizeof (*s_live_routes),
+                           rk_frames_at (&self->frames, 1));
+    if (!s_live_routes[nbr].name)
+        return -1;
+    self->counters[DOWNSTREAM].value++;
+    rk_sender_replace (self, 0, rk_slice ("downstream"));
+    return s_live_routes[nbr].handle (self);
+}
+
+
+int
+rk_sender_handle_downstream (rk_sender_t *self)
+{
+    rk_frames_t *frames = &self->frames;
+    if (frames->count < 4)
+        return -1;
+    self->counters[DOWNSTREAM].value++;
+    rk_slice_t kind = rk_frames_at (frames, 1), id = rk_frames_at (frames, 2);
+    size_t reached = 1;
+    if (rk_slice_is (kind, "uid"))
+        reached = rk_routes_gateways (self->routes, false, id, rk_sender_send_to, self);
+    else if (rk_slice_is (kind, "cid"))
+        rk_sender_send_to (self, rk_routes_gateway_of (id));
+    else if (rk_slice_is (kind, "gid"))
+        reached = s_to_group (self, id, NULL);
+    else if (rk_slice_is (kind, "talk"))
+        reached = s_downstream_talk (self, NULL);
+    else
+        return -1;
+    if (!reached)
+        self->counters[UNDELIVERED_NOBODY].value++;
+    return 0;
+}

@@ -1,0 +1,154 @@
+//  sender_priv.h - what the files of the sender share
+
+#ifndef SENDER_PRIV_H
+#define SENDER_PRIV_H
+
+#include "sender.h"
+#include "base/index.h"
+#include "base/routes.h"
+
+#define BATCH 200    //  Messages between two looks at the other sockets
+
+enum {
+    IN,
+    IN_GATEWAY,
+    FROM,
+    OUT_RECEIVER,
+    BYTES_IN,
+    BYTES_OUT,
+    DOWNSTREAM,
+    SETTINGS,
+    SENT,
+    UNDELIVERED_FULL,
+    UNDELIVERED_AWAY,
+    UNDELIVERED_NOBODY,
+    MALFORMED,
+    GATEWAYS,
+    QUEUED,
+    COUNTERS
+};
+
+typedef struct {
+    rk_slice_t key;    //  Its id; owned
+    bool here;         //  It said hello and answers pings
+    bool local;        //  It is the one of this process; else
+    int handle;        //  the descriptor of its connection
+    uint64_t sent;     //  Messages
+    int missed;        //  Pings without an answer
+    int64_t away;      //  msec, monotonic: since when it isn't here
+    uint64_t stamp;    //  Connections older than this it no longer has, and from
+    int64_t sweep;     //  this time on we forget them; msec, monotonic, or 0
+    bool swept;        //  It is away for long, and all of them are to be forgotten
+    char *instance;    //  Random at each start of it; owned
+    rk_queue_t queue;
+} rk_sender_gateway_t;
+
+typedef struct {
+    rk_life_t life;
+    sender_args_t *args;
+    rk_routes_t *routes;
+    rk_index_t *gateways;
+    rk_frames_t frames;     //  The message in hand
+    int64_t next_ping;      //  msec, monotonic
+    bool stuck;             //  Some gateway's queue isn't empty
+    bool sweeping;          //  More connections are to be forgotten
+    rk_queue_t settling;    //  Until when, and CID
+    rk_queue_t
+        fallen;       //  What workers must hear of connections that are behind: statuses
+    bool catch_up;    //  The setting in hand says that who comes to a group has to
+    uint32_t resumed;    //  The worker whose message is in hand
+    rk_counter_t counters[COUNTERS + 1];
+} rk_sender_t;
+
+//  gateways.c
+
+//  Frees one of self->gateways.
+void rk_sender_gateway_free (void **self_p);
+
+//  Makes it known if it isn't. NULL when there are too many already: any gateway may name any other in a
+//  CID, so there must be an end. Those that speak themselves have as much room again.
+rk_sender_gateway_t *rk_sender_gateway_get (rk_sender_t *self, rk_slice_t id,
+                                            bool speaks);
+
+//  Sends the message in hand to one gateway; it is shared, for there may be more of them.
+void rk_sender_send_to (void *arg, rk_slice_t id);
+
+//  Gives gateways what waits for them; what has waited too long is dropped.
+void rk_sender_flush_all (rk_sender_t *self);
+
+//  Reads what the gateway of this process says of itself,
+void rk_sender_read_local (rk_sender_t *self);
+
+//  and what those of others say.
+void rk_sender_read_gateways (rk_sender_t *self);
+
+//  Forgets connections that their gateways no longer have: a piece in each turn, so that others' messages go on between.
+void rk_sender_sweep_all (rk_sender_t *self);
+
+//  Pings those that are here; who has not answered for long is away.
+void rk_sender_ping_all (rk_sender_t *self);
+
+//  delivery.c
+
+//  Puts other bytes in the place of one part of the message in hand.
+void rk_sender_replace (rk_sender_t *self, size_t index, rk_slice_t bytes);
+
+//  Takes the number in a part, and the part; false when it is none.
+bool rk_sender_take_seq (rk_sender_t *self, size_t index, uint64_t *seq);
+
+//  live talk|group|row: what is stored goes to those who are not behind. Each answers 0, or -1 when it has not its form.
+int rk_sender_handle_live (rk_sender_t *self);
+
+//  downstream cid|uid|gid|talk
+int rk_sender_handle_downstream (rk_sender_t *self);
+
+//  settings.c
+
+//  A setting of our own for a gateway, besides the message in hand.
+void rk_sender_tell_gateway (rk_sender_t *self, const char *kind, rk_slice_t cid,
+                             rk_slice_t value);
+
+//  setting KIND
+int rk_sender_handle_setting (rk_sender_t *self);
+
+//  status connected|closed
+int rk_sender_handle_status (rk_sender_t *self);
+
+//  catchup.c
+
+//  What we have to say to the worker of a connection goes by way of the receiver, so that it comes in order with what
+//  the connection says.
+void rk_sender_make_status (rk_frames_t *out, const char *word, rk_slice_t cid,
+                            rk_slice_t uid);
+
+//  When the receiver is full we don't wait, for it waits for us in the end: -1, and the next turn goes on.
+int rk_sender_send_status (rk_sender_t *self, rk_frames_t *out);
+
+//  The list of groups was read a moment ago; what was said since to those that the connection comes to has passed
+//  it by. Its worker fetches that.
+void rk_sender_miss (rk_sender_t *self, rk_slice_t cid, rk_slice_t came);
+
+//  Workers hear which of their connections have fallen behind.
+void rk_sender_tell_fallen (rk_sender_t *self);
+
+//  Those who have settled long enough hear what is live from now on.
+void rk_sender_settle (rk_sender_t *self);
+
+//  CATCHUP token CID begin|end: answered with how it stands, and what was missed since it was asked last.
+//  Whoever gets the answer to "begin" knows that all that was said to us before has taken effect.
+int rk_sender_handle_catchup (rk_sender_t *self);
+
+//  RESUME worker: nobody goes on with what its connections were catching up with.
+int rk_sender_handle_resume (rk_sender_t *self);
+
+//  commands.c
+
+//  A command of an operator's, by way of the pipe.
+void rk_sender_on_command (void *owner, const char *name, zmsg_t *words);
+
+//  sender.c
+
+//  Counts what has not its form and complains of it: whose it is and how it begins.
+void rk_sender_malformed (rk_sender_t *self, const char *whose, rk_slice_t name);
+
+#endif

@@ -1,0 +1,194 @@
+//  settings.c - which connection belongs to whom, as handlers and gateways say it
+
+#include "sender_priv.h"
+
+
+static void
+s_set_status (rk_sender_t *self, rk_slice_t cid, rk_slice_t what)
+{
+    (void) what;
+    rk_sender_send_to (self, rk_routes_gateway_of (cid));
+}
+
+
+static void
+s_set_uidmap (rk_sender_t *self, rk_slice_t cid, rk_slice_t uid)
+{
+    if (rk_sender_gateway_get (self, rk_routes_gateway_of (cid),
+                               false))    //  Else nobody would forget it
+        rk_routes_bind (self->routes, cid, uid);
+    rk_sender_send_to (self, rk_routes_gateway_of (cid));
+}
+
+
+static void
+s_set_gidmap (rk_sender_t *self, rk_slice_t cid, rk_slice_t gids)
+{
+    if (rk_sender_gateway_get (self, rk_routes_gateway_of (cid), false))
+        rk_routes_join (self->routes, cid, gids);
+    if (!rk_routes_is_behind (self->routes, cid))
+        rk_sender_send_to (self, rk_routes_gateway_of (cid));
+}
+
+
+static void
+s_set_gidunmap (rk_sender_t *self, rk_slice_t cid, rk_slice_t gids)
+{
+    rk_routes_leave (self->routes, cid, gids);
+    rk_sender_send_to (self, rk_routes_gateway_of (cid));
+}
+
+
+void
+rk_sender_tell_gateway (rk_sender_t *self, const char *kind, rk_slice_t cid,
+                        rk_slice_t value)
+{
+    rk_frames_t hand;
+    hand.count = 0;
+    rk_frames_move (&hand, &self->frames);
+    rk_frames_addstr (&self->frames, "setting");
+    rk_frames_addstr (&self->frames, kind);
+    rk_frames_add (&self->frames, cid.data, cid.size);
+    rk_frames_add (&self->frames, value.data, value.size);
+    rk_sender_send_to (self, rk_routes_gateway_of (cid));
+    rk_frames_clear (&self->frames);
+    rk_frames_move (&self->frames, &hand);
+}
+
+
+//  What a connection's groups came to be. Of one that is behind, or has to catch up with them, the gateway hears when
+//  it has settled.
+
+static void
+s_visit_regrouped (void *arg, rk_slice_t cid, rk_slice_t came, rk_slice_t went)
+{
+    rk_sender_t *self = (rk_sender_t *) arg;
+    bool behind = rk_routes_is_behind (self->routes, cid);
+    if (came.size && self->catch_up)
+        rk_sender_miss (self, cid, came);
+    else if (came.size && !behind)
+        rk_sender_tell_gateway (self, "gidmap", cid, came);
+    if (went.size && !behind)
+        rk_sender_tell_gateway (self, "gidunmap", cid, went);
+}
+
+
+static void
+s_set_groups (rk_sender_t *self, rk_slice_t uid, rk_slice_t version)
+{
+    uint64_t number;
+    (void) version;
+    self->catch_up = self->frames.count == 6 &&
+                     rk_slice_is (rk_frames_at (&self->frames, 5), "behind");
+    if (rk_sender_take_seq (self, 3, &number))
+        rk_routes_regroup (self->routes, uid, number, rk_frames_at (&self->frames, 3),
+                           s_visit_regrouped, self);
+}
+
+
+//  What a gateway that joins says of a connection's groups is what it was; until it has caught up it hears
+//  of none.
+
+static void
+s_set_behind (rk_sender_t *self, rk_slice_t cid, rk_slice_t nothing)
+{
+    (void) nothing;
+    if (!rk_sender_gateway_get (self, rk_routes_gateway_of (cid), false))
+        return;
+    rk_routes_fall_behind (self->routes, cid);
+    char *gids = rk_routes_groups (self->routes, cid);
+    if (*gids)
+        rk_sender_tell_gateway (self, "gidunmap", cid, rk_slice (gids));
+    free (gids);
+}
+
+
+//  The two forms for all connections of a user become one of the above for each.
+
+static void
+s_visit_setting (void *arg, rk_slice_t cid)
+{
+    rk_sender_t *self = (rk_sender_t *) arg;
+    rk_sender_replace (self, 2, cid);
+    rk_sender_handle_setting (self);
+}
+
+
+static void
+s_set_for_user (rk_sender_t *self, rk_slice_t uid, const char *name)
+{
+    char *user = rk_slice_dup (uid);
+    rk_sender_replace (self, 1, rk_slice (name));
+    rk_routes_connections (self->routes, false, rk_slice (user), s_visit_setting, self);
+    free (user);
+}
+
+
+static void
+s_set_gidmap_user (rk_sender_t *self, rk_slice_t uid, rk_slice_t gids)
+{
+    (void) gids;
+    s_set_for_user (self, uid, "gidmap");
+}
+
+
+static void
+s_set_gidunmap_user (rk_sender_t *self, rk_slice_t uid, rk_slice_t gids)
+{
+    (void) gids;
+    s_set_for_user (self, uid, "gidunmap");
+}
+
+
+static const struct {
+    const char *name;
+    size_t count;    //  Frames, at the least, and with the one that may be left out
+    size_t most;
+    void (*handle) (rk_sender_t *self, rk_slice_t id, rk_slice_t what);
+} s_setting_routes[] = {
+    {"uidmap", 4, 5, s_set_uidmap},
+    {"gidmap", 4, 4, s_set_gidmap},
+    {"gidunmap", 4, 4, s_set_gidunmap},
+    {"status", 4, 4, s_set_status},
+    {"gidmap-user", 4, 4, s_set_gidmap_user},
+    {"gidunmap-user", 4, 4, s_set_gidunmap_user},
+    {"groups", 5, 6, s_set_groups},
+    {"behind", 4, 4, s_set_behind},
+    {NULL, 0, 0, NULL},
+};
+
+
+int
+rk_sender_handle_setting (rk_sender_t *self)
+{
+    size_t count = self->frames.count;
+    rk_slice_t kind = rk_frames_at (&self->frames, 1);
+    size_t nbr = rk_route (s_setting_routes, sizeof (*s_setting_routes), kind);
+    if (!s_setting_routes[nbr].name || count < s_setting_routes[nbr].count ||
+        count > s_setting_routes[nbr].most)
+        return -1;
+    self->counters[SETTINGS].value++;
+    s_setting_routes[nbr].handle (self, rk_frames_at (&self->frames, 2),
+                                  rk_frames_at (&self->frames, 3));
+    return 0;
+}
+
+
+int
+rk_sender_handle_status (rk_sender_t *self)
+{
+    rk_frames_t *frames = &self->frames;
+    rk_slice_t cid = rk_frames_at (frames, 2);
+    if (rk_slice_is (rk_frames_at (frames, 1), "closed"))
+        rk_routes_close (self->routes, cid);
+    else if (rk_sender_gateway_get (self, rk_routes_gateway_of (cid), false)) {
+        if (rk_frames_at (frames, 3).size)
+            rk_routes_bind (self->routes, cid, rk_frames_at (frames, 3));
+        if (rk_frames_at (frames, 4).size)
+            rk_routes_join (self->routes, cid, rk_frames_at (frames, 4));
+        if (rk_slice_is (rk_frames_at (frames, frames->count - 1), "behind") &&
+            frames->count == 7)
+            s_set_behind (self, cid, rk_slice (""));
+    }
+    return 0;
+}
