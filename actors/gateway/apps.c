@@ -1,4 +1,6 @@
 //  apps.c - the app servers of a gateway: what goes up to them, and what they send
+//
+//  A handler of what they send answers 0, or -1 when the message has not its form.
 
 #include "gateway_priv.h"
 

@@ -1,4 +1,6 @@
 //  websocket.c - how clients come to a gateway: libwebsockets, and its callbacks
+//
+//  A callback answers 0, or -1 to close the connection.
 
 #include "gateway_priv.h"
 #include <sys/socket.h>

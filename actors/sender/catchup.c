@@ -1,4 +1,6 @@
 //  catchup.c - connections that are behind: what passes by is noted, and fetched from the store
+//
+//  A handler answers 0, or -1 when the message has not its form.
 
 #include "sender_priv.h"
 #include "proto/call.h"

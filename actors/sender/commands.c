@@ -1,4 +1,6 @@
 //  commands.c - what operators ask the sender: kick, where, send
+//
+//  They come on the pipe and are answered with HANDLED text or REFUSED reason.
 
 #include "sender_priv.h"
 

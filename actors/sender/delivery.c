@@ -1,4 +1,6 @@
 //  delivery.c - what handlers say to users, groups and connections
+//
+//  A handler answers 0, or -1 when the message has not its form.
 
 #include "sender_priv.h"
 

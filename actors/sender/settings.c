@@ -1,4 +1,6 @@
 //  settings.c - which connection belongs to whom, as handlers and gateways say it
+//
+//  A handler answers 0, or -1 when the message has not its form.
 
 #include "sender_priv.h"
 
