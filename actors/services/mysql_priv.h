@@ -1,0 +1,58 @@
+//  mysql_priv.h - what the files of the mysql actor share
+
+#ifndef MYSQL_PRIV_H
+#define MYSQL_PRIV_H
+
+#include "mysql.h"
+#include "base/index.h"
+#include "mystatement.h"
+#include "sqlbatch.h"
+
+#define BACKOFF_LEAST 50    //  msec
+#define PACKET_HEAD 1024    //  bytes of a statement's packet besides its parameters
+
+//  How a try of a batch ended.
+typedef enum { DONE, AGAIN, LOST, UNKNOWN, REFUSED } rk_mysql_outcome_t;
+
+typedef struct {
+    rk_life_t life;
+    rk_pool_args_t *args;
+    MYSQL *db;             //  NULL while there is no connection
+    size_t packet_most;    //  bytes that the server takes at once
+    rk_index_t *statements;
+    rk_sqlbatch_t batch;
+    int autocommit;     //  Of the session; -1: who knows
+    bool executed;      //  The try in hand has sent a statement
+    size_t span;        //  Calls of the batch that run together, from the front
+    unsigned victim;    //  Tries in a row that a deadlock has ended
+    rk_mysql_outcome_t trouble;    //  What the statement in hand ran into, else DONE
+    int64_t retry_at;              //  msec, monotonic
+    int64_t backoff;
+    char *error;    //  Why there is no connection
+    unsigned seed;
+} rk_mysql_t;
+
+//  mysqldb.c
+
+//  Gives the connection up, if there is one, and says why; the next try comes after a time that grows.
+void rk_mysql_disconnect (rk_mysql_t *self, const char *why);
+
+//  Tries to connect; without success self->db stays NULL, and self->error says why.
+void rk_mysql_connect (rk_mysql_t *self);
+
+//  A server that has closed the connection while nothing was asked is found out before a write is
+//  sent there, for whose fate nobody could tell then.
+bool rk_mysql_is_alive (rk_mysql_t *self);
+
+//  mysqlrun.c
+
+//  Runs one statement whose opening mark is taken. Returns NULL or a fresh reason.
+char *rk_mysql_run (void *owner, rk_slice_t *rest, rk_pack_t *result);
+
+//  Sends as many calls as can be, from first on, and reads their answers. Returns how many.
+size_t rk_mysql_pipeline (rk_mysql_t *self, size_t first);
+
+//  Runs a statement without parameters or result of our own. False when it fails; self->trouble says how.
+bool rk_mysql_exec (void *owner, const char *sql);
+
+#endif

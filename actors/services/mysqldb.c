@@ -1,0 +1,243 @@
+//  mysqldb.c - the connection to MySQL or MariaDB: made, made again, the tables of the chat brought up to date
+
+#include "mysql_priv.h"
+#include "schema.h"
+#include <mysqld_error.h>
+#include <poll.h>
+
+#define CONNECT_MOST 2       //  seconds until a connection counts as failed
+#define BACKOFF_MOST 3000    //  msec
+
+
+void
+rk_mysql_disconnect (rk_mysql_t *self, const char *why)
+{
+    zstr_free (&self->error);
+    self->error = zsys_sprintf ("mysql/%s: %s", self->args->pool, why);
+    rk_index_purge (self->statements);
+    if (self->db) {
+        mysql_close (self->db);
+        rk_log ('W', "%s: connection lost; connecting again", self->error);
+    }
+    self->db = NULL;
+    self->retry_at = zclock_mono () + self->backoff / 2 +
+                     rand_r (&self->seed) % (self->backoff / 2 + 1);
+    self->backoff = self->backoff * 2 < BACKOFF_MOST ? self->backoff * 2 : BACKOFF_MOST;
+}
+
+
+//  The only integer that a query gives, 0 when it gives none
+
+static int64_t
+s_ask_number (MYSQL *db, const char *query)
+{
+    int64_t number = 0;
+    if (mysql_real_query (db, query, strlen (query)) != 0)
+        return 0;
+    MYSQL_RES *rows = mysql_store_result (db);
+    MYSQL_ROW row = rows ? mysql_fetch_row (rows) : NULL;
+    if (row && row[0])
+        number = atoll (row[0]);
+    mysql_free_result (rows);
+    return number;
+}
+
+
+//  The version of the chat's tables that are there, 0 for none
+
+static int
+s_version (MYSQL *db)
+{
+    return (int) s_ask_number (db, "SELECT max(version) FROM schema_version");
+}
+
+
+//  Runs the statements of a text. Those that find their work done already, by a try that was interrupted, are
+//  good. NULL or a fresh reason.
+
+static char *
+s_run_text (MYSQL *db, const char *sql)
+{
+    rk_slice_t rest = rk_slice (sql), statement;
+    while (rk_schema_next (&rest, &statement)) {
+        int rc = mysql_real_query (db, statement.data, statement.size);
+        unsigned code = mysql_errno (db);
+        if (rc != 0 && code != ER_DUP_KEYNAME && code != ER_DUP_FIELDNAME &&
+            code != ER_CANT_DROP_FIELD_OR_KEY)
+            return zsys_sprintf ("%s, at %.60s", mysql_error (db), statement.data);
+        mysql_free_result (mysql_store_result (db));
+    }
+    return NULL;
+}
+
+
+//  Makes the chat's tables, or brings them up to date, a version at a time: this engine has no transactions of
+//  such statements. Returns NULL or a fresh reason. Another server that does the same is waited for.
+
+static char *
+s_migrate (rk_mysql_t *self, MYSQL *db)
+{
+    const char *lock =
+        "SELECT get_lock (concat ('rookery.', database ()), 86400)";    //  Until db is closed
+    mysql_real_query (db, lock, strlen (lock));
+    mysql_free_result (mysql_store_result (db));
+    int found = s_version (db), version = found;
+    char *error = NULL;
+    while (!error && version < RK_SCHEMA) {
+        char *sql = rk_schema_step (self->args->schema, version, &version, &error);
+        if (sql)
+            error = s_run_text (db, sql);
+        zstr_free (&sql);
+    }
+    if (!error && found && found < RK_SCHEMA)
+        rk_log ('I', "the chat's tables were of version %d and are of version %d now",
+                found, RK_SCHEMA);
+    char *whole = error ? zsys_sprintf ("the chat's tables can't be %s version %d: %s",
+                                        found ? "brought to" : "made, of", version, error)
+                        : NULL;
+    zstr_free (&error);
+    return whole;
+}
+
+
+//  A connection whose answers are waited for that many seconds, 0 is for ever; NULL with a fresh reason in *why.
+
+static MYSQL *
+s_open (rk_mysql_t *self, unsigned timeout, char **why)
+{
+    rk_config_t *config = self->args->config;
+    const char *pool = self->args->pool;
+    const char *path = rk_pool_str (config, "mysql", pool, "path");
+    MYSQL *db = mysql_init (NULL);
+    assert (db);
+    unsigned connect = CONNECT_MOST;
+    mysql_options (db, MYSQL_OPT_CONNECT_TIMEOUT, &connect);
+    mysql_options (db, MYSQL_OPT_READ_TIMEOUT, &timeout);
+    mysql_options (db, MYSQL_OPT_WRITE_TIMEOUT, &timeout);
+    mysql_options (db, MYSQL_SET_CHARSET_NAME, "utf8mb4");
+    if (mysql_real_connect (db,
+                            *path ? NULL : rk_pool_str (config, "mysql", pool, "host"),
+                            rk_pool_str (config, "mysql", pool, "user"),
+                            rk_pool_str (config, "mysql", pool, "password"),
+                            rk_pool_str (config, "mysql", pool, "database"),
+                            (unsigned) rk_pool_int (config, "mysql", pool, "port"),
+                            *path ? path : NULL, 0))
+        return db;
+    *why = strdup (mysql_error (db));
+    mysql_close (db);
+    return NULL;
+}
+
+
+//  The chat's tables are those that we know, now or before long; else a fresh reason. To bring them up to date
+//  may take long, so that has a connection of its own.
+
+static char *
+s_check_tables (rk_mysql_t *self, MYSQL *db)
+{
+    int version = s_version (db);
+    if (version == RK_SCHEMA)
+        return NULL;
+    char *why = rk_schema_refuse (version);
+    MYSQL *patient = why ? NULL : s_open (self, 0, &why);
+    if (patient) {
+        why = s_migrate (self, patient);
+        mysql_close (patient);
+    }
+    return why;
+}
+
+
+//  MariaDB has seconds for every statement, MySQL msec for those that only read; who knows neither has none.
+
+static void
+s_limit_time (rk_mysql_t *self, MYSQL *db)
+{
+    int64_t most = rk_config_int (self->args->config, "store/time");
+    char *forms[2] = {
+        zsys_sprintf ("SET SESSION max_statement_time = %.3f", (double) most / 1000),
+        zsys_sprintf ("SET SESSION max_execution_time = %d", (int) most)};
+    if (mysql_real_query (db, forms[0], strlen (forms[0])) != 0)
+        mysql_real_query (db, forms[1], strlen (forms[1]));
+    zstr_free (&forms[0]);
+    zstr_free (&forms[1]);
+}
+
+
+//  What the server takes at once it says itself. Less than clients may send is worth a line.
+
+static void
+s_ask_limits (rk_mysql_t *self, MYSQL *db)
+{
+    size_t most = (size_t) s_ask_number (db, "SELECT @@max_allowed_packet");
+    size_t message = (size_t) rk_config_int (self->args->config, "gateway/message");
+    bool told = self->packet_most == most;
+    self->packet_most = most;
+    if (self->args->schema && !told && most && most < message + PACKET_HEAD)
+        rk_log ('W',
+                "max_allowed_packet of mysql/%s is %zu, less than gateway/message = %zu: "
+                "chats beyond it are refused as too-large; raise it in that server's "
+                "configuration",
+                self->args->pool, most, message);
+}
+
+
+//  The chat's store reads what others have committed, also in the middle of a batch, and refuses what a column
+//  can't hold instead of cutting it. Returns NULL or a fresh reason.
+
+static char *
+s_prepare_session (rk_mysql_t *self, MYSQL *db)
+{
+    static const char *const settings[] = {
+        "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
+        "SET SESSION sql_mode = concat (@@sql_mode, ',STRICT_TRANS_TABLES')"};
+    s_ask_limits (self, db);
+    if (!self->args->schema)
+        return NULL;
+    for (size_t nbr = 0; nbr < 2; nbr++)
+        if (mysql_real_query (db, settings[nbr], strlen (settings[nbr])) != 0)
+            return strdup (mysql_error (db));
+    s_limit_time (self, db);
+    return s_check_tables (self, db);
+}
+
+
+void
+rk_mysql_connect (rk_mysql_t *self)
+{
+    rk_config_t *config = self->args->config;
+    char *why = NULL;
+    MYSQL *db = s_open (
+        self,
+        (unsigned) (rk_pool_int (config, "mysql", self->args->pool, "timeout") / 1000 +
+                    1),
+        &why);
+    if (db)
+        why = s_prepare_session (self, db);
+    if (why) {
+        if (self->backoff == BACKOFF_LEAST)
+            rk_log ('W', "%s; trying again", why);
+        rk_mysql_disconnect (self, why);
+        if (db)
+            mysql_close (db);
+        zstr_free (&why);
+        return;
+    }
+    if (self->backoff != BACKOFF_LEAST)
+        rk_log ('I', "connected");
+    self->db = db;
+    self->autocommit = true;
+    self->backoff = BACKOFF_LEAST;
+}
+
+
+bool
+rk_mysql_is_alive (rk_mysql_t *self)
+{
+    struct pollfd item = {mysql_get_socket (self->db), POLLIN | POLLRDHUP, 0};
+    if (poll (&item, 1, 0) == 0)
+        return true;
+    rk_mysql_disconnect (self, "the server has closed the connection");
+    rk_mysql_connect (self);
+    return self->db != NULL;
+}
