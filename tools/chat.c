@@ -4,43 +4,19 @@
 //  group, "/help" tells the rest. It binds as the nameless device, acks what it has shown without a gap, asks
 //  for what is missing, and connects again when the connection is lost.
 
+#include "chat_priv.h"
 #include "commands.h"
-#include "acks.h"
-#include "proto/json.h"
-#include "http/wsclient.h"
 #include <argp.h>
 
 #define FIRST_PAUSE 500    //  msec before it connects again; doubles
 #define LONGEST_PAUSE 15000
-#define LINE_MOST 8000    //  bytes
-
-typedef struct {
-    const char *uid, *url, *token;
-    uv_loop_t loop;
-    uv_poll_t input;
-    uv_timer_t retry;
-    rk_acks_t *acks;
-    bool asked_acks;    //  Where they begin
-    rk_ws_t *ws;
-    rk_ws_connection_t *connection;
-    char *open;    //  UID or #GID that lines go to; owned
-    char line[LINE_MOST];
-    size_t size;
-    uint64_t serial;    //  Random start; chatIDs must be new
-    uint64_t pause;
-    int waiting;    //  Chats without an answer
-    bool ended;     //  The input is over
-    bool failed;
-} s_chat_t;
 
 
 //  --------------------------------------------------------------------------
 //  Saying
 
-//  Prints a line; text from others can't move the cursor or paint the terminal.
-
-static void
-s_print (const char *format, ...)
+void
+rk_chat_print (const char *format, ...)
 {
     va_list argptr;
     va_start (argptr, format);
@@ -52,202 +28,6 @@ s_print (const char *format, ...)
     printf ("%s\n", text);
     fflush (stdout);
     zstr_free (&text);
-}
-
-
-static void
-s_send (s_chat_t *self, cJSON *message)
-{
-    char *text = cJSON_PrintUnformatted (message);
-    if (self->connection->open) {
-        rk_ws_send (self->connection, text, strlen (text));
-        rk_ws_flush (self->ws, self->connection);
-    }
-    else
-        s_print ("! not connected; type it again when you are");
-    cJSON_free (text);
-    cJSON_Delete (message);
-}
-
-
-//  Sends a request whose answer the end of input waits for.
-
-static void
-s_ask (s_chat_t *self, cJSON *message)
-{
-    self->waiting++;
-    s_send (self, message);
-}
-
-
-static cJSON *
-s_request (const char *action, const char *key, const char *value)
-{
-    cJSON *message = cJSON_CreateObject ();
-    cJSON_AddStringToObject (message, "action", action);
-    if (key)
-        cJSON_AddStringToObject (message, key, value);
-    return message;
-}
-
-
-static void
-s_say (s_chat_t *self, const char *text)
-{
-    if (!self->open) {
-        s_print ("! whom do you mean? @NAME opens a talk, #GROUP joins a group");
-        return;
-    }
-    bool group = *self->open == '#';
-    char id[40], now[24];
-    snprintf (id, sizeof (id), "%" PRIx64, ++self->serial);
-    snprintf (now, sizeof (now), "%" PRId64, zclock_time () / 1000);
-    cJSON *message = s_request (group ? "chatGroup" : "chat", NULL, NULL);
-    cJSON *content = cJSON_AddObjectToObject (message, "content");
-    cJSON_AddStringToObject (content, "fromAccountID", self->uid);
-    cJSON_AddStringToObject (content, "fromTimestamp", now);
-    cJSON_AddStringToObject (content, group ? "chatGroupID" : "toAccountID",
-                             group ? self->open + 1 : self->open);
-    cJSON_AddStringToObject (content, "chatID", id);
-    cJSON_AddStringToObject (content, "text", text);
-    s_ask (self, message);
-}
-
-
-static void
-s_help (void)
-{
-    s_print (
-        "@NAME [TEXT]   talk to a user      #GROUP [TEXT]  join a group and talk to it");
-    s_print ("/history       what was said       /groups        your groups");
-    s_print ("/members       of this group       /leave         this group");
-    s_print ("{...}          any message, as JSON");
-    s_print ("/quit          or the end of input");
-}
-
-
-static void
-s_open (s_chat_t *self, const char *name, const char *text)
-{
-    bool changed = !self->open || strneq (self->open, name);
-    if (changed) {
-        zstr_free (&self->open);
-        self->open = strdup (name);
-        if (*name == '#')
-            s_ask (self, s_request ("groupJoin", "groupID", name + 1));
-    }
-    if (*text)
-        s_say (self, text);
-    else
-        s_print ("- talking to %s", name);
-}
-
-
-//  The conversation that is open, as the server names it; the caller frees it.
-
-static char *
-s_conversation (s_chat_t *self)
-{
-    if (*self->open == '#')
-        return strdup (self->open + 1);
-    bool first = strcmp (self->uid, self->open) <= 0;
-    return zsys_sprintf ("%s,%s", first ? self->uid : self->open,
-                         first ? self->open : self->uid);
-}
-
-
-static void
-s_command (s_chat_t *self, const char *word)
-{
-    bool group = self->open && *self->open == '#';
-    if (streq (word, "/quit"))
-        uv_stop (&self->loop);
-    else if (streq (word, "/groups"))
-        s_ask (self, s_request ("groups", NULL, NULL));
-    else if (streq (word, "/members") && group)
-        s_ask (self, s_request ("groupMembers", "groupID", self->open + 1));
-    else if (streq (word, "/leave") && group)
-        s_ask (self, s_request ("groupLeave", "groupID", self->open + 1));
-    else if (streq (word, "/history") && self->open) {
-        char *conversation = s_conversation (self);
-        s_ask (self, s_request ("history", "conversation", conversation));
-        zstr_free (&conversation);
-    }
-    else
-        s_help ();
-}
-
-
-//  A line of JSON goes out as a message of its own, for handlers that we know nothing of.
-
-static void
-s_raw (s_chat_t *self, const char *line)
-{
-    const char *end = line;
-    cJSON *message = cJSON_ParseWithOpts (line, &end, true);
-    if (message)
-        s_ask (self, message);
-    else
-        s_print ("! no valid JSON behind byte %d", (int) (end - line));
-}
-
-
-static void
-s_on_line (s_chat_t *self, char *line)
-{
-    if (*line == '@' || *line == '#') {
-        char *text = line + strcspn (line, " ");
-        if (*text)
-            *text++ = 0;
-        s_open (self, *line == '@' ? line + 1 : line, text);
-    }
-    else if (*line == '/')
-        s_command (self, line);
-    else if (*line == '{')
-        s_raw (self, line);
-    else if (*line)
-        s_say (self, line);
-}
-
-
-//  The end of input waits for the answers to what was typed.
-
-static void
-s_read_input (s_chat_t *self)
-{
-    ssize_t count =
-        read (STDIN_FILENO, self->line + self->size, LINE_MOST - self->size - 1);
-    if (count <= 0) {
-        if (self->input.data)
-            uv_poll_stop (&self->input);
-        self->ended = true;
-        if (!self->waiting)
-            uv_stop (&self->loop);
-        return;
-    }
-    self->size += (size_t) count;
-    self->line[self->size] = 0;
-    char *start = self->line, *end;
-    while ((end = strchr (start, '\n'))) {
-        *end = 0;
-        s_on_line (self, start);
-        start = end + 1;
-    }
-    self->size = strlen (start);
-    memmove (self->line, start, self->size + 1);
-    if (self->size == LINE_MOST - 1) {
-        s_print ("! the line is longer than %d bytes", LINE_MOST);
-        self->size = 0;
-    }
-}
-
-
-static void
-s_on_input (uv_poll_t *poll, int status, int events)
-{
-    (void) status;
-    (void) events;
-    s_read_input ((s_chat_t *) poll->data);
 }
 
 
@@ -267,37 +47,37 @@ s_text (const cJSON *object, const char *key)
 #define OWN "own"
 
 static void
-s_ask_acks (s_chat_t *self, const char *after)
+s_ask_acks (rk_chat_t *self, const char *after)
 {
     if (self->asked_acks)
         return;
     self->asked_acks = true;
-    cJSON *groups = s_request ("groups", "requestID", OWN);
+    cJSON *groups = rk_chat_request ("groups", "requestID", OWN);
     if (after)
         cJSON_AddStringToObject (groups, "after", after);
-    s_send (self, groups);
+    rk_chat_send (self, groups);
 }
 
 
 //  Says up to where it has everything of a conversation, or asks for what is missing there.
 
 static void
-s_settle (s_chat_t *self, const char *conversation)
+s_settle (rk_chat_t *self, const char *conversation)
 {
     int64_t top = rk_acks_top (self->acks, conversation);
     if (top == -1)
         s_ask_acks (self, NULL);
     if (rk_acks_tell (self->acks, conversation)) {
-        cJSON *ack = s_request ("ack", "conversation", conversation);
+        cJSON *ack = rk_chat_request ("ack", "conversation", conversation);
         cJSON_AddNumberToObject (ack, "seq", (double) top);
-        s_send (self, ack);
+        rk_chat_send (self, ack);
     }
     if (rk_acks_gap (self->acks, conversation) &&
         rk_acks_ask (self->acks, conversation)) {
-        cJSON *history = s_request ("history", "conversation", conversation);
+        cJSON *history = rk_chat_request ("history", "conversation", conversation);
         cJSON_AddNumberToObject (history, "after", (double) top);
         cJSON_AddStringToObject (history, "requestID", OWN);
-        s_send (self, history);
+        rk_chat_send (self, history);
     }
 }
 
@@ -305,7 +85,7 @@ s_settle (s_chat_t *self, const char *conversation)
 //  Notes a message that has a seq; false when it was here before.
 
 static bool
-s_note (s_chat_t *self, const char *conversation, const cJSON *message)
+s_note (rk_chat_t *self, const char *conversation, const cJSON *message)
 {
     const cJSON *seq = cJSON_GetObjectItemCaseSensitive (message, "seq");
     return !cJSON_IsNumber (seq) ||
@@ -316,7 +96,7 @@ s_note (s_chat_t *self, const char *conversation, const cJSON *message)
 //  Where the acks begin, of each conversation that the answer lists.
 
 static void
-s_take_acks (s_chat_t *self, const cJSON *answer)
+s_take_acks (rk_chat_t *self, const cJSON *answer)
 {
     const cJSON *talk, *last = NULL;
     self->asked_acks = false;
@@ -338,7 +118,7 @@ s_take_acks (s_chat_t *self, const cJSON *answer)
 //  Whether it was shown before, and is so again when the user has asked for it.
 
 static void
-s_show_chat (s_chat_t *self, const char *conversation, cJSON *message, bool again)
+s_show_chat (rk_chat_t *self, const char *conversation, cJSON *message, bool again)
 {
     cJSON *content = cJSON_GetObjectItemCaseSensitive (message, "content");
     const char *from = s_text (content, "fromAccountID"),
@@ -352,19 +132,19 @@ s_show_chat (s_chat_t *self, const char *conversation, cJSON *message, bool agai
     char clock[16] = "";
     strftime (clock, sizeof (clock), "%H:%M", localtime (&at));
     if (*gid)
-        s_print ("%s %s in #%s: %s", clock, from, gid, s_text (content, "text"));
+        rk_chat_print ("%s %s in #%s: %s", clock, from, gid, s_text (content, "text"));
     else if (own)
-        s_print ("%s %s to %s: %s", clock, from, s_text (content, "toAccountID"),
-                 s_text (content, "text"));
+        rk_chat_print ("%s %s to %s: %s", clock, from, s_text (content, "toAccountID"),
+                       s_text (content, "text"));
     else
-        s_print ("%s %s: %s", clock, from, s_text (content, "text"));
+        rk_chat_print ("%s %s: %s", clock, from, s_text (content, "text"));
 }
 
 
 //  What comes by itself, live or since it was missed.
 
 static void
-s_on_chat (s_chat_t *self, cJSON *message)
+s_on_chat (rk_chat_t *self, cJSON *message)
 {
     const cJSON *content = cJSON_GetObjectItemCaseSensitive (message, "content");
     const char *from = s_text (content, "fromAccountID"),
@@ -384,7 +164,7 @@ s_on_chat (s_chat_t *self, cJSON *message)
 //  An answer that isn't shown: one of the client's own requests; true when it was one.
 
 static bool
-s_take_own (s_chat_t *self, cJSON *message, const char *action)
+s_take_own (rk_chat_t *self, cJSON *message, const char *action)
 {
     cJSON *item;
     if (strneq (s_text (message, "requestID"), OWN))
@@ -412,7 +192,7 @@ s_show_list (const cJSON *message, const char *key)
         free (line);
         line = longer;
     }
-    s_print ("%s", line);
+    rk_chat_print ("%s", line);
     free (line);
 }
 
@@ -423,13 +203,13 @@ static void
 s_show_raw (const cJSON *message)
 {
     char *text = cJSON_PrintUnformatted (message);
-    s_print ("< %s", text ? text : "no JSON");
+    rk_chat_print ("< %s", text ? text : "no JSON");
     cJSON_free (text);
 }
 
 
 static void
-s_show_answer (s_chat_t *self, cJSON *message, const char *action)
+s_show_answer (rk_chat_t *self, cJSON *message, const char *action)
 {
     cJSON *item;
     if (streq (action, "ackRsp") || streq (action, "acked") ||
@@ -447,9 +227,9 @@ s_show_answer (s_chat_t *self, cJSON *message, const char *action)
     if (!cJSON_GetObjectItemCaseSensitive (message, "code"))
         s_show_raw (message);
     else if (strneq (s_text (message, "code"), "ok"))
-        s_print ("! %s", s_text (message, "message"));
+        rk_chat_print ("! %s", s_text (message, "message"));
     else if (streq (action, "bindRsp"))
-        s_print ("- connected as %s; /help tells what you can type", self->uid);
+        rk_chat_print ("- connected as %s; /help tells what you can type", self->uid);
     else if (streq (action, "groupsRsp"))
         s_show_list (message, "groups");
     else if (streq (action, "groupMembersRsp"))
@@ -473,7 +253,7 @@ static void
 s_on_message (void *arg, rk_ws_connection_t *connection, rk_slice_t text)
 {
     (void) connection;
-    s_chat_t *self = (s_chat_t *) arg;
+    rk_chat_t *self = (rk_chat_t *) arg;
     cJSON *message = cJSON_ParseWithLength (text.data, text.size);
     const char *action = s_text (message, "action");
     if (streq (action, "chat") || streq (action, "chatGroup"))
@@ -490,7 +270,7 @@ s_on_message (void *arg, rk_ws_connection_t *connection, rk_slice_t text)
 static void
 s_on_open (void *arg, rk_ws_connection_t *connection)
 {
-    s_chat_t *self = (s_chat_t *) arg;
+    rk_chat_t *self = (rk_chat_t *) arg;
     cJSON *bind = cJSON_CreateObject ();
     cJSON_AddStringToObject (bind, "uid", self->uid);
     if (self->token)
@@ -498,22 +278,22 @@ s_on_open (void *arg, rk_ws_connection_t *connection)
     self->connection = connection;
     self->asked_acks = false;
     self->pause = FIRST_PAUSE;
-    s_send (self, bind);
+    rk_chat_send (self, bind);
     if (!self->input.data &&
         uv_poll_init (&self->loop, &self->input, STDIN_FILENO) != 0) {
         while (!self->ended)    //  A plain file: epoll has no use for it
-            s_read_input (self);
+            rk_chat_read_input (self);
         return;
     }
     self->input.data = self;
-    uv_poll_start (&self->input, UV_READABLE, s_on_input);
+    uv_poll_start (&self->input, UV_READABLE, rk_chat_on_input);
 }
 
 
 static void
 s_on_retry (uv_timer_t *timer)
 {
-    s_chat_t *self = (s_chat_t *) timer->data;
+    rk_chat_t *self = (rk_chat_t *) timer->data;
     self->connection = rk_ws_connect (self->ws, NULL);
 }
 
@@ -522,17 +302,17 @@ static void
 s_on_closed (void *arg, rk_ws_connection_t *connection, const char *reason)
 {
     (void) connection;
-    s_chat_t *self = (s_chat_t *) arg;
+    rk_chat_t *self = (rk_chat_t *) arg;
     if (self->input.data)
         uv_poll_stop (&self->input);
-    s_print ("! %s; trying again in %.1f s", reason, (double) self->pause / 1000);
+    rk_chat_print ("! %s; trying again in %.1f s", reason, (double) self->pause / 1000);
     uv_timer_start (&self->retry, s_on_retry, self->pause, 0);
     self->pause = self->pause * 2 < LONGEST_PAUSE ? self->pause * 2 : LONGEST_PAUSE;
 }
 
 
 static int
-s_chat (s_chat_t *self)
+s_chat (rk_chat_t *self)
 {
     static const rk_ws_handlers_t handlers = {s_on_open, s_on_message, s_on_closed};
     char *error = NULL;
@@ -575,7 +355,7 @@ static const struct argp_option s_options[] = {
 static error_t
 s_parse (int key, char *arg, struct argp_state *state)
 {
-    s_chat_t *self = (s_chat_t *) state->input;
+    rk_chat_t *self = (rk_chat_t *) state->input;
     switch (key) {
     case 'a':
         self->uid = arg;
@@ -599,7 +379,7 @@ s_parse (int key, char *arg, struct argp_state *state)
 int
 rk_command_chat (int argc, char *argv[])
 {
-    s_chat_t self = {.url = "ws://127.0.0.1:8080/ws"};
+    rk_chat_t self = {.url = "ws://127.0.0.1:8080/ws"};
     static const struct argp argp = {
         s_options,
         s_parse,

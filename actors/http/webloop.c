@@ -1,52 +1,15 @@
 //  webloop.c - one thread's loop: libwebsockets, a port that takes connections, ZeroMQ's sockets
 
-#include "webloop.h"
-#include "base/index.h"
+#include "webloop_priv.h"
 #include "listener.h"
 #include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
+#define FORGIVE 100     //  Ticks between looks at addresses that nobody comes from
 #define SPARE 200       //  Connections beyond the owner's limit: pages, handshakes
 #define UNSENT 65536    //  bytes of one connection that wait in the kernel
 #define ANSWERED 20     //  Connections beyond the limit of an address that are told so
-
-//  Where clients come from
-typedef struct {
-    rk_webloop_t *loop;
-    rk_slice_t key;
-    char bytes[8];
-    size_t count;
-    int64_t due;    //  nsec, monotonic: when its failures are forgiven
-} s_address_t;
-
-//  One connection
-typedef struct {
-    s_address_t *address;
-    rk_wstap_t *tap;
-    const char *refused;    //  Why it is, or NULL
-} s_peer_t;
-
-struct rk_webloop {
-    rk_webloop_args_t args;
-    uv_loop_t loop;
-    uv_prepare_t turn;
-    uv_idle_t
-        busy;    //  Runs while there is more to read, so that the loop doesn't sleep
-    uv_timer_t tick;
-    uv_poll_t port_watch;
-    uv_poll_t **watches;    //  Each of its own, for libuv points to them
-    size_t count;
-    int handle;    //  Of the port, or -1
-    int port;
-    struct lws_context *lws;
-    struct lws_vhost *vhost;
-    rk_index_t *addresses;    //  Connections of each
-    size_t live;              //  Connections in all
-    uint64_t ticks;
-    int64_t looked;    //  nsec, monotonic: at the last rk_webloop_worked
-    uint64_t slept;    //  nsec until then
-};
 
 
 //  --------------------------------------------------------------------------
@@ -80,88 +43,10 @@ s_on_wake (uv_poll_t *handle, int status, int events)
 
 
 static void
-s_address_free (void **self_p)
-{
-    free (*self_p);
-    *self_p = NULL;
-}
-
-
-//  The address that a connection comes from, a fresh one when none does so far.
-
-static s_address_t *
-s_address (rk_webloop_t *self, const struct sockaddr_storage *from)
-{
-    //  A client's network of IPv6 is its address: it has 2^64 of them
-    bool six = from->ss_family == AF_INET6;
-    const void *bytes =
-        six ? (const void *) &((const struct sockaddr_in6 *) from)->sin6_addr
-            : (const void *) &((const struct sockaddr_in *) from)->sin_addr;
-    rk_slice_t key = {(const char *) bytes, six ? 8 : 4};
-    s_address_t *address = (s_address_t *) rk_index_lookup (self->addresses, key);
-    if (!address) {
-        address = (s_address_t *) zmalloc (sizeof (s_address_t));
-        address->loop = self;
-        memcpy (address->bytes, bytes, key.size);
-        address->key = (rk_slice_t){address->bytes, key.size};
-        rk_index_insert (self->addresses, &address->key, address);
-    }
-    return address;
-}
-
-
-#define MINUTE 60000000000    //  nsec
-#define FORGIVE 100           //  Ticks between looks at addresses that nobody comes from
-
-void
-rk_webloop_blame (rk_webloop_t *self, struct lws *wsi)
-{
-    s_peer_t *peer = (s_peer_t *) lws_get_opaque_user_data (wsi);
-    s_address_t *address = peer ? peer->address : NULL;
-    int64_t now = rk_now ();
-    if (!address || !self->args.failures)
-        return;
-    address->due = (address->due > now ? address->due : now) +
-                   MINUTE / (int64_t) self->args.failures;
-}
-
-
-//  Its failures of the last minute are as many as may be, or more.
-
-static bool
-s_is_blamed (rk_webloop_t *self, const s_address_t *address)
-{
-    return self->args.failures && address->due - rk_now () >= MINUTE;
-}
-
-
-//  Addresses that nobody comes from, and whose failures are forgiven
-
-static void
-s_forgive (rk_webloop_t *self)
-{
-    int64_t now = rk_now ();
-    s_address_t *address = (s_address_t *) rk_index_first (self->addresses);
-    for (; address; address = (s_address_t *) rk_index_next (self->addresses))
-        if (address->count == 0 && address->due <= now)
-            rk_index_delete (self->addresses, address->key);
-}
-
-
-static void
-s_address_leave (s_address_t *address)
-{
-    address->loop->live--;
-    if (--address->count == 0 && address->due <= rk_now ())
-        rk_index_delete (address->loop->addresses, address->key);    //  Frees it
-}
-
-
-static void
-s_peer_destroy (s_peer_t **self_p)
+s_peer_destroy (rk_webloop_peer_t **self_p)
 {
     rk_wstap_destroy (&(*self_p)->tap);
-    s_address_leave ((*self_p)->address);
+    rk_webloop_address_leave ((*self_p)->address);
     free (*self_p);
     *self_p = NULL;
 }
@@ -170,7 +55,7 @@ s_peer_destroy (s_peer_t **self_p)
 void
 rk_webloop_upgrade (struct lws *wsi, void *owner)
 {
-    s_peer_t *peer = (s_peer_t *) lws_get_opaque_user_data (wsi);
+    rk_webloop_peer_t *peer = (rk_webloop_peer_t *) lws_get_opaque_user_data (wsi);
     if (peer && peer->tap)
         rk_wstap_upgrade (peer->tap, owner);
 }
@@ -179,7 +64,7 @@ rk_webloop_upgrade (struct lws *wsi, void *owner)
 const char *
 rk_webloop_refused (struct lws *wsi)
 {
-    s_peer_t *peer = (s_peer_t *) lws_get_opaque_user_data (wsi);
+    rk_webloop_peer_t *peer = (rk_webloop_peer_t *) lws_get_opaque_user_data (wsi);
     return peer ? peer->refused : NULL;
 }
 
@@ -187,7 +72,7 @@ rk_webloop_refused (struct lws *wsi)
 int64_t
 rk_webloop_heard (struct lws *wsi)
 {
-    s_peer_t *peer = (s_peer_t *) lws_get_opaque_user_data (wsi);
+    rk_webloop_peer_t *peer = (rk_webloop_peer_t *) lws_get_opaque_user_data (wsi);
     return peer && peer->tap ? rk_wstap_heard (peer->tap) : 0;
 }
 
@@ -198,7 +83,7 @@ rk_webloop_callback (struct lws *wsi, enum lws_callback_reasons reason, void *us
 {
     if (reason != LWS_CALLBACK_WSI_DESTROY)
         return lws_callback_http_dummy (wsi, reason, user, in, size);
-    s_peer_t *peer = (s_peer_t *) lws_get_opaque_user_data (wsi);
+    rk_webloop_peer_t *peer = (rk_webloop_peer_t *) lws_get_opaque_user_data (wsi);
     if (peer)
         s_peer_destroy (&peer);
     lws_set_opaque_user_data (wsi, NULL);
@@ -215,12 +100,12 @@ s_adopt (rk_webloop_t *self, int socket, const struct sockaddr_storage *from)
         close (socket);
         return "too many are half open";
     }
-    s_address_t *address = s_address (self, from);
+    rk_webloop_address_t *address = rk_webloop_address (self, from);
     size_t each = self->args.each;
     const char *refused = NULL;
     if (each && address->count >= each)
         refused = "too many connections come from one address";
-    else if (s_is_blamed (self, address))
+    else if (rk_webloop_is_blamed (self, address))
         refused = "too many of its address were closed before they were bound";
     if (refused && each && address->count >= each + ANSWERED) {
         close (socket);    //  It doesn't wait for its answers
@@ -233,7 +118,7 @@ s_adopt (rk_webloop_t *self, int socket, const struct sockaddr_storage *from)
     int one = 1, unsent = UNSENT;
     setsockopt (socket, IPPROTO_TCP, TCP_NODELAY, &one, sizeof (one));
     setsockopt (socket, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof (unsent));
-    s_peer_t *peer = (s_peer_t *) zmalloc (sizeof (s_peer_t));
+    rk_webloop_peer_t *peer = (rk_webloop_peer_t *) zmalloc (sizeof (rk_webloop_peer_t));
     peer->address = address;
     peer->refused = refused;
     if (self->args.told)
@@ -281,7 +166,7 @@ s_on_tick (uv_timer_t *handle)
     if (self->handle != -1)
         uv_poll_start (&self->port_watch, UV_READABLE, s_on_accept);
     if (self->ticks++ % FORGIVE == 0)
-        s_forgive (self);
+        rk_webloop_forgive (self);
     self->args.tick (self->args.owner);
 }
 
@@ -376,7 +261,7 @@ rk_webloop_new (const rk_webloop_args_t *args, char **error)
     rk_webloop_t *self = (rk_webloop_t *) zmalloc (sizeof (rk_webloop_t));
     self->args = *args;
     uv_loop_init (&self->loop);
-    self->addresses = rk_index_new (s_address_free);
+    self->addresses = rk_index_new (rk_webloop_address_free);
     if (rk_life_measures ())
         uv_loop_configure (&self->loop, UV_METRICS_IDLE_TIME);
     self->handle = -1;

@@ -1,6 +1,6 @@
 //  work.c - messages on their way through coroutines: connections, Lua states, jobs
 
-#include "work.h"
+#include "worker_priv.h"
 
 #define PIPELINE 64    //  Messages of one connection under way at once
 

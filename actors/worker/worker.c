@@ -29,13 +29,7 @@
 //  Timers and events are messages too, of a connection that isn't one: the background. They
 //  have no order among each other.
 
-#include "work.h"
-
-#define BATCH 100            //  Messages between two looks at the pipe
-#define SWEEP 100            //  msec between two looks for calls that timed out
-#define EVENTS_MOST 10000    //  Timers and events that wait at once
-#define TIMERS_TURN 10       //  msec for timers at once
-#define LATER 10    //  msec until a timer is tried again for which there was no room
+#include "replies.h"
 
 
 //  --------------------------------------------------------------------------
@@ -121,184 +115,6 @@ s_start_ready (rk_work_t *self)
         rk_parcel_t *parcel = rk_queue_pop (&connection->queue);
         rk_parcel_unpack (&parcel, &frames);
         rk_work_start (self, connection, &frames);
-    }
-}
-
-
-//  --------------------------------------------------------------------------
-//  Replies
-
-//  The call's task goes on, if it still waits for that.
-
-static void
-s_resume (rk_work_t *self, uint64_t call, const rk_reply_t *reply)
-{
-    uint32_t index = call & ((1 << RK_WORK_INDEX_BITS) - 1);
-    rk_work_job_t *job = index < self->job_count ? self->jobs[index] : NULL;
-    if (!job || !call || job->task.call != call) {
-        self->counters[RK_WORK_STALE].value++;
-        return;
-    }
-    self->waiting--;
-    rk_work_job_run (self, job, reply);
-}
-
-
-static void
-s_handle_reply (rk_work_t *self, rk_frames_t *frames)
-{
-    rk_call_t token;
-    bool known = rk_call_read (rk_frames_at (frames, 1), &token);
-    assert (known);    //  It comes back as it went
-    rk_reply_t reply = {rk_slice_is (rk_frames_at (frames, 2), "ok"),
-                        rk_frames_at (frames, 3)};
-    s_resume (self, token.call, &reply);
-}
-
-
-//  Timers and events are messages of the background. They wait where the others do, and when there
-//  are too many the rest is left out.
-
-static void
-s_start_background (rk_work_t *self, rk_frames_t *frames)
-{
-    if (self->waiting < self->waiting_most && !self->background.queue.count)
-        rk_work_start (self, &self->background, frames);
-    else if (self->background.queue.count < EVENTS_MOST) {
-        rk_queue_push (&self->background.queue, rk_parcel_new (frames));
-        rk_work_make_ready (self, &self->background);
-    }
-    else
-        self->counters[RK_WORK_EVENTS_LOST].value++;
-}
-
-
-static void
-s_handle_event (rk_work_t *self, rk_frames_t *frames)
-{
-    self->counters[RK_WORK_EVENTS].value++;
-    s_start_background (self, frames);
-}
-
-
-static const struct {
-    const char *name;
-    void (*handle) (rk_work_t *self, rk_frames_t *frames);
-} s_replies_routes[] = {
-    {"REPLY", s_handle_reply},
-    {"EVENT", s_handle_event},
-    {NULL, NULL},
-};
-
-
-static void
-s_read_replies (rk_work_t *self)
-{
-    rk_frames_t frames = {0};
-    for (int nbr = 0; nbr < BATCH && rk_frames_take (&frames, self->args->replies);
-         nbr++) {
-        self->counters[RK_WORK_IN_REPLIES].value++;
-        self->counters[RK_WORK_BYTES_IN].value += rk_frames_bytes (&frames);
-        size_t row = rk_route (s_replies_routes, sizeof (*s_replies_routes),
-                               rk_frames_at (&frames, 0));
-        assert (s_replies_routes[row].name);    //  It is the services' word
-        s_replies_routes[row].handle (self, &frames);
-        rk_frames_clear (&frames);
-    }
-}
-
-
-//  A service's reply to a call, its number and an empty frame in front; all others are stale.
-
-static void
-s_read_link (rk_work_t *self, zsock_t *socket)
-{
-    rk_frames_t frames;
-    frames.count = 0;
-    for (int nbr = 0; nbr < BATCH && rk_frames_recv (&frames, socket); nbr++) {
-        uint64_t call = 0;
-        rk_slice_t number = rk_frames_at (&frames, 0);
-        rk_pack_t pack = {NULL, 0, 0};
-        if (number.size == sizeof (call) && rk_frames_at (&frames, 1).size == 0)
-            memcpy (&call, number.data, sizeof (call));
-        rk_pack_open (&pack);
-        for (size_t part = 2; part < frames.count; part++)
-            rk_pack_text (&pack, rk_frames_at (&frames, part).data,
-                          rk_frames_at (&frames, part).size);
-        rk_pack_close (&pack);
-        rk_reply_t reply = {true, {pack.data, pack.size}};
-        s_resume (self, call, &reply);
-        rk_pack_clear (&pack);
-        rk_frames_clear (&frames);
-    }
-}
-
-
-//  In the state that set it, which may have been replaced.
-
-static void
-s_run_timer (rk_work_t *self, rk_work_state_t *state, rk_frames_t *frames)
-{
-    rk_work_state_t *current = self->state;
-    self->state = state;
-    self->counters[RK_WORK_EVENTS].value++;
-    rk_work_start (self, &self->background, frames);
-    self->state = current;
-    state->timers--;
-    rk_work_state_release (self, state);
-}
-
-
-static void
-s_run_timers (rk_work_t *self)
-{
-    rk_timer_t timer;
-    rk_reply_t reply = {true, {"", 0}};
-    int64_t now = zclock_mono ();
-    //  They are messages as others are, and others come between them
-    while (zclock_mono () - now < TIMERS_TURN &&
-           rk_timers_pop (&self->timers, now, &timer)) {
-        rk_work_state_t *state = (rk_work_state_t *) timer.owner;
-        if (!state) {
-            s_resume (self, timer.id, &reply);
-            continue;
-        }
-        if (self->waiting >= self->waiting_most) {    //  It is a message like others
-            timer.when = now + LATER;
-            rk_timers_add (&self->timers, timer);
-            continue;
-        }
-        char id[24];
-        rk_frames_t frames;
-        frames.count = 0;
-        snprintf (id, sizeof (id), "%" PRIu64, timer.id);
-        rk_frames_addstr (&frames, "TIMER");
-        rk_frames_addstr (&frames, id);
-        s_run_timer (self, state, &frames);
-        rk_frames_clear (&frames);
-    }
-}
-
-
-//  Calls whose time is over go on with a reason. A few milliseconds more don't matter, so
-//  the table is looked through now and then; nothing is kept in order on the hot path.
-
-static void
-s_sweep (rk_work_t *self)
-{
-    int64_t now = zclock_mono ();
-    if (now < self->sweep)
-        return;
-    self->sweep = now + SWEEP;
-    rk_reply_t reply = {false,
-                        rk_slice ("no answer in time; the call may still be done")};
-    for (uint32_t nbr = 0; nbr < self->job_count && self->waiting; nbr++) {
-        rk_work_job_t *job = self->jobs[nbr];
-        if (!job->task.call || job->task.deadline > now)
-            continue;
-        self->counters[RK_WORK_TIMEOUTS].value++;
-        self->waiting--;
-        rk_work_job_run (self, job, &reply);
     }
 }
 
@@ -601,17 +417,17 @@ s_round (rk_work_t *self)
     if (items[0].revents)
         rk_life_handle (&self->life);
     if (items[1].revents)
-        s_read_replies (self);
+        rk_work_read_replies (self);
     for (int nbr = 0; nbr < self->links; nbr++)
         if (items[3 + nbr].revents)
-            s_read_link (self, self->link[nbr]);
+            rk_work_read_link (self, self->link[nbr]);
     if (self->timers.count)
-        s_run_timers (self);
+        rk_work_run_timers (self);
     s_start_ready (self);
     if (items[2].revents)
         s_read_inbox (self);
     if (self->waiting)
-        s_sweep (self);
+        rk_work_sweep (self);
     if (self->owed)
         s_give_credit (self);
     self->counters[RK_WORK_WAITING].value = self->waiting;

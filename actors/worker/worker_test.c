@@ -1,6 +1,6 @@
 //  worker_test.c - tests of worker.c
 
-#include "work.h"
+#include "worker_priv.h"
 
 
 typedef struct {

@@ -1,6 +1,6 @@
 //  workhost.c - what Lua code may do outside of its state: send, call, wait, count
 
-#include "work.h"
+#include "worker_priv.h"
 
 #define SENDER_WAIT 20000     //  msec until a sender that takes nothing is given up
 #define TIMERS_MOST 200000    //  Of one worker at once

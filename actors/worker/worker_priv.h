@@ -1,10 +1,10 @@
-//  work.h - what the worker holds: connections, messages under way, Lua states
+//  worker_priv.h - what the worker holds: connections, messages under way, Lua states
 //
 //  Private to the worker: worker.c is the actor, work.c moves messages through coroutines,
 //  workhost.c is what Lua code may do outside of its state.
 
-#ifndef WORK_H
-#define WORK_H
+#ifndef WORKER_PRIV_H
+#define WORKER_PRIV_H
 
 #include "worker.h"
 #include "base/index.h"
