@@ -135,7 +135,7 @@ class Scene:
             *common, *store, "gateway/enabled=0", f"receiver/upstream=tcp://{self.outside}:{up}",
             f"sender/downstream=tcp://{self.outside}:{down}", f"curve/certificate={self.folder}/app",
             f"curve/known={self.folder}/known", f"console/control=ipc://{self.folder}/app.control",
-            f"lua/app=lua/app,{here}/chaosapp", "chat/page=20", f"redis/main/port={self.redis.port}", "redis/main/timeout=1000"])
+            f"lua/app=lua/app,{here}/../lua/test/chaos", "chat/page=20", f"redis/main/port={self.redis.port}", "redis/main/timeout=1000"])
         self.gateway = Process(self, "gateway", [
             *common, "app/enabled=0", f"gateway/listen={self.inside}:{port}", f"curve/certificate={self.folder}/gateway",
             f"gateway/app/far/upstream=tcp://{self.outside}:{up}", f"gateway/app/far/downstream=tcp://{self.outside}:{down}",

@@ -5,7 +5,7 @@
 #include "mystatement.h"
 #include "schema.h"
 #include "sqlbatch.h"
-#include "sqltest.h"
+#include "selftest/sqltest.h"
 #include "selftest/spawn.h"
 #include <errmsg.h>
 #include <mysqld_error.h>

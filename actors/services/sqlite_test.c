@@ -1,7 +1,7 @@
 //  sqlite_test.c - selftest of sqlite.c; what it has in common with mysql is in sqltest.c
 
 #include "sqlite.h"
-#include "sqltest.h"
+#include "selftest/sqltest.h"
 #include <sqlite3.h>
 #include <sys/stat.h>
 

@@ -9,7 +9,7 @@
 //  With ROOKERY_CUTS=all in the environment every one is tried in every way, otherwise some.
 
 #include "sqlite.h"
-#include "sqltest.h"
+#include "selftest/sqltest.h"
 #include <pthread.h>
 #include <sqlite3.h>
 #include <stdatomic.h>

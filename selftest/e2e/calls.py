@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+#  runs: plain asan
 """calls.py - handlers call a real Redis, MariaDB and ZeroMQ services, also while those go away"""
 
 import asyncio

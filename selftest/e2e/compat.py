@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+#  runs: plain asan
 """compat.py - an application of the older framework runs as it is: lua/test/older"""
 
 import asyncio

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+#  runs: plain
 """config.py - run --check finds what run would: files, folders, handlers, keys, ports; each in one line that says what to do"""
 
 import os

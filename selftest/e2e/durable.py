@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+#  runs: plain mysql
 """durable.py - the server ends in the middle of load: what it answered is stored, delivered, and has one seq"""
 
 import asyncio

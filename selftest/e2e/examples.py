@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+#  runs: plain
 """examples.py - each of lua/examples does what its header says, also from the terminal client"""
 
 import asyncio

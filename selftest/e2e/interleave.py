@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+#  runs: plain mysql
 """interleave.py - two requests at the same moment, in every order that their steps can have
 
 As PostgreSQL's isolation tester does (src/test/isolation/README): the application's calls of the store wait, before and behind

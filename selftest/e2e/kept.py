@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+#  runs: plain asan mysql
 """kept.py - what the store has taken comes out again, and what it can't take is refused for good
 
 Large attachments, limits that were lowered since, a message whose budget ends behind its commit, a busy database file, a

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+#  runs: plain mysql
 """migrate.py - stores that older servers have made are brought up to date at the start; newer ones are refused
 
 selftest/stores has a small store of each version of the tables, made by a server of that time: ann and bob in the group

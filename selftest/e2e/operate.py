@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+#  runs: plain asan mysql
 """operate.py - what an operator does: looks, steers, traces, reads the log, scrapes, ends the server"""
 
 import asyncio

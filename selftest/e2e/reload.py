@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+#  runs: plain asan
 """reload.py - handlers are replaced, opened, closed, loaded and unloaded while messages go on"""
 
 import asyncio

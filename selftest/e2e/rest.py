@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+#  runs: plain
 """rest.py - a process that has nothing to do does nothing: whole, halves, and with everything around it down
 
 What is measured is the processor time that a process takes itself, so a busy machine changes nothing.

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+#  runs: plain asan
 """safe.py - who gets in: tokens and their keys, and what a connection without one can do"""
 
 import asyncio

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+#  runs: plain
 """slow.py - slow clients, gateways, stores, links and workers: memory stays bounded, who is slow is named, and others go on
 
 For each, honest users chat at a steady pace before and meanwhile, and each chat is answered and delivered in order; what

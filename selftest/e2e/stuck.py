@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+#  runs: plain asan
 """stuck.py - a worker that is stuck in a handler: who names it, what it costs others"""
 
 import ctypes

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+#  runs: plain asan
 """web.py - HTTP and WebSocket as RFC 9112 and RFC 6455 have them, by hand: what is refused, with which status or code, and what
 isn't; each case on a connection of its own, after which the server serves others as before"""
 

@@ -3,7 +3,7 @@
 #ifndef SQLTEST_H
 #define SQLTEST_H
 
-#include "pool.h"
+#include "services/pool.h"
 
 typedef struct {
     zactor_fn *fn;
