@@ -201,7 +201,7 @@ void
 dispatcher_actor (zsock_t *pipe, void *args_p)
 {
     dispatcher_args_t *args = (dispatcher_args_t *) args_p;
-    s_self_t *self = (s_self_t *) rk_estate_take (&args->kept);
+    s_self_t *self = (s_self_t *) rk_handover_take (&args->kept);
     if (!self)
         self = s_self_new (args);
     self->life = (rk_life_t){.pipe = pipe,
@@ -230,7 +230,7 @@ dispatcher_actor (zsock_t *pipe, void *args_p)
         rk_life_rest (&self->life, self->counters[IN].value);
     }
     if (rk_life_end (&self->life))
-        args->kept = (rk_estate_t){
+        args->kept = (rk_handover_t){
             self,
             s_self_free};    //  Credit and the message in hand are for its next life
     else

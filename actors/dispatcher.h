@@ -12,7 +12,7 @@ typedef struct {
     zsock_t **workers;    //  PUSH, one each
     size_t count;         //  of workers
     size_t credit;        //  Messages that a worker may hold
-    rk_estate_t kept;     //  What the actor left behind when it went DOWN
+    rk_handover_t kept;     //  What the actor left behind when it went DOWN
 } dispatcher_args_t;
 
 void dispatcher_actor (zsock_t *pipe, void *args);

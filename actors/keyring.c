@@ -145,13 +145,11 @@ s_read_requests (s_self_t *self)
 //  The actor
 
 static void
-s_on_command (void *owner, const char *name, zmsg_t *words)
+s_handle_reload (void *owner, zmsg_t *words)
 {
     (void) words;
     s_self_t *self = (s_self_t *) owner;
     char *error = NULL;
-    if (strneq (name, "RELOAD"))
-        return;
     rk_index_t *keys = s_load (self->args->folder, &error);
     if (keys) {
         rk_index_destroy (&self->keys);
@@ -160,6 +158,12 @@ s_on_command (void *owner, const char *name, zmsg_t *words)
     }
     rk_life_reloaded (&self->life, &error);
 }
+
+
+static const rk_command_t s_commands[] = {
+    {"RELOAD", s_handle_reload},
+    {NULL, NULL},
+};
 
 
 void
@@ -172,7 +176,7 @@ keyring_actor (zsock_t *pipe, void *args)
                             .name = "keyring",
                             .counters = self.counters,
                             .owner = &self,
-                            .command = s_on_command};
+                            .commands = s_commands};
     char *error = NULL;
     self.keys = s_load (self.args->folder, &error);
     self.counters[KNOWN].value = self.keys ? rk_index_size (self.keys) : 0;

@@ -49,7 +49,7 @@ void
 rk_sqltest_end (rk_sqltest_t *self)
 {
     rk_actor_stop (&self->actor);
-    rk_estate_clear (&self->args.kept);
+    rk_handover_clear (&self->args.kept);
     zsock_destroy (&self->in);
     zsock_destroy (&self->replies);
     zsock_destroy (&self->args.inbox);

@@ -185,6 +185,21 @@ static const struct {
 };
 
 
+//  A command of the actor's own; false when it has none of that name.
+
+static bool
+s_handle_own (rk_life_t *self, const char *name, zmsg_t *words)
+{
+    if (!self->commands)
+        return false;
+    size_t nbr = rk_route (self->commands, sizeof (*self->commands), rk_slice (name));
+    if (!self->commands[nbr].name)
+        return false;
+    self->commands[nbr].handle (self->owner, words);
+    return true;
+}
+
+
 void
 rk_life_handle (rk_life_t *self)
 {
@@ -197,9 +212,7 @@ rk_life_handle (rk_life_t *self)
         rk_route (s_pipe_routes, sizeof (*s_pipe_routes), rk_slice (name ? name : ""));
     if (s_pipe_routes[nbr].name)
         s_pipe_routes[nbr].handle (self, msg);
-    else if (name && self->command)
-        self->command (self->owner, name, msg);
-    else if (name)
+    else if (name && !s_handle_own (self, name, msg))
         rk_log ('W', "unknown command %s on the pipe ignored", name);
     zstr_free (&name);
     zmsg_destroy (&msg);
@@ -318,7 +331,7 @@ rk_life_complain (rk_life_t *self, const char *format, ...)
 
 
 void *
-rk_estate_take (rk_estate_t *self)
+rk_handover_take (rk_handover_t *self)
 {
     void *taken = self->self;
     self->self = NULL;
@@ -327,7 +340,7 @@ rk_estate_take (rk_estate_t *self)
 
 
 void
-rk_estate_clear (rk_estate_t *self)
+rk_handover_clear (rk_handover_t *self)
 {
     if (self->self)
         self->free_fn (&self->self);

@@ -23,6 +23,12 @@ typedef struct {
     bool gauge;    //  It goes up and down; else it only counts up
 } rk_counter_t;
 
+//  A command of an actor's own, in a table that a NULL name ends. What is left of the words is freed for it.
+typedef struct {
+    const char *name;
+    void (*handle) (void *owner, zmsg_t *words);
+} rk_command_t;
+
 typedef struct {
     zsock_t *pipe;             //  Owned by the zactor
     const char *name;          //  "worker-1"; for the log
@@ -31,9 +37,8 @@ typedef struct {
     bool paused;
     bool draining;
     bool terminated;
-    void *owner;    //  For the two below
-    void (*command) (void *owner, const char *name,
-                     zmsg_t *words);                //  One of the actor's own
+    void *owner;                                    //  For the two below
+    const rk_command_t *commands;                   //  The actor's own, or NULL
     void (*report) (void *owner, zmsg_t *stats);    //  More for STATS, by rk_life_report
     rk_histogram_t times;                           //  What one message took
     int64_t woke;                                   //  nsec, monotonic
@@ -61,15 +66,15 @@ void rk_life_report (zmsg_t *stats, const char *name, uint64_t value, bool gauge
 void rk_life_report_times (zmsg_t *stats, const char *name, const rk_histogram_t *times);
 
 //  What an actor that went DOWN leaves to its next life; it lies in the actor's args. When there
-//  is no next life, rk_estate_clear frees it.
+//  is no next life, rk_handover_clear frees it.
 typedef struct {
     void *self;
     void (*free_fn) (void **self_p);
-} rk_estate_t;
+} rk_handover_t;
 
 //  Takes it out, NULL when there is none.
-void *rk_estate_take (rk_estate_t *self);
-void rk_estate_clear (rk_estate_t *self);
+void *rk_handover_take (rk_handover_t *self);
+void rk_handover_clear (rk_handover_t *self);
 
 //  Says READY, or FAILED reason when reason isn't NULL. Call it once, first.
 void rk_life_begin (rk_life_t *self, const char *reason);

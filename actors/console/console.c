@@ -131,15 +131,17 @@ s_here (void *owner)
 //  The supervisor's words
 
 static void
-s_handle_actor (s_self_t *self, zmsg_t *words)
+s_handle_actor (void *owner, zmsg_t *words)
 {
+    s_self_t *self = (s_self_t *) owner;
     rk_board_actor (self->board, words);
 }
 
 
 static void
-s_handle_event (s_self_t *self, zmsg_t *words)
+s_handle_event (void *owner, zmsg_t *words)
 {
+    s_self_t *self = (s_self_t *) owner;
     char *word[5] = {NULL};
     for (size_t nbr = 0; nbr < 5; nbr++)
         word[nbr] = zmsg_popstr (words);
@@ -155,8 +157,9 @@ s_handle_event (s_self_t *self, zmsg_t *words)
 
 
 static void
-s_handle_state (s_self_t *self, zmsg_t *words)
+s_handle_state (void *owner, zmsg_t *words)
 {
+    s_self_t *self = (s_self_t *) owner;
     char *state = zmsg_popstr (words), *why = zmsg_popstr (words);
     rk_board_state (self->board, state ? state : "", why ? why : "");
     zstr_free (&state);
@@ -165,8 +168,9 @@ s_handle_state (s_self_t *self, zmsg_t *words)
 
 
 static void
-s_handle_answer (s_self_t *self, zmsg_t *words)
+s_handle_answer (void *owner, zmsg_t *words)
 {
+    s_self_t *self = (s_self_t *) owner;
     zframe_t *client = zmsg_pop (words);
     char *word = zmsg_popstr (words), *text = zmsg_popstr (words);
     if (text && zframe_size (client))    //  Without a client it was us
@@ -177,25 +181,13 @@ s_handle_answer (s_self_t *self, zmsg_t *words)
 }
 
 
-static const struct {
-    const char *name;
-    void (*handle) (s_self_t *self, zmsg_t *words);
-} s_command_routes[] = {
+static const rk_command_t s_commands[] = {
     {"ACTOR", s_handle_actor},
     {"EVENT", s_handle_event},
     {"STATE", s_handle_state},
     {"ANSWER", s_handle_answer},
     {NULL, NULL},
 };
-
-
-static void
-s_on_command (void *owner, const char *name, zmsg_t *words)
-{
-    size_t nbr = rk_route (s_command_routes, sizeof (*s_command_routes), rk_slice (name));
-    if (s_command_routes[nbr].name)
-        s_command_routes[nbr].handle ((s_self_t *) owner, words);
-}
 
 
 //  --------------------------------------------------------------------------
@@ -420,7 +412,7 @@ s_self_new (zsock_t *pipe, console_args_t *args)
                              .name = "console",
                              .counters = self->counters,
                              .owner = self,
-                             .command = s_on_command};
+                             .commands = s_commands};
     return self;
 }
 

@@ -167,16 +167,16 @@ rk_gateway_flush_dirty (rk_gateway_t *self)
 
 
 void
-rk_gateway_on_limit (void *owner, rk_client_t *client, rk_limits_verdict_t verdict)
+rk_gateway_on_limit (void *owner, rk_client_t *client, rk_limits_finding_t finding)
 {
     rk_gateway_t *self = (rk_gateway_t *) owner;
-    if (verdict == RK_LIMITS_UNBOUND) {
+    if (finding == RK_LIMITS_UNBOUND) {
         self->counters[UNBOUND].value++;
         rk_gateway_close_client (self, client, 1008, "not bound in time");
     }
     else
         rk_gateway_set_flow (self, client);
-    if (verdict != RK_LIMITS_FAST)
+    if (finding != RK_LIMITS_FAST)
         return;
     self->counters[FAST].value++;
     rk_life_complain (&self->life,
@@ -196,12 +196,12 @@ rk_gateway_heard (void *owner, rk_client_t *client)
 
 
 void
-rk_gateway_on_silence (void *owner, rk_client_t *client, rk_liveness_verdict_t verdict)
+rk_gateway_on_silence (void *owner, rk_client_t *client, rk_liveness_finding_t finding)
 {
     rk_gateway_t *self = (rk_gateway_t *) owner;
     if (client->close_code)
         return;    //  Nothing may come behind the close frame
-    if (verdict == RK_LIVENESS_PING) {
+    if (finding == RK_LIVENESS_PING) {
         client->ping = true;
         rk_gateway_make_dirty (self, client);
         return;

@@ -102,15 +102,19 @@ s_note_turn (rk_gateway_t *self)
 //  RELOAD: the certificate's files may be new.
 
 static void
-s_on_command (void *owner, const char *name, zmsg_t *words)
+s_handle_reload (void *owner, zmsg_t *words)
 {
     (void) words;
     rk_gateway_t *self = (rk_gateway_t *) owner;
-    if (strneq (name, "RELOAD"))
-        return;
     char *error = rk_webloop_renew (self->loop);
     rk_life_reloaded (&self->life, &error);
 }
+
+
+static const rk_command_t s_commands[] = {
+    {"RELOAD", s_handle_reload},
+    {NULL, NULL},
+};
 
 
 bool
@@ -219,7 +223,7 @@ s_self_new (zsock_t *pipe, gateway_args_t *args)
                              .name = "gateway",
                              .counters = self->counters,
                              .owner = self,
-                             .command = s_on_command,
+                             .commands = s_commands,
                              .report = s_report};
     return self;
 }

@@ -147,14 +147,14 @@ void rk_gateway_push_error (rk_gateway_t *self, rk_client_t *client, const char 
 void rk_gateway_flush_dirty (rk_gateway_t *self);
 
 //  What limits.c has found of a client: it is read again, or closed.
-void rk_gateway_on_limit (void *owner, rk_client_t *client, rk_limits_verdict_t verdict);
+void rk_gateway_on_limit (void *owner, rk_client_t *client, rk_limits_finding_t finding);
 
 //  nsec, monotonic: when something came from the client last.
 int64_t rk_gateway_heard (void *owner, rk_client_t *client);
 
 //  What liveness.c has found of a client: it is pinged, or given up.
 void rk_gateway_on_silence (void *owner, rk_client_t *client,
-                            rk_liveness_verdict_t verdict);
+                            rk_liveness_finding_t finding);
 
 //  When too much waits in the process nobody is read, and those for whom much waits are closed.
 void rk_gateway_look_at_queues (rk_gateway_t *self);

@@ -180,7 +180,7 @@ rk_limits_close (rk_limits_t *self, rk_client_t *client)
 
 
 void
-rk_limits_look (rk_limits_t *self, rk_limits_judge_fn *judge, void *owner)
+rk_limits_look (rk_limits_t *self, rk_limits_found_fn *found, void *owner)
 {
     if (!self->first && !self->paused)
         return;
@@ -188,7 +188,7 @@ rk_limits_look (rk_limits_t *self, rk_limits_judge_fn *judge, void *owner)
     while (self->first && now - self->first->limits.came > self->to_bind) {
         rk_client_t *client = self->first;
         s_unlink_unbound (self, client);
-        judge (owner, client, RK_LIMITS_UNBOUND);
+        found (owner, client, RK_LIMITS_UNBOUND);
     }
     for (rk_client_t *client = self->paused, *next; client; client = next) {
         rk_client_limits_t *limits = &client->limits;
@@ -197,7 +197,7 @@ rk_limits_look (rk_limits_t *self, rk_limits_judge_fn *judge, void *owner)
             continue;
         s_unlink_paused (self, client);
         limits->resumed = now;
-        judge (owner, client,
+        found (owner, client,
                now - limits->fast_since > self->patience ? RK_LIMITS_FAST
                                                          : RK_LIMITS_RESUME);
     }

@@ -17,11 +17,11 @@ typedef enum {
     RK_LIMITS_RESUME,    //  It may be read again
     RK_LIMITS_FAST,      //  It was too fast for too long
     RK_LIMITS_UNBOUND    //  It has not bound in time
-} rk_limits_verdict_t;
+} rk_limits_finding_t;
 
 //  Called for a client for which something is due; what is said of it holds once.
-typedef void (rk_limits_judge_fn) (void *owner, rk_client_t *client,
-                                   rk_limits_verdict_t verdict);
+typedef void (rk_limits_found_fn) (void *owner, rk_client_t *client,
+                                   rk_limits_finding_t finding);
 
 rk_limits_t *rk_limits_new (rk_config_t *config);
 void rk_limits_destroy (rk_limits_t **self_p);
@@ -37,7 +37,7 @@ void rk_limits_close (rk_limits_t *self, rk_client_t *client);
 bool rk_limits_message (rk_limits_t *self, rk_client_t *client, size_t bytes);
 
 //  To be called several times a second.
-void rk_limits_look (rk_limits_t *self, rk_limits_judge_fn *judge, void *owner);
+void rk_limits_look (rk_limits_t *self, rk_limits_found_fn *found, void *owner);
 
 void limits_test (void);
 

@@ -6,16 +6,16 @@
 
 typedef struct {
     rk_client_t *client;
-    rk_limits_verdict_t verdict;
+    rk_limits_finding_t finding;
     int count;
 } s_said_t;
 
 
 static void
-s_test_judge (void *owner, rk_client_t *client, rk_limits_verdict_t verdict)
+s_test_found (void *owner, rk_client_t *client, rk_limits_finding_t finding)
 {
     s_said_t *said = (s_said_t *) owner;
-    *said = (s_said_t){client, verdict, said->count + 1};
+    *said = (s_said_t){client, finding, said->count + 1};
 }
 
 
@@ -27,7 +27,7 @@ s_test_wait (rk_limits_t *limits)
     s_said_t said = {NULL, RK_LIMITS_RESUME, 0};
     int64_t until = zclock_mono () + 10000;
     while (!said.count && zclock_mono () < until)
-        rk_limits_look (limits, s_test_judge, &said);
+        rk_limits_look (limits, s_test_found, &said);
     rk_check (said.count);
     return said;
 }
@@ -68,7 +68,7 @@ limits_test (void)
     int count = s_test_burst (limits, &one);
     rk_check (count >= 100 && count < 120);
     said = s_test_wait (limits);
-    rk_check (said.client == &one && said.verdict == RK_LIMITS_RESUME);
+    rk_check (said.client == &one && said.finding == RK_LIMITS_RESUME);
     rk_check (s_test_burst (limits, &one) < 30);
     //  A long message is many
     three = (rk_client_t){0};
@@ -77,9 +77,9 @@ limits_test (void)
     rk_limits_close (limits, &three);
     three = (rk_client_t){0};
     //  Who never slows down is closed in the end
-    while ((said = s_test_wait (limits)).verdict == RK_LIMITS_RESUME)
+    while ((said = s_test_wait (limits)).finding == RK_LIMITS_RESUME)
         s_test_burst (limits, &one);
-    rk_check (said.client == &one && said.verdict == RK_LIMITS_FAST);
+    rk_check (said.client == &one && said.finding == RK_LIMITS_FAST);
     rk_limits_close (limits, &one);
 
     //  Two connections of a user share the user's rate
@@ -108,7 +108,7 @@ limits_test (void)
     rk_limits_bind (limits, &two, rk_slice ("ann"));
     rk_limits_close (limits, &one);
     said = s_test_wait (limits);
-    rk_check (said.client == &three && said.verdict == RK_LIMITS_UNBOUND);
+    rk_check (said.client == &three && said.finding == RK_LIMITS_UNBOUND);
     rk_check (said.count == 1 && !limits->first && !limits->last);
     rk_check (s_test_burst (limits, &two) == 1000);
     rk_limits_destroy (&limits);

@@ -109,12 +109,12 @@ s_look_at (rk_liveness_t *self, rk_client_t *client, int64_t now)
     liveness->acked = acked;
     int64_t silent = self->now - heard / SECOND;
     if (liveness->asked && heard <= liveness->asked) {
-        self->fns->judge (self->owner, client, RK_LIVENESS_DEAD);
+        self->fns->found (self->owner, client, RK_LIVENESS_DEAD);
         return;
     }
     liveness->asked = silent >= self->ping ? now : 0;
     if (liveness->asked)
-        self->fns->judge (self->owner, client, RK_LIVENESS_PING);
+        self->fns->found (self->owner, client, RK_LIVENESS_PING);
     s_link (self, client, liveness->asked ? self->pong : self->ping - silent);
 }
 

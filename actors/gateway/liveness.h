@@ -3,7 +3,7 @@
 //  A passive class of the gateway: a timing wheel of seconds (Varghese and Lauck, "Hashed and Hierarchical
 //  Timing Wheels", 1987), so that a connection costs something once in gateway/ping seconds and not for each
 //  message. Anything that comes from a client, and anything of ours that its kernel has acknowledged, is a sign
-//  of life. Who isn't read isn't judged: its answer may wait behind our own pause.
+//  of life. Who isn't read isn't looked at: its answer may wait behind our own pause.
 
 #ifndef LIVENESS_H
 #define LIVENESS_H
@@ -15,12 +15,12 @@ typedef struct rk_liveness rk_liveness_t;
 typedef enum {
     RK_LIVENESS_PING,    //  It has been silent for long
     RK_LIVENESS_DEAD     //  It was pinged, and nothing came
-} rk_liveness_verdict_t;
+} rk_liveness_finding_t;
 
 //  What the owner knows and does. heard tells when something of the client was last read, nsec, monotonic.
 typedef struct {
     int64_t (*heard) (void *owner, rk_client_t *client);
-    void (*judge) (void *owner, rk_client_t *client, rk_liveness_verdict_t verdict);
+    void (*found) (void *owner, rk_client_t *client, rk_liveness_finding_t finding);
 } rk_liveness_fns_t;
 
 //  Seconds of silence until a ping, and from that to the end. fns is borrowed.

@@ -19,18 +19,18 @@ s_test_heard (void *owner, rk_client_t *client)
 
 
 static void
-s_test_judge (void *owner, rk_client_t *client, rk_liveness_verdict_t verdict)
+s_test_found (void *owner, rk_client_t *client, rk_liveness_finding_t finding)
 {
     (void) client;
     s_test_t *test = (s_test_t *) owner;
-    *(verdict == RK_LIVENESS_PING ? &test->pings : &test->deaths) += 1;
+    *(finding == RK_LIVENESS_PING ? &test->pings : &test->deaths) += 1;
 }
 
 
 void
 liveness_test (void)
 {
-    static const rk_liveness_fns_t fns = {s_test_heard, s_test_judge};
+    static const rk_liveness_fns_t fns = {s_test_heard, s_test_found};
     s_test_t test = {0, 0, 0};
     rk_client_t client = {0}, other = {0};
     rk_liveness_t *liveness = rk_liveness_new (25, 20, &fns, &test);
@@ -50,7 +50,7 @@ liveness_test (void)
     rk_check (test.pings == 1 && !test.deaths);
     rk_liveness_look (liveness, began + 63 * SECOND);
     rk_check (test.pings == 2 && !test.deaths);
-    //  Who isn't read isn't judged, nor at once when it is read again
+    //  Who isn't read isn't looked at, nor at once when it is read again
     rk_liveness_read (&client, false);
     rk_liveness_look (liveness, began + 500 * SECOND);
     rk_check (test.pings == 2 && !test.deaths);

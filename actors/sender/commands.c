@@ -25,8 +25,9 @@ s_visit_kick (void *arg, rk_slice_t cid)
 //  KICK id: of a user, or of a connection
 
 static void
-s_handle_kick (rk_sender_t *self, zmsg_t *words)
+s_handle_kick (void *owner, zmsg_t *words)
 {
+    rk_sender_t *self = (rk_sender_t *) owner;
     char *id = zmsg_popstr (words);
     rk_slice_t whose = rk_slice (id ? id : "");
     const char *frames[] = {"setting", "status", whose.data, "closed"};
@@ -68,8 +69,9 @@ s_visit_list (void *arg, rk_slice_t cid)
 //  WHERE uid: its connections, a CID a line
 
 static void
-s_handle_where (rk_sender_t *self, zmsg_t *words)
+s_handle_where (void *owner, zmsg_t *words)
 {
+    rk_sender_t *self = (rk_sender_t *) owner;
     char *uid = zmsg_popstr (words);
     s_list_t list = {strdup (""), 0};
     rk_routes_connections (self->routes, false, rk_slice (uid ? uid : ""), s_visit_list,
@@ -87,8 +89,9 @@ s_handle_where (rk_sender_t *self, zmsg_t *words)
 //  SEND cid|uid|gid id content
 
 static void
-s_handle_send (rk_sender_t *self, zmsg_t *words)
+s_handle_send (void *owner, zmsg_t *words)
 {
+    rk_sender_t *self = (rk_sender_t *) owner;
     char *kind = zmsg_popstr (words), *id = zmsg_popstr (words),
          *content = zmsg_popstr (words);
     uint64_t nobody = self->counters[UNDELIVERED_NOBODY].value;
@@ -111,21 +114,9 @@ s_handle_send (rk_sender_t *self, zmsg_t *words)
 }
 
 
-static const struct {
-    const char *name;
-    void (*handle) (rk_sender_t *self, zmsg_t *words);
-} s_command_routes[] = {
+const rk_command_t rk_sender_commands[] = {
     {"KICK", s_handle_kick},
     {"SEND", s_handle_send},
     {"WHERE", s_handle_where},
     {NULL, NULL},
 };
-
-
-void
-rk_sender_on_command (void *owner, const char *name, zmsg_t *words)
-{
-    size_t nbr = rk_route (s_command_routes, sizeof (*s_command_routes), rk_slice (name));
-    if (s_command_routes[nbr].name)
-        s_command_routes[nbr].handle ((rk_sender_t *) owner, words);
-}

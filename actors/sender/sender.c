@@ -190,14 +190,14 @@ void
 sender_actor (zsock_t *pipe, void *args_p)
 {
     sender_args_t *args = (sender_args_t *) args_p;
-    rk_sender_t *self = (rk_sender_t *) rk_estate_take (&args->kept);
+    rk_sender_t *self = (rk_sender_t *) rk_handover_take (&args->kept);
     if (!self)
         self = s_self_new (args);
     self->life = (rk_life_t){.pipe = pipe,
                              .name = "sender",
                              .counters = self->counters,
                              .owner = self,
-                             .command = rk_sender_on_command,
+                             .commands = rk_sender_commands,
                              .report = s_report};
     rk_life_begin (&self->life, NULL);
 
@@ -238,7 +238,7 @@ sender_actor (zsock_t *pipe, void *args_p)
         rk_life_rest (&self->life, s_taken (self));
     }
     if (rk_life_end (&self->life))
-        args->kept = (rk_estate_t){
+        args->kept = (rk_handover_t){
             self, s_self_free};    //  Routes and queues are for its next life
     else
         s_self_destroy (&self);

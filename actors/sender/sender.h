@@ -16,7 +16,7 @@ typedef struct {
     size_t backlog;           //  Frames kept for one gateway
     int64_t keep;             //  msec that they are kept while it is away
     int64_t ping;             //  msec between pings
-    rk_estate_t kept;         //  What the actor left behind when it went DOWN
+    rk_handover_t kept;       //  What the actor left behind when it went DOWN
     zsock_t **workers;        //  PUSH, the replies to each worker
     size_t count;             //  of workers
 } sender_args_t;

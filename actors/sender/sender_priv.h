@@ -143,8 +143,8 @@ int rk_sender_handle_resume (rk_sender_t *self);
 
 //  commands.c
 
-//  A command of an operator's, by way of the pipe.
-void rk_sender_on_command (void *owner, const char *name, zmsg_t *words);
+//  What operators ask, by way of the pipe.
+extern const rk_command_t rk_sender_commands[];
 
 //  sender.c
 

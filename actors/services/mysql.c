@@ -290,7 +290,7 @@ void
 mysql_actor (zsock_t *pipe, void *args_p)
 {
     rk_pool_args_t *args = (rk_pool_args_t *) args_p;
-    rk_mysql_t *self = (rk_mysql_t *) rk_estate_take (&args->kept);
+    rk_mysql_t *self = (rk_mysql_t *) rk_handover_take (&args->kept);
     if (!self)
         self = s_self_new (args);
     rk_sqlbatch_live (&self->batch, pipe);
@@ -324,7 +324,7 @@ mysql_actor (zsock_t *pipe, void *args_p)
     s_close (self);
     mysql_thread_end ();
     if (rk_life_end (&self->life) || rk_sqlbatch_has_calls (&self->batch))
-        args->kept = (rk_estate_t){self, s_self_free};
+        args->kept = (rk_handover_t){self, s_self_free};
     else
         s_self_destroy (&self);
 }

@@ -20,7 +20,7 @@ typedef struct {
     uint64_t *answered;    //  How many replies and events each worker got
     rk_config_t *config;
     char *schema;    //  File of the chat's tables, when this one is its store; else NULL
-    rk_estate_t kept;    //  What the actor left behind when it went DOWN
+    rk_handover_t kept;    //  What the actor left behind when it went DOWN
 } rk_pool_args_t;
 
 //  Sends REPLY token ok|error text to the worker that asked; waits for it when it is behind. Notes in

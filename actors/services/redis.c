@@ -325,7 +325,7 @@ void
 redis_actor (zsock_t *pipe, void *args_p)
 {
     rk_pool_args_t *args = (rk_pool_args_t *) args_p;
-    rk_redis_t *self = (rk_redis_t *) rk_estate_take (&args->kept);
+    rk_redis_t *self = (rk_redis_t *) rk_handover_take (&args->kept);
     if (!self)
         self = s_self_new (args);
     self->life = (rk_life_t){.pipe = pipe,
@@ -346,7 +346,7 @@ redis_actor (zsock_t *pipe, void *args_p)
     if (self->subscriber && self->life.down)
         rk_redisnode_break (self->subscriber, "its actor failed");
     if (rk_life_end (&self->life))
-        args->kept = (rk_estate_t){self, s_self_free};
+        args->kept = (rk_handover_t){self, s_self_free};
     else
         s_self_destroy (&self);
 }

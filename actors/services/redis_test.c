@@ -213,7 +213,7 @@ redis_test (void)
     rk_check (zclock_mono () - before < 3000);
 
     rk_actor_stop (&fixture.actor);
-    rk_estate_clear (&fixture.args.kept);
+    rk_handover_clear (&fixture.args.kept);
     zsock_destroy (&fixture.in);
     zsock_destroy (&fixture.args.inbox);
     zsock_destroy (&fixture.to_workers[0]);

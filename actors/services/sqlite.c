@@ -180,7 +180,7 @@ void
 sqlite_actor (zsock_t *pipe, void *args_p)
 {
     rk_pool_args_t *args = (rk_pool_args_t *) args_p;
-    rk_sqlite_t *self = (rk_sqlite_t *) rk_estate_take (&args->kept);
+    rk_sqlite_t *self = (rk_sqlite_t *) rk_handover_take (&args->kept);
     if (!self)
         self = s_self_new (args);
     rk_sqlbatch_live (&self->batch, pipe);
@@ -224,7 +224,7 @@ sqlite_actor (zsock_t *pipe, void *args_p)
     }
     rk_sqlite_close (self);
     if (rk_life_end (&self->life) || rk_sqlbatch_has_calls (&self->batch))
-        args->kept = (rk_estate_t){
+        args->kept = (rk_handover_t){
             self, s_self_free};    //  Calls that aren't answered are for its next life
     else
         s_self_destroy (&self);

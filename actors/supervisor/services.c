@@ -291,7 +291,7 @@ rk_services_destroy (rk_services_t **self_p)
     mysql_library_end ();
     for (size_t nbr = 0; nbr < self->actor_count; nbr++) {
         s_pool_actor_t *actor = self->actors[nbr];
-        rk_estate_clear (&actor->args.kept);
+        rk_handover_clear (&actor->args.kept);
         free ((char *) actor->args.pool);
         free (actor->args.schema);
         free (actor->args.workers);

@@ -446,10 +446,10 @@ rk_wires_destroy (rk_wires_t **self_p)
     rk_wires_t *self = *self_p;
     if (!self)
         return;
-    rk_estate_clear (&self->dispatcher.kept);
-    rk_estate_clear (&self->sender.kept);
+    rk_handover_clear (&self->dispatcher.kept);
+    rk_handover_clear (&self->sender.kept);
     for (size_t nbr = 0; self->worker && nbr < self->workers; nbr++)
-        rk_estate_clear (&self->worker[nbr].kept);
+        rk_handover_clear (&self->worker[nbr].kept);
     rk_services_destroy (&self->services);
     s_stop_monitors (self);
     zsock_t *socket;

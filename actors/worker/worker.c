@@ -301,8 +301,9 @@ s_idle (rk_work_t *self)
 //  RELOAD: a new state from the files as they are now; when they can't be loaded the old one stays.
 
 static void
-s_handle_reload (rk_work_t *self, zmsg_t *words)
+s_handle_reload (void *owner, zmsg_t *words)
 {
+    rk_work_t *self = (rk_work_t *) owner;
     (void) words;
     char *error = NULL;
     rk_work_state_t *fresh = rk_work_state_new (self, &error);
@@ -318,8 +319,9 @@ s_handle_reload (rk_work_t *self, zmsg_t *words)
 //  the next state.
 
 static void
-s_handle_handler (rk_work_t *self, zmsg_t *words)
+s_handle_handler (void *owner, zmsg_t *words)
 {
+    rk_work_t *self = (rk_work_t *) owner;
     char *word = zmsg_popstr (words), *name = zmsg_popstr (words);
     bool good = false;
     char *answer =
@@ -333,24 +335,11 @@ s_handle_handler (rk_work_t *self, zmsg_t *words)
 }
 
 
-static const struct {
-    const char *name;
-    void (*handle) (rk_work_t *self, zmsg_t *words);
-} s_command_routes[] = {
+static const rk_command_t s_commands[] = {
     {"RELOAD", s_handle_reload},
     {"HANDLER", s_handle_handler},
     {NULL, NULL},
 };
-
-
-static void
-s_on_command (void *owner, const char *name, zmsg_t *words)
-{
-    rk_work_t *self = (rk_work_t *) owner;
-    size_t nbr = rk_route (s_command_routes, sizeof (*s_command_routes), rk_slice (name));
-    if (s_command_routes[nbr].name)
-        s_command_routes[nbr].handle (self, words);
-}
 
 
 //  --------------------------------------------------------------------------
@@ -441,7 +430,7 @@ void
 worker_actor (zsock_t *pipe, void *args_p)
 {
     worker_args_t *args = (worker_args_t *) args_p;
-    rk_work_t *self = (rk_work_t *) rk_estate_take (&args->kept);
+    rk_work_t *self = (rk_work_t *) rk_handover_take (&args->kept);
     bool again = self != NULL;
     if (!self)
         self = s_self_new (args);
@@ -449,7 +438,7 @@ worker_actor (zsock_t *pipe, void *args_p)
                              .name = self->name,
                              .counters = self->counters,
                              .owner = self,
-                             .command = s_on_command,
+                             .commands = s_commands,
                              .report = s_report};
     char *error = NULL;
     rk_log_thread (self->name, NULL,
@@ -464,7 +453,7 @@ worker_actor (zsock_t *pipe, void *args_p)
         s_round (self);
     if (self->life.down || !self->state) {
         s_drop_lua (self, true);
-        args->kept = (rk_estate_t){self, s_self_free};
+        args->kept = (rk_handover_t){self, s_self_free};
         rk_life_end (&self->life);
     }
     else

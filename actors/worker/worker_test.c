@@ -131,7 +131,7 @@ static void
 s_fixture_close (s_fixture_t *fixture)
 {
     rk_actor_stop (&fixture->actor);
-    rk_estate_clear (&fixture->args.kept);
+    rk_handover_clear (&fixture->args.kept);
     zsock_t *sockets[] = {fixture->args.inbox,   fixture->args.replies,
                           fixture->args.credits, fixture->args.sender,
                           fixture->store,        fixture->in,
