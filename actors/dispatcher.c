@@ -162,6 +162,13 @@ s_report (void *owner, zmsg_t *stats)
 }
 
 
+static const rk_counter_t s_counters[] = {
+    [IN] = {.name = "in:receiver"},
+    [BYTES_IN] = {.name = "in_bytes"},
+    [BYTES_OUT] = {.name = "out_bytes"},
+    [WAITS] = {.name = "waits_for_credit"},
+};
+
 static s_self_t *
 s_self_new (dispatcher_args_t *args)
 {
@@ -171,10 +178,7 @@ s_self_new (dispatcher_args_t *args)
     self->sent = (uint64_t *) zmalloc (args->count * sizeof (uint64_t));
     for (size_t nbr = 0; nbr < args->count; nbr++)
         self->credit[nbr] = (int64_t) args->credit;
-    static const char *names[] = {"in:receiver", "in_bytes", "out_bytes",
-                                  "waits_for_credit"};
-    for (size_t nbr = 0; nbr < COUNTERS; nbr++)
-        self->counters[nbr].name = names[nbr];
+    memcpy (self->counters, s_counters, sizeof (s_counters));
     return self;
 }
 

@@ -187,18 +187,28 @@ s_taken (s_self_t *self)
 //  --------------------------------------------------------------------------
 //  The actor
 
+static const rk_counter_t s_counters[] = {
+    [IN] = {.name = "in:gateway"},
+    [FROM] = {.name = "from:gateways"},
+    [OUT] = {.name = "out:dispatcher"},
+    [BYTES_IN] = {.name = "in_bytes"},
+    [BYTES_OUT] = {.name = "out_bytes"},
+    [UPSTREAM] = {.name = "upstream"},
+    [STATUS] = {.name = "status"},
+    [TOO_FEW] = {.name = "too_few_frames"},
+    [TOO_MANY] = {.name = "too_many_frames"},
+    [BAD_NAME] = {.name = "unknown_name"},
+    [BAD_ID] = {.name = "bad_id"},
+    [EMPTY] = {.name = "empty"},
+};
+
 static s_self_t *
 s_self_new (zsock_t *pipe, receiver_args_t *args)
 {
     s_self_t *self = (s_self_t *) zmalloc (sizeof (s_self_t));
     self->inbox = args->inbox;
     self->dispatcher = args->dispatcher;
-    static const char *names[] = {"in:gateway",   "from:gateways",  "out:dispatcher",
-                                  "in_bytes",     "out_bytes",      "upstream",
-                                  "status",       "too_few_frames", "too_many_frames",
-                                  "unknown_name", "bad_id",         "empty"};
-    for (size_t nbr = 0; nbr < COUNTERS; nbr++)
-        self->counters[nbr].name = names[nbr];
+    memcpy (self->counters, s_counters, sizeof (s_counters));
     self->life =
         (rk_life_t){.pipe = pipe, .name = "receiver", .counters = self->counters};
     return self;

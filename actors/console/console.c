@@ -394,6 +394,15 @@ s_open_loop (s_self_t *self, char **error)
 }
 
 
+static const rk_counter_t s_counters[] = {
+    [REQUESTS] = {.name = "requests"},
+    [PAGES] = {.name = "pages"},
+    [PAGES_DROPPED] = {.name = "pages_dropped"},
+    [EVENTS] = {.name = "events"},
+    [DROPPED] = {.name = "dropped"},
+    [WATCHERS] = {.name = "watchers", .gauge = true},
+};
+
 static s_self_t *
 s_self_new (zsock_t *pipe, console_args_t *args)
 {
@@ -403,11 +412,7 @@ s_self_new (zsock_t *pipe, console_args_t *args)
     self->sockets =
         rk_sockets_new (args->monitors, args->count, s_note_event, s_who, s_here, self);
     self->pages = rk_pages_new (self->board, self->sockets, args->config);
-    static const char *names[] = {"requests", "pages",   "pages_dropped",
-                                  "events",   "dropped", "watchers"};
-    for (size_t nbr = 0; nbr < COUNTERS; nbr++)
-        self->counters[nbr].name = names[nbr];
-    self->counters[WATCHERS].gauge = true;
+    memcpy (self->counters, s_counters, sizeof (s_counters));
     self->life = (rk_life_t){.pipe = pipe,
                              .name = "console",
                              .counters = self->counters,

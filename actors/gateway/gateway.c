@@ -180,6 +180,33 @@ rk_gateway_on_tick (void *owner)
 }
 
 
+static const rk_counter_t s_counters[] = {
+    [FROM_CLIENTS] = {.name = "from:clients"},
+    [TO_CLIENTS] = {.name = "to:clients"},
+    [BYTES_IN] = {.name = "in_bytes"},
+    [BYTES_OUT] = {.name = "out_bytes"},
+    [CONNECTED] = {.name = "connected"},
+    [CLOSED] = {.name = "closed"},
+    [CLIENTS] = {.name = "clients", .gauge = true},
+    [QUEUED] = {.name = "queued_bytes", .gauge = true},
+    [UP] = {.name = "up"},
+    [DOWN] = {.name = "down"},
+    [SLOW] = {.name = "slow"},
+    [TOO_LARGE] = {.name = "too_large"},
+    [BAD_FRAME] = {.name = "bad_frame"},
+    [REFUSED] = {.name = "refused"},
+    [NOBODY] = {.name = "nobody"},
+    [MALFORMED] = {.name = "malformed"},
+    [STALLS] = {.name = "stalls"},
+    [HELD] = {.name = "held"},
+    [PAUSED] = {.name = "paused"},
+    [FAST] = {.name = "fast"},
+    [UNBOUND] = {.name = "unbound"},
+    [FOREIGN] = {.name = "foreign"},
+    [FULL] = {.name = "full"},
+    [SILENT] = {.name = "silent"},
+};
+
 static rk_gateway_t *
 s_self_new (zsock_t *pipe, gateway_args_t *args)
 {
@@ -211,14 +238,7 @@ s_self_new (zsock_t *pipe, gateway_args_t *args)
     int rc = getentropy (&self->epoch,
                          6);    //  A CID must never come twice, also after a restart
     assert (rc == 0);
-    static const char *names[] = {
-        "from:clients", "to:clients",   "in_bytes", "out_bytes", "connected", "closed",
-        "clients",      "queued_bytes", "up",       "down",      "slow",      "too_large",
-        "bad_frame",    "refused",      "nobody",   "malformed", "stalls",    "held",
-        "paused",       "fast",         "unbound",  "foreign",   "full",      "silent"};
-    for (size_t nbr = 0; nbr < COUNTERS; nbr++)
-        self->counters[nbr].name = names[nbr];
-    self->counters[CLIENTS].gauge = self->counters[QUEUED].gauge = true;
+    memcpy (self->counters, s_counters, sizeof (s_counters));
     self->life = (rk_life_t){.pipe = pipe,
                              .name = "gateway",
                              .counters = self->counters,

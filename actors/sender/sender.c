@@ -145,6 +145,24 @@ s_report (void *owner, zmsg_t *stats)
 }
 
 
+static const rk_counter_t s_counters[] = {
+    [IN] = {.name = "in:worker"},
+    [IN_GATEWAY] = {.name = "in:gateway"},
+    [FROM] = {.name = "from:gateways"},
+    [OUT_RECEIVER] = {.name = "out:receiver"},
+    [BYTES_IN] = {.name = "in_bytes"},
+    [BYTES_OUT] = {.name = "out_bytes"},
+    [DOWNSTREAM] = {.name = "downstream"},
+    [SETTINGS] = {.name = "settings"},
+    [SENT] = {.name = "sent"},
+    [UNDELIVERED_FULL] = {.name = "undelivered_full"},
+    [UNDELIVERED_AWAY] = {.name = "undelivered_away"},
+    [UNDELIVERED_NOBODY] = {.name = "undelivered_nobody"},
+    [MALFORMED] = {.name = "malformed"},
+    [GATEWAYS] = {.name = "gateways", .gauge = true},
+    [QUEUED] = {.name = "queued", .gauge = true},
+};
+
 static rk_sender_t *
 s_self_new (sender_args_t *args)
 {
@@ -152,15 +170,7 @@ s_self_new (sender_args_t *args)
     self->args = args;
     self->routes = rk_routes_new ();
     self->gateways = rk_index_new (rk_sender_gateway_free);
-    static const char *names[] = {
-        "in:worker",        "in:gateway",       "from:gateways",
-        "out:receiver",     "in_bytes",         "out_bytes",
-        "downstream",       "settings",         "sent",
-        "undelivered_full", "undelivered_away", "undelivered_nobody",
-        "malformed",        "gateways",         "queued"};
-    for (size_t nbr = 0; nbr < COUNTERS; nbr++)
-        self->counters[nbr].name = names[nbr];
-    self->counters[GATEWAYS].gauge = self->counters[QUEUED].gauge = true;
+    memcpy (self->counters, s_counters, sizeof (s_counters));
     return self;
 }
 

@@ -232,6 +232,21 @@ s_report (void *owner, zmsg_t *stats)
 }
 
 
+static const rk_counter_t s_counters[] = {
+    [IN] = {.name = "in:worker"},
+    [BYTES_IN] = {.name = "in_bytes"},
+    [BYTES_OUT] = {.name = "out_bytes"},
+    [CALLS] = {.name = "calls"},
+    [ERRORS] = {.name = "errors"},
+    [LOST] = {.name = "lost"},
+    [EXPIRED] = {.name = "expired"},
+    [REDIRECTED] = {.name = "redirected"},
+    [EVENTS] = {.name = "events"},
+    [EVENTS_LOST] = {.name = "events_lost"},
+    [CONNECTED] = {.name = "connected", .gauge = true},
+    [WAITING] = {.name = "waiting", .gauge = true},
+};
+
 static rk_redis_t *
 s_self_new (rk_pool_args_t *args)
 {
@@ -248,12 +263,7 @@ s_self_new (rk_pool_args_t *args)
     zstr_free (&address);
     if (self->cluster)
         self->slots = (rk_redisnode_t **) zmalloc (SLOTS * sizeof (rk_redisnode_t *));
-    static const char *names[] = {"in:worker", "in_bytes",    "out_bytes", "calls",
-                                  "errors",    "lost",        "expired",   "redirected",
-                                  "events",    "events_lost", "connected", "waiting"};
-    for (size_t nbr = 0; nbr < COUNTERS; nbr++)
-        self->counters[nbr].name = names[nbr];
-    self->counters[CONNECTED].gauge = self->counters[WAITING].gauge = true;
+    memcpy (self->counters, s_counters, sizeof (s_counters));
     return self;
 }
 

@@ -12,6 +12,17 @@ s_turn_free (void **self_p)
 }
 
 
+static const rk_counter_t s_counters[] = {
+    [RK_SQL_IN] = {.name = "in:worker"},
+    [RK_SQL_BYTES_IN] = {.name = "in_bytes"},
+    [RK_SQL_BYTES_OUT] = {.name = "out_bytes"},
+    [RK_SQL_CALLS] = {.name = "calls"},
+    [RK_SQL_COMMITS] = {.name = "commits"},
+    [RK_SQL_ERRORS] = {.name = "errors"},
+    [RK_SQL_BATCH_MOST] = {.name = "batch_most", .gauge = true},
+    [RK_SQL_AGAIN] = {.name = "tried_again"},
+};
+
 void
 rk_sqlbatch_begin (rk_sqlbatch_t *self, rk_pool_args_t *args, rk_life_t *life,
                    size_t room, const rk_sqlengine_t *engine)
@@ -19,11 +30,7 @@ rk_sqlbatch_begin (rk_sqlbatch_t *self, rk_pool_args_t *args, rk_life_t *life,
     *self = (rk_sqlbatch_t){.args = args, .life = life, .room = room, .engine = *engine};
     self->turns = rk_index_new (s_turn_free);
     self->calls = (rk_sqlcall_t *) zmalloc (room * sizeof (rk_sqlcall_t));
-    static const char *names[] = {"in:worker", "in_bytes", "out_bytes",  "calls",
-                                  "commits",   "errors",   "batch_most", "tried_again"};
-    for (size_t nbr = 0; nbr < RK_SQL_COUNTERS; nbr++)
-        self->counters[nbr].name = names[nbr];
-    self->counters[RK_SQL_BATCH_MOST].gauge = true;
+    memcpy (self->counters, s_counters, sizeof (s_counters));
 }
 
 

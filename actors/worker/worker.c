@@ -180,6 +180,27 @@ s_report (void *owner, zmsg_t *stats)
 }
 
 
+static const rk_counter_t s_counters[] = {
+    [RK_WORK_IN] = {.name = "in:dispatcher"},
+    [RK_WORK_IN_REPLIES] = {.name = "in:services"},
+    [RK_WORK_OUT] = {.name = "out:sender"},
+    [RK_WORK_BYTES_IN] = {.name = "in_bytes"},
+    [RK_WORK_BYTES_OUT] = {.name = "out_bytes"},
+    [RK_WORK_MESSAGES] = {.name = "messages"},
+    [RK_WORK_CALLS] = {.name = "calls"},
+    [RK_WORK_ERRORS] = {.name = "errors"},
+    [RK_WORK_BUDGET] = {.name = "budget_spent"},
+    [RK_WORK_TIMEOUTS] = {.name = "timeouts"},
+    [RK_WORK_STALE] = {.name = "stale_replies"},
+    [RK_WORK_LOST] = {.name = "lost_down"},
+    [RK_WORK_EVENTS] = {.name = "events"},
+    [RK_WORK_EVENTS_LOST] = {.name = "events_lost"},
+    [RK_WORK_RELOADS] = {.name = "reloads"},
+    [RK_WORK_CONNECTIONS] = {.name = "connections", .gauge = true},
+    [RK_WORK_WAITING] = {.name = "waiting", .gauge = true},
+    [RK_WORK_MEMORY] = {.name = "lua_bytes", .gauge = true},
+};
+
 static rk_work_t *
 s_self_new (worker_args_t *args)
 {
@@ -190,15 +211,7 @@ s_self_new (worker_args_t *args)
     self->background.identity.cid = strdup ("a timer or event");
     self->waiting_most = (uint32_t) rk_config_int (args->config, "worker/waiting");
     snprintf (self->name, sizeof (self->name), "worker-%zu", args->index + 1);
-    static const char *names[] = {
-        "in:dispatcher", "in:services", "out:sender", "in_bytes",     "out_bytes",
-        "messages",      "calls",       "errors",     "budget_spent", "timeouts",
-        "stale_replies", "lost_down",   "events",     "events_lost",  "reloads",
-        "connections",   "waiting",     "lua_bytes"};
-    for (size_t nbr = 0; nbr < RK_WORK_CUSTOM; nbr++)
-        self->counters[nbr].name = names[nbr];
-    self->counters[RK_WORK_CONNECTIONS].gauge = self->counters[RK_WORK_WAITING].gauge =
-        self->counters[RK_WORK_MEMORY].gauge = true;
+    memcpy (self->counters, s_counters, sizeof (s_counters));
     rk_work_handler (self, "(no handler)");
     self->custom = RK_WORK_CUSTOM;
     for (size_t nbr = 0; nbr < args->service_count; nbr++) {
