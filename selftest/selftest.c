@@ -13,6 +13,7 @@
 #include "base/logout.h"
 #include "gateway/liveness.h"
 #include "http/webgate.h"
+#include "http/wire.h"
 #include "http/wstap.h"
 #include "receiver.h"
 #include "base/routes.h"
@@ -41,6 +42,7 @@ static const struct {
     {"limits", limits_test},
     {"liveness", liveness_test},
     {"webgate", webgate_test},
+    {"wire", wire_test},
     {"wstap", wstap_test},
     {"log", log_test},
     {"acks", acks_test},

@@ -1,13 +1,13 @@
 //  pages.c - the console's web side: what HTTP answers, and the pages that live over a WebSocket
 
 #include "pages.h"
-#include "http/client.h"
+#include "http/wstransport.h"
 
 #define QUEUE_MOST (4 * 1024 * 1024)    //  bytes that wait for a page
 
 //  One connection of HTTP; a page's WebSocket is a client.
 typedef struct {
-    rk_client_t client;
+    rk_wire_t wire;
     char *body;
     size_t size;
     size_t sent;
@@ -21,7 +21,7 @@ struct rk_pages {
     struct lws_protocols protocols[2];
     struct lws_http_mount mounts[2];
     lws_retry_bo_t liveness;
-    rk_client_buffer_t buffer;
+    rk_wire_buffer_t buffer;
     uint64_t served, dropped;
     rk_webgate_t *gate;
 };
@@ -33,9 +33,8 @@ struct rk_pages {
 static void
 s_flush (rk_pages_t *self, s_session_t *session)
 {
-    if (rk_client_flush (&session->client, &self->buffer) == -1)
-        lws_set_timeout (session->client.wsi, PENDING_TIMEOUT_CLOSE_SEND,
-                         LWS_TO_KILL_ASYNC);
+    if (rk_wire_flush (&session->wire, &self->buffer) == -1)
+        rk_wstransport.expire (session->wire.handle, 0);
 }
 
 
@@ -50,7 +49,7 @@ rk_pages_tell (rk_pages_t *self, const char *name, const char *json)
     zstr_free (&text);
     s_session_t *session = (s_session_t *) zlistx_first (self->live);
     for (; session; session = (s_session_t *) zlistx_next (self->live)) {
-        if (rk_client_push (&session->client, &frames, 0, QUEUE_MOST) == -1)
+        if (rk_wire_push (&session->wire, &frames, 0, QUEUE_MOST) == -1)
             self->dropped++;
         s_flush (self, session);
     }
@@ -245,13 +244,14 @@ s_on_established (rk_pages_t *self, s_session_t *session, struct lws *wsi, rk_sl
 {
     (void) in;
     memset (session, 0, sizeof (*session));
-    session->client.wsi = wsi;
+    session->wire.transport = &rk_wstransport;
+    session->wire.handle = wsi;
     zlistx_add_end (self->live, session);
     char *status = rk_pages_status (self), *events = rk_board_events_json (self->board);
     char *text = zsys_sprintf ("{\"status\":%s,\"events\":%s}", status, events);
     rk_frames_t frames = {0};
     rk_frames_addstr (&frames, text);
-    rk_client_push (&session->client, &frames, 0, QUEUE_MOST);
+    rk_wire_push (&session->wire, &frames, 0, QUEUE_MOST);
     rk_frames_clear (&frames);
     s_flush (self, session);
     zstr_free (&status);
@@ -281,7 +281,7 @@ s_on_closed (rk_pages_t *self, s_session_t *session, struct lws *wsi, rk_slice_t
         page = (s_session_t *) zlistx_next (self->live);
     if (page)
         zlistx_delete (self->live, zlistx_cursor (self->live));
-    rk_client_clear (&session->client);
+    rk_wire_clear (&session->wire);
     return 0;
 }
 

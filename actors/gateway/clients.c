@@ -14,7 +14,7 @@ rk_gateway_set_flow (rk_gateway_t *self, rk_client_t *client)
     bool reads = !client->stalled && !client->held && !client->limits.until &&
                  !self->full && !self->life.paused;
     rk_liveness_read (client, reads || client->closing);
-    lws_rx_flow_control (client->wsi, reads || client->closing);
+    client->wire.transport->read (client->wire.handle, reads || client->closing);
 }
 
 
@@ -33,10 +33,10 @@ void
 rk_gateway_close_client (rk_gateway_t *self, rk_client_t *client, uint16_t code,
                          const char *why)
 {
-    if (client->close_code)
+    if (client->wire.close_code)
         return;
-    client->close_code = code;
-    client->close_why = why;
+    client->wire.close_code = code;
+    client->wire.close_why = why;
     rk_gateway_make_dirty (self, client);
 }
 
@@ -46,11 +46,11 @@ s_close_slow (rk_gateway_t *self, rk_client_t *client)
 {
     rk_life_complain (&self->life,
                       "client %s is too slow: %zu bytes wait for it, it is closed",
-                      client->key.data, client->queue.bytes);
+                      client->key.data, client->wire.queue.bytes);
     self->counters[SLOW].value++;
-    self->counters[QUEUED].value -= client->queue.bytes;
-    rk_queue_clear (&client->queue);
-    lws_set_timeout (client->wsi, PENDING_TIMEOUT_CLOSE_SEND, SLOW_CLOSE);
+    self->counters[QUEUED].value -= client->wire.queue.bytes;
+    rk_queue_clear (&client->wire.queue);
+    client->wire.transport->expire (client->wire.handle, SLOW_CLOSE);
     rk_gateway_close_client (self, client, 1013,
                              "too slow: messages waited for too long");
 }
@@ -64,7 +64,7 @@ s_watch_lag (rk_gateway_t *self, rk_client_t *client)
     if (client->lag.since)
         return;
     client->lag.since = rk_now ();
-    client->lag.acked = rk_client_acked (client);
+    client->lag.acked = rk_wire_acked (&client->wire);
     client->lag.next = self->lagging;
     self->lagging = client;
 }
@@ -88,14 +88,14 @@ rk_gateway_look_at_lags (rk_gateway_t *self)
     int64_t now = rk_now ();
     for (rk_client_t *client = self->lagging, *next; client; client = next) {
         next = client->lag.next;
-        uint64_t acked = rk_client_acked (client);
+        uint64_t acked = rk_wire_acked (&client->wire);
         if (acked != client->lag.acked)
             client->lag.since = now;
         client->lag.acked = acked;
         bool slow = now - client->lag.since > self->limit_slow;
-        if (slow && !client->close_code)
+        if (slow && !client->wire.close_code)
             s_close_slow (self, client);
-        if (client->close_code || client->queue.bytes <= self->limit_queue)
+        if (client->wire.close_code || client->wire.queue.bytes <= self->limit_queue)
             rk_gateway_forget_lag (self, client);
     }
 }
@@ -105,19 +105,20 @@ void
 rk_gateway_push (rk_gateway_t *self, rk_client_t *client, rk_frames_t *frames,
                  size_t first)
 {
-    if (client->close_code)
+    if (client->wire.close_code)
         return;
     if (rk_follows)
         rk_follow (client->key, rk_frames_at (frames, first),
-                   "down to the client, %zu bytes wait before it", client->queue.bytes);
-    size_t before = client->queue.bytes;
-    int rc = rk_client_push (client, frames, first, self->limit_queue * QUEUE_TIMES);
-    self->counters[QUEUED].value += client->queue.bytes - before;
+                   "down to the client, %zu bytes wait before it",
+                   client->wire.queue.bytes);
+    size_t before = client->wire.queue.bytes;
+    int rc = rk_wire_push (&client->wire, frames, first, self->limit_queue * QUEUE_TIMES);
+    self->counters[QUEUED].value += client->wire.queue.bytes - before;
     if (rc == -1)
         s_close_slow (self, client);
-    else if (client->queue.bytes > self->limit_queue)
+    else if (client->wire.queue.bytes > self->limit_queue)
         s_watch_lag (self, client);
-    if (!client->held && client->queue.bytes > self->limit_queue / HOLD_SHARE) {
+    if (!client->held && client->wire.queue.bytes > self->limit_queue / HOLD_SHARE) {
         //  It asks faster than it reads: its own TCP connection holds it back
         self->counters[HELD].value++;
         client->held = true;
@@ -149,16 +150,17 @@ rk_gateway_flush_dirty (rk_gateway_t *self)
         rk_client_t *client = self->dirty;
         self->dirty = client->next_dirty;
         client->dirty = false;
-        size_t queued = client->queue.bytes;
-        uint64_t written = client->written;
-        int count = rk_client_flush (client, &self->buffer);
+        size_t queued = client->wire.queue.bytes;
+        uint64_t written = client->wire.written;
+        int count = rk_wire_flush (&client->wire, &self->buffer);
         if (count == -1)
-            lws_set_timeout (client->wsi, PENDING_TIMEOUT_CLOSE_SEND, LWS_TO_KILL_ASYNC);
+            client->wire.transport->expire (client->wire.handle, 0);
         else
             self->counters[TO_CLIENTS].value += (uint64_t) count;
-        self->counters[BYTES_OUT].value += client->written - written;
-        self->counters[QUEUED].value -= queued - client->queue.bytes;
-        if (client->held && client->queue.bytes < self->limit_queue / HOLD_SHARE / 2) {
+        self->counters[BYTES_OUT].value += client->wire.written - written;
+        self->counters[QUEUED].value -= queued - client->wire.queue.bytes;
+        if (client->held &&
+            client->wire.queue.bytes < self->limit_queue / HOLD_SHARE / 2) {
             client->held = false;
             rk_gateway_set_flow (self, client);
         }
@@ -191,7 +193,7 @@ int64_t
 rk_gateway_heard (void *owner, rk_client_t *client)
 {
     (void) owner;
-    return rk_webloop_heard (client->wsi);
+    return client->wire.transport->heard (client->wire.handle);
 }
 
 
@@ -199,15 +201,15 @@ void
 rk_gateway_on_silence (void *owner, rk_client_t *client, rk_liveness_finding_t finding)
 {
     rk_gateway_t *self = (rk_gateway_t *) owner;
-    if (client->close_code)
+    if (client->wire.close_code)
         return;    //  Nothing may come behind the close frame
     if (finding == RK_LIVENESS_PING) {
-        client->ping = true;
+        client->wire.ping = true;
         rk_gateway_make_dirty (self, client);
         return;
     }
     self->counters[SILENT].value++;
-    lws_set_timeout (client->wsi, PENDING_TIMEOUT_CLOSE_SEND, SLOW_CLOSE);
+    client->wire.transport->expire (client->wire.handle, SLOW_CLOSE);
     rk_gateway_close_client (self, client, 1011, "a ping was not answered in time");
 }
 
@@ -221,8 +223,8 @@ s_close_unfinished (rk_gateway_t *self, rk_client_t *client)
         &self->life,
         "client %s is closed: too much waits in all queues, and %zu bytes of "
         "a message that isn't whole are held for it",
-        client->key.data, client->rx_size);
-    rk_client_forget (client);
+        client->key.data, client->wire.rx_size);
+    rk_wire_forget (&client->wire);
     rk_gateway_close_client (self, client, 1013,
                              "the server is overloaded; send it again");
 }
@@ -248,9 +250,9 @@ rk_gateway_look_at_queues (rk_gateway_t *self)
     bool impatient = self->full_ticks > FULL_MOST;
     rk_client_t *client = (rk_client_t *) rk_index_first (self->clients);
     for (; client; client = (rk_client_t *) rk_index_next (self->clients)) {
-        if (full && client->held && !client->close_code)
+        if (full && client->held && !client->wire.close_code)
             s_close_slow (self, client);
-        if (impatient && client->rx_size)
+        if (impatient && client->wire.rx_size)
             s_close_unfinished (self, client);
         rk_gateway_set_flow (self, client);
     }

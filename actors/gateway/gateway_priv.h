@@ -5,10 +5,8 @@
 
 #include "gateway.h"
 #include "base/index.h"
-#include "limits.h"
-#include "liveness.h"
+#include "client.h"
 #include "base/routes.h"
-#include "http/client.h"
 #include "http/webloop.h"
 
 #define GOODBYE 3000    //  msec for clients to take their last message and go
@@ -70,7 +68,7 @@ typedef struct {
     rk_limits_t *limits;
     rk_webgate_t *gate;
     rk_client_t *dirty, *stalled;
-    rk_client_buffer_t buffer;
+    rk_wire_buffer_t buffer;
     rk_frames_t frames;    //  The message in hand
     uint64_t epoch;        //  Random; makes CIDs unique over restarts
     uint64_t serial;

@@ -8,8 +8,22 @@
 #ifndef LIMITS_H
 #define LIMITS_H
 
-#include "http/client.h"
 #include "base/config.h"
+
+typedef struct rk_client rk_client_t;
+
+//  What is kept of a client.
+typedef struct {
+    int64_t due;           //  nsec, monotonic: when its next message is
+    int64_t until;         //  nsec: it isn't read until then; 0 when it is
+    int64_t fast_since;    //  nsec: since when it is too fast,
+    int64_t resumed;       //  and when it was read again last
+    int64_t came;          //  nsec
+    bool unbound;          //  It is in the list of those who haven't bound
+    struct rk_client *before, *behind;
+    struct rk_client *next_paused;
+    struct rk_limits_user *user;
+} rk_client_limits_t;
 
 typedef struct rk_limits rk_limits_t;
 

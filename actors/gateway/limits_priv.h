@@ -3,7 +3,7 @@
 #ifndef LIMITS_PRIV_H
 #define LIMITS_PRIV_H
 
-#include "limits.h"
+#include "client.h"
 #include "base/index.h"
 
 struct rk_limits {

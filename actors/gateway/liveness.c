@@ -1,6 +1,6 @@
 //  liveness.c - whether clients are still there: who is silent is pinged, who doesn't answer is given up
 
-#include "liveness.h"
+#include "client.h"
 
 #define SECOND INT64_C (1000000000)    //  nsec
 
@@ -102,9 +102,9 @@ s_look_at (rk_liveness_t *self, rk_client_t *client, int64_t now)
     rk_client_liveness_t *liveness = &client->liveness;
     int64_t heard = self->fns->heard (self->owner, client);
     heard = heard > liveness->since ? heard : liveness->since;
-    uint64_t acked = rk_client_acked (client);
+    uint64_t acked = rk_wire_acked (&client->wire);
     //  Much on its way to a client far away holds our ping up, and its kernel takes it piece by piece
-    if (liveness->unread || (acked != liveness->acked && rk_client_waits (client)))
+    if (liveness->unread || (acked != liveness->acked && rk_wire_waits (&client->wire)))
         heard = now;
     liveness->acked = acked;
     int64_t silent = self->now - heard / SECOND;

@@ -8,7 +8,18 @@
 #ifndef LIVENESS_H
 #define LIVENESS_H
 
-#include "http/client.h"
+#include "base/rk.h"
+
+typedef struct rk_client rk_client_t;
+
+//  What is kept of a client.
+typedef struct {
+    int64_t since;     //  nsec, monotonic: when it came, or was read again
+    uint64_t acked;    //  bytes, at the last look
+    bool unread;       //  It isn't read
+    int64_t asked;     //  nsec: when it was pinged, 0 when not since it was heard
+    struct rk_client **link, *behind;
+} rk_client_liveness_t;
 
 typedef struct rk_liveness rk_liveness_t;
 

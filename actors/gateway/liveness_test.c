@@ -1,6 +1,6 @@
 //  liveness_test.c - tests of liveness.c
 
-#include "liveness.h"
+#include "client.h"
 
 #define SECOND ((int64_t) 1000000000)    //  nsec
 

@@ -3,6 +3,7 @@
 //  A callback answers 0, or -1 to close the connection.
 
 #include "gateway_priv.h"
+#include "http/wstransport.h"
 #include <sys/socket.h>
 
 #define TICK 100           //  msec between looks at limits
@@ -64,7 +65,8 @@ s_on_established (rk_gateway_t *self, rk_client_t *client, struct lws *wsi, rk_s
 {
     (void) in;
     memset (client, 0, sizeof (*client));
-    client->wsi = wsi;
+    client->wire.transport = &rk_wstransport;
+    client->wire.handle = wsi;
     client->app = self->serial % self->args->count;
     client->key.data =
         zsys_sprintf ("%s.%" PRIx64 "-%" PRIx64, self->id, self->epoch, ++self->serial);
@@ -86,17 +88,18 @@ static int
 s_on_receive (rk_gateway_t *self, rk_client_t *client, struct lws *wsi, rk_slice_t in)
 {
     (void) wsi;
-    if (client->close_code)
+    if (client->wire.close_code)
         return 0;
     self->counters[BYTES_IN].value += in.size;
     rk_frames_addstr (&self->frames, "upstream");
     rk_frames_add (&self->frames, client->key.data, client->key.size);
     bool bound = client->bound || self->limit_unbound >= self->limit_message;
     size_t limit = bound ? self->limit_message : self->limit_unbound;
-    rk_client_input_t input = rk_client_input (client, in, limit, &self->frames);
-    self->counters[FROM_CLIENTS].value += input != RK_CLIENT_PART;
+    rk_wire_input_t input =
+        rk_wstransport_input (&client->wire, wsi, in, limit, &self->frames);
+    self->counters[FROM_CLIENTS].value += input != RK_WIRE_PART;
     size_t bytes = rk_frames_bytes (&self->frames);
-    if (input == RK_CLIENT_WHOLE) {
+    if (input == RK_WIRE_WHOLE) {
         if (rk_follows)
             rk_follow (client->key, rk_frames_at (&self->frames, 2),
                        "%zu bytes came, for app server %s",
@@ -106,15 +109,15 @@ s_on_receive (rk_gateway_t *self, rk_client_t *client, struct lws *wsi, rk_slice
         rk_gateway_up (self, &self->apps[client->app], client);
     }
     rk_frames_clear (&self->frames);
-    if (input != RK_CLIENT_PART && !client->limits.until &&
+    if (input != RK_WIRE_PART && !client->limits.until &&
         rk_limits_message (self->limits, client, bytes)) {
         self->counters[PAUSED].value++;
         rk_gateway_set_flow (self, client);
     }
-    if (input == RK_CLIENT_WHOLE || input == RK_CLIENT_PART)
+    if (input == RK_WIRE_WHOLE || input == RK_WIRE_PART)
         return 0;
 
-    if (input == RK_CLIENT_TOO_LARGE) {
+    if (input == RK_WIRE_TOO_LARGE) {
         self->counters[TOO_LARGE].value++;
         char *why = zsys_sprintf ("a message may have %zu bytes%s", limit,
                                   bound ? "" : " before you bind");
@@ -124,7 +127,7 @@ s_on_receive (rk_gateway_t *self, rk_client_t *client, struct lws *wsi, rk_slice
     }
     self->counters[BAD_FRAME].value++;
     rk_gateway_push_error (self, client, "bad-frame",
-                           input == RK_CLIENT_EMPTY
+                           input == RK_WIRE_EMPTY
                                ? "the message is empty"
                                : "a binary message is 4 bytes length of the JSON, "
                                  "big-endian, the JSON, the attachment");
@@ -138,14 +141,15 @@ s_on_writeable (rk_gateway_t *self, rk_client_t *client, struct lws *wsi, rk_sli
     (void) in;
     if (client->closing)
         return 0;
-    if (!client->close_code || client->queue.head || client->pongs.head || client->ping) {
+    if (!client->wire.close_code || client->wire.queue.head || client->wire.pongs.head ||
+        client->wire.ping) {
         rk_gateway_make_dirty (self, client);
         return 0;
     }
     //  The client closes, on our close frame or on the end of what we send. Would we, with bytes of
     //  its unread, the kernel would reset the connection and throw away what is on its way to it
     //  (RFC 1122, 4.2.2.13); so we read on, and throw that away.
-    rk_client_write_close (client, &self->buffer);
+    rk_wire_write_close (&client->wire, &self->buffer);
     client->closing = true;
     shutdown (lws_get_socket_fd (wsi), SHUT_WR);
     rk_gateway_set_flow (self, client);
@@ -177,14 +181,17 @@ s_on_closed (rk_gateway_t *self, rk_client_t *client, struct lws *wsi, rk_slice_
         s_unlink (&self->dirty, client, true);
     if (client->stalled)
         s_unlink (&self->stalled, client, false);
-    self->counters[QUEUED].value -= client->queue.bytes;
+    self->counters[QUEUED].value -= client->wire.queue.bytes;
     rk_limits_close (self->limits, client);
     rk_liveness_close (self->liveness, client);
     if (client->lag.since)
         rk_gateway_forget_lag (self, client);
     rk_routes_close (self->routes, client->key);
     rk_index_delete (self->clients, client->key);
-    rk_client_clear (client);
+    rk_wire_clear (&client->wire);
+    zstr_free (&client->device);
+    free ((char *) client->key.data);
+    client->key = (rk_slice_t){NULL, 0};
     self->counters[CLOSED].value++;
     self->counters[CLIENTS].value = rk_index_size (self->clients);
     return 0;
@@ -197,19 +204,19 @@ static void
 s_on_ping (void *owner, rk_slice_t payload)
 {
     rk_client_t *client = (rk_client_t *) owner;
-    rk_gateway_t *self =
-        (rk_gateway_t *) lws_context_user (lws_get_context (client->wsi));
+    rk_gateway_t *self = (rk_gateway_t *) lws_context_user (
+        lws_get_context ((struct lws *) client->wire.handle));
     rk_frames_t pong;
     pong.count = 0;
-    if (client->close_code)
+    if (client->wire.close_code)
         return;
-    if (client->pongs.count == PONGS_MOST) {
+    if (client->wire.pongs.count == PONGS_MOST) {
         rk_gateway_close_client (self, client, 1008,
                                  "pings come faster than their answers are read");
         return;
     }
     rk_frames_add (&pong, payload.data, payload.size);
-    rk_queue_push (&client->pongs, rk_parcel_new (&pong));
+    rk_queue_push (&client->wire.pongs, rk_parcel_new (&pong));
     rk_gateway_make_dirty (self, client);
 }
 
@@ -218,12 +225,12 @@ static void
 s_on_broken (void *owner, const char *why)
 {
     rk_client_t *client = (rk_client_t *) owner;
-    rk_gateway_t *self =
-        (rk_gateway_t *) lws_context_user (lws_get_context (client->wsi));
+    rk_gateway_t *self = (rk_gateway_t *) lws_context_user (
+        lws_get_context ((struct lws *) client->wire.handle));
     self->counters[BAD_FRAME].value++;
     rk_life_complain (&self->life, "client %s breaks the protocol, it is closed: %s",
                       client->key.data, why);
-    rk_client_forget (client);
+    rk_wire_forget (&client->wire);
     rk_gateway_close_client (self, client, 1002, why);
 }
 

@@ -15,7 +15,7 @@ struct rk_ws {
     int port;
     bool tls;
     zlistx_t *connections;
-    rk_client_buffer_t buffer;
+    rk_wire_buffer_t buffer;
     bool ending;
 };
 
@@ -28,8 +28,8 @@ s_on_receive (rk_ws_t *self, rk_ws_connection_t *connection, rk_slice_t in)
 {
     rk_frames_t frames;
     frames.count = 0;
-    if (rk_client_input (&connection->client, in, MESSAGE_MOST, &frames) ==
-        RK_CLIENT_WHOLE)
+    if (rk_wstransport_input (&connection->wire, (struct lws *) connection->wire.handle,
+                              in, MESSAGE_MOST, &frames) == RK_WIRE_WHOLE)
         self->handlers->message (self->arg, connection, rk_frames_at (&frames, 0));
     rk_frames_clear (&frames);
 }
@@ -39,7 +39,7 @@ static void
 s_on_closed (rk_ws_t *self, rk_ws_connection_t *connection, const char *reason)
 {
     connection->open = false;
-    connection->client.wsi = NULL;
+    connection->wire.handle = NULL;
     if (!self->ending)
         self->handlers->closed (self->arg, connection, reason);
 }
@@ -53,7 +53,8 @@ s_callback (struct lws *wsi, enum lws_callback_reasons reason, void *user, void 
     rk_ws_connection_t *connection = (rk_ws_connection_t *) user;
     switch ((int) reason) {
     case LWS_CALLBACK_CLIENT_ESTABLISHED:
-        connection->client.wsi = wsi;
+        connection->wire.transport = &rk_wstransport;
+        connection->wire.handle = wsi;
         connection->open = true;
         self->handlers->open (self->arg, connection);
         break;
@@ -65,13 +66,13 @@ s_callback (struct lws *wsi, enum lws_callback_reasons reason, void *user, void 
         break;
     case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
         //  Two bytes of code, then the reason
-        connection->client.close_why =
+        connection->wire.close_why =
             size > 2 ? strndup ((char *) in + 2, size - 2) : NULL;
         break;
     case LWS_CALLBACK_CLIENT_CLOSED:
         s_on_closed (self, connection,
-                     connection->client.close_why ? connection->client.close_why
-                                                  : "connection lost");
+                     connection->wire.close_why ? connection->wire.close_why
+                                                : "connection lost");
         break;
     case LWS_CALLBACK_CLIENT_CONNECTION_ERROR:
         s_on_closed (self, connection, in ? (const char *) in : "can't connect");
@@ -157,8 +158,8 @@ rk_ws_destroy (rk_ws_t **self_p)
     rk_ws_connection_t *connection;
     while (
         (connection = (rk_ws_connection_t *) zlistx_detach (self->connections, NULL))) {
-        free ((char *) connection->client.close_why);
-        rk_client_clear (&connection->client);
+        free ((char *) connection->wire.close_why);
+        rk_wire_clear (&connection->wire);
         free (connection);
     }
     zlistx_destroy (&self->connections);
@@ -199,13 +200,13 @@ rk_ws_send (rk_ws_connection_t *connection, const char *text, size_t size)
     rk_frames_t frames;
     frames.count = 0;
     rk_frames_add (&frames, text, size);
-    rk_queue_push (&connection->client.queue, rk_parcel_new (&frames));
+    rk_queue_push (&connection->wire.queue, rk_parcel_new (&frames));
 }
 
 
 void
 rk_ws_flush (rk_ws_t *self, rk_ws_connection_t *connection)
 {
-    if (connection->open && connection->client.queue.head)
-        rk_client_flush (&connection->client, &self->buffer);
+    if (connection->open && connection->wire.queue.head)
+        rk_wire_flush (&connection->wire, &self->buffer);
 }

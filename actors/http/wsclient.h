@@ -5,14 +5,14 @@
 #ifndef WS_H
 #define WS_H
 
-#include "client.h"
+#include "wstransport.h"
 #include <uv.h>
 
 typedef struct rk_ws rk_ws_t;
 
 typedef struct {
-    rk_client_t client;    //  Queue and pieces, as on the server's side
-    void *user;            //  For whoever connected
+    rk_wire_t wire;    //  Queue and pieces, as on the server's side
+    void *user;        //  For whoever connected
     bool open;
 } rk_ws_connection_t;
 

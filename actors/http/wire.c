@@ -1,49 +1,45 @@
-//  client.c - one WebSocket connection of the gateway
+//  wire.c - one connection of messages: what comes in pieces, what waits to go out
 
-#include "client.h"
-#include "tcpinfo.h"
-#include <netinet/tcp.h>
+#include "wire.h"
+#include <arpa/inet.h>
 
-
-//  libwebsockets keeps this value of its enumeration to itself: lib/roles/ws/private-lib-roles-ws.h
-#define WRITE_CLOSE ((enum lws_write_protocol) 4)
 
 //  --------------------------------------------------------------------------
 //  In
 
-static rk_client_input_t
+static rk_wire_input_t
 s_input_binary (rk_slice_t message, rk_frames_t *frames)
 {
     uint32_t length;
     if (message.size < sizeof (length))
-        return RK_CLIENT_BAD_BINARY;
+        return RK_WIRE_BAD_BINARY;
     memcpy (&length, message.data, sizeof (length));
     length = ntohl (length);
     message.data += sizeof (length);
     message.size -= sizeof (length);
     if (length == 0 || length > message.size)
-        return RK_CLIENT_BAD_BINARY;
+        return RK_WIRE_BAD_BINARY;
     rk_frames_add (frames, message.data, length);
     if (length < message.size)
         rk_frames_add (frames, message.data + length, message.size - length);
-    return RK_CLIENT_WHOLE;
+    return RK_WIRE_WHOLE;
 }
 
 
-rk_client_input_t
-rk_client_split (rk_slice_t message, bool binary, rk_frames_t *frames)
+rk_wire_input_t
+rk_wire_split (rk_slice_t message, bool binary, rk_frames_t *frames)
 {
     if (message.size == 0)
-        return RK_CLIENT_EMPTY;
+        return RK_WIRE_EMPTY;
     if (binary)
         return s_input_binary (message, frames);
     rk_frames_add (frames, message.data, message.size);
-    return RK_CLIENT_WHOLE;
+    return RK_WIRE_WHOLE;
 }
 
 
 void
-rk_client_forget (rk_client_t *self)
+rk_wire_forget (rk_wire_t *self)
 {
     rk_queues_note (-(ptrdiff_t) self->rx_room);
     free (self->rx);
@@ -55,7 +51,7 @@ rk_client_forget (rk_client_t *self)
 //  Appends a piece; the room grows by a half, so that a long message isn't copied for each of its pieces.
 
 static void
-s_append (rk_client_t *self, rk_slice_t piece, size_t limit)
+s_append (rk_wire_t *self, rk_slice_t piece, size_t limit)
 {
     size_t size = self->rx_size + piece.size, room = self->rx_room;
     if (!self->rx || size > room) {
@@ -72,29 +68,27 @@ s_append (rk_client_t *self, rk_slice_t piece, size_t limit)
 }
 
 
-rk_client_input_t
-rk_client_input (rk_client_t *self, rk_slice_t piece, size_t limit, rk_frames_t *frames)
+rk_wire_input_t
+rk_wire_input (rk_wire_t *self, rk_slice_t piece, bool whole, bool binary, size_t limit,
+               rk_frames_t *frames)
 {
-    bool whole =
-        lws_is_final_fragment (self->wsi) && !lws_remaining_packet_payload (self->wsi);
     if (!self->rx && !self->rx_skip && whole && piece.size <= limit)
-        return rk_client_split (piece, lws_frame_is_binary (self->wsi),
-                                frames);    //  The common case: no copy here
+        return rk_wire_split (piece, binary,
+                              frames);    //  The common case: no copy here
 
     if (!self->rx_skip && self->rx_size + piece.size <= limit)
         s_append (self, piece, limit);
     else {
         self->rx_skip = true;
-        rk_client_forget (self);
+        rk_wire_forget (self);
     }
     if (!whole)
-        return RK_CLIENT_PART;
+        return RK_WIRE_PART;
 
-    rk_client_input_t input = RK_CLIENT_TOO_LARGE;
+    rk_wire_input_t input = RK_WIRE_TOO_LARGE;
     if (!self->rx_skip)
-        input = rk_client_split ((rk_slice_t){self->rx, self->rx_size},
-                                 lws_frame_is_binary (self->wsi), frames);
-    rk_client_forget (self);
+        input = rk_wire_split ((rk_slice_t){self->rx, self->rx_size}, binary, frames);
+    rk_wire_forget (self);
     self->rx_skip = false;
     return input;
 }
@@ -104,7 +98,7 @@ rk_client_input (rk_client_t *self, rk_slice_t piece, size_t limit, rk_frames_t 
 //  Out
 
 int
-rk_client_push (rk_client_t *self, rk_frames_t *frames, size_t first, size_t limit)
+rk_wire_push (rk_wire_t *self, rk_frames_t *frames, size_t first, size_t limit)
 {
     rk_frames_t out;
     out.count = 0;
@@ -121,21 +115,21 @@ rk_client_push (rk_client_t *self, rk_frames_t *frames, size_t first, size_t lim
 
 
 static unsigned char *
-s_reserve (rk_client_buffer_t *buffer, size_t size)
+s_reserve (rk_wire_buffer_t *buffer, size_t size)
 {
-    if (size + LWS_PRE > buffer->room) {
-        buffer->room = size + LWS_PRE + 4096;
+    if (size + RK_WIRE_HEAD > buffer->room) {
+        buffer->room = size + RK_WIRE_HEAD + 4096;
         buffer->data = (unsigned char *) realloc (buffer->data, buffer->room);
         assert (buffer->data);
     }
-    return buffer->data + LWS_PRE;
+    return buffer->data + RK_WIRE_HEAD;
 }
 
 
 //  Text when there is only content; else length, content, attachments as one binary message.
 
 static int
-s_write (rk_client_t *self, rk_parcel_t *parcel, rk_client_buffer_t *buffer)
+s_write (rk_wire_t *self, rk_parcel_t *parcel, rk_wire_buffer_t *buffer)
 {
     bool binary = parcel->count > 1;
     size_t size = binary ? sizeof (uint32_t) : 0;
@@ -153,29 +147,23 @@ s_write (rk_client_t *self, rk_parcel_t *parcel, rk_client_buffer_t *buffer)
         at += length;
     }
     self->written += size;
-    return lws_write (self->wsi, data, size, binary ? LWS_WRITE_BINARY : LWS_WRITE_TEXT);
-}
-
-
-static void
-s_cork (rk_client_t *self, int on)
-{
-    setsockopt (lws_get_socket_fd (self->wsi), IPPROTO_TCP, TCP_CORK, &on, sizeof (on));
+    return self->transport->write (self->handle, data, size,
+                                   binary ? RK_WIRE_BINARY : RK_WIRE_TEXT);
 }
 
 
 //  Each ping has its own (RFC 6455, 5.5.3); -1 when the connection is broken.
 
 static int
-s_write_pongs (rk_client_t *self, rk_client_buffer_t *buffer)
+s_write_pongs (rk_wire_t *self, rk_wire_buffer_t *buffer)
 {
     int rc = 0;
-    while (self->pongs.head && rc >= 0 && !lws_partial_buffered (self->wsi)) {
+    while (self->pongs.head && rc >= 0 && !self->transport->full (self->handle)) {
         rk_parcel_t *pong = rk_queue_pop (&self->pongs);
         size_t size = zmq_msg_size (&pong->part[0]);
         unsigned char *data = s_reserve (buffer, size);
         memcpy (data, zmq_msg_data (&pong->part[0]), size);
-        rc = lws_write (self->wsi, data, size, LWS_WRITE_PONG);
+        rc = self->transport->write (self->handle, data, size, RK_WIRE_PONG);
         rk_parcel_destroy (&pong);
     }
     return rc < 0 ? -1 : 0;
@@ -183,21 +171,21 @@ s_write_pongs (rk_client_t *self, rk_client_buffer_t *buffer)
 
 
 int
-rk_client_flush (rk_client_t *self, rk_client_buffer_t *buffer)
+rk_wire_flush (rk_wire_t *self, rk_wire_buffer_t *buffer)
 {
     int count = 0;
     if (self->pongs.head && s_write_pongs (self, buffer) == -1)
         return -1;
-    if (self->ping && !lws_partial_buffered (self->wsi)) {
+    if (self->ping && !self->transport->full (self->handle)) {
         self->ping = false;
-        if (lws_write (self->wsi, s_reserve (buffer, 0), 0, LWS_WRITE_PING) < 0)
+        if (self->transport->write (self->handle, s_reserve (buffer, 0), 0,
+                                    RK_WIRE_PING) < 0)
             return -1;
     }
-    bool cork =
-        self->queue.count > 1;    //  Each lws_write is a send (): join them on the wire
-    if (cork)
-        s_cork (self, 1);
-    while (self->queue.head && !lws_partial_buffered (self->wsi)) {
+    bool join = self->queue.count > 1;    //  Each write may be a packet of its own
+    if (join)
+        self->transport->join (self->handle, true);
+    while (self->queue.head && !self->transport->full (self->handle)) {
         rk_parcel_t *parcel = rk_queue_pop (&self->queue);
         int rc = s_write (self, parcel, buffer);
         rk_parcel_destroy (&parcel);
@@ -205,48 +193,44 @@ rk_client_flush (rk_client_t *self, rk_client_buffer_t *buffer)
             return -1;
         count++;
     }
-    if (cork)
-        s_cork (self, 0);
+    if (join)
+        self->transport->join (self->handle, false);
     if (self->queue.head || self->pongs.head || self->ping || self->close_code)
-        lws_callback_on_writable (self->wsi);
+        self->transport->wake (self->handle);
     return count;
 }
 
 
 uint64_t
-rk_client_acked (rk_client_t *self)
+rk_wire_acked (rk_wire_t *self)
 {
-    return self->wsi ? rk_tcp_acked (lws_get_socket_fd (self->wsi)) : 0;
+    return self->handle ? self->transport->acked (self->handle) : 0;
 }
 
 
 bool
-rk_client_waits (rk_client_t *self)
+rk_wire_waits (rk_wire_t *self)
 {
-    return self->wsi && (self->queue.head || lws_partial_buffered (self->wsi));
+    return self->handle && (self->queue.head || self->transport->full (self->handle));
 }
 
 
 void
-rk_client_write_close (rk_client_t *self, rk_client_buffer_t *buffer)
+rk_wire_write_close (rk_wire_t *self, rk_wire_buffer_t *buffer)
 {
     size_t size = strlen (self->close_why);
     unsigned char *data = s_reserve (buffer, size + 2);
     data[0] = (unsigned char) (self->close_code >> 8);
     data[1] = (unsigned char) self->close_code;
     memcpy (data + 2, self->close_why, size);
-    lws_write (self->wsi, data, size + 2, WRITE_CLOSE);
+    self->transport->write (self->handle, data, size + 2, RK_WIRE_CLOSE);
 }
 
 
 void
-rk_client_clear (rk_client_t *self)
+rk_wire_clear (rk_wire_t *self)
 {
     rk_queue_clear (&self->queue);
     rk_queue_clear (&self->pongs);
-    rk_client_forget (self);
-    zstr_free (&self->device);
-    free ((char *) self->key.data);
-    self->key.data = NULL;
-    self->key.size = 0;
+    rk_wire_forget (self);
 }

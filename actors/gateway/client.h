@@ -1,0 +1,36 @@
+//  client.h - a client of the gateway: its connection, and what the gateway's parts keep of it
+
+#ifndef CLIENT_H
+#define CLIENT_H
+
+#include "http/wire.h"
+#include "limits.h"
+#include "liveness.h"
+
+//  Of a client for which more waits than should.
+typedef struct {
+    int64_t
+        since;    //  nsec, monotonic: when it took something last; 0 when it isn't one of them
+    uint64_t acked;    //  bytes, then
+    struct rk_client *next;
+} rk_client_lag_t;
+
+struct rk_client {
+    rk_wire_t wire;
+    rk_slice_t key;    //  CID; owned. Empty while the connection is plain HTTP
+    size_t app;        //  Which app server works for it
+    bool told;         //  The app server has heard of it
+    bool bound;        //  It belongs to a user
+    char *device;      //  Of its user, as the app server says; owned, or NULL
+    bool dirty;        //  It is in the gateway's list of those to flush
+    bool stalled;      //  We don't read from it until there is room upstream
+    bool held;         //  We don't read from it until it has read more
+    bool closing;      //  The close frame is out; it is for the client to go
+    rk_client_limits_t limits;
+    rk_client_liveness_t liveness;
+    rk_client_lag_t lag;
+    struct rk_client *next_dirty;
+    struct rk_client *next_stalled;
+};
+
+#endif
