@@ -2,6 +2,8 @@
 //
 // Screenshots go to FOLDER when one is named.
 
+const fs = require("fs");
+const path = require("path");
 const {startServer, stopServer, check, openContext, shot, run} = require("./browser.js");
 
 async function signIn(context, url, name) {
@@ -142,11 +144,28 @@ async function policy(url) {
   await context.close();
 }
 
+// The program in the README does what it says, as it stands there but for the port
+async function readme(context, url, bob) {
+  const text = fs.readFileSync(path.join(__dirname, "../../README.md"), "utf8");
+  const program = text.match(/```js\n([^]*?)```/)[1];
+  check(program.includes("ws://127.0.0.1:8080/ws"), "the README's program connects elsewhere");
+  const page = await context.newPage();
+  await page.goto(new URL("/nothing-here", url).href);
+  const heard = page.waitForEvent("console", {predicate: line => line.text() === "bob: Hi Alice!"});
+  await page.evaluate(program.replace("127.0.0.1:8080", new URL(url).host));
+  await bob.click("#talks button:has-text('alice')");
+  await waitFor(bob, "Hi Bob!");
+  await say(bob, "Hi Alice!");
+  await heard;
+  await page.close();
+}
+
 async function main() {
   const url = (await startServer()).split(" ")[1];
   const context = await openContext({viewport: {width: 1000, height: 640}});
   const alice = await signIn(context, url, "alice"), bob = await signIn(context, url, "bob");
   await talkOfTwo(alice, bob);
+  await readme(await openContext(), url, bob);
   await groupTalk(alice, bob);
   await whileAway(alice, bob, url);
   await picture(alice, bob);
