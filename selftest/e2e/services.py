@@ -1,4 +1,5 @@
 """services.py - real servers for the end-to-end tests: Redis and MariaDB on loopback, with folders of their own"""
+#  runs: in no test; script/server --full starts services with it
 
 import atexit
 import shutil
