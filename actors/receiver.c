@@ -11,11 +11,10 @@
 //  Drops  what doesn't have one of these forms; it is counted by its reason and logged.
 
 #include "receiver.h"
+#include "base/id.h"
 
 #define FULL_WAIT 20    //  msec between looks whether all queues are full still
 #define BATCH 200       //  Messages between two looks at the pipe
-#define ID_MOST 128     //  bytes of a UID or GID
-#define CID_MOST 255    //  bytes
 
 enum {
     IN,
@@ -55,15 +54,6 @@ s_refuse (s_self_t *self, int counter, const char *why)
 }
 
 
-static bool
-s_cid_good (rk_slice_t cid)
-{
-    const char *dot = cid.size ? memchr (cid.data, '.', cid.size) : NULL;
-    return cid.size <= CID_MOST && dot && dot > cid.data &&
-           dot + 1 < cid.data + cid.size && !memchr (cid.data, 0, cid.size);
-}
-
-
 static const char *
 s_handle_upstream (s_self_t *self)
 {
@@ -72,7 +62,7 @@ s_handle_upstream (s_self_t *self)
         return s_refuse (self, TOO_FEW, "fewer than 3 frames");
     if (frames->dropped)
         return s_refuse (self, TOO_MANY, "more frames than are carried");
-    if (!s_cid_good (rk_frames_at (frames, 1)))
+    if (!rk_cid_is_good (rk_frames_at (frames, 1)))
         return s_refuse (self, BAD_ID, "the CID isn't GATEWAY.REST");
     if (frames->count == 4 && rk_slice_is (rk_frames_at (frames, 2), "bind"))
         rk_frames_remove (frames, 2);
@@ -97,10 +87,10 @@ s_handle_status (s_self_t *self)
         return s_refuse (self, BAD_NAME, "neither connected nor closed");
     if (frames->dropped || frames->count > (connected ? 6 : 4))
         return s_refuse (self, TOO_MANY, "more frames than a status has");
-    if (!s_cid_good (rk_frames_at (frames, 2)))
+    if (!rk_cid_is_good (rk_frames_at (frames, 2)))
         return s_refuse (self, BAD_ID, "the CID isn't GATEWAY.REST");
-    if (rk_frames_at (frames, 3).size > ID_MOST ||
-        rk_frames_at (frames, 5).size > ID_MOST)
+    if (rk_frames_at (frames, 3).size > RK_ID_MOST ||
+        rk_frames_at (frames, 5).size > RK_ID_MOST)
         return s_refuse (self, BAD_ID, "the UID or device is longer than 128 bytes");
     self->counters[STATUS].value++;
     return NULL;

@@ -13,6 +13,7 @@ typedef struct {
     int64_t asked;       //  nsec, monotonic
     int64_t deadline;    //  msec, monotonic: whoever asked waits no longer
     uint64_t hops;       //  Redirections so far
+    uint64_t every;      //  Of SUBSCRIBE: each worker wants what is published
     uint64_t whose;    //  The user's whose message it is about, a hash: users take turns
 } rk_call_t;
 

@@ -6,6 +6,7 @@
 #include "console/console.h"
 #include "dispatcher.h"
 #include "gateway/gateway.h"
+#include "base/id.h"
 #include "base/index.h"
 #include "worker/tokens.h"
 #include "keyring.h"
@@ -34,6 +35,7 @@ static const struct {
     const char *name;
     void (*test) (void);
 } s_tests[] = {
+    {"id", id_test},
     {"index", index_test},
     {"frames", frames_test},
     {"config", config_test},

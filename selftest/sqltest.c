@@ -61,7 +61,10 @@ rk_sqltest_end (rk_sqltest_t *self)
 static void
 s_send_as (rk_sqltest_t *self, uint64_t number, uint64_t whose, const rk_pack_t *pack)
 {
-    rk_call_t token = {0, number, rk_now (), zclock_mono () + PATIENCE, 0, whose};
+    rk_call_t token = {.call = number,
+                       .asked = rk_now (),
+                       .deadline = zclock_mono () + PATIENCE,
+                       .whose = whose};
     rk_frames_t frames = {0};
     rk_frames_addstr (&frames, "SQL");
     rk_frames_add (&frames, &token, sizeof (token));

@@ -106,7 +106,8 @@ static void
 s_test_catch_up (zsock_t *in, zsock_t *replies, const char *cid, const char *step,
                  const char *first, const char *second)
 {
-    rk_call_t token = {0, 77, rk_now (), zclock_mono () + 10000, 0, 0};
+    rk_call_t token = {
+        .call = 77, .asked = rk_now (), .deadline = zclock_mono () + 10000};
     rk_frames_t frames = {0};
     rk_frames_addstr (&frames, "CATCHUP");
     rk_frames_add (&frames, &token, sizeof (token));

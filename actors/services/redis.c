@@ -1,7 +1,7 @@
 //  redis.c - runs Redis commands for handlers on one pool
 //
 //  In     inbox    REDIS token packed-words        hash key, command, arguments; see proto/pack.h
-//                  SUBSCRIBE token channel         token.hops: 1 when every worker wants each
+//                  SUBSCRIBE token channel         token.every: whether every worker wants each
 //                  UNSUBSCRIBE token channel
 //         pipe     see rk_life_t
 //  Out    workers  REPLY token ok packed-reply

@@ -22,7 +22,8 @@ static void
 s_test_send (s_fixture_t *fixture, const char *name, uint64_t number, int64_t patience,
              const void *data, size_t size)
 {
-    rk_call_t token = {0, number, rk_now (), zclock_mono () + patience, 0, 0};
+    rk_call_t token = {
+        .call = number, .asked = rk_now (), .deadline = zclock_mono () + patience};
     rk_frames_t frames = {0};
     rk_frames_addstr (&frames, name);
     rk_frames_add (&frames, &token, sizeof (token));

@@ -90,7 +90,7 @@ rk_redis_handle_subscribe (rk_redis_t *self, rk_frames_t *frames)
         rk_index_insert (self->channels, &channel->key, channel);
         rk_redis_say_subscribe (self, "SUBSCRIBE", channel->name);
     }
-    channel->modes[token.worker] = token.hops ? 2 : 1;
+    channel->modes[token.worker] = token.every ? 2 : 1;
     if (!self->subscriber)
         rk_redis_make_subscriber (self);
     return 0;

@@ -5,6 +5,7 @@
 //  that lua/core/init.lua makes of the libraries below.
 
 #include "luaapi_priv.h"
+#include "base/id.h"
 
 
 rk_slice_t
@@ -218,17 +219,13 @@ s_count (lua_State *L)
 }
 
 
-//  worker.good_id (value)    whether it can be a UID or GID: a string of 1 to 128 bytes
-//  without control bytes, spaces and commas
+//  worker.good_id (value)    whether it can be a UID or GID, see base/id.h
 
 static int
 s_good_id (lua_State *L)
 {
-    size_t size = 0;
-    const char *id = lua_type (L, 1) == LUA_TSTRING ? lua_tolstring (L, 1, &size) : "";
-    bool good = size > 0 && size <= 128;
-    for (size_t nbr = 0; nbr < size && good; nbr++)
-        good = (unsigned char) id[nbr] > 0x20 && id[nbr] != ',' && id[nbr] != 0x7f;
+    bool good =
+        lua_type (L, 1) == LUA_TSTRING && rk_id_is_good (rk_luaapi_check_slice (L, 1));
     lua_pushboolean (L, good);
     return 1;
 }

@@ -99,12 +99,11 @@ s_host_call (void *worker, rk_task_t *task, int nbr, rk_slice_t packed)
     rk_service_t *service = s_service (self, nbr);
     rk_work_connection_t *connection = ((rk_work_job_t *) task)->connection;
     int64_t now = rk_now ();
-    rk_call_t token = {self->args->index,
-                       s_next_call (self, task),
-                       now,
-                       now / 1000000 + service->timeout,
-                       0,
-                       s_whose (connection)};
+    rk_call_t token = {.worker = self->args->index,
+                       .call = s_next_call (self, task),
+                       .asked = now,
+                       .deadline = now / 1000000 + service->timeout,
+                       .whose = s_whose (connection)};
     size_t member = s_member (service, connection);
     rk_frames_t frames;
     frames.count = 0;
@@ -133,12 +132,10 @@ s_host_catchup (void *worker, rk_task_t *task, rk_slice_t cid, rk_slice_t word)
 {
     rk_work_t *self = (rk_work_t *) worker;
     int64_t now = rk_now ();
-    rk_call_t token = {self->args->index,
-                       s_next_call (self, task),
-                       now,
-                       now / 1000000 + CATCHUP_WAIT,
-                       0,
-                       0};
+    rk_call_t token = {.worker = self->args->index,
+                       .call = s_next_call (self, task),
+                       .asked = now,
+                       .deadline = now / 1000000 + CATCHUP_WAIT};
     rk_frames_t frames;
     frames.count = 0;
     rk_frames_addstr (&frames, "CATCHUP");
@@ -186,7 +183,7 @@ static bool
 s_host_subscribe (void *worker, int nbr, const char *word, rk_slice_t channel, bool every)
 {
     rk_work_t *self = (rk_work_t *) worker;
-    rk_call_t token = {self->args->index, 0, 0, 0, every, 0};
+    rk_call_t token = {.worker = self->args->index, .every = every};
     rk_frames_t frames;
     frames.count = 0;
     rk_frames_addstr (&frames, word);

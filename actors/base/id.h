@@ -1,0 +1,19 @@
+//  id.h - what may name a connection, a user, a group or a device
+
+#ifndef ID_H
+#define ID_H
+
+#include "slice.h"
+
+#define RK_ID_MOST 128     //  bytes of a UID, a GID or a device
+#define RK_CID_MOST 255    //  bytes
+
+//  A UID or GID has 1 to 128 bytes, none of them a control byte, a space or a comma.
+bool rk_id_is_good (rk_slice_t id);
+
+//  A CID is GATEWAY.REST, without zero bytes.
+bool rk_cid_is_good (rk_slice_t cid);
+
+void id_test (void);
+
+#endif
