@@ -17,19 +17,19 @@ rk_sqltest_begin (rk_sqltest_t *self, zactor_fn *fn, rk_config_t *config,
     snprintf (calls, sizeof (calls), "@inproc://sqltest-%d", ++count);
     snprintf (replies, sizeof (replies), "@inproc://sqltest-replies-%d", count);
     self->to_workers[0] = rk_sock_new (ZMQ_PUSH, replies, 1000);
-    self->args.inbox = rk_sock_new (ZMQ_PULL, calls, 1000);
+    self->args.pool.inbox = rk_sock_new (ZMQ_PULL, calls, 1000);
     calls[0] = replies[0] = '>';
     self->replies = rk_sock_new (ZMQ_PULL, replies, 1000);
     self->in = rk_sock_new (ZMQ_PUSH, calls, 1000);
-    self->args = (rk_pool_args_t){.name = name,
+    self->args = (rk_sql_args_t){{.name = name,
                                   .pool = pool,
-                                  .inbox = self->args.inbox,
+                                  .inbox = self->args.pool.inbox,
                                   .workers = self->to_workers,
                                   .answered = self->answered,
                                   .count = 1,
                                   .config = config,
-                                  .limit = 1000,
-                                  .schema = self->schema};
+                                  .limit = 1000},
+                                 self->schema};
     char *reason = NULL;
     self->actor = rk_actor_start (fn, &self->args, &reason);
     if (!self->actor)
@@ -49,10 +49,10 @@ void
 rk_sqltest_end (rk_sqltest_t *self)
 {
     rk_actor_stop (&self->actor);
-    rk_handover_clear (&self->args.kept);
+    rk_handover_clear (&self->args.pool.kept);
     zsock_destroy (&self->in);
     zsock_destroy (&self->replies);
-    zsock_destroy (&self->args.inbox);
+    zsock_destroy (&self->args.pool.inbox);
     zsock_destroy (&self->to_workers[0]);
     zstr_free (&self->schema);
 }

@@ -3,12 +3,12 @@
 #ifndef SQLTEST_H
 #define SQLTEST_H
 
-#include "services/pool.h"
+#include "services/sqlbatch.h"
 
 typedef struct {
     zactor_fn *fn;
     zactor_t *actor;
-    rk_pool_args_t args;
+    rk_sql_args_t args;
     zsock_t *to_workers[1];
     uint64_t answered[4];
     zsock_t *in;

@@ -47,7 +47,7 @@ s_move (s_self_t *self, zsock_t *from, zsock_t *to, int counter)
 void
 link_actor (zsock_t *pipe, void *args_p)
 {
-    rk_pool_args_t *args = (rk_pool_args_t *) args_p;
+    link_args_t *args = (link_args_t *) args_p;
     s_self_t self = {{.pipe = pipe, .name = args->name, .counters = self.counters},
                      {{"in:worker", 0, false},
                       {"from:service", 0, false},

@@ -3,9 +3,15 @@
 #ifndef LINK_H
 #define LINK_H
 
-#include "pool.h"
+#include "base/rk.h"
 
-//  args is a rk_pool_args_t: inbox is the inner socket, outside the outer one.
+//  The sockets are lent; they outlive the actor.
+typedef struct {
+    const char *name;    //  The actor's
+    zsock_t *inbox;      //  Of the workers
+    zsock_t *outside;    //  Bound, for the service
+} link_args_t;
+
 void link_actor (zsock_t *pipe, void *args);
 
 #endif

@@ -224,10 +224,12 @@ s_run_batch (rk_mysql_t *self)
 //  The actor
 
 static rk_mysql_t *
-s_self_new (rk_pool_args_t *args)
+s_self_new (rk_sql_args_t *sql)
 {
+    rk_pool_args_t *args = &sql->pool;
     rk_mysql_t *self = (rk_mysql_t *) zmalloc (sizeof (rk_mysql_t));
     self->args = args;
+    self->schema = sql->schema;
     self->statements = rk_index_new (rk_mystatement_free);
     self->backoff = BACKOFF_LEAST;
     self->error = zsys_sprintf ("mysql/%s: not connected yet", args->pool);
@@ -289,10 +291,11 @@ s_wait_for_connection (rk_mysql_t *self)
 void
 mysql_actor (zsock_t *pipe, void *args_p)
 {
-    rk_pool_args_t *args = (rk_pool_args_t *) args_p;
+    rk_sql_args_t *sql = (rk_sql_args_t *) args_p;
+    rk_pool_args_t *args = &sql->pool;
     rk_mysql_t *self = (rk_mysql_t *) rk_handover_take (&args->kept);
     if (!self)
-        self = s_self_new (args);
+        self = s_self_new (sql);
     rk_sqlbatch_live (&self->batch, pipe);
     mysql_thread_init ();
     rk_life_begin (&self->life, NULL);

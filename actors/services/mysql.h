@@ -3,9 +3,9 @@
 #ifndef MYSQL_H
 #define MYSQL_H
 
-#include "pool.h"
+#include "sqlbatch.h"
 
-//  args is a rk_pool_args_t.
+//  args is a rk_sql_args_t.
 void mysql_actor (zsock_t *pipe, void *args);
 void mysql_test (void);
 

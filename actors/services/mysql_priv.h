@@ -17,6 +17,7 @@ typedef enum { DONE, AGAIN, LOST, UNKNOWN, REFUSED } rk_mysql_outcome_t;
 typedef struct {
     rk_life_t life;
     rk_pool_args_t *args;
+    const char *schema;    //  See rk_sql_args_t
     MYSQL *db;             //  NULL while there is no connection
     size_t packet_most;    //  bytes that the server takes at once
     rk_index_t *statements;

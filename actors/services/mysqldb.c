@@ -84,7 +84,7 @@ s_migrate (rk_mysql_t *self, MYSQL *db)
     int found = s_version (db), version = found;
     char *error = NULL;
     while (!error && version < RK_SCHEMA) {
-        char *sql = rk_schema_step (self->args->schema, version, &version, &error);
+        char *sql = rk_schema_step (self->schema, version, &version, &error);
         if (sql)
             error = s_run_text (db, sql);
         zstr_free (&sql);
@@ -173,7 +173,7 @@ s_ask_limits (rk_mysql_t *self, MYSQL *db)
     size_t message = (size_t) rk_config_int (self->args->config, "gateway/message");
     bool told = self->packet_most == most;
     self->packet_most = most;
-    if (self->args->schema && !told && most && most < message + PACKET_HEAD)
+    if (self->schema && !told && most && most < message + PACKET_HEAD)
         rk_log ('W',
                 "max_allowed_packet of mysql/%s is %zu, less than gateway/message = %zu: "
                 "chats beyond it are refused as too-large; raise it in that server's "
@@ -192,7 +192,7 @@ s_prepare_session (rk_mysql_t *self, MYSQL *db)
         "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
         "SET SESSION sql_mode = concat (@@sql_mode, ',STRICT_TRANS_TABLES')"};
     s_ask_limits (self, db);
-    if (!self->args->schema)
+    if (!self->schema)
         return NULL;
     for (size_t nbr = 0; nbr < 2; nbr++)
         if (mysql_real_query (db, settings[nbr], strlen (settings[nbr])) != 0)

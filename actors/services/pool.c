@@ -1,4 +1,4 @@
-//  pool.c - what the actors of pools, stores and links have in common
+//  pool.c - what the actors of pools and stores have in common
 
 #include "pool.h"
 

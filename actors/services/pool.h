@@ -1,4 +1,4 @@
-//  pool.h - what the actors of pools, stores and links have in common: arguments and answers
+//  pool.h - what the actors of pools and stores have in common: arguments and answers
 
 #ifndef POOL_H
 #define POOL_H
@@ -12,14 +12,11 @@ typedef struct {
     const char *name;      //  The actor's: "redis-main", "mysql-main-2"
     const char *pool;      //  The pool's, as the configuration has it: "main"
     zsock_t *inbox;        //  PULL, from the workers
-    zsock_t *outside;      //  The outer socket of a link that we bind, else NULL
     zsock_t **workers;     //  PUSH, the replies to each worker
-    zsock_t **events;      //  PUSH, what each has subscribed to; of redis only
     size_t count;          //  of workers
-    int64_t limit;         //  Calls that the inbox holds
+    int64_t limit;         //  Calls that the inbox holds, and as many more wait here
     uint64_t *answered;    //  How many replies and events each worker got
     rk_config_t *config;
-    char *schema;    //  File of the chat's tables, when this one is its store; else NULL
     rk_handover_t kept;    //  What the actor left behind when it went DOWN
 } rk_pool_args_t;
 

@@ -248,10 +248,12 @@ static const rk_counter_t s_counters[] = {
 };
 
 static rk_redis_t *
-s_self_new (rk_pool_args_t *args)
+s_self_new (redis_args_t *whole)
 {
+    rk_pool_args_t *args = &whole->pool;
     rk_redis_t *self = (rk_redis_t *) zmalloc (sizeof (rk_redis_t));
     self->args = args;
+    self->to_workers = whole->events;
     self->events = (rk_redisnode_events_t){self,         s_on_replied, s_on_lost,
                                            s_on_expired, s_on_up,      s_on_down};
     self->cluster = rk_pool_int (args->config, "redis", args->pool, "cluster");
@@ -334,10 +336,11 @@ s_round (rk_redis_t *self, zmq_pollitem_t *items, int64_t *wait)
 void
 redis_actor (zsock_t *pipe, void *args_p)
 {
-    rk_pool_args_t *args = (rk_pool_args_t *) args_p;
+    redis_args_t *whole = (redis_args_t *) args_p;
+    rk_pool_args_t *args = &whole->pool;
     rk_redis_t *self = (rk_redis_t *) rk_handover_take (&args->kept);
     if (!self)
-        self = s_self_new (args);
+        self = s_self_new (whole);
     self->life = (rk_life_t){.pipe = pipe,
                              .name = args->name,
                              .counters = self->counters,

@@ -5,7 +5,11 @@
 
 #include "pool.h"
 
-//  args is a rk_pool_args_t.
+typedef struct {
+    rk_pool_args_t pool;
+    zsock_t **events;    //  PUSH, what each worker has subscribed to
+} redis_args_t;
+
 void redis_actor (zsock_t *pipe, void *args);
 void redis_test (void);
 

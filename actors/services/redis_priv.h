@@ -38,6 +38,7 @@ typedef struct {
 typedef struct {
     rk_life_t life;
     rk_pool_args_t *args;
+    zsock_t **to_workers;    //  What each has subscribed to
     bool cluster;
     rk_redisnode_events_t events;
     rk_redisnode_t *nodes[NODES_MOST];

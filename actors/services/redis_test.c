@@ -10,7 +10,7 @@
 
 
 typedef struct {
-    rk_pool_args_t args;
+    redis_args_t args;
     uint64_t answered[1];
     zsock_t *to_workers[1], *events[1];
     zsock_t *in, *replies;
@@ -179,15 +179,15 @@ redis_test (void)
                                rk_sock_new (ZMQ_PULL, "@inproc://redis-test", 5000)};
     fixture.to_workers[0] = rk_sock_new (ZMQ_PUSH, ">inproc://redis-test", 5000);
     fixture.events[0] = rk_sock_new (ZMQ_PUSH, ">inproc://redis-test", 5000);
-    fixture.args = (rk_pool_args_t){
-        .name = "redis-test",
-        .pool = "test",
-        .inbox = rk_sock_new (ZMQ_PULL, "@inproc://redis-test-inbox", 1000),
-        .workers = fixture.to_workers,
-        .answered = fixture.answered,
-        .events = fixture.events,
-        .count = 1,
-        .config = config};
+    fixture.args = (redis_args_t){
+        {.name = "redis-test",
+         .pool = "test",
+         .inbox = rk_sock_new (ZMQ_PULL, "@inproc://redis-test-inbox", 1000),
+         .workers = fixture.to_workers,
+         .answered = fixture.answered,
+         .count = 1,
+         .config = config},
+        fixture.events};
     fixture.in = rk_sock_new (ZMQ_PUSH, ">inproc://redis-test-inbox", 1000);
     fixture.actor = rk_actor_start (redis_actor, &fixture.args, NULL);
     rk_check (fixture.actor);
@@ -214,9 +214,9 @@ redis_test (void)
     rk_check (zclock_mono () - before < 3000);
 
     rk_actor_stop (&fixture.actor);
-    rk_handover_clear (&fixture.args.kept);
+    rk_handover_clear (&fixture.args.pool.kept);
     zsock_destroy (&fixture.in);
-    zsock_destroy (&fixture.args.inbox);
+    zsock_destroy (&fixture.args.pool.inbox);
     zsock_destroy (&fixture.to_workers[0]);
     zsock_destroy (&fixture.events[0]);
     zsock_destroy (&fixture.replies);

@@ -9,6 +9,12 @@
 #include "pool.h"
 #include "proto/pack.h"
 
+//  Arguments of an actor of an SQL store.
+typedef struct {
+    rk_pool_args_t pool;
+    char *schema;    //  File of the chat's tables, when this one is its store; else NULL
+} rk_sql_args_t;
+
 //  One call in work and, once it has run, its result.
 typedef struct {
     rk_frames_t frames;    //  SQL, token, packed statements

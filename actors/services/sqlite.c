@@ -141,10 +141,12 @@ s_run_batch (rk_sqlite_t *self)
 
 
 static rk_sqlite_t *
-s_self_new (rk_pool_args_t *args)
+s_self_new (rk_sql_args_t *sql)
 {
+    rk_pool_args_t *args = &sql->pool;
     rk_sqlite_t *self = (rk_sqlite_t *) zmalloc (sizeof (rk_sqlite_t));
     self->args = args;
+    self->schema = sql->schema;
     self->path = rk_config_str (args->config, "store/path");
     self->time_most = rk_config_int (args->config, "store/time") * 1000000;
     self->patience = rk_config_int (args->config, "worker/timeout") * 9 / 10;
@@ -179,10 +181,11 @@ s_self_free (void **self_p)
 void
 sqlite_actor (zsock_t *pipe, void *args_p)
 {
-    rk_pool_args_t *args = (rk_pool_args_t *) args_p;
+    rk_sql_args_t *sql = (rk_sql_args_t *) args_p;
+    rk_pool_args_t *args = &sql->pool;
     rk_sqlite_t *self = (rk_sqlite_t *) rk_handover_take (&args->kept);
     if (!self)
-        self = s_self_new (args);
+        self = s_self_new (sql);
     rk_sqlbatch_live (&self->batch, pipe);
     char *error = rk_sqlite_open (self);
     rk_life_begin (&self->life, error);

@@ -22,6 +22,7 @@ typedef struct {
 typedef struct {
     rk_life_t life;
     rk_pool_args_t *args;
+    const char *schema;    //  See rk_sql_args_t
     const char *path;
     char real[PATH_MAX];    //  Without symbolic links; the log and the lock are beside it
     sqlite3 *db;

@@ -15,8 +15,8 @@ s_test_twin_by_link (rk_sqltest_t *test, rk_config_t *config, const char *folder
     rk_check (symlink (rk_config_str (config, "store/path"), link) == 0);
     char *setting = zsys_sprintf ("store/path=%s", link);
     rk_config_t *other = rk_config_new (NULL, (char *[]){setting, NULL}, &reason);
-    rk_pool_args_t args = test->args;
-    args.config = other;
+    rk_sql_args_t args = test->args;
+    args.pool.config = other;
     rk_check (!rk_actor_start (sqlite_actor, &args, &reason));
     rk_check (strstr (reason, "another server uses it"));
     rk_config_destroy (&other);
@@ -94,7 +94,7 @@ sqlite_test (void)
     rk_sqltest_begin (&test, sqlite_actor, config, "sqlite", NULL, "config/sqlite.sql");
 
     //  A second one on the same file is told why it can't
-    rk_pool_args_t twin_args = test.args;
+    rk_sql_args_t twin_args = test.args;
     rk_check (!rk_actor_start (sqlite_actor, &twin_args, &reason));
     rk_check (strstr (reason, "another server uses it"));
     zstr_free (&reason);

@@ -128,7 +128,7 @@ s_migrate (rk_sqlite_t *self)
         return error;
     bool good = sqlite3_exec (self->db, "BEGIN IMMEDIATE", NULL, NULL, NULL) == SQLITE_OK;
     while (good && !error && version < RK_SCHEMA) {
-        char *sql = rk_schema_step (self->args->schema, version, &version, &error);
+        char *sql = rk_schema_step (self->schema, version, &version, &error);
         good = !sql || sqlite3_exec (self->db, sql, NULL, NULL, NULL) == SQLITE_OK;
         zstr_free (&sql);
     }

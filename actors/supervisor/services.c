@@ -9,7 +9,13 @@
 
 typedef struct {
     zactor_fn *fn;
-    rk_pool_args_t args;
+    union {
+        rk_pool_args_t pool;    //  Also the first part of the next two
+        redis_args_t redis;
+        rk_sql_args_t sql;
+        link_args_t link;
+    } args;
+    int64_t limit;    //  Messages that its inbox holds
     char *name;
     char *endpoint;
 } s_pool_actor_t;
@@ -53,23 +59,21 @@ s_add_actor (rk_services_t *self, const char *kind, const char *pool, int nbr,
                              : zsys_sprintf ("%s-%s-%d", kind, pool, nbr);
     actor->endpoint = zsys_sprintf ("inproc://service-%s", actor->name);
     char *bound = zsys_sprintf ("@%s", actor->endpoint);
-    actor->args = (rk_pool_args_t){
+    actor->limit = queue;
+    actor->args.pool = (rk_pool_args_t){
         .name = actor->name,
         .pool = pool ? strdup (pool) : NULL,
         .inbox = s_make (self, ZMQ_PULL, bound, queue),
         .workers = (zsock_t **) zmalloc (self->workers * sizeof (zsock_t *)),
-        .events = (zsock_t **) zmalloc (self->workers * sizeof (zsock_t *)),
         .count = self->workers,
-        .answered = (uint64_t *) zmalloc (self->workers * sizeof (uint64_t)),
         .limit = queue,
+        .answered = (uint64_t *) zmalloc (self->workers * sizeof (uint64_t)),
         .config = self->config};
     zstr_free (&bound);
     int64_t waiting = rk_config_int (self->config, "worker/waiting");
     for (size_t worker = 0; worker < self->workers; worker++) {
         char *replies = zsys_sprintf (">inproc://worker-%zu-replies", worker + 1);
-        actor->args.workers[worker] = s_make (self, ZMQ_PUSH, replies, waiting * 4);
-        if (fn == redis_actor)
-            actor->args.events[worker] = s_make (self, ZMQ_PUSH, replies, waiting * 4);
+        actor->args.pool.workers[worker] = s_make (self, ZMQ_PUSH, replies, waiting * 4);
         zstr_free (&replies);
     }
     return actor;
@@ -121,7 +125,7 @@ s_add_mysql (rk_services_t *self, const char *pool, bool is_store)
             s_add_actor (self, "mysql", pool, (int) nbr + 1, mysql_actor, queue);
     s_add_service (self, RK_MYSQL, pool, count, actors, queue, timeout);
     if (is_store) {    //  On the first connection alone: there writers share commits
-        actors[0]->args.schema = rk_path_find ("config/mysql.sql");
+        actors[0]->args.sql.schema = rk_path_find ("config/mysql.sql");
         s_add_service (self, RK_STORE, "store", 1, actors, queue, timeout);
     }
 }
@@ -132,6 +136,13 @@ s_add_redis (rk_services_t *self, const char *pool)
 {
     int64_t queue = rk_pool_int (self->config, "redis", pool, "queue");
     s_pool_actor_t *actor = s_add_actor (self, "redis", pool, 1, redis_actor, queue);
+    int64_t waiting = rk_config_int (self->config, "worker/waiting");
+    actor->args.redis.events = (zsock_t **) zmalloc (self->workers * sizeof (zsock_t *));
+    for (size_t worker = 0; worker < self->workers; worker++) {
+        char *replies = zsys_sprintf (">inproc://worker-%zu-replies", worker + 1);
+        actor->args.redis.events[worker] = s_make (self, ZMQ_PUSH, replies, waiting * 4);
+        zstr_free (&replies);
+    }
     s_add_service (self, RK_REDIS, pool, 1, &actor, queue,
                    rk_pool_int (self->config, "redis", pool, "timeout"));
 }
@@ -142,7 +153,7 @@ s_add_sqlite (rk_services_t *self)
 {
     int64_t queue = rk_config_int (self->config, "store/queue");
     s_pool_actor_t *actor = s_add_actor (self, "sqlite", NULL, 1, sqlite_actor, queue);
-    actor->args.schema = rk_path_find ("config/sqlite.sql");
+    actor->args.sql.schema = rk_path_find ("config/sqlite.sql");
     s_add_service (self, RK_STORE, "store", 1, &actor, queue,
                    rk_config_int (self->config, "worker/timeout"));
 }
@@ -177,16 +188,14 @@ s_add_bound (rk_services_t *self, const char *link, const char *endpoint, size_t
     actor->fn = link_actor;
     actor->name = zsys_sprintf ("link-%s", link);
     actor->endpoint = zsys_sprintf ("@inproc://link-%s", link);
-    actor->args = (rk_pool_args_t){
-        .name = actor->name,
-        .inbox = s_make (self, s_link_types[type].inner, actor->endpoint, 2),
-        .outside = s_make (self, s_link_types[type].outer, NULL, queue * 2 - 2),
-        .limit = s_link_types[type].type == ZMQ_PUB ? 0 : queue,    //  PUB itself drops
-        .config = self->config};
-    if (actor->args.outside)
-        self->watch (self->owner, actor->args.outside, actor->name, link, true);
-    if (actor->args.outside && zsock_bind (actor->args.outside, "%s", endpoint) == -1 &&
-        !self->error)
+    actor->limit = s_link_types[type].type == ZMQ_PUB ? 0 : queue;    //  PUB itself drops
+    zsock_t *outside = s_make (self, s_link_types[type].outer, NULL, queue * 2 - 2);
+    actor->args.link = (link_args_t){
+        actor->name, s_make (self, s_link_types[type].inner, actor->endpoint, 2),
+        outside};
+    if (outside)
+        self->watch (self->owner, outside, actor->name, link, true);
+    if (outside && zsock_bind (outside, "%s", endpoint) == -1 && !self->error)
         self->error = zsys_sprintf ("link/%s/endpoint = @%s: %s", link, endpoint,
                                     zmq_strerror (errno));
 }
@@ -281,6 +290,22 @@ rk_services_new (rk_config_t *config, size_t workers, rk_services_socket_fn *mak
 }
 
 
+static void
+s_free_args (s_pool_actor_t *actor)
+{
+    if (actor->fn == link_actor)
+        return;
+    rk_handover_clear (&actor->args.pool.kept);
+    free ((char *) actor->args.pool.pool);
+    free (actor->args.pool.workers);
+    free (actor->args.pool.answered);
+    if (actor->fn == redis_actor)
+        free (actor->args.redis.events);
+    else
+        free (actor->args.sql.schema);
+}
+
+
 void
 rk_services_destroy (rk_services_t **self_p)
 {
@@ -291,12 +316,7 @@ rk_services_destroy (rk_services_t **self_p)
     mysql_library_end ();
     for (size_t nbr = 0; nbr < self->actor_count; nbr++) {
         s_pool_actor_t *actor = self->actors[nbr];
-        rk_handover_clear (&actor->args.kept);
-        free ((char *) actor->args.pool);
-        free (actor->args.schema);
-        free (actor->args.workers);
-        free (actor->args.events);
-        free (actor->args.answered);
+        s_free_args (actor);
         free (actor->name);
         free (actor->endpoint);
         free (actor);
@@ -330,12 +350,13 @@ rk_services_of (rk_services_t *self, size_t worker, size_t *count)
 
 bool
 rk_services_actor (rk_services_t *self, size_t index, const char **name, zactor_fn **fn,
-                   rk_pool_args_t **args)
+                   void **args, int64_t *limit)
 {
     if (index >= self->actor_count)
         return false;
     *name = self->actors[index]->name;
     *fn = self->actors[index]->fn;
     *args = &self->actors[index]->args;
+    *limit = self->actors[index]->limit;
     return true;
 }

@@ -29,8 +29,9 @@ void rk_services_destroy (rk_services_t **self_p);
 //  One worker's view of them: an array, its length in *count. Owned by the services.
 rk_service_t *rk_services_of (rk_services_t *self, size_t worker, size_t *count);
 
-//  Their actors, one after another: true fills name, fn and args; false when there is no such.
+//  Their actors, one after another: true fills name, fn, args and how many messages its inbox holds; false when
+//  there is no such.
 bool rk_services_actor (rk_services_t *self, size_t index, const char **name,
-                        zactor_fn **fn, rk_pool_args_t **args);
+                        zactor_fn **fn, void **args, int64_t *limit);
 
 #endif

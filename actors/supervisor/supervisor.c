@@ -41,12 +41,14 @@ s_list_app (rk_server_t *self)
 {
     const char *pool;
     zactor_fn *fn;
-    rk_pool_args_t *args;
+    void *args;
+    int64_t limit;
     for (size_t nbr = 0;
-         rk_services_actor (self->wires->services, nbr, &pool, &fn, &args); nbr++) {
+         rk_services_actor (self->wires->services, nbr, &pool, &fn, &args, &limit);
+         nbr++) {
         rk_server_actor_t *actor = s_add_actor (self, pool, fn, args, NULL);
         actor->service = true;
-        actor->limit = args->limit;
+        actor->limit = limit;
     }
     s_add_actor (self, "sender", sender_actor, &self->wires->sender, "sender/queue");
     for (size_t nbr = 0; nbr < self->wires->workers; nbr++) {
