@@ -7,8 +7,8 @@
 
 //  The socket is lent; it outlives the actor.
 typedef struct {
-    zsock_t *
-        requests;    //  REP at RK_ZAP_ENDPOINT; bound before any endpoint is, else libzmq asks nobody
+    //  REP at RK_ZAP_ENDPOINT; bound before any endpoint is, else libzmq asks nobody
+    zsock_t *requests;
     const char *folder;    //  curve/known
 } keyring_args_t;
 

@@ -36,8 +36,8 @@ typedef struct {
     rk_life_t life;
     zsock_t *inbox;
     zsock_t *dispatcher;
-    rk_frames_t
-        frames;      //  The message in hand; it stays here while the dispatcher is full
+    //  The message in hand; it stays here while the dispatcher is full
+    rk_frames_t frames;
     size_t bytes;    //  of it
     rk_counter_t counters[COUNTERS + 1];
 } s_self_t;

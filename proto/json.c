@@ -6,8 +6,8 @@
 #define ARRAY_MARK "rookery.json.array"
 #define RAW_MARK "rookery.json.raw"
 #define TOO_LARGE "more than lua/message allows"
-#define INTEGER_MOST                                                                     \
-    9007199254740992.0    //  2^53; above it not every integer is a double
+//  2^53; above it not every integer is a double
+#define INTEGER_MOST 9007199254740992.0
 
 
 //  --------------------------------------------------------------------------

@@ -11,8 +11,8 @@ rk_sqltest_begin (rk_sqltest_t *self, zactor_fn *fn, rk_config_t *config,
 {
     *self = (rk_sqltest_t){.fn = fn};
     self->schema = schema ? rk_path_find (schema) : NULL;
-    static int
-        count;    //  A name is free again only some time after its socket was closed
+    //  A name is free again only some time after its socket was closed
+    static int count;
     char calls[40], replies[40];
     snprintf (calls, sizeof (calls), "@inproc://sqltest-%d", ++count);
     snprintf (replies, sizeof (replies), "@inproc://sqltest-replies-%d", count);

@@ -4,8 +4,8 @@
 #include "operator.h"
 
 #define WORDS_MOST 8
-#define PATIENCE                                                                         \
-    60000    //  msec; a server may have many workers that load their handlers
+//  msec; a server may have many workers that load their handlers
+#define PATIENCE 60000
 
 typedef struct {
     rk_operator_t operator;

@@ -10,13 +10,13 @@ typedef struct rk_config rk_config_t;
 //  One row for each key, ended by a NULL path. A '*' in the path stands for any name.
 typedef struct {
     const char *path;
-    char
-        kind;    //  s text, p a secret, i integer, b 0 or 1, a HOST:PORT, n HOST:PORT or none, e endpoint or none, c one of help's words
+    //  s text, p a secret, i integer, b 0 or 1, a HOST:PORT, n HOST:PORT or none, e endpoint or none, c one of help's words
+    char kind;
     const char *initial;    //  Default as text
     int64_t least;          //  Limits of an integer
     int64_t most;
-    const char *
-        help;    //  One line; for kind c the words allowed, separated by '|', then a colon
+    //  One line; for kind c the words allowed, separated by '|', then a colon
+    const char *help;
 } rk_config_key_t;
 
 extern const rk_config_key_t rk_config_keys[];

@@ -11,8 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define RK_HISTOGRAM_BUCKETS                                                             \
-    112    //  From 256 nsec to 137 s; what is longer is in the last
+//  From 256 nsec to 137 s; what is longer is in the last
+#define RK_HISTOGRAM_BUCKETS 112
 
 typedef struct {
     uint64_t count;

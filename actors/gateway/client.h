@@ -9,8 +9,8 @@
 
 //  Of a client for which more waits than should.
 typedef struct {
-    int64_t
-        since;    //  nsec, monotonic: when it took something last; 0 when it isn't one of them
+    //  nsec, monotonic: when it took something last; 0 when it isn't one of them
+    int64_t since;
     uint64_t acked;    //  bytes, then
     struct rk_client *next;
 } rk_client_lag_t;

@@ -8,11 +8,10 @@
 
 //  An app server that the gateway works for. The sockets are lent; they outlive the actor.
 typedef struct {
-    const char *name;    //  Borrowed likewise
-    bool local;          //  It is in this process
-    zsock_t
-        *upstream;     //  PUSH. One to another process doesn't connect again by itself:
-    char *endpoint;    //  where to, NULL for one of this process; owned by whoever lends
+    const char *name;     //  Borrowed likewise
+    bool local;           //  It is in this process
+    zsock_t *upstream;    //  PUSH. One to another process doesn't connect again by itself
+    char *endpoint;    //  Where to, NULL for one of this process; owned by whoever lends
     char *downstream_endpoint;    //  The same of the other one
     zsock_t *events;              //  PAIR, its monitor; NULL likewise
     zsock_t *downstream;          //  DEALER with the gateway's id

@@ -16,13 +16,13 @@ typedef struct rk_webgate rk_webgate_t;
 typedef struct {
     const char *path;      //  Where WebSockets are
     const char *listen;    //  The address that we listen to, HOST:PORT
-    const char *
-        hosts;    //  Our names besides that, localhost and those of the certificate, with commas
-    const char
-        *origins;    //  Of other sites whose pages may connect, with commas; * for all
+    //  Our names besides that, localhost and those of the certificate, with commas
+    const char *hosts;
+    //  Of other sites whose pages may connect, with commas; * for all
+    const char *origins;
     const char *certificate;    //  File, or empty
-    bool
-        strict;    //  Each request must name one of our hosts, not only a page's WebSocket
+    //  Each request must name one of our hosts, not only a page's WebSocket
+    bool strict;
 } rk_webgate_args_t;
 
 rk_webgate_t *rk_webgate_new (const rk_webgate_args_t *args);

@@ -30,11 +30,11 @@ typedef struct {
     const struct lws_http_mount *mounts;
     const lws_retry_bo_t *liveness;
     size_t each;    //  Connections of one address at the most, 0 for no limit
-    size_t
-        failures;    //  Those of them a minute that were closed for what they did; likewise
+    //  Of those that were closed for what they did a minute; likewise
+    size_t failures;
     size_t connections;    //  At most, besides some that aren't WebSocket's yet
-    const rk_wstap_told_t
-        *told;             //  Of clients' frames, or NULL when nobody looks at them
+    //  Of clients' frames, or NULL when nobody looks at them
+    const rk_wstap_told_t *told;
     rk_webgate_t *gate;    //  Who comes in; the loop's certificate is its
 } rk_webloop_args_t;
 

@@ -26,8 +26,8 @@ struct rk_webloop {
     rk_webloop_args_t args;
     uv_loop_t loop;
     uv_prepare_t turn;
-    uv_idle_t
-        busy;    //  Runs while there is more to read, so that the loop doesn't sleep
+    //  Runs while there is more to read, so that the loop doesn't sleep
+    uv_idle_t busy;
     uv_timer_t tick;
     uv_poll_t port_watch;
     uv_poll_t **watches;    //  Each of its own, for libuv points to them

@@ -39,8 +39,8 @@ rk_wstap_destroy (rk_wstap_t **self_p)
     rk_wstap_t *self = *self_p;
     if (!self)
         return;
-    if (s_taps[self->handle] ==
-        self)    //  Else the descriptor is another connection's by now
+    //  Else the descriptor is another connection's by now
+    if (s_taps[self->handle] == self)
         s_taps[self->handle] = NULL;
     if (--s_tap_live == 0) {
         free (s_taps);

@@ -7,8 +7,8 @@
 
 #define CONTROL_MOST 125    //  bytes of a control frame's payload
 #define HEAD_MOST 14        //  bytes of a frame's head
-#define EARLY_MOST                                                                       \
-    4096    //  bytes of frames that may come before the handshake is answered
+//  bytes of frames that may come before the handshake is answered
+#define EARLY_MOST 4096
 
 enum { CONTINUATION, TEXT, BINARY, CLOSE = 8, PING, PONG };
 

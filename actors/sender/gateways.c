@@ -4,8 +4,8 @@
 
 #define VERSION "1"
 #define MISSED_MOST 3    //  Pings without an answer until a gateway is away
-#define GATEWAYS_MOST                                                                    \
-    1000    //  Known at once, with those that are away or only named by a CID
+//  Known at once, with those that are away or only named by a CID
+#define GATEWAYS_MOST 1000
 #define SWEEPS_MOST 10    //  Of those that are gone for long, in one turn
 #define PIECE 500         //  Connections forgotten in one turn
 
@@ -427,8 +427,8 @@ rk_sender_ping_all (rk_sender_t *self)
     if (now < self->next_ping)
         return;
     self->next_ping = now + self->args->ping;
-    self->stuck = self->sweeping =
-        true;    //  Look once at what is of those that are away
+    //  Look once at what is of those that are away
+    self->stuck = self->sweeping = true;
     for (int nbr = 0; nbr < SWEEPS_MOST; nbr++)
         s_forget_one (self);
     rk_sender_gateway_t *gateway =

@@ -7,11 +7,10 @@
 
 //  The sockets are lent; they outlive the actor.
 typedef struct {
-    zsock_t *inbox;       //  PULL, from the workers
-    zsock_t *upstream;    //  PUSH, to the receiver
-    zsock_t *gateways;    //  ROUTER; gateways of other processes connect to it
-    const char *
-        local;    //  Id of the gateway in this process, or NULL; it has a socket of its own,
+    zsock_t *inbox;           //  PULL, from the workers
+    zsock_t *upstream;        //  PUSH, to the receiver
+    zsock_t *gateways;        //  ROUTER; gateways of other processes connect to it
+    const char *local;        //  Id of the gateway in this process, or NULL
     zsock_t *local_socket;    //  DEALER
     size_t backlog;           //  Frames kept for one gateway
     int64_t keep;             //  msec that they are kept while it is away

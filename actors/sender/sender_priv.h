@@ -53,9 +53,9 @@ typedef struct {
     bool stuck;             //  Some gateway's queue isn't empty
     bool sweeping;          //  More connections are to be forgotten
     rk_queue_t settling;    //  Until when, and CID
-    rk_queue_t
-        fallen;       //  What workers must hear of connections that are behind: statuses
-    bool catch_up;    //  The setting in hand says that who comes to a group has to
+    //  What workers must hear of connections that are behind: statuses
+    rk_queue_t fallen;
+    bool catch_up;       //  The setting in hand says that who comes to a group has to
     uint32_t resumed;    //  The worker whose message is in hand
     rk_counter_t counters[COUNTERS + 1];
 } rk_sender_t;

@@ -31,8 +31,9 @@ s_test_types (rk_sqltest_t *test)
     rk_check (!*error);
     rk_check (rk_sqltest_ask (test, "SELECT b, length(b) FROM big", NULL, error,
                               sizeof (error)) == 1000000);
+    //  No parameter given
     rk_check (rk_sqltest_ask (test, "SELECT ? IS NULL", NULL, error, sizeof (error)) ==
-              -1);    //  No parameter given
+              -1);
     rk_sqltest_ask (test,
                     "SELECT REPEAT('x', 9000000) UNION ALL SELECT REPEAT('y', 9000000)",
                     NULL, error, sizeof (error));

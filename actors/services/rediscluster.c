@@ -33,8 +33,8 @@ rk_redis_slot (rk_slice_t key)
 
 static const struct {
     const char *name;
-    size_t
-        key;    //  Which word is, counted from the command; 0: the one behind "STREAMS"
+    //  Which word is, counted from the command; 0: the one behind "STREAMS"
+    size_t key;
 } s_key_words[] = {
     {"EVAL", 3},     {"EVALSHA", 3}, {"EVAL_RO", 3}, {"EVALSHA_RO", 3}, {"FCALL", 3},
     {"FCALL_RO", 3}, {"ZUNION", 2},  {"ZINTER", 2},  {"ZDIFF", 2},      {"SINTERCARD", 2},

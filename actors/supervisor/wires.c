@@ -6,8 +6,8 @@
 #define HANDSHAKE 2000         //  msec
 #define WORDS_MOST 1024        //  bytes of a part that a gateway sends to the sender
 #define UPSTREAM_UNREAD 200    //  Messages of each gateway that wait for the receiver
-#define UPSTREAM_QUEUE                                                                   \
-    400    //  Messages to another process that aren't with the gateway any more
+//  Messages to another process that aren't with the gateway any more
+#define UPSTREAM_QUEUE 400
 
 
 //  --------------------------------------------------------------------------

@@ -400,8 +400,8 @@ rk_lua_new (const rk_lua_host_t *host, char **error)
     lua_sethook (self->L, rk_lua_hook, LUA_MASKCOUNT, STEP);
     lua_gc (self->L, LUA_GCSETPAUSE, GC_PAUSE);
 
-    rk_task_t task = {.thread =
-                          NULL};    //  A file that never ends costs its budget as well
+    //  A file that never ends costs its budget as well
+    rk_task_t task = {.thread = NULL};
     lua_pushcfunction (self->L, s_traceback);
     lua_pushcfunction (self->L, s_load);
     int64_t limit = self->limit_nsec;

@@ -20,8 +20,8 @@
 #define FRESH 1000000          //  nsec that a reading of the CPU clock is good
 #define JSON_DEPTH 8           //  Of an error that is a table
 #define JSON_MOST 2000         //  bytes
-#define LOADING                                                                          \
-    30000000000    //  nsec of CPU time for all files, at the start or a reload
+//  nsec of CPU time for all files, at the start or a reload
+#define LOADING 30000000000
 
 struct rk_lua {
     lua_State *L;

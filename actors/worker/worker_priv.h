@@ -21,8 +21,8 @@ typedef struct rk_work_connection {
     rk_identity_t identity;
     rk_queue_t queue;
     uint32_t running;    //  Messages under way
-    struct rk_work_job *
-        alone;    //  The last one, behind which nothing may start: it isn't pipelined, or hasn't said yet
+    //  The last one, behind which nothing may start: it isn't pipelined, or hasn't said yet
+    struct rk_work_job *alone;
     bool ready;
     bool closed;    //  Forget it after the message that runs
     struct rk_work_connection *next;
@@ -45,8 +45,8 @@ typedef struct rk_work_job {
     rk_work_state_t *state;    //  Where its coroutine lives
     size_t bytes;              //  Of its message, which count as queued
     size_t handler;            //  Whose hands it is in, so far
-    struct rk_work_job
-        *next;    //  In the list of free ones, or of those whose turn has come
+    //  In the list of free ones, or of those whose turn has come
+    struct rk_work_job *next;
     uint32_t index;
 } rk_work_job_t;
 
@@ -107,8 +107,8 @@ typedef struct {
     zsock_t *link[RK_SERVICES_MOST];
     int links;
     size_t custom;    //  The first counter that Lua names
-    rk_work_handler_t
-        *handlers[RK_WORK_HANDLERS_MOST];    //  The first is for what has none
+    //  The first is for what has none
+    rk_work_handler_t *handlers[RK_WORK_HANDLERS_MOST];
     size_t handler_count;
     char *closed;    //  Handlers that an operator has closed, for the next state
     rk_counter_t counters[RK_WORK_COUNTERS + 1];
