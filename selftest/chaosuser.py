@@ -30,6 +30,7 @@ class Device:
         self.last = {}         # conversation: the last that is known
         self.acked = {}        # conversation: up to where an ack was answered
         self.behind = {}       # the same when this connection began: nothing up to there may come again
+        self.asked = {}        # (action, conversation): the request, and when
         self.connection = 0
         self.out = False       # It has left the club
         self.codes = {}
@@ -63,6 +64,7 @@ class Device:
                 if answer["code"] == "ok":
                     break
                 await asyncio.sleep(0.3)
+        self.asked.clear()
         await self.begin()
         reading = asyncio.create_task(self.read())
         try:
@@ -92,11 +94,19 @@ class Device:
         for conversation in (self.conversation, GROUP):
             have = self.have.get(conversation, 0)
             if have:
-                await self.send({"action": "ack", "conversation": conversation, "seq": have})
+                await self.ask({"action": "ack", "conversation": conversation, "seq": have})
             if self.last.get(conversation, 0) > have:
-                await self.send({"action": "history", "conversation": conversation, "after": have})
+                await self.ask({"action": "history", "conversation": conversation, "after": have})
         if CLUB in self.last:
-            await self.send({"action": "ack", "conversation": CLUB, "seq": self.last[CLUB]})
+            await self.ask({"action": "ack", "conversation": CLUB, "seq": self.last[CLUB]})
+
+    async def ask(self, request):
+        """Asks it unless the same was asked a moment ago: a server that is behind gets no deeper into it by that."""
+        now, key = time.monotonic(), (request["action"], request["conversation"])
+        what, when = self.asked.get(key, (None, 0))
+        if what != request or now - when > AGAIN:
+            self.asked[key] = (request, now)
+            await self.send(request)
 
     async def receive(self, action):
         while True:
