@@ -3,7 +3,9 @@
 #include "handover.h"
 #include "socket.h"
 
-#define LINGER 2000    //  msec; what a closed TCP socket may still send
+#define LINGER 2000       //  msec; what a closed TCP socket may still send
+#define VANISHED 15000    //  msec without an acknowledgement until a peer is gone
+#define PATIENCE 60000    //  The same, of a peer that may be full
 
 zsock_t *
 rk_sock_new (int type, const char *endpoints, int hwm)
@@ -20,7 +22,9 @@ rk_sock_new (int type, const char *endpoints, int hwm)
     zsock_set_tcp_keepalive_idle (self, 6);
     zsock_set_tcp_keepalive_intvl (self, 3);
     zsock_set_tcp_keepalive_cnt (self, 3);
-    zsock_set_tcp_maxrt (self, 15000);    //  msec
+    //  To the kernel a peer that is there and doesn't read is as good as gone (tcp(7), TCP_USER_TIMEOUT). So whom we
+    //  only tell, and who may be full for a while, has more time
+    zsock_set_tcp_maxrt (self, type == ZMQ_PUSH ? PATIENCE : VANISHED);
     if (type == ZMQ_ROUTER)
         zsock_set_router_mandatory (self, 1);
     if (endpoints && zsock_attach (self, endpoints, true) == -1) {
