@@ -59,7 +59,8 @@ s_drop_rest (rk_frames_t *self, void *handle, size_t nbr)
         zmq_msg_send (&self->part[nbr], handle, flags);
     }
     rk_frames_clear (self);
-    rk_log ('W', "a message of %zu parts is lost: its peer left in the middle of it",
+    rk_log ('W',
+            "a message of %zu parts was lost: its peer disconnected in the middle of it",
             parts);
 }
 

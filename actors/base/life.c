@@ -106,7 +106,7 @@ static void
 s_handle_fail (rk_life_t *self, zmsg_t *msg)
 {
     char *reason = zmsg_popstr (msg);
-    rk_life_fail (self, "%s", reason ? reason : "asked to fail");
+    rk_life_fail (self, "%s", reason ? reason : "failed on request");
     zstr_free (&reason);
 }
 
@@ -307,7 +307,7 @@ rk_life_may_complain (rk_life_t *self)
     int64_t second = zclock_mono () / 1000;
     if (second != self->second) {
         if (self->quiet > COMPLAINTS_PER_SECOND)
-            rk_log ('W', "and %u more complaints in that second",
+            rk_log ('W', "%u more lines of this kind left out in that second",
                     self->quiet - COMPLAINTS_PER_SECOND);
         self->second = second;
         self->quiet = 0;

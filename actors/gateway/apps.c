@@ -191,10 +191,9 @@ rk_gateway_read_events (rk_gateway_app_t *app)
             app->connected = true;
         else if (number == ZMQ_EVENT_DISCONNECTED || number == ZMQ_EVENT_CLOSED) {
             if (app->welcome)
-                rk_event (
-                    "gateway", 'W',
-                    "the connection to app server %s at %s is lost; connecting again",
-                    app->args->name, app->args->endpoint);
+                rk_event ("gateway", 'W',
+                          "connection to app server %s at %s lost, reconnecting",
+                          app->args->name, app->args->endpoint);
             app->connected = app->welcome = false;
         }
         rk_frames_clear (&frames);
@@ -241,8 +240,8 @@ static int
 s_handle_refused (rk_gateway_t *self, rk_gateway_app_t *app)
 {
     rk_slice_t reason = rk_frames_at (&self->frames, 1);
-    rk_life_complain (&self->life, "app server %s refuses us: %.*s", app->args->name,
-                      (int) reason.size, reason.data);
+    rk_life_complain (&self->life, "app server %s refused this gateway: %.*s",
+                      app->args->name, (int) reason.size, reason.data);
     app->welcome = false;    //  Hello at the next tick
     return 0;
 }
@@ -295,7 +294,8 @@ rk_gateway_read_app (rk_gateway_t *self, rk_gateway_app_t *app)
         if (!s_inbox_routes[row].name || s_inbox_routes[row].handle (self, app) == -1) {
             self->counters[MALFORMED].value++;
             rk_life_complain (
-                &self->life, "dropped %.*s of app server %s: unknown, or not its form",
+                &self->life,
+                "dropped a malformed or unknown message %.*s from app server %s",
                 (int) (name.size < 32 ? name.size : 32), name.data, app->args->name);
         }
         rk_frames_clear (&self->frames);

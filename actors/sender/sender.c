@@ -67,7 +67,7 @@ void
 rk_sender_malformed (rk_sender_t *self, const char *whose, rk_slice_t name)
 {
     self->counters[MALFORMED].value++;
-    rk_life_complain (&self->life, "dropped %.*s of %s: unknown, or not its form",
+    rk_life_complain (&self->life, "dropped a malformed or unknown message %.*s from %s",
                       (int) (name.size < 32 ? name.size : 32), name.data, whose);
 }
 

@@ -17,7 +17,7 @@ rk_mysql_disconnect (rk_mysql_t *self, const char *why)
     rk_index_purge (self->statements);
     if (self->db) {
         mysql_close (self->db);
-        rk_log ('W', "%s: connection lost; connecting again", self->error);
+        rk_log ('W', "%s: connection lost, reconnecting", self->error);
     }
     self->db = NULL;
     self->retry_at = zclock_mono () + self->backoff / 2 +
@@ -216,7 +216,7 @@ rk_mysql_connect (rk_mysql_t *self)
         why = s_prepare_session (self, db);
     if (why) {
         if (self->backoff == BACKOFF_LEAST)
-            rk_log ('W', "%s; trying again", why);
+            rk_log ('W', "%s, retrying", why);
         rk_mysql_disconnect (self, why);
         if (db)
             mysql_close (db);

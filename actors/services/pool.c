@@ -24,7 +24,7 @@ rk_pool_reply (rk_pool_args_t *self, rk_life_t *life, rk_slice_t token, bool goo
     zsock_t *worker = self->workers[whose.worker];
     if (rk_frames_give (&out, worker) == -1 &&
         rk_frames_give_wait (&out, worker, WORKER_WAIT) == -1) {
-        rk_log ('E', "worker-%d has taken no reply for %d s: one is lost",
+        rk_log ('E', "worker-%d took no reply for %d s: one was lost",
                 (int) whose.worker + 1, WORKER_WAIT / 1000);
         rk_frames_clear (&out);
     }

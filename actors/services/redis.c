@@ -202,7 +202,7 @@ s_read_inbox (rk_redis_t *self)
         if (!s_inbox_routes[row].name || frames.count != 3 ||
             !rk_call_read (rk_frames_at (&frames, 1), &token) ||
             token.worker >= self->args->count)
-            rk_life_complain (&self->life, "dropped %.*s: unknown, or not its form",
+            rk_life_complain (&self->life, "dropped a malformed or unknown message %.*s",
                               (int) (name.size < 32 ? name.size : 32), name.data);
         else
             s_inbox_routes[row].handle (self, &frames);

@@ -109,7 +109,7 @@ rk_redisnode_fail (rk_redisnode_t *self, const char *why, int64_t now)
     zstr_free (&self->error);
     self->error = zsys_sprintf ("redis/%s at %s: %s", self->pool, self->address, why);
     if (self->state == UP || self->backoff == BACKOFF_LEAST)
-        rk_log ('W', "%s; connecting again", self->error);
+        rk_log ('W', "%s, reconnecting", self->error);
     redisFree (self->context);
     self->context = NULL;
     self->state = DOWN;

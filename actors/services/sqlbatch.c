@@ -180,7 +180,7 @@ rk_sqlbatch_read (rk_sqlbatch_t *self)
         rk_slice_t name = rk_frames_at (&frames, 0);
         size_t nbr = rk_route (s_inbox_routes, sizeof (*s_inbox_routes), name);
         if (!s_inbox_routes[nbr].name || s_inbox_routes[nbr].handle (self, &frames) == -1)
-            rk_life_complain (self->life, "dropped %.*s: unknown, or not its form",
+            rk_life_complain (self->life, "dropped a malformed or unknown message %.*s",
                               (int) (name.size < 32 ? name.size : 32), name.data);
         rk_frames_clear (&frames);
     }

@@ -67,12 +67,11 @@ rk_control_reload (rk_control_t *self)
     }
     sd_notify (0, "READY=1");
     if (good) {
-        rk_event ("control", 'I', "the handlers are reloaded");
+        rk_event ("control", 'I', "handlers reloaded");
         zstr_free (&text);
     }
     else
-        rk_event ("control", 'E', "the handlers are not reloaded, the old ones go on: %s",
-                  text);
+        rk_event ("control", 'E', "handlers not reloaded, the old ones stay: %s", text);
     return text;
 }
 
@@ -85,7 +84,7 @@ s_handle_reload (rk_control_t *self, zmsg_t *words, bool *good)
     *good = error == NULL;
     if (error)
         error[strcspn (error, "\n")] = 0;    //  The traceback is in the log
-    return error ? error : strdup ("the handlers are reloaded");
+    return error ? error : strdup ("handlers reloaded");
 }
 
 

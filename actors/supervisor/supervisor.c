@@ -112,7 +112,7 @@ s_restart (rk_server_t *self, rk_server_actor_t *actor)
     char *reason = NULL;
     if (s_start (self, actor, &reason))
         return true;
-    rk_event ("actor", 'E', "%s can't start again: %s", actor->name, reason);
+    rk_event ("actor", 'E', "%s failed to restart: %s", actor->name, reason);
     zstr_free (&reason);
     return false;
 }
@@ -137,8 +137,7 @@ s_plan_restart (rk_server_t *self, rk_server_actor_t *actor)
             actor->name, actor->restarts);
         return false;
     }
-    rk_event ("actor", 'W', "%s starts again in %d ms", actor->name,
-              (int) actor->backoff);
+    rk_event ("actor", 'W', "%s restarts in %d ms", actor->name, (int) actor->backoff);
     actor->restart_at = now + actor->backoff;
     actor->backoff =
         actor->backoff * 2 < BACKOFF_MOST ? actor->backoff * 2 : BACKOFF_MOST;

@@ -36,8 +36,7 @@ rk_work_send (void *worker, rk_frames_t *frames)
     }
     self->counters[RK_WORK_LOST].value++;
     rk_frames_clear (frames);
-    rk_life_fail (&self->life, "the sender has taken nothing for %d s",
-                  SENDER_WAIT / 1000);
+    rk_life_fail (&self->life, "the sender took nothing for %d s", SENDER_WAIT / 1000);
 }
 
 
