@@ -225,6 +225,7 @@ rk_redisnode_append_call (rk_redisnode_t *self, rk_parcel_t *call)
             sizes[nbr++] = value.text.size;
             continue;
         }
+        assert (argc > 0);    //  It was counted above
         if (!numbers)
             at = numbers = (char *) zmalloc ((size_t) argc * 32);
         argv[nbr] = at;

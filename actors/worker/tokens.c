@@ -244,7 +244,7 @@ s_sign (const rk_tokens_key_t *key, const char *uid, long ttl)
     long now = (long) time (NULL);
     int rc = jwt_new (&jwt);
     rc |= jwt_set_alg (jwt, key->algorithm, key->bytes, (int) key->size);
-    if (*key->id)
+    if (key->id && *key->id)
         rc |= jwt_add_header (jwt, "kid", key->id);
     rc |= jwt_add_grant (jwt, "sub", uid);
     rc |= jwt_add_grant_int (jwt, "iat", now);

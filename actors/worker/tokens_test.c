@@ -55,10 +55,11 @@ s_test_token (rk_tokens_t *keys, const char *file, const char *uid, const char *
         fprintf (stderr, "%s\n", error);
     rk_check (token);
     char *found = rk_tokens_verify (keys, token, &why);
+    rk_check (found || why);
     if (uid ? !found : !why || !strstr (why, words))
         fprintf (stderr, "%s: expected %s, got %s\n", file ? file : "secret",
-                 uid ? uid : words, why ? why : found);
-    rk_check (uid ? found && streq (found, uid) : !found && strstr (why, words));
+                 uid ? uid : words, found ? found : why);
+    rk_check (uid ? found && streq (found, uid) : !found && why && strstr (why, words));
     free (found);
     free (token);
 }
@@ -86,9 +87,10 @@ s_test_form (rk_tokens_t *keys, const char *head, const char *claims, const char
         strcat (strcat (token, nbr ? "." : ""), encoded);
     }
     char *uid = rk_tokens_verify (keys, token, &why);
+    rk_check (uid || why);
     if (words ? !why || !strstr (why, words) : !uid)
-        fprintf (stderr, "%s %s: %s\n", head, claims, why ? why : uid);
-    rk_check (words ? !uid && strstr (why, words) : uid && streq (uid, "ann"));
+        fprintf (stderr, "%s %s: %s\n", head, claims, uid ? uid : why);
+    rk_check (words ? !uid && why && strstr (why, words) : uid && streq (uid, "ann"));
     free (uid);
 }
 

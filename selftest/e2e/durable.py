@@ -32,6 +32,7 @@ class User:
     async def live(self, server, all_bound):
         """Binds, waits until all have, for nobody here acks and so gets again what came before its bind; then sends
         again what has no answer, and goes on until the connection is lost."""
+        self.client = None    # Not one of an earlier server
         try:
             self.client = await Client.open(server, self.name)
             await all_bound.wait()
@@ -44,7 +45,7 @@ class User:
         except (websockets.exceptions.ConnectionClosed, asyncio.BrokenBarrierError, OSError):
             await all_bound.abort()
         try:
-            while hasattr(self, "client"):    # What came before the end and isn't read yet
+            while self.client:    # What came before the end and isn't read yet
                 self.note(await self.client.receive())
         except websockets.exceptions.ConnectionClosed:
             return
