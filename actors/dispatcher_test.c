@@ -1,7 +1,6 @@
 //  dispatcher_test.c - tests of dispatcher.c
 
 #include "dispatcher.h"
-#include "base/index.h"
 
 
 static void

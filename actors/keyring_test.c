@@ -1,7 +1,6 @@
 //  keyring_test.c - tests of keyring.c
 
 #include "keyring.h"
-#include "base/index.h"
 
 #define KEY_SIZE 32    //  bytes
 

@@ -1,8 +1,6 @@
 //  chatinput.c - what is typed into the terminal client: messages and commands
 
 #include "chat_priv.h"
-#include "commands.h"
-#include <argp.h>
 
 
 void

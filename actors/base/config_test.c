@@ -1,7 +1,6 @@
 //  config_test.c - tests of config.c
 
 #include "config.h"
-#include "configtext.h"
 #include <sys/stat.h>
 
 

@@ -78,7 +78,7 @@ rk_routes_destroy (rk_routes_t **self_p)
 
 
 //  --------------------------------------------------------------------------
-//  Seats
+//  Memberships
 
 rk_slice_t
 rk_routes_gateway_of (rk_slice_t cid)

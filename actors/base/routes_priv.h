@@ -20,7 +20,7 @@ typedef struct {
     zlistx_t *members;    //  rk_routes_route_t, not owned
     rk_routes_holder_t *holders;
     size_t holder_count;
-    size_t apart;        //  Seats in it that are
+    size_t apart;        //  Memberships in it that are
     uint64_t version;    //  Of a user's membership, as the store counts it
     uint64_t mark;       //  Where a list of groups found it last
 } rk_routes_set_t;

@@ -17,7 +17,7 @@ rk_sock_new (int type, const char *endpoints, int hwm)
     zsock_set_rcvhwm (self, hwm);
     zsock_set_linger (self, LINGER);
     zsock_set_reconnect_ivl_max (self, 5000);
-    //  A peer that vanished without a word is forgotten after some 15 s, and its name is free again
+    //  A peer that vanished without a word is forgotten after some 15 s, by a PUSH socket after a minute, and its name is free again
     zsock_set_tcp_keepalive (self, 1);
     zsock_set_tcp_keepalive_idle (self, 6);
     zsock_set_tcp_keepalive_intvl (self, 3);

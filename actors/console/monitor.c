@@ -1,4 +1,4 @@
-//  monitor.c - what happens to ZeroMQ's sockets, in words; documented in sockets.h
+//  monitor.c - what happens to ZeroMQ's sockets, in words; documented in monitor.h
 //
 //  Events are those of zmq_socket_monitor(3): two frames, number and value, then the endpoint. Those of
 //  a handshake don't tell whose it is; it follows upon its connection.

@@ -2,8 +2,8 @@
 //
 //  A passive class of the console.
 
-#ifndef SOCKETS_H
-#define SOCKETS_H
+#ifndef MONITOR_H
+#define MONITOR_H
 
 #include "console.h"
 

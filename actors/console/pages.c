@@ -5,7 +5,7 @@
 
 #define QUEUE_MOST (4 * 1024 * 1024)    //  bytes that wait for a page
 
-//  One connection of HTTP; a page's WebSocket is a client.
+//  One connection of HTTP; a page's WebSocket is a wire.
 typedef struct {
     rk_wire_t wire;
     char *body;

@@ -152,7 +152,7 @@ s_handle_setting (rk_gateway_t *self, rk_gateway_app_t *app)
         rk_routes_leave (self->routes, cid, what);
     else if (rk_slice_is (kind, "status") && rk_slice_is (what, "closed")) {
         if (!client->wire.close_code && !rk_routes_user (self->routes, cid).size)
-            rk_webloop_blame (self->loop, (struct lws *) client->wire.handle);
+            client->wire.transport->blame (client->wire.handle);
         rk_gateway_close_client (self, client, 1000, "closed by the server");
     }
     else

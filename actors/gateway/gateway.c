@@ -40,7 +40,7 @@ s_drained (rk_gateway_t *self)
     if (!client)
         return true;
     if (!self->goodbye)
-        self->goodbye = now + GOODBYE;
+        self->goodbye = now + self->farewell;
     for (; client; client = (rk_client_t *) rk_index_next (self->clients))
         rk_gateway_close_client (self, client, 1001,
                                  "the server is going down; connect again");
@@ -234,6 +234,7 @@ s_self_new (zsock_t *pipe, gateway_args_t *args)
     self->limit_message = (size_t) rk_config_int (args->config, "gateway/message");
     self->limit_unbound = (size_t) rk_config_int (args->config, "gateway/unbound");
     self->limit_queue = (size_t) rk_config_int (args->config, "gateway/queue");
+    self->farewell = rk_config_int (args->config, "server/drain") * FAREWELL / 100;
     self->limit_clients = (size_t) rk_config_int (args->config, "gateway/connections");
     int rc = getentropy (&self->epoch,
                          6);    //  A CID must never come twice, also after a restart

@@ -9,7 +9,7 @@
 #include "base/routes.h"
 #include "http/webloop.h"
 
-#define GOODBYE 3000    //  msec for clients to take their last message and go
+#define FAREWELL 30    //  % of server/drain for clients to take their last message and go
 
 enum {
     FROM_CLIENTS,
@@ -81,7 +81,8 @@ typedef struct {
     int full_ticks;    //  For how long
     bool full;         //  Too much waits in the queues of the process
     uint64_t ticks;
-    int64_t goodbye;    //  msec, monotonic: when draining ends at the latest
+    int64_t farewell;    //  msec for clients to take their last message and go
+    int64_t goodbye;     //  msec, monotonic: when draining ends at the latest
     rk_counter_t counters[COUNTERS + 1];
 } rk_gateway_t;
 
@@ -123,7 +124,7 @@ void rk_gateway_set_flow (rk_gateway_t *self, rk_client_t *client);
 //  What waits for the client is written in this turn.
 void rk_gateway_make_dirty (rk_gateway_t *self, rk_client_t *client);
 
-//  What waits is thrown away when the client is too slow: it will never read it.
+//  It is closed with this code and reason when what waits for it is out.
 void rk_gateway_close_client (rk_gateway_t *self, rk_client_t *client, uint16_t code,
                               const char *why);
 

@@ -87,7 +87,6 @@ s_on_established (rk_gateway_t *self, rk_client_t *client, struct lws *wsi, rk_s
 static int
 s_on_receive (rk_gateway_t *self, rk_client_t *client, struct lws *wsi, rk_slice_t in)
 {
-    (void) wsi;
     if (client->wire.close_code)
         return 0;
     self->counters[BYTES_IN].value += in.size;
@@ -153,7 +152,7 @@ s_on_writeable (rk_gateway_t *self, rk_client_t *client, struct lws *wsi, rk_sli
     client->closing = true;
     shutdown (lws_get_socket_fd (wsi), SHUT_WR);
     rk_gateway_set_flow (self, client);
-    lws_set_timeout (wsi, PENDING_TIMEOUT_CLOSE_ACK, GOODBYE / 1000);
+    lws_set_timeout (wsi, PENDING_TIMEOUT_CLOSE_ACK, (int) (self->farewell / 1000) + 1);
     return 0;
 }
 

@@ -1,9 +1,6 @@
 //  addresses.c - where connections come from: how many from each address, and who has failed too often
 
 #include "webloop_priv.h"
-#include "listener.h"
-#include <openssl/err.h>
-#include <openssl/ssl.h>
 
 #define MINUTE 60000000000    //  nsec
 
@@ -39,15 +36,15 @@ rk_webloop_address (rk_webloop_t *self, const struct sockaddr_storage *from)
 
 
 void
-rk_webloop_blame (rk_webloop_t *self, struct lws *wsi)
+rk_webloop_blame (struct lws *wsi)
 {
     rk_webloop_peer_t *peer = (rk_webloop_peer_t *) lws_get_opaque_user_data (wsi);
     rk_webloop_address_t *address = peer ? peer->address : NULL;
     int64_t now = rk_now ();
-    if (!address || !self->args.failures)
+    if (!address || !address->loop->args.failures)
         return;
     address->due = (address->due > now ? address->due : now) +
-                   MINUTE / (int64_t) self->args.failures;
+                   MINUTE / (int64_t) address->loop->args.failures;
 }
 
 

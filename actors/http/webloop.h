@@ -30,7 +30,7 @@ typedef struct {
     const struct lws_http_mount *mounts;
     const lws_retry_bo_t *liveness;
     size_t each;    //  Connections of one address at the most, 0 for no limit
-    //  Of those that were closed for what they did a minute; likewise
+    //  Connections of one address a minute that may be closed for what they did, 0 for no limit
     size_t failures;
     size_t connections;    //  At most, besides some that aren't WebSocket's yet
     //  Of clients' frames, or NULL when nobody looks at them
@@ -58,7 +58,7 @@ int64_t rk_webloop_heard (struct lws *wsi);
 
 //  A connection was closed for what its client has done: with args.failures of them within a minute its address
 //  gets no new ones until that is over.
-void rk_webloop_blame (rk_webloop_t *self, struct lws *wsi);
+void rk_webloop_blame (struct lws *wsi);
 
 //  Runs until rk_webloop_stop.
 void rk_webloop_run (rk_webloop_t *self);

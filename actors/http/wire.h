@@ -35,6 +35,8 @@ typedef struct {
     //  bytes that the peer's kernel has acknowledged; nsec, monotonic: when something came last.
     uint64_t (*acked) (void *handle);
     int64_t (*heard) (void *handle);
+    //  It was closed for what it did: its address is remembered.
+    void (*blame) (void *handle);
 } rk_transport_t;
 
 typedef struct {

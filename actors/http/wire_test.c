@@ -89,8 +89,10 @@ s_test_input (rk_slice_t text, size_t piece, bool binary, size_t limit,
 static void
 s_test_out (void)
 {
-    static const rk_transport_t transport = {
-        s_test_write, s_test_full, s_test_join, s_test_wake, NULL, NULL, NULL, NULL};
+    static const rk_transport_t transport = {.write = s_test_write,
+                                             .full = s_test_full,
+                                             .join = s_test_join,
+                                             .wake = s_test_wake};
     s_fake_t fake = {.room = 2};
     rk_wire_t wire = {.transport = &transport, .handle = &fake};
     rk_wire_buffer_t buffer = {0};

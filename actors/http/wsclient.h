@@ -2,8 +2,8 @@
 //
 //  Over libwebsockets in a libuv loop. Many connections to one URL, messages both ways.
 
-#ifndef WS_H
-#define WS_H
+#ifndef WSCLIENT_H
+#define WSCLIENT_H
 
 #include "wstransport.h"
 #include <uv.h>

@@ -77,8 +77,15 @@ s_heard (void *handle)
 }
 
 
-const rk_transport_t rk_wstransport = {s_write, s_full,   s_join,  s_wake,
-                                       s_read,  s_expire, s_acked, s_heard};
+static void
+s_blame (void *handle)
+{
+    rk_webloop_blame ((struct lws *) handle);
+}
+
+
+const rk_transport_t rk_wstransport = {s_write,  s_full,  s_join,  s_wake, s_read,
+                                       s_expire, s_acked, s_heard, s_blame};
 
 
 rk_wire_input_t

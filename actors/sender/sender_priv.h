@@ -96,7 +96,7 @@ void rk_sender_replace (rk_sender_t *self, size_t index, rk_slice_t bytes);
 //  Takes the number in a part, and the part; false when it is none.
 bool rk_sender_take_seq (rk_sender_t *self, size_t index, uint64_t *seq);
 
-//  live talk|group|row: what is stored goes to those who are not behind. Each answers 0, or -1 when it has not its form.
+//  live talk|group|row: what is stored goes to those who are not behind. Answers 0, or -1 when it has not its form.
 int rk_sender_handle_live (rk_sender_t *self);
 
 //  downstream cid|uid|gid|talk

@@ -4,7 +4,7 @@
 #include "sender.h"
 #include "proto/call.h"
 
-#define GATEWAYS_MOST 1000    //  As in sender.c
+#define GATEWAYS_MOST 1000    //  As in gateways.c
 
 
 static void

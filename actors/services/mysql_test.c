@@ -1,17 +1,8 @@
 //  mysql_test.c - tests of mysql.c
 
 #include "mysql.h"
-#include "base/index.h"
-#include "mystatement.h"
-#include "schema.h"
-#include "sqlbatch.h"
 #include "selftest/sqltest.h"
 #include "selftest/spawn.h"
-#include <errmsg.h>
-#include <mysqld_error.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <poll.h>
 
 
 //  What only MySQL has

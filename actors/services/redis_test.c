@@ -1,7 +1,6 @@
 //  redis_test.c - tests of redis.c
 
 #include "redis.h"
-#include "base/index.h"
 #include "redisnode.h"
 #include "proto/pack.h"
 #include "selftest/spawn.h"

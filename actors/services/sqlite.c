@@ -19,7 +19,6 @@
 
 #include "sqlite_priv.h"
 #include "schema.h"
-#include <sys/file.h>
 
 #define BUSY_BATCH 50    //  A batch of more than this says there is load
 #define LINGER 4         //  msec that the next one then waits for more

@@ -2,7 +2,6 @@
 
 #include "sqlite_priv.h"
 #include "schema.h"
-#include <sys/file.h>
 
 #define LOG_STEP 400    //  Pages in the log until they go into the database
 

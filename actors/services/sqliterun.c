@@ -1,7 +1,6 @@
 //  sqliterun.c - runs statements, prepared once
 
 #include "sqlite_priv.h"
-#include <sys/file.h>
 
 #define STATEMENTS_MOST 200    //  Prepared ones kept
 

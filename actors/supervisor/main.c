@@ -1,6 +1,6 @@
-//  main.c - the rookery command: run, selftest, monitor, top, ctl, chat, token, bench
+//  main.c - the rookery command: run, selftest, monitor, top, ctl, chat, token, cert, bench
 //
-//  run reads the configuration, starts the server (server.c) and then does nothing but wait
+//  run reads the configuration, starts the server (supervisor.c) and then does nothing but wait
 //  for signals, for operators (control.c) and for actors that went DOWN. Signals come through a
 //  descriptor (signalfd), so no other thread is interrupted by them.
 

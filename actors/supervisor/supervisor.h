@@ -2,8 +2,8 @@
 //
 //  The supervisor of the actors, without a command line, so that tests run it as well.
 
-#ifndef SERVER_H
-#define SERVER_H
+#ifndef SUPERVISOR_H
+#define SUPERVISOR_H
 
 #include "base/rk.h"
 #include "base/config.h"

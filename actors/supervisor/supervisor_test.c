@@ -1,9 +1,7 @@
 //  supervisor_test.c - tests of supervisor.c
 
 #include "supervisor.h"
-#include "wires.h"
 #include <libwebsockets.h>
-#include <signal.h>
 
 
 //  Ten pairs chat through a gateway that is the test itself, while actors fail under them.

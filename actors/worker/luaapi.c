@@ -281,7 +281,7 @@ s_files (lua_State *L)
 }
 
 
-//  worker.verify (token)    returns the UID a token was made for; or nil, reason. See keys.h.
+//  worker.verify (token)    returns the UID a token was made for; or nil, reason. See tokens.h.
 
 static int
 s_verify (lua_State *L)

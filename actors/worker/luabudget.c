@@ -1,4 +1,16 @@
 //  luabudget.c - what a handler may take: memory, instructions, time
+//
+//  Budget: a count hook on every coroutine adds up instructions and looks at the clock; the
+//  state's allocator has a ceiling that is set anew for each slice a task runs. When a
+//  budget is spent the hook raises an error, and it is then called at every instruction, so
+//  that a pcall in the script doesn't swallow it: each level fails in turn at its next
+//  instruction until the whole coroutine is unwound (PIL, 4th ed., ch. 25, on hooks).
+//
+//  Time is the thread's CPU time, so that a busy machine costs nobody a message. What a C function does no
+//  hook sees: those that handlers can call have limits of their own (luaguard.c, luamatch.c). Should one
+//  run on nonetheless, the supervisor signals the thread that it finds stuck, and when the budget
+//  is over by GRACE the signal's handler jumps out of it, to rk_lua_run. That state is broken and is left as it is,
+//  and the worker goes DOWN and makes another.
 
 #include "luahost_priv.h"
 

@@ -1,6 +1,6 @@
 //  replies.c - what comes back to handlers: replies, events, frames of links, timers; calls that have timed out
 
-#include "replies.h"
+#include "worker_priv.h"
 
 #define EVENTS_MOST 10000    //  Timers and events that wait at once
 #define TIMERS_TURN 10       //  msec for timers at once

@@ -5,7 +5,6 @@
 #include <dirent.h>
 #include <jwt.h>
 #include <openssl/ec.h>
-#include <openssl/hmac.h>
 #include <openssl/obj_mac.h>
 #include <openssl/pem.h>
 

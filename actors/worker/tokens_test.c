@@ -1,7 +1,6 @@
 //  tokens_test.c - tests of tokens.c
 
 #include "tokens_priv.h"
-#include "jws.h"
 #include <dirent.h>
 #include <jwt.h>
 #include <openssl/ec.h>

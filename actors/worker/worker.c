@@ -29,7 +29,7 @@
 //  Timers and events are messages too, of a connection that isn't one: the background. They
 //  have no order among each other.
 
-#include "replies.h"
+#include "worker_priv.h"
 
 
 //  --------------------------------------------------------------------------
@@ -94,7 +94,7 @@ s_handle_message (rk_work_t *self, rk_frames_t *frames)
 static void
 s_run_turns (rk_work_t *self)
 {
-    while (self->turns) {
+    while (self->turns && !self->life.terminated) {
         rk_work_job_t *job = self->turns;
         self->turns = job->next;
         self->waiting--;

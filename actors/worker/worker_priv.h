@@ -1,6 +1,6 @@
 //  worker_priv.h - what the worker holds: connections, messages under way, Lua states
 //
-//  Private to the worker: worker.c is the actor, work.c moves messages through coroutines,
+//  worker.c is the actor, work.c moves messages through coroutines, replies.c takes what comes back to them,
 //  workhost.c is what Lua code may do outside of its state.
 
 #ifndef WORKER_PRIV_H
@@ -12,6 +12,8 @@
 #include "base/timers.h"
 #include "proto/call.h"
 
+#define BATCH 100                //  Messages between two looks at the pipe
+#define SWEEP 100                //  msec between two looks for calls that timed out
 #define RK_WORK_INDEX_BITS 20    //  of a call's number; the rest counts up
 #define RK_WORK_HANDLERS_MOST 256
 
@@ -82,7 +84,7 @@ enum {
     RK_WORK_COUNTERS = RK_WORK_CUSTOM + RK_WORK_CUSTOM_MOST + RK_SERVICES_MOST
 };
 
-//  A worker, as its actor and its two helpers see it.
+//  A worker, as its files see it.
 typedef struct {
     rk_life_t life;
     char name[16];
@@ -163,5 +165,20 @@ void rk_work_job_done (rk_work_t *self, rk_work_job_t *job);
 
 //  Answer with code "internal", when not even the application can.
 void rk_work_answer_plainly (rk_work_t *self, rk_work_job_t *job);
+
+//  replies.c
+
+//  Reads replies and events, and goes on with what waited for them.
+void rk_work_read_replies (rk_work_t *self);
+
+//  A service's reply to a call, its number and an empty frame in front; all others are stale.
+void rk_work_read_link (rk_work_t *self, zsock_t *socket);
+
+//  Runs the timers that are due, for a while.
+void rk_work_run_timers (rk_work_t *self);
+
+//  Calls whose time is over go on with a reason. A few milliseconds more don't matter, so
+//  the table is looked through now and then; nothing is kept in order on the hot path.
+void rk_work_sweep (rk_work_t *self);
 
 #endif

@@ -165,7 +165,7 @@ def sigterm():
         users = make_users()
         for _ in range(3):
             #  Nobody acks here: with more than a page to get first, what is live would have to wait
-            server = Server("chat/page=10000", "gateway/queue=100000000", folder=folder)
+            server = Server("chat/page=10000", "gateway/queue=100000000", "server/drain=300000", folder=folder)
             status = asyncio.run(load_until(server, users, None, signal.SIGTERM))
             check(status == 0, f"exit status {status}\n{server.logged()[-2000:]}")
             check("did not finish in time" not in server.logged(), server.logged()[-2000:])
