@@ -44,6 +44,22 @@ s_make (rk_services_t *self, int type, const char *endpoint, int64_t limit)
 //  --------------------------------------------------------------------------
 //  Pools
 
+//  A fresh array of wires, one to each worker for what it is answered.
+
+static zsock_t **
+s_to_workers (rk_services_t *self)
+{
+    zsock_t **wires = (zsock_t **) zmalloc (self->workers * sizeof (zsock_t *));
+    int64_t waiting = rk_config_int (self->config, "worker/waiting");
+    for (size_t worker = 0; worker < self->workers; worker++) {
+        char *replies = zsys_sprintf (">inproc://worker-%zu-replies", worker + 1);
+        wires[worker] = s_make (self, ZMQ_PUSH, replies, waiting * 4);
+        zstr_free (&replies);
+    }
+    return wires;
+}
+
+
 //  The actor of one connection, with the wires for replies to all workers.
 
 static s_pool_actor_t *
@@ -64,18 +80,12 @@ s_add_actor (rk_services_t *self, const char *kind, const char *pool, int nbr,
         .name = actor->name,
         .pool = pool ? strdup (pool) : NULL,
         .inbox = s_make (self, ZMQ_PULL, bound, queue),
-        .workers = (zsock_t **) zmalloc (self->workers * sizeof (zsock_t *)),
+        .workers = s_to_workers (self),
         .count = self->workers,
         .limit = queue,
         .answered = (uint64_t *) zmalloc (self->workers * sizeof (uint64_t)),
         .config = self->config};
     zstr_free (&bound);
-    int64_t waiting = rk_config_int (self->config, "worker/waiting");
-    for (size_t worker = 0; worker < self->workers; worker++) {
-        char *replies = zsys_sprintf (">inproc://worker-%zu-replies", worker + 1);
-        actor->args.pool.workers[worker] = s_make (self, ZMQ_PUSH, replies, waiting * 4);
-        zstr_free (&replies);
-    }
     return actor;
 }
 
@@ -136,13 +146,7 @@ s_add_redis (rk_services_t *self, const char *pool)
 {
     int64_t queue = rk_pool_int (self->config, "redis", pool, "queue");
     s_pool_actor_t *actor = s_add_actor (self, "redis", pool, 1, redis_actor, queue);
-    int64_t waiting = rk_config_int (self->config, "worker/waiting");
-    actor->args.redis.events = (zsock_t **) zmalloc (self->workers * sizeof (zsock_t *));
-    for (size_t worker = 0; worker < self->workers; worker++) {
-        char *replies = zsys_sprintf (">inproc://worker-%zu-replies", worker + 1);
-        actor->args.redis.events[worker] = s_make (self, ZMQ_PUSH, replies, waiting * 4);
-        zstr_free (&replies);
-    }
+    actor->args.redis.events = s_to_workers (self);
     s_add_service (self, RK_REDIS, pool, 1, &actor, queue,
                    rk_pool_int (self->config, "redis", pool, "timeout"));
 }
