@@ -39,7 +39,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "e2e
 
 import websockets    # noqa: behind the path
 
-from chaosuser import CLUB, GROUP, Device, User    # noqa: behind the path
+from chaosuser import CLUB, GROUP, Device, Unanswered, User    # noqa: behind the path
 from rookery import check    # noqa
 from services import MariaDB, Redis, free_port    # noqa
 
@@ -314,7 +314,7 @@ async def probe(users, devices):
     for nbr, gid in enumerate((CLUB, GROUP)):    # What comes behind the probe, too
         chat_id = f"{speaker.name}-{speaker.sent + nbr}"
         content = {"fromAccountID": speaker.name, "chatID": chat_id, "chatGroupID": gid}
-        speaker.open[chat_id] = [{"action": "chatGroup", "content": content}, 0, 0, True, 0, 0]
+        speaker.open[chat_id] = Unanswered({"action": "chatGroup", "content": content}, 0)
         await until_all(lambda: list(speaker.open), "the probe is never answered")
         where = speaker.answered[chat_id]
         hear = [device for device in devices if gid == GROUP or device.name in members]

@@ -6,6 +6,7 @@ all and to a club that it joins and leaves; the second one listens."""
 import asyncio
 import json
 import time
+from dataclasses import dataclass
 
 import websockets
 
@@ -161,13 +162,23 @@ class Device:
             check(len(tails) <= 2, f"{self.name}: {conversation} came out of order, at {seq} behind {tails}")
 
 
+@dataclass
+class Unanswered:
+    """A chat that has no answer yet, or was refused for the moment."""
+    message: dict
+    connection: int    # Where it was sent first; 0 when its order doesn't count
+    tries: int = 0
+    sent: float = 0    # When last
+    refusals: int = 0
+
+
 class User(Device):
     """The first device of a user, on which it says chats."""
 
     def __init__(self, scene, name, partner, token):
         super().__init__(scene, name, partner, token, "d")
         self.sent = 0
-        self.open = {}         # chatID: [message, tries, when it was sent last, refused, connection, refusals]
+        self.open = {}         # chatID: Unanswered
         self.answered = {}     # chatID: (conversation, seq)
         self.story = {}        # chatID, or "steps": what was sent and what came of it, for who looks into a failure
         self.refused = set()   # chatIDs that were refused for good
@@ -188,7 +199,7 @@ class User(Device):
     async def act(self):
         now = time.monotonic()
         for entry in list(self.open.values()):
-            if now - entry[2] > AGAIN:
+            if now - entry.sent > AGAIN:
                 await self.send_chat(entry)
         if self.step and now - self.step[1] > AGAIN:
             await self.send_step()
@@ -202,10 +213,10 @@ class User(Device):
         self.story.setdefault(name, []).append(f"{time.monotonic():.3f} connection {self.connection}: {what}")
 
     async def send_chat(self, entry):
-        entry[1] += 1
-        entry[2] = time.monotonic()
-        self.tell(entry[0]["content"]["chatID"], "sent")
-        await self.send(entry[0])
+        entry.tries += 1
+        entry.sent = time.monotonic()
+        self.tell(entry.message["content"]["chatID"], "sent")
+        await self.send(entry.message)
 
     async def send_step(self):
         self.out &= self.step[0]["action"] == "groupLeave"
@@ -224,7 +235,7 @@ class User(Device):
             self.sent += 1
             action = "chatGroup" if "chatGroupID" in where else "chat"
             content = {"fromAccountID": self.name, "chatID": chat_id, **where}
-            self.open[chat_id] = [{"action": action, "content": content}, 0, 0, False, self.connection, 0]
+            self.open[chat_id] = Unanswered({"action": action, "content": content}, self.connection)
             await self.send_chat(self.open[chat_id])
 
     def note(self, message):
@@ -246,10 +257,9 @@ class User(Device):
         if code != "ok":
             check(code in REFUSALS, message)
             if entry:
-                entry[3] = True
-                entry[5] += 1
-            if entry and code == "not-member" and entry[0]["content"].get("chatGroupID") == CLUB:
-                if entry[1] == entry[5]:    # Another try may yet be stored, and its answer lost
+                entry.refusals += 1
+            if entry and code == "not-member" and entry.message["content"].get("chatGroupID") == CLUB:
+                if entry.tries == entry.refusals:    # Another try may yet be stored, and its answer lost
                     self.refused.add(chat_id)
                 del self.open[chat_id]
             return
@@ -259,8 +269,8 @@ class User(Device):
         self.refused.discard(chat_id)    # The answer to an earlier try
         self.last_ok = time.monotonic()
         self.note_seq(*where, chat_id, told=False)
-        if entry and entry[1] == 1 and not entry[3]:
-            self.first_try.append((entry[4], where[0], chat_id))
+        if entry and entry.connection and entry.tries == 1 and not entry.refusals:
+            self.first_try.append((entry.connection, where[0], chat_id))
         self.open.pop(chat_id, None)
 
     def check_order(self):
