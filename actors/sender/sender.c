@@ -209,6 +209,7 @@ sender_actor (zsock_t *pipe, void *args_p)
                              .owner = self,
                              .commands = rk_sender_commands,
                              .report = s_report};
+    self->next_ping = 0;    //  Each life begins with one
     rk_life_begin (&self->life, NULL);
 
     while (!self->life.terminated) {

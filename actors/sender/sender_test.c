@@ -284,6 +284,72 @@ s_test_own_name (zsock_t *in, zsock_t *own)
 }
 
 
+//  The actor fails and lives again with other times: how often it pings, and how long it keeps what is
+//  for a gateway that is away. Where it pings often, who doesn't answer at once is taken for away.
+
+static void
+s_test_again (zactor_t **actor_p, sender_args_t *args, int64_t ping, int64_t keep)
+{
+    zstr_sendx (*actor_p, "FAIL", "the test says so", NULL);
+    char *word = NULL;
+    rk_str_recv (*actor_p, &word, NULL);
+    rk_check (word && streq (word, "DOWN"));
+    zstr_free (&word);
+    rk_actor_stop (actor_p);
+    args->ping = ping;
+    args->keep = keep;
+    *actor_p = rk_actor_start (sender_actor, args, NULL);
+    rk_check (*actor_p);
+}
+
+
+static void
+s_test_await_count (zactor_t *actor, const char *counter, int64_t least, int64_t most)
+{
+    int64_t count = -1;
+    while (count < least || count > most) {
+        zclock_sleep (10);
+        count = (int64_t) rk_actor_count (actor, counter);
+    }
+}
+
+
+//  A gateway that answers no pings is away. Frames for it wait in a bounded queue, and are delivered when it
+//  comes back in time. When it doesn't, they count as undelivered, and its connections are told to be closed.
+
+static void
+s_test_away (zactor_t **actor_p, sender_args_t *args, zsock_t *in, zsock_t *g2,
+             zsock_t *up)
+{
+    s_test_again (actor_p, args, 50, 60000);
+    s_test_say (in, "setting uidmap g2.d carol");
+    s_test_await_count (*actor_p, "gateways", 0, 0);
+    for (int nbr = 0; nbr < 15; nbr++)
+        s_test_say (in, "downstream uid carol wait");
+    s_test_await_count (*actor_p, "undelivered_full", 5, INT64_MAX);
+    s_test_say (g2, "hello 1");
+    s_test_expect (g2, "setting uidmap g2.d carol");
+    s_test_expect (g2, "welcome 1");
+    for (int nbr = 0; nbr < 10; nbr++)
+        s_test_expect (g2, "downstream uid carol wait");
+
+    s_test_await_count (*actor_p, "gateways", 0, 0);
+    s_test_say (in, "downstream uid carol late");
+    s_test_say (in, "downstream uid");    //  Counted, so what came before it waits now
+    s_test_await_count (*actor_p, "malformed", 5, 5);
+    s_test_again (actor_p, args, 50, 100);
+    s_test_await_count (*actor_p, "undelivered_away", 1, INT64_MAX);
+    for (int nbr = 0; nbr < 3; nbr++) {    //  Those of g1 as well
+        zmsg_t *msg = rk_msg_recv (up);
+        rk_check (msg && zmsg_size (msg) == 4);
+        rk_check (zframe_streq (zmsg_first (msg), "status"));
+        rk_check (zframe_streq (zmsg_next (msg), "closed"));
+        zmsg_destroy (&msg);
+    }
+    rk_check (rk_actor_count (*actor_p, "connections") == 0);
+}
+
+
 void
 sender_test (void)
 {
@@ -294,7 +360,7 @@ sender_test (void)
     zsock_set_rcvtimeo (own, 30000);
     zsock_set_rcvtimeo (replies, 30000);
     zsock_t *up = rk_sock_new (ZMQ_PULL, "@inproc://sender-test-up", 1000);
-    zsock_set_rcvtimeo (up, 10000);
+    zsock_set_rcvtimeo (up, 30000);
     sender_args_t args = {rk_sock_new (ZMQ_PULL, "@inproc://sender-test", 1000),
                           rk_sock_new (ZMQ_PUSH, ">inproc://sender-test-up", 1000),
                           rk_sock_new (ZMQ_ROUTER, "@inproc://sender-test-down", 1000),
@@ -303,8 +369,8 @@ sender_test (void)
                           .workers = (zsock_t *[]){to_worker, to_worker},
                           .count = 2,
                           .backlog = 10,
-                          .keep = 1000,
-                          .ping = 50};
+                          .keep = 60000,
+                          .ping = 60000};
     zsock_t *in = rk_sock_new (ZMQ_PUSH, ">inproc://sender-test", 1000);
     zactor_t *actor = rk_actor_start (sender_actor, &args, NULL);
     rk_check (actor);
@@ -359,48 +425,12 @@ sender_test (void)
     rk_check (rk_actor_count (actor, "undelivered_nobody") == 1);
 
     //  After a failure it knows its routes still
-    zstr_sendx (actor, "FAIL", "the test says so", NULL);
+    s_test_again (&actor, &args, 60000, 60000);
     s_test_say (in, "downstream uid bob kept");
-    char *word;
-    rk_str_recv (actor, &word, NULL);
-    rk_check (word && streq (word, "DOWN"));
-    zstr_free (&word);
-    rk_actor_stop (&actor);
-    actor = rk_actor_start (sender_actor, &args, NULL);
-    rk_check (actor);
     s_test_expect (g1, "downstream uid bob kept");
 
-    //  g2 doesn't answer pings: it is away. Frames for it wait in a bounded queue, and are
-    //  delivered when it comes back in time.
-    s_test_say (in, "setting uidmap g2.d carol");
-    while (rk_actor_count (actor, "gateways") != 0)
-        zclock_sleep (10);
-    for (int nbr = 0; nbr < 15; nbr++)
-        s_test_say (in, "downstream uid carol wait");
-    while (rk_actor_count (actor, "undelivered_full") < 5)
-        zclock_sleep (10);
-    s_test_say (g2, "hello 1");
-    s_test_expect (g2, "setting uidmap g2.d carol");
-    s_test_expect (g2, "welcome 1");
-    for (int nbr = 0; nbr < 10; nbr++)
-        s_test_expect (g2, "downstream uid carol wait");
-
-    //  And when it doesn't, they count as undelivered
-    while (rk_actor_count (actor, "gateways") != 0)
-        zclock_sleep (10);
-    s_test_say (in, "downstream uid carol late");
-    while (rk_actor_count (actor, "undelivered_away") == 0)
-        zclock_sleep (10);
-
-    //  Its connections are told to be closed, and so are those of g1
-    for (int nbr = 0; nbr < 3; nbr++) {
-        zmsg_t *msg = rk_msg_recv (up);
-        rk_check (msg && zmsg_size (msg) == 4);
-        rk_check (zframe_streq (zmsg_first (msg), "status"));
-        rk_check (zframe_streq (zmsg_next (msg), "closed"));
-        zmsg_destroy (&msg);
-    }
-    rk_check (rk_actor_count (actor, "connections") == 0);
+    s_test_away (&actor, &args, in, g2, up);
+    s_test_again (&actor, &args, 60000, 60000);
     s_test_strangers (actor, in, g1);
     s_test_behind (in, g1, replies);
     s_test_versions (in, g1);
