@@ -145,15 +145,27 @@ s_on_writeable (rk_gateway_t *self, rk_client_t *client, struct lws *wsi, rk_sli
         rk_gateway_make_dirty (self, client);
         return 0;
     }
-    //  The client closes, on our close frame or on the end of what we send. Would we, with bytes of
-    //  its unread, the kernel would reset the connection and throw away what is on its way to it
-    //  (RFC 1122, 4.2.2.13); so we read on, and throw that away.
+    //  The client answers with its own close frame, and then we close (RFC 6455, 7.1.1). Would we close
+    //  before, with bytes of it unread, the kernel would reset the connection and throw away what is on its
+    //  way (RFC 1122, 4.2.2.13); so we read on, and throw that away. Nor do we end what we send before: there
+    //  are clients that close when they see that end, and lose what they have not read yet.
     rk_wire_write_close (&client->wire, &self->buffer);
     client->closing = true;
-    shutdown (lws_get_socket_fd (wsi), SHUT_WR);
     rk_gateway_set_flow (self, client);
     lws_set_timeout (wsi, PENDING_TIMEOUT_CLOSE_ACK, (int) (self->farewell / 1000) + 1);
     return 0;
+}
+
+
+//  A close frame of the client: when it answers ours all is done, or else libwebsockets answers it.
+
+static int
+s_on_peer_close (rk_gateway_t *self, rk_client_t *client, struct lws *wsi, rk_slice_t in)
+{
+    (void) self;
+    (void) wsi;
+    (void) in;
+    return client->closing ? -1 : 0;
 }
 
 
@@ -244,6 +256,7 @@ static const struct {
     {LWS_CALLBACK_FILTER_HTTP_CONNECTION, s_on_request},
     {LWS_CALLBACK_HTTP_CONFIRM_UPGRADE, s_on_upgrade},
     {LWS_CALLBACK_ESTABLISHED, s_on_established},
+    {LWS_CALLBACK_WS_PEER_INITIATED_CLOSE, s_on_peer_close},
     {LWS_CALLBACK_CLOSED, s_on_closed},
 };
 

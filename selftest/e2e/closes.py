@@ -196,6 +196,23 @@ async def kicked(server):
 
 
 @on_server()
+async def client_closes_first(server):
+    """Behind its close frame the server sends nothing, and not the end either until the client has answered: some
+    clients close when they see the end, and lose what they haven't read."""
+    client, other = await Raw.open(server, "ann"), await Raw.open(server, "bob")
+    await asyncio.get_running_loop().run_in_executor(None, server.ctl, "kick", "ann")
+    while (await client.read())[0] != 8:
+        pass
+    for _ in range(10):    # The server has long been at work with something else
+        other.say({"action": "sync"})
+        await other.answer()
+    check(not client.reader.at_eof(), "the server's end came before the client's close frame")
+    client.frame(8, b"\x03\xe8")
+    check(await asyncio.wait_for(client.reader.read(), PATIENCE) == b"", "something comes behind the close frame")
+    client.writer.close()
+
+
+@on_server()
 async def broken(server):
     """A protocol error; and pings whose answers nobody reads."""
     client = await Raw.open(server, "ann")
@@ -216,4 +233,5 @@ async def drained(server):
 
 
 if __name__ == "__main__":
-    run(too_fast, too_much, too_long, pictures, silent, unread, not_bound, refused, kicked, broken, drained)
+    run(too_fast, too_much, too_long, pictures, silent, unread, not_bound, refused, kicked, client_closes_first,
+        broken, drained)
