@@ -19,6 +19,7 @@
 #include "receiver.h"
 #include "base/routes.h"
 #include "sender/sender.h"
+#include "supervisor/policy.h"
 #include "supervisor/supervisor.h"
 #include "services/mysql.h"
 #include "services/redis.h"
@@ -39,6 +40,7 @@ static const struct {
     {"index", index_test},
     {"frames", frames_test},
     {"config", config_test},
+    {"policy", policy_test},
     {"tokens", tokens_test},
     {"keyring", keyring_test},
     {"limits", limits_test},

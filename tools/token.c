@@ -80,6 +80,8 @@ rk_command_token (int argc, char *argv[])
     rk_config_t *config = rk_config_new (token.file, token.settings, &error);
     char *minted = NULL;
     if (config)
+        error = rk_tokens_policy (config);
+    if (!error)
         minted = rk_tokens_sign (token.key, rk_config_str (config, "auth/secret"),
                                  token.uid, token.ttl, &error);
     if (minted)

@@ -3,11 +3,17 @@
 //  A file in ZPL (RFC 4/ZPL, read by zconfig) over the defaults of configkeys.c, and
 //  KEY=VALUE settings over both. An unknown key or a wrong value is an error with its line.
 
-#include "config_priv.h"
+#include "config.h"
 #include "configtext.h"
 #include <sys/stat.h>
 
 #define FILE_MOST 1048576    //  bytes
+
+struct rk_config {
+    zconfig_t *root;
+    char *file;
+    char *text;    //  The file's bytes; for finding a line's number
+};
 
 
 //  --------------------------------------------------------------------------
@@ -244,8 +250,6 @@ rk_config_new (const char *file, char **settings, char **error)
     *error = file ? s_read_file (self, file) : NULL;
     for (size_t nbr = 0; settings && settings[nbr] && !*error; nbr++)
         *error = s_put_setting (self, settings[nbr]);
-    if (!*error)
-        *error = rk_config_check_together (self);
     if (*error)
         rk_config_destroy (&self);
     return self;
@@ -311,6 +315,30 @@ int64_t
 rk_config_int (rk_config_t *self, const char *path)
 {
     return atoll (rk_config_str (self, path));
+}
+
+
+bool
+rk_config_is_given (rk_config_t *self, const char *path)
+{
+    return zconfig_locate (self->root, path) != NULL;
+}
+
+
+void
+rk_config_put (rk_config_t *self, const char *path, const char *value)
+{
+    assert (s_key_find (path));
+    zconfig_put (self->root, path, value);
+}
+
+
+bool
+rk_config_is_loopback (const char *address)
+{
+    return strncmp (address, "127.", 4) == 0 ||
+           strncmp (address, "localhost:", 10) == 0 ||
+           strncmp (address, "[::1]:", 6) == 0;
 }
 
 

@@ -24,6 +24,7 @@ extern const rk_config_key_t rk_config_keys[];
 //  NULL when the value fits the key, else a fresh text that says what would.
 char *rk_config_check_value (const rk_config_key_t *key, const char *value);
 
+//  What the values of several keys mean together is said by the rooms that use them, see supervisor/policy.h.
 //  Read the file (NULL: only the defaults) and the KEY=VALUE settings, which win; settings
 //  is a NULL-ended array or NULL. Returns NULL when anything is wrong, with one line that
 //  names the file, the line and what to do in *error (the caller frees it).
@@ -34,6 +35,15 @@ void rk_config_destroy (rk_config_t **self_p);
 //  mistake and asserted. The text belongs to the configuration.
 const char *rk_config_str (rk_config_t *self, const char *path);
 int64_t rk_config_int (rk_config_t *self, const char *path);
+
+//  Whether the key has a value of its own, or only its default.
+bool rk_config_is_given (rk_config_t *self, const char *path);
+
+//  Gives a key, which must be in the table, a value that is known to fit it.
+void rk_config_put (rk_config_t *self, const char *path, const char *value);
+
+//  Whether HOST:PORT is reached from this machine alone.
+bool rk_config_is_loopback (const char *address);
 
 //  Names below a path, such as "gateway/app"; the caller destroys the list.
 zlist_t *rk_config_names (rk_config_t *self, const char *path);

@@ -1,6 +1,6 @@
 //  configkeys.c - every key of the configuration, with its default and its limits
 
-#include "config_priv.h"
+#include "config.h"
 
 
 const rk_config_key_t rk_config_keys[] = {

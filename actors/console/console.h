@@ -22,6 +22,9 @@ typedef struct {
     int port;               //  The actor tells here which port it listens to; 0 for none
 } console_args_t;
 
+//  NULL, or a fresh reason why the console may not run as it is configured.
+char *rk_console_policy (rk_config_t *config);
+
 void console_actor (zsock_t *pipe, void *args);
 
 void console_test (void);

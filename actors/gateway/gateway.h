@@ -24,6 +24,9 @@ typedef struct {
     int port;               //  The actor tells here which port it listens to
 } gateway_args_t;
 
+//  NULL, or a fresh reason why the gateway may not run as it is configured.
+char *rk_gateway_policy (rk_config_t *config);
+
 void gateway_actor (zsock_t *pipe, void *args);
 void gateway_test (void);
 

@@ -4,6 +4,7 @@
 //  for signals, for operators (control.c) and for actors that went DOWN. Signals come through a
 //  descriptor (signalfd), so no other thread is interrupted by them.
 
+#include "policy.h"
 #include "preflight.h"
 #include "tools/commands.h"
 #include "base/config.h"
@@ -276,13 +277,11 @@ s_run (int argc, char *argv[])
     rk_config_t *config = rk_config_new (run.file, run.settings, &error);
     while (run.count)
         zstr_free (&run.settings[--run.count]);
-    if (!config) {
-        fprintf (stderr, "rookery: %s\n", error);
-        zstr_free (&error);
-        return 1;
-    }
+    if (config)
+        error = rk_policy_check (config);
+    if (!error && run.check)
+        error = rk_preflight (config);
     int rc = 0;
-    error = run.check ? rk_check_config (config) : NULL;
     if (error) {
         fprintf (stderr, "rookery: %s\n", error);
         zstr_free (&error);

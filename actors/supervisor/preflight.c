@@ -305,7 +305,7 @@ s_check_store (rk_config_t *config)
 
 
 char *
-rk_check_config (rk_config_t *config)
+rk_preflight (rk_config_t *config)
 {
     char *(*checks[]) (rk_config_t *) = {s_check_folders, s_check_certificates,
                                          s_check_handlers};

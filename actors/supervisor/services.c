@@ -269,6 +269,36 @@ s_add_mysql_pool (rk_services_t *self, const char *name)
 }
 
 
+char *
+rk_services_policy (rk_config_t *config)
+{
+    const char *pool = rk_config_str (config, "store/pool");
+    bool mysql = streq (rk_config_str (config, "store/driver"), "mysql"), found = false;
+    zlist_t *pools = rk_config_names (config, "mysql");
+    for (char *name = (char *) zlist_first (pools); name;
+         name = (char *) zlist_next (pools))
+        found = found || streq (name, pool);
+    zlist_destroy (&pools);
+    if (mysql && !found)
+        return zsys_sprintf ("store/pool = %s: with store/driver = mysql this must name "
+                             "a pool, as main with mysql/main/host and so on",
+                             pool);
+    char *error = NULL;
+    zlist_t *links = rk_config_names (config, "link");
+    for (char *name = (char *) zlist_first (links); name && !error;
+         name = (char *) zlist_next (links)) {
+        char *path = zsys_sprintf ("link/%s/endpoint", name);
+        if (!strstr (rk_config_str (config, path), "://"))
+            error = zsys_sprintf ("%s = %s: must be an endpoint such as "
+                                  "tcp://127.0.0.1:7100",
+                                  path, rk_config_str (config, path));
+        zstr_free (&path);
+    }
+    zlist_destroy (&links);
+    return error;
+}
+
+
 rk_services_t *
 rk_services_new (rk_config_t *config, size_t workers, rk_services_socket_fn *make,
                  rk_services_watch_fn *watch, void *owner, char **error)

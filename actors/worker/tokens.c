@@ -140,6 +140,21 @@ s_read_folder (rk_tokens_t *self, const char *folder)
 }
 
 
+char *
+rk_tokens_policy (rk_config_t *config)
+{
+    const char *secret = rk_config_str (config, "auth/secret");
+    if (*secret && strlen (secret) < SECRET_LEAST)
+        return zsys_sprintf ("auth/secret: must have at least %d bytes", SECRET_LEAST);
+    if (streq (rk_config_str (config, "auth/mode"), "token") &&
+        rk_config_int (config, "app/enabled") && !*secret &&
+        !*rk_config_str (config, "auth/keys"))
+        return strdup ("auth/keys: must name a folder with keys when auth/mode is "
+                       "token and there is no auth/secret");
+    return NULL;
+}
+
+
 rk_tokens_t *
 rk_tokens_new (rk_config_t *config, char **error)
 {

@@ -11,6 +11,9 @@
 
 typedef struct rk_tokens rk_tokens_t;
 
+//  NULL, or a fresh reason why nobody can be let in as auth/mode, auth/secret and auth/keys are.
+char *rk_tokens_policy (rk_config_t *config);
+
 //  Reads auth/secret and all files of the folder auth/keys, as they are now. Returns NULL with the reason
 //  in *error, which the caller frees, when one of them can't be used.
 rk_tokens_t *rk_tokens_new (rk_config_t *config, char **error);

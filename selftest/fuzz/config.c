@@ -1,6 +1,7 @@
 //  config.c - fuzz target: a configuration file
 
 #include "fuzz.h"
+#include "supervisor/policy.h"
 
 int
 LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
@@ -16,6 +17,10 @@ LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
     rk_config_t *config = rk_config_new (path, NULL, &error);
     //  Either it is good, or one line says what isn't
     assert (config ? !error : error && !strchr (error, '\n'));
+    if (config) {
+        error = rk_policy_check (config);
+        assert (!error || !strchr (error, '\n'));
+    }
     rk_config_destroy (&config);
     zstr_free (&error);
     return 0;
