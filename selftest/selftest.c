@@ -12,6 +12,7 @@
 #include "keyring.h"
 #include "gateway/limits.h"
 #include "base/logout.h"
+#include "base/timers.h"
 #include "gateway/liveness.h"
 #include "http/webgate.h"
 #include "http/wire.h"
@@ -26,6 +27,7 @@
 #include "services/schema.h"
 #include "services/sqlite.h"
 #include "services/sqlparams.h"
+#include "worker/luahost.h"
 #include "worker/worker.h"
 #include "proto/json.h"
 #include "tools/acks.h"
@@ -38,7 +40,13 @@ static const struct {
 } s_tests[] = {
     {"id", id_test},
     {"index", index_test},
+    {"slice", slice_test},
     {"frames", frames_test},
+    {"queue", queue_test},
+    {"socket", socket_test},
+    {"life", life_test},
+    {"timers", timers_test},
+    {"path", path_test},
     {"config", config_test},
     {"policy", policy_test},
     {"tokens", tokens_test},
@@ -65,6 +73,7 @@ static const struct {
     {"sqlparams", sqlparams_test},
     {"mysql", mysql_test},
     {"redis", redis_test},
+    {"luamatch", luamatch_test},
     {"worker", worker_test},
     {"gateway", gateway_test},
     {"console", console_test},

@@ -117,4 +117,6 @@ char *rk_actor_await (zactor_t *actor, const char *word);
 //  Ask a running actor for one of its counters; for tests. -1 when it has no such counter.
 int64_t rk_actor_count (zactor_t *actor, const char *name);
 
+void life_test (void);
+
 #endif

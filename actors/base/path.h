@@ -15,4 +15,6 @@ char *rk_path_find (const char *path);
 //  True when somebody listens at this unix socket.
 bool rk_path_answers (const char *path);
 
+void path_test (void);
+
 #endif

@@ -40,4 +40,6 @@ size_t rk_queues_bytes (void);
 void rk_queues_limit (size_t bytes);
 bool rk_queues_full (void);
 
+void queue_test (void);
+
 #endif

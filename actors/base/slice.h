@@ -35,4 +35,6 @@ void rk_text_tame (char *text);
 //  Length of the UTF-8 sequence at the front of so many bytes, or 0 when there is none.
 size_t rk_utf8_length (const unsigned char *at, size_t left);
 
+void slice_test (void);
+
 #endif

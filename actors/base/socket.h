@@ -32,4 +32,6 @@ int rk_poll (zmq_pollitem_t *items, int count, long timeout);
 //  True when a message can be read (ZMQ_POLLIN) or sent (ZMQ_POLLOUT) right now.
 bool rk_sock_ready (zsock_t *self, int events);
 
+void socket_test (void);
+
 #endif

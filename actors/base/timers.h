@@ -33,4 +33,6 @@ size_t rk_timers_forget (rk_timers_t *self, const void *owner);
 
 void rk_timers_clear (rk_timers_t *self);
 
+void timers_test (void);
+
 #endif

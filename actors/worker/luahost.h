@@ -179,4 +179,6 @@ int rk_lua_sql (lua_State *L);
 int rk_lua_transaction (lua_State *L);
 extern const luaL_Reg rk_lua_calls[];
 
+void luamatch_test (void);
+
 #endif

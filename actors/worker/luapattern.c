@@ -41,6 +41,9 @@ s_in_class (unsigned char byte, unsigned char class)
     case 'x':
         in = isxdigit (byte);
         break;
+    case 'z':    //  Not in the manual any more, but in the library
+        in = byte == 0;
+        break;
     default:
         return class == byte;
     }
