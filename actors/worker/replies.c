@@ -18,8 +18,7 @@ s_resume (rk_work_t *self, uint64_t call, const rk_reply_t *reply)
         self->counters[RK_WORK_STALE].value++;
         return;
     }
-    self->waiting--;
-    rk_work_job_run (self, job, reply);
+    rk_work_go_on (self, job, reply);
 }
 
 
@@ -116,11 +115,8 @@ rk_work_read_link (rk_work_t *self, zsock_t *socket)
 static void
 s_run_timer (rk_work_t *self, rk_work_state_t *state, rk_frames_t *frames)
 {
-    rk_work_state_t *current = self->state;
-    self->state = state;
     self->counters[RK_WORK_EVENTS].value++;
-    rk_work_start (self, &self->background, frames);
-    self->state = current;
+    rk_work_start_in (self, state, &self->background, frames);
     state->timers--;
     rk_work_state_release (self, state);
 }
@@ -171,7 +167,6 @@ rk_work_sweep (rk_work_t *self)
         if (!job->task.call || job->task.deadline > now)
             continue;
         self->counters[RK_WORK_TIMEOUTS].value++;
-        self->waiting--;
-        rk_work_job_run (self, job, &reply);
+        rk_work_go_on (self, job, &reply);
     }
 }

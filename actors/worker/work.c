@@ -178,8 +178,8 @@ s_make_turn (rk_work_t *self, rk_work_connection_t *connection)
 }
 
 
-void
-rk_work_job_done (rk_work_t *self, rk_work_job_t *job)
+static void
+s_job_done (rk_work_t *self, rk_work_job_t *job)
 {
     rk_work_connection_t *connection = job->connection;
     rk_work_state_t *state = job->state;
@@ -214,10 +214,10 @@ s_free_connection_if_closed (rk_work_t *self, rk_work_connection_t *connection)
 }
 
 
-//  When not even the application's own answer to a failure works
+//  Answer with code "internal", when not even the application can.
 
-void
-rk_work_answer_plainly (rk_work_t *self, rk_work_job_t *job)
+static void
+s_answer_plainly (rk_work_t *self, rk_work_job_t *job)
 {
     if (!rk_slice_is (rk_frames_at (&job->task.frames, 0), "upstream"))
         return;
@@ -248,7 +248,7 @@ s_job_failed (rk_work_t *self, rk_work_job_t *job, const char *error)
     const char *reason = budget ? "the handler took too much; the message was given up"
                                 : "the handler failed; the reason is in the server's log";
     if (!rk_lua_answer_failure (job->state->lua, &job->task, "internal", reason))
-        rk_work_answer_plainly (self, job);
+        s_answer_plainly (self, job);
 }
 
 
@@ -295,12 +295,12 @@ s_job_go_on (rk_work_t *self, rk_work_job_t *job, const rk_reply_t *reply)
     }
     s_job_note (self, job, nsec);
     rk_log_about (rk_slice (""), rk_slice (""));    //  Its frames go
-    rk_work_job_done (self, job);
+    s_job_done (self, job);
 }
 
 
-void
-rk_work_job_run (rk_work_t *self, rk_work_job_t *job, const rk_reply_t *reply)
+static void
+s_job_run (rk_work_t *self, rk_work_job_t *job, const rk_reply_t *reply)
 {
     rk_slice_t content = rk_frames_at (&job->task.frames, 2);
     rk_log_about (job->connection->key, content);
@@ -345,15 +345,16 @@ s_tell_sender (rk_work_t *self, rk_frames_t *frames)
 
 
 void
-rk_work_start (rk_work_t *self, rk_work_connection_t *connection, rk_frames_t *frames)
+rk_work_start_in (rk_work_t *self, rk_work_state_t *state,
+                  rk_work_connection_t *connection, rk_frames_t *frames)
 {
     rk_work_job_t *job = s_job_new (self);
     job->connection = connection;
     job->handler = 0;
-    if (job->task.thread && job->state != self->state)    //  A timer of a replaced state
+    if (job->task.thread && job->state != state)    //  A timer of a replaced state
         rk_lua_forget (job->state->lua, &job->task);
-    job->state = self->state;
-    job->state->jobs++;
+    job->state = state;
+    state->jobs++;
     connection->running++;
     connection->alone = job;
     rk_frames_move (&job->task.frames, frames);
@@ -362,5 +363,78 @@ rk_work_start (rk_work_t *self, rk_work_connection_t *connection, rk_frames_t *f
     self->counters[RK_WORK_MESSAGES].value++;
     if (s_is_of_gateway (&job->task.frames))
         s_tell_sender (self, &job->task.frames);
-    rk_work_job_run (self, job, NULL);
+    s_job_run (self, job, NULL);
+}
+
+
+void
+rk_work_start (rk_work_t *self, rk_work_connection_t *connection, rk_frames_t *frames)
+{
+    rk_work_start_in (self, self->state, connection, frames);
+}
+
+
+void
+rk_work_go_on (rk_work_t *self, rk_work_job_t *job, const rk_reply_t *reply)
+{
+    self->waiting--;
+    s_job_run (self, job, reply);
+}
+
+
+void
+rk_work_run_turns (rk_work_t *self)
+{
+    while (self->turns && !self->life.terminated) {
+        rk_work_job_t *job = self->turns;
+        self->turns = job->next;
+        rk_work_go_on (self, job, NULL);
+    }
+}
+
+
+//  A message that waited for its turn has done nothing yet: the next life begins it anew.
+
+static void
+s_job_again (rk_work_t *self, rk_work_job_t *job)
+{
+    rk_work_connection_t *connection = job->connection;
+    connection->alone = NULL;
+    connection->running--;
+    job->state->jobs--;
+    rk_queues_note (-(ptrdiff_t) job->bytes);
+    rk_queue_unshift (&connection->queue, rk_parcel_new (&job->task.frames));
+    rk_work_make_ready (self, connection);
+}
+
+
+//  What ends with each life: the Lua state, and the messages that were running in it.
+
+void
+rk_work_drop (rk_work_t *self, bool answer)
+{
+    for (uint32_t nbr = 0; nbr < self->job_count; nbr++) {
+        rk_work_job_t *job = self->jobs[nbr];
+        if (job->connection && job->task.waits_turn)
+            s_job_again (self, job);
+        else if (job->connection) {
+            if (answer)
+                s_answer_plainly (self, job);
+            s_job_done (self, job);
+        }
+        free (job);
+    }
+    zstr_free ((char **) &self->jobs);
+    self->job_count = 0;
+    self->free_jobs = self->turns = NULL;
+    self->waiting = 0;
+    rk_timers_clear (&self->timers);
+    rk_index_purge (self->names);
+    rk_work_state_destroy (&self->state);
+    while (self->replaced) {
+        rk_work_state_t *state = self->replaced;
+        self->replaced = state->next;
+        rk_work_state_destroy (&state);
+    }
+    rk_json_end ();
 }

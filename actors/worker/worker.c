@@ -92,21 +92,9 @@ s_handle_message (rk_work_t *self, rk_frames_t *frames)
 
 
 static void
-s_run_turns (rk_work_t *self)
-{
-    while (self->turns && !self->life.terminated) {
-        rk_work_job_t *job = self->turns;
-        self->turns = job->next;
-        self->waiting--;
-        rk_work_job_run (self, job, NULL);
-    }
-}
-
-
-static void
 s_start_ready (rk_work_t *self)
 {
-    s_run_turns (self);
+    rk_work_run_turns (self);
     rk_frames_t frames = {0};
     rk_work_connection_t *connection;
     for (int nbr = 0; nbr < BATCH && self->waiting < self->waiting_most; nbr++) {
@@ -226,58 +214,11 @@ s_self_new (worker_args_t *args)
 }
 
 
-//  A message that waited for its turn has done nothing yet: the next life begins it anew.
-
-static void
-s_job_again (rk_work_t *self, rk_work_job_t *job)
-{
-    rk_work_connection_t *connection = job->connection;
-    connection->alone = NULL;
-    connection->running--;
-    job->state->jobs--;
-    rk_queues_note (-(ptrdiff_t) job->bytes);
-    rk_queue_unshift (&connection->queue, rk_parcel_new (&job->task.frames));
-    rk_work_make_ready (self, connection);
-}
-
-
-//  What ends with each life: the Lua state, and the messages that were running in it.
-
-static void
-s_drop_lua (rk_work_t *self, bool answer)
-{
-    for (uint32_t nbr = 0; nbr < self->job_count; nbr++) {
-        rk_work_job_t *job = self->jobs[nbr];
-        if (job->connection && job->task.waits_turn)
-            s_job_again (self, job);
-        else if (job->connection) {
-            if (answer)
-                rk_work_answer_plainly (self, job);
-            rk_work_job_done (self, job);
-        }
-        free (job);
-    }
-    zstr_free ((char **) &self->jobs);
-    self->job_count = 0;
-    self->free_jobs = self->turns = NULL;
-    self->waiting = 0;
-    rk_timers_clear (&self->timers);
-    rk_index_purge (self->names);
-    rk_work_state_destroy (&self->state);
-    while (self->replaced) {
-        rk_work_state_t *state = self->replaced;
-        self->replaced = state->next;
-        rk_work_state_destroy (&state);
-    }
-    rk_json_end ();
-}
-
-
 static void
 s_self_destroy (rk_work_t **self_p)
 {
     rk_work_t *self = *self_p;
-    s_drop_lua (self, false);
+    rk_work_drop (self, false);
     rk_queue_clear (&self->background.queue);
     zstr_free (&self->background.identity.cid);
     zstr_free (&self->closed);
@@ -465,7 +406,7 @@ worker_actor (zsock_t *pipe, void *args_p)
     while (self->state && !self->life.terminated)
         s_round (self);
     if (self->life.down || !self->state) {
-        s_drop_lua (self, true);
+        rk_work_drop (self, true);
         args->kept = (rk_handover_t){self, s_self_free};
         rk_life_end (&self->life);
     }

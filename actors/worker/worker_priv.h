@@ -153,18 +153,21 @@ void rk_work_state_replace (rk_work_t *self, rk_work_state_t *fresh);
 //  Something in the state is over: when it was replaced and that was the last, it goes.
 void rk_work_state_release (rk_work_t *self, rk_work_state_t *state);
 
-//  Start a message of a connection; takes the frames.
+//  Start a message of a connection, in the state for new ones or in another; takes the frames.
 void rk_work_start (rk_work_t *self, rk_work_connection_t *connection,
                     rk_frames_t *frames);
+void rk_work_start_in (rk_work_t *self, rk_work_state_t *state,
+                       rk_work_connection_t *connection, rk_frames_t *frames);
 
-//  Start or go on with a job, with a reply or in its turn.
-void rk_work_job_run (rk_work_t *self, rk_work_job_t *job, const rk_reply_t *reply);
+//  A job that waits goes on, with a reply or in its turn.
+void rk_work_go_on (rk_work_t *self, rk_work_job_t *job, const rk_reply_t *reply);
 
-//  A job is over: its place is free, its connection's next message may start.
-void rk_work_job_done (rk_work_t *self, rk_work_job_t *job);
+//  Those whose turn has come go on.
+void rk_work_run_turns (rk_work_t *self);
 
-//  Answer with code "internal", when not even the application can.
-void rk_work_answer_plainly (rk_work_t *self, rk_work_job_t *job);
+//  What ends with each life: the Lua states and the messages that were running in them. Those messages are answered,
+//  if answer says so; one that waited for its turn is the first of its connection again.
+void rk_work_drop (rk_work_t *self, bool answer);
 
 //  replies.c
 
