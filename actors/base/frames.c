@@ -3,7 +3,6 @@
 #include "frames.h"
 #include "handover.h"
 #include "log.h"
-#include "path.h"
 #include "queue.h"
 #include "socket.h"
 

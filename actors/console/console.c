@@ -20,7 +20,6 @@
 #include "monitor.h"
 #include "http/webloop.h"
 #include "proto/json.h"
-#include <arpa/inet.h>
 
 #define TICK 1000            //  msec
 #define BATCH 100            //  Requests in one turn

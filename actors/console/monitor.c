@@ -4,7 +4,6 @@
 //  a handshake don't tell whose it is; it follows upon its connection.
 
 #include "monitor.h"
-#include <arpa/inet.h>
 #include <netdb.h>
 #include <sys/socket.h>
 

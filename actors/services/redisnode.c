@@ -2,7 +2,6 @@
 
 #include "redisnode_priv.h"
 #include "proto/pack.h"
-#include <arpa/inet.h>
 
 #define BACKOFF_MOST 3000    //  msec
 #define ARGS_MOST 1024       //  Words of one command without an allocation

@@ -1,7 +1,6 @@
 //  luacall.c - calls from Lua to other actors: pack the arguments, yield, go on with the reply
 
 #include "luahost.h"
-#include "proto/call.h"
 
 //  --------------------------------------------------------------------------
 //  What all calls share

@@ -4,8 +4,6 @@
 #include "jws.h"
 #include <dirent.h>
 #include <jwt.h>
-#include <openssl/ec.h>
-#include <openssl/obj_mac.h>
 #include <openssl/pem.h>
 
 #define SECRET_LEAST 32    //  bytes: as long as the hash (RFC 7518, 3.2)
