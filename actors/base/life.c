@@ -351,7 +351,7 @@ rk_handover_clear (rk_handover_t *self)
 //  The life of an actor: its starter's side
 
 zactor_t *
-rk_actor_start (zactor_fn *fn, void *args, char **reason)
+rk_actor_start (zactor_fn *fn, void *args, char **error)
 {
     HANDOVER_SENT ();
     zactor_t *actor = zactor_new (fn, args);
@@ -360,8 +360,8 @@ rk_actor_start (zactor_fn *fn, void *args, char **reason)
     char *state, *why;
     rk_str_recv (actor, &state, &why);
     bool ready = state && streq (state, "READY");
-    if (!ready && reason)
-        *reason = strdup (why ? why : "no word from it within 10 seconds");
+    if (!ready && error)
+        *error = strdup (why ? why : "no word from it within 10 seconds");
     zstr_free (&state);
     zstr_free (&why);
     if (ready) {

@@ -101,10 +101,10 @@ void rk_life_complain (rk_life_t *self, const char *format, ...) CHECK_PRINTF (2
 //  The same for who logs it himself: true when there is a line left in this second.
 bool rk_life_may_complain (rk_life_t *self);
 
-//  Start an actor and wait until it says READY. Returns NULL, with the reason in *reason (the caller
+//  Start an actor and wait until it says READY. Returns NULL, with the reason in *error (the caller
 //  frees it), when it says FAILED or nothing within 10 seconds. Whoever sends to it never waits: one
 //  that has gone DOWN by itself has left its end of the pipe, and would be waited for without end.
-zactor_t *rk_actor_start (zactor_fn *fn, void *args, char **reason);
+zactor_t *rk_actor_start (zactor_fn *fn, void *args, char **error);
 
 //  Stop an actor and set the reference to NULL. A dead or stuck actor costs at most two
 //  seconds; it can't hang the shutdown.

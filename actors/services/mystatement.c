@@ -86,13 +86,13 @@ rk_mystatement_bind_columns (rk_mystatement_t *self)
 
 
 rk_mystatement_t *
-rk_mystatement_new (MYSQL *db, rk_slice_t sql, char **why, unsigned *code)
+rk_mystatement_new (MYSQL *db, rk_slice_t sql, char **error, unsigned *code)
 {
     uint16_t order[RK_SQL_PARAMS_MOST];
     size_t marks, wanted;
     char *plain = rk_sql_params (sql, order, &marks, &wanted);
     if (!plain || strspn (plain, " \t\r\n;") == strlen (plain)) {
-        *why = strdup (plain ? "the statement is empty" : "too many parameters, or ?0");
+        *error = strdup (plain ? "the statement is empty" : "too many parameters, or ?0");
         free (plain);
         return NULL;
     }
@@ -102,8 +102,8 @@ rk_mystatement_new (MYSQL *db, rk_slice_t sql, char **why, unsigned *code)
     free (plain);
     if (rc != 0 || mysql_stmt_param_count (stmt) != marks) {
         *code = mysql_stmt_errno (stmt);
-        *why = strdup (rc != 0 ? mysql_stmt_error (stmt)
-                               : "its question marks can't be told from its text");
+        *error = strdup (rc != 0 ? mysql_stmt_error (stmt)
+                                 : "its question marks can't be told from its text");
         mysql_stmt_close (stmt);
         return NULL;
     }

@@ -34,8 +34,8 @@ typedef struct {
 } rk_mystatement_t;
 
 //  Prepares a statement, which may have ?N as sqlparams.h says. Returns NULL with a fresh reason in
-//  *why, and in *code the library's error or 0.
-rk_mystatement_t *rk_mystatement_new (MYSQL *db, rk_slice_t sql, char **why,
+//  *error, and in *code the library's error or 0.
+rk_mystatement_t *rk_mystatement_new (MYSQL *db, rk_slice_t sql, char **error,
                                       unsigned *code);
 void rk_mystatement_free (void **self_p);
 
