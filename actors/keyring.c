@@ -50,8 +50,8 @@ s_load_file (rk_index_t *keys, const char *path)
 {
     zcert_t *cert = zcert_load (path);
     if (!cert)
-        return zsys_sprintf ("curve/known: %s is no certificate; rookery cert makes them",
-                             path);
+        return zsys_sprintf (
+            "curve/known: %s is not a certificate; rookery cert makes them", path);
     s_known_t *known = (s_known_t *) zmalloc (sizeof (s_known_t));
     known->cert = cert;
     known->key = (rk_slice_t){(const char *) zcert_public_key (cert), KEY_SIZE};

@@ -92,7 +92,7 @@ keyring_test (void)
     s_test_expect (asks, two, "200");
     rk_actor_stop (&actor);
     rk_check (!rk_actor_start (keyring_actor, &args, &reason));
-    rk_check (strstr (reason, "broken is no certificate"));
+    rk_check (strstr (reason, "broken is not a certificate"));
     zstr_free (&reason);
 
     zcert_destroy (&one);

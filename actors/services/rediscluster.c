@@ -271,7 +271,7 @@ rk_redis_handle_slots (rk_redis_t *self, rk_redisnode_t *from, const redisReply 
 {
     if (reply->type != REDIS_REPLY_ARRAY || !reply->elements) {
         rk_life_complain (
-            &self->life, "%s is no Redis Cluster: %s", rk_redisnode_address (from),
+            &self->life, "%s is not a Redis Cluster: %s", rk_redisnode_address (from),
             reply->type == REDIS_REPLY_ERROR ? reply->str : "it has no slots");
         self->stale = true;
         return;

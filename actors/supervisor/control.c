@@ -149,7 +149,7 @@ s_handle_send (rk_control_t *self, zmsg_t *words, bool *good)
         (strneq (kind, "cid") && strneq (kind, "uid") && strneq (kind, "gid")))
         text = strdup ("send cid|uid|gid ID JSON expected");
     else if (why)
-        text = zsys_sprintf ("the content is no JSON: %s at byte %zu", why, offset);
+        text = zsys_sprintf ("the content is not JSON: %s at byte %zu", why, offset);
     else
         text = s_ask (self, "sender", good, (char *[]){"SEND", kind, id, content}, 4);
     zstr_free (&kind);

@@ -349,7 +349,7 @@ main (int argc, char *argv[])
         return rc;
     }
     if (*word)
-        fprintf (stderr, "rookery: %s is no command\n", word);
+        fprintf (stderr, "rookery: unknown command %s\n", word);
     s_usage (stderr);
     return 1;
 }

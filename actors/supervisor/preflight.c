@@ -21,7 +21,7 @@ s_check_folder (const char *key, const char *folder)
     if (stat (path, &about) == -1)
         error = zsys_sprintf ("%s = %s: %s", key, path, strerror (errno));
     else if (!S_ISDIR (about.st_mode))
-        error = zsys_sprintf ("%s = %s: is no folder", key, path);
+        error = zsys_sprintf ("%s = %s: is not a folder", key, path);
     else if (access (path, R_OK | X_OK) == -1)
         error = zsys_sprintf ("%s = %s: can't be read: %s", key, path, strerror (errno));
     zstr_free (&path);
@@ -58,7 +58,7 @@ s_check_certificate (const char *key, const char *path)
     zcert_destroy (&certificate);
     return good ? NULL
                 : zsys_sprintf (
-                      "%s = %s: can't be read, or is no certificate; rookery cert "
+                      "%s = %s: is not a certificate, or can't be read; rookery cert "
                       "makes one",
                       key, path);
 }

@@ -115,7 +115,7 @@ s_secure_client (rk_wires_t *self, zsock_t *socket, const char *key)
         zsock_set_curve_serverkey (socket, zcert_public_txt (server));
     }
     else if (!self->error)
-        self->error = zsys_sprintf ("%s = %s: is no certificate", key, path);
+        self->error = zsys_sprintf ("%s = %s: is not a certificate", key, path);
     zcert_destroy (&server);
 }
 

@@ -49,7 +49,7 @@ s_key_check (const rk_tokens_key_t *key, const char *path, bool private)
         return zsys_sprintf ("%s: a secret must have at least %d bytes", path,
                              SECRET_LEAST);
     if (key->algorithm == JWT_ALG_ES256 && !s_is_p256 (key, private))
-        return zsys_sprintf ("%s: is no %s key of the curve P-256 in PEM; openssl "
+        return zsys_sprintf ("%s: is not a %s key of the curve P-256 in PEM; openssl "
                              "ecparam -name prime256v1 -genkey makes one",
                              path, private ? "private" : "public");
     return NULL;

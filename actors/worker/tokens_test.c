@@ -205,7 +205,7 @@ tokens_test (void)
     s_test_make_pair (other, public, "curve", "P-384");
     snprintf (path, sizeof (path), "%s/curve.pem", public);
     rk_check (!rk_tokens_new (config, &error) &&
-              strstr (error, "curve.pem: is no public"));
+              strstr (error, "curve.pem: is not a public"));
     zstr_free (&error);
     rk_check (unlink (path) == 0);
     s_test_write (public, "notes.txt", "");

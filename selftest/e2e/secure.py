@@ -164,7 +164,7 @@ def curve():
         check((await bob.receive())["content"]["chatID"] == "1", "delivery over the second gateway")
         with open(f"{folder.path}/known/broken", "w") as file:
             file.write("x")
-        check("broken is no certificate" in app.ctl("reload", good=False), "the file is not named")
+        check("broken is not a certificate" in app.ctl("reload", good=False), "the file is not named")
         os.unlink(f"{folder.path}/known/broken")
         os.unlink(f"{folder.path}/known/one")
         app.ctl("reload")

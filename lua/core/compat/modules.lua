@@ -32,7 +32,7 @@ function modules.supex.get_our_body_table ()
     local frames = frames_of ()
     local value, why, offset = json.decode (body_of (frames) or "")
     if value == nil and why then
-        error (("the message is no JSON: %s at byte %d"):format (why, offset), 2)
+        error (("the message is not JSON: %s at byte %d"):format (why, offset), 2)
     end
     return value
 end
