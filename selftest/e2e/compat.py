@@ -54,7 +54,7 @@ def older_application():
 
         broken = await ann.ask("{nonsense")
         check(broken["code"] == "bad-json" or broken["code"] == "internal", broken)
-        check("no JSON" in server.logged(), "the log says why")
+        check("not JSON" in server.logged(), "the log says why")
         check("closed closed closed" in server.ctl("handlers") and "upstream open upstream" in server.ctl("handlers"),
               server.ctl("handlers"))
         server.ctl("reload")
