@@ -22,6 +22,7 @@ enum { IN, BYTES_IN, BYTES_OUT, WAITS, COUNTERS };
 typedef struct {
     rk_life_t life;
     dispatcher_args_t *args;
+    rk_wait_t inbox, credits;
     int64_t *credit;       //  One for each worker, as is
     uint64_t *sent;        //  how much went to it
     rk_frames_t frames;    //  The message in hand
@@ -86,7 +87,7 @@ static void
 s_read_credits (s_self_t *self)
 {
     rk_frames_t frames = {0};
-    while (rk_frames_recv (&frames, self->args->credits)) {
+    while (rk_wait_recv (&self->credits, &frames)) {
         size_t nbr = rk_route (s_credits_routes, sizeof (*s_credits_routes),
                                rk_frames_at (&frames, 0));
         assert (s_credits_routes[nbr].name);    //  It is the workers' word
@@ -120,7 +121,7 @@ s_pump (s_self_t *self)
 {
     for (int nbr = 0; nbr < BATCH; nbr++) {
         if (self->frames.count == 0) {
-            if (!rk_frames_take (&self->frames, self->args->inbox))
+            if (!rk_wait_take (&self->inbox, &self->frames))
                 return;
             s_route (self);
         }
@@ -215,19 +216,19 @@ dispatcher_actor (zsock_t *pipe, void *args_p)
                              .report = s_report};
     rk_life_begin (&self->life, NULL);
 
+    self->inbox = (rk_wait_t){.socket = args->inbox};
+    self->credits = (rk_wait_t){.socket = args->credits};
+    rk_wait_t *items[] = {&self->life.wait, &self->credits, &self->inbox};
     while (!self->life.terminated) {
         bool stuck = self->frames.count > 0;
-        zmq_pollitem_t items[3] = {{zsock_resolve (pipe), 0, ZMQ_POLLIN, 0},
-                                   {zsock_resolve (args->credits), 0, ZMQ_POLLIN, 0},
-                                   {zsock_resolve (args->inbox), 0, ZMQ_POLLIN, 0}};
-        if (rk_poll (items, stuck ? 2 : 3, self->life.draining ? 0 : -1) == -1)
-            break;    //  The context is going away
-        if (items[0].revents)
+        self->inbox.off = stuck;
+        rk_wait (items, 3, self->life.draining ? 0 : -1);
+        if (self->life.wait.ready)
             rk_life_handle (&self->life);
         rk_life_wake (&self->life, self->counters[IN].value);
-        if (items[1].revents)
+        if (self->credits.ready)
             s_read_credits (self);
-        if (items[2].revents || stuck)
+        if (self->inbox.ready || stuck)
             s_pump (self);
         else if (self->life.draining)
             rk_life_drained (&self->life);

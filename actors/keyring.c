@@ -19,6 +19,7 @@ enum { ACCEPTED, REFUSED, KNOWN, COUNTERS };
 typedef struct {
     rk_life_t life;
     keyring_args_t *args;
+    rk_wait_t requests;
     rk_index_t *keys;    //  The certificates, by public key
     rk_counter_t counters[COUNTERS + 1];
 } s_self_t;
@@ -134,7 +135,7 @@ static void
 s_read_requests (s_self_t *self)
 {
     rk_frames_t request = {0};
-    while (rk_frames_recv (&request, self->args->requests)) {
+    while (rk_wait_recv (&self->requests, &request)) {
         s_handle_request (self, &request);
         rk_frames_clear (&request);
     }
@@ -182,15 +183,15 @@ keyring_actor (zsock_t *pipe, void *args)
     self.counters[KNOWN].value = self.keys ? rk_index_size (self.keys) : 0;
     rk_life_begin (&self.life, error);
     zstr_free (&error);
+    self.requests = (rk_wait_t){.socket = self.args->requests};
+    rk_wait_t *items[] = {&self.life.wait, &self.requests};
     while (self.keys && !self.life.terminated) {
-        zmq_pollitem_t items[2] = {
-            {zsock_resolve (pipe), 0, ZMQ_POLLIN, 0},
-            {zsock_resolve (self.args->requests), 0, ZMQ_POLLIN, 0}};
-        if (rk_poll (items, 2, -1) == -1)
-            break;    //  The context is going away
-        if (items[0].revents)
+        rk_wait (items, 2, -1);
+        if (self.life.wait.ready)
             rk_life_handle (&self.life);
-        s_read_requests (&self);
+        if (self.requests.ready)
+            s_read_requests (
+                &self);    //  To the end, so what was answered in between hides nothing
     }
     rk_life_end (&self.life);
     rk_index_destroy (&self.keys);

@@ -34,8 +34,8 @@ enum {
 
 typedef struct {
     rk_life_t life;
-    zsock_t *inbox;
-    zsock_t *dispatcher;
+    rk_wait_t inbox;
+    rk_wait_t room;    //  In the dispatcher
     //  The message in hand; it stays here while the dispatcher is full
     rk_frames_t frames;
     size_t bytes;    //  of it
@@ -139,7 +139,7 @@ s_check (s_self_t *self)
 static bool
 s_take (s_self_t *self)
 {
-    if (!rk_frames_take (&self->frames, self->inbox))
+    if (!rk_wait_take (&self->inbox, &self->frames))
         return false;
     self->counters[rk_frames_local (&self->frames) ? IN : FROM].value++;
     self->bytes = rk_frames_bytes (&self->frames);
@@ -159,7 +159,7 @@ s_pump (s_self_t *self)
             return;
         if (self->frames.count == 0)
             continue;
-        if (rk_frames_give (&self->frames, self->dispatcher) == -1)
+        if (rk_frames_give (&self->frames, self->room.socket) == -1)
             return;
         self->counters[OUT].value++;
         self->counters[BYTES_OUT].value += self->bytes;
@@ -196,8 +196,8 @@ static s_self_t *
 s_self_new (zsock_t *pipe, receiver_args_t *args)
 {
     s_self_t *self = (s_self_t *) zmalloc (sizeof (s_self_t));
-    self->inbox = args->inbox;
-    self->dispatcher = args->dispatcher;
+    self->inbox = (rk_wait_t){.socket = args->inbox};
+    self->room = (rk_wait_t){.socket = args->dispatcher, .events = POLLOUT};
     memcpy (self->counters, s_counters, sizeof (s_counters));
     self->life =
         (rk_life_t){.pipe = pipe, .name = "receiver", .counters = self->counters};
@@ -219,24 +219,18 @@ receiver_actor (zsock_t *pipe, void *args)
 {
     s_self_t *self = s_self_new (pipe, (receiver_args_t *) args);
     rk_life_begin (&self->life, NULL);
+    rk_wait_t *items[] = {&self->life.wait, &self->inbox, &self->room};
     while (!self->life.terminated) {
-        //  With a message in hand we wait for room, not for more
-        bool stuck = self->frames.count > 0;
-        zmq_pollitem_t items[2] = {
-            {zsock_resolve (pipe), 0, ZMQ_POLLIN, 0},
-            {zsock_resolve (stuck ? self->dispatcher : self->inbox), 0,
-             stuck ? ZMQ_POLLOUT : ZMQ_POLLIN, 0}};
-        //  Gateways keep theirs while too much waits in here
-        bool full = rk_queues_full () && !self->life.draining;
-        if (rk_poll (items, full ? 1 : 2,
-                     full                  ? FULL_WAIT
-                     : self->life.draining ? 0
-                                           : -1) == -1)
-            break;    //  The context is going away
-        if (items[0].revents)
+        //  With a message in hand we wait for room, not for more. Gateways keep theirs while too much waits in here
+        bool stuck = self->frames.count > 0,
+             full = rk_queues_full () && !self->life.draining;
+        self->inbox.off = stuck || full;
+        self->room.off = !stuck || full;
+        rk_wait (items, 3, full ? FULL_WAIT : self->life.draining ? 0 : -1);
+        if (self->life.wait.ready)
             rk_life_handle (&self->life);
         rk_life_wake (&self->life, s_taken (self));
-        if (items[1].revents && !full)
+        if (self->inbox.ready || self->room.ready)
             s_pump (self);
         else if (self->life.draining && !stuck)
             rk_life_drained (&self->life);

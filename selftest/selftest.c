@@ -44,6 +44,7 @@ static const struct {
     {"frames", frames_test},
     {"queue", queue_test},
     {"socket", socket_test},
+    {"wait", wait_test},
     {"life", life_test},
     {"timers", timers_test},
     {"path", path_test},

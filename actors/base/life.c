@@ -14,15 +14,15 @@ static bool s_measures = true;    //  Set before there are other threads
 //  --------------------------------------------------------------------------
 //  The life of an actor: its own side
 
-static void
-s_life_say (rk_life_t *self, const char *word, const char *reason)
+void
+rk_life_say (rk_life_t *self, const char *word, const char *text)
 {
     zmsg_t *msg = zmsg_new ();
     zmsg_addstr (msg, word);
-    if (reason)
-        zmsg_addstr (msg, reason);
-    HANDOVER_SENT ();
-    zmsg_send (&msg, self->pipe);
+    if (text)
+        zmsg_addstr (msg, text);
+    rk_msg_send (&msg, self->pipe);
+    rk_wait_touch (&self->wait);
 }
 
 
@@ -43,6 +43,7 @@ s_tell_event (void *owner, const rk_event_t *event)
     rk_event_pack (&frames, self->name, event);
     rk_frames_send (&frames, self->pipe);
     rk_frames_clear (&frames);
+    rk_wait_touch (&self->wait);
 }
 
 
@@ -66,14 +67,16 @@ rk_life_begin (rk_life_t *self, const char *reason)
     rk_log_thread (self->name, s_tell_event, self);
     s_let_others_finish ();
     zsock_signal (self->pipe, 0);    //  Lets zactor_new () return
-    s_life_say (self, reason ? "FAILED" : "READY", reason);
+    zsock_set_rcvtimeo (self->pipe, 0);
+    self->wait = (rk_wait_t){.socket = self->pipe};
+    rk_life_say (self, reason ? "FAILED" : "READY", reason);
 }
 
 
 void
 rk_life_reloaded (rk_life_t *self, char **error_p)
 {
-    s_life_say (self, *error_p ? "REFUSED" : "RELOADED", *error_p);
+    rk_life_say (self, *error_p ? "REFUSED" : "RELOADED", *error_p);
     zstr_free (error_p);
 }
 
@@ -200,22 +203,42 @@ s_handle_own (rk_life_t *self, const char *name, zmsg_t *words)
 }
 
 
-void
-rk_life_handle (rk_life_t *self)
+static void
+s_handle_command (rk_life_t *self, zmsg_t *words)
 {
-    zmsg_t *msg = rk_msg_recv (self->pipe);
-    char *name = msg ? zmsg_popstr (msg) : NULL;
-    if (!msg)
-        self->terminated = true;    //  The context is going away
-
+    char *name = zmsg_popstr (words);
     size_t nbr =
         rk_route (s_pipe_routes, sizeof (*s_pipe_routes), rk_slice (name ? name : ""));
     if (s_pipe_routes[nbr].name)
-        s_pipe_routes[nbr].handle (self, msg);
-    else if (name && !s_handle_own (self, name, msg))
+        s_pipe_routes[nbr].handle (self, words);
+    else if (name && !s_handle_own (self, name, words))
         rk_log ('W', "unknown command %s on the pipe ignored", name);
     zstr_free (&name);
-    zmsg_destroy (&msg);
+}
+
+
+void
+rk_life_handle (rk_life_t *self)
+{
+    while (!self->terminated) {
+        zmsg_t *words = rk_msg_recv (self->pipe);
+        if (words)
+            s_handle_command (self, words);
+        else if (errno == ETERM)
+            self->terminated = true;    //  The context is going away
+        self->wait.armed = !words;
+        if (!words)
+            return;
+        zmsg_destroy (&words);
+    }
+}
+
+
+bool
+rk_life_is_called (rk_life_t *self)
+{
+    rk_wait_touch (&self->wait);
+    return rk_sock_ready (self->pipe, ZMQ_POLLIN);
 }
 
 
@@ -236,7 +259,7 @@ void
 rk_life_drained (rk_life_t *self)
 {
     self->draining = false;
-    s_life_say (self, "DRAINED", NULL);
+    rk_life_say (self, "DRAINED", NULL);
 }
 
 
@@ -246,7 +269,7 @@ rk_life_end (rk_life_t *self)
     HANDOVER_SENT ();
     if (!self->down)
         return false;
-    s_life_say (self, "DOWN", self->down);
+    rk_life_say (self, "DOWN", self->down);
     zstr_free (&self->down);
     return true;
 }

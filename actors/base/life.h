@@ -16,6 +16,7 @@
 
 #include "frames.h"
 #include "histogram.h"
+#include "wait.h"
 
 typedef struct {
     const char *name;
@@ -31,6 +32,7 @@ typedef struct {
 
 typedef struct {
     zsock_t *pipe;             //  Owned by the zactor
+    rk_wait_t wait;            //  On the pipe
     const char *name;          //  "worker-1"; for the log
     rk_counter_t *counters;    //  The actor's own array, ended by a NULL name
     char *down;                //  Why it must end; owned
@@ -79,11 +81,17 @@ void rk_handover_clear (rk_handover_t *self);
 //  Says READY, or FAILED reason when reason isn't NULL. Call it once, first.
 void rk_life_begin (rk_life_t *self, const char *reason);
 
+//  Says a word on the pipe, and what belongs to it or NULL.
+void rk_life_say (rk_life_t *self, const char *word, const char *text);
+
 //  Answers RELOAD on the pipe: RELOADED, or REFUSED with the reason when *error_p isn't NULL; frees that.
 void rk_life_reloaded (rk_life_t *self, char **error_p);
 
-//  Handles one command from the pipe.
+//  Handles all commands that are in the pipe.
 void rk_life_handle (rk_life_t *self);
+
+//  Whether there are any, for who is at work for long.
+bool rk_life_is_called (rk_life_t *self);
 
 //  Something broke beyond repair: the actor's loop ends, rk_life_end says DOWN reason.
 void rk_life_fail (rk_life_t *self, const char *format, ...) CHECK_PRINTF (2);

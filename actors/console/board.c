@@ -338,8 +338,11 @@ s_mailbox (rk_board_t *self, rk_board_actor_t *actor)
     char *held_name = zsys_sprintf ("held:%s", actor->name);
     rk_board_number_t *held = dispatcher ? rk_board_number (dispatcher, held_name) : NULL;
     zstr_free (&held_name);
-    if (held)
-        return (int64_t) held->value;
+    rk_board_number_t *owed = rk_board_number (actor, "owed");
+    if (held) {    //  It is done with those that are owed
+        int64_t done = owed ? (int64_t) owed->value : 0;
+        return (int64_t) held->value > done ? (int64_t) held->value - done : 0;
+    }
     if (!actor->limit)
         return 0;    //  It has none, or one that drops
     double rate;

@@ -38,6 +38,7 @@ typedef struct {
 
 typedef struct {
     rk_life_t life;
+    rk_wait_t control;
     console_args_t *args;
     rk_webloop_t *loop;
     rk_pages_t *pages;
@@ -61,8 +62,9 @@ s_reply (s_self_t *self, zframe_t *id, const char *word, const char *text)
     rk_frames_add (&frames, zframe_data (id), zframe_size (id));
     rk_frames_addstr (&frames, word);
     rk_frames_addstr (&frames, text);
-    if (rk_frames_send (&frames, self->args->control) == -1)
+    if (rk_frames_send (&frames, self->control.socket) == -1)
         self->counters[DROPPED].value++;
+    rk_wait_touch (&self->control);
     rk_frames_clear (&frames);
 }
 
@@ -304,7 +306,7 @@ static const struct {
 static void
 s_handle_request (s_self_t *self)
 {
-    zmsg_t *words = rk_msg_recv (self->args->control);
+    zmsg_t *words = rk_msg_recv (self->control.socket);
     zframe_t *client = words ? zmsg_pop (words) : NULL;
     zframe_t *name = words ? zmsg_first (words) : NULL;
     self->counters[REQUESTS].value++;
@@ -328,24 +330,29 @@ s_handle_request (s_self_t *self)
 //  The loop
 
 static bool
+s_has_request (s_self_t *self)
+{
+    self->control.armed =
+        !self->control.socket || !rk_sock_ready (self->control.socket, ZMQ_POLLIN);
+    return !self->control.armed;
+}
+
+
+static bool
 s_on_turn (void *owner)
 {
     s_self_t *self = (s_self_t *) owner;
-    while (!self->life.terminated && rk_sock_ready (self->life.pipe, ZMQ_POLLIN))
+    if (!self->life.wait.armed)
         rk_life_handle (&self->life);
-    int count = 0;
-    for (; self->args->control && count < BATCH &&
-           rk_sock_ready (self->args->control, ZMQ_POLLIN);
-         count++)
+    for (int count = 0; count < BATCH && s_has_request (self); count++)
         s_handle_request (self);
     rk_sockets_read (self->sockets);
     if (self->life.draining)
         rk_life_drained (&self->life);
     if (self->life.terminated)
         rk_webloop_stop (self->loop);
-    //  Whoever sends on a socket may take notice of what came to it meanwhile, unseen by us
-    return rk_sock_ready (self->life.pipe, ZMQ_POLLIN) ||
-           (self->args->control && rk_sock_ready (self->args->control, ZMQ_POLLIN));
+    //  What was sent on since it was read must be read again before we sleep
+    return !self->life.wait.armed || !self->control.armed;
 }
 
 
@@ -407,6 +414,7 @@ s_self_new (zsock_t *pipe, console_args_t *args)
 {
     s_self_t *self = (s_self_t *) zmalloc (sizeof (s_self_t));
     self->args = args;
+    self->control.socket = args->control;
     self->board = rk_board_new ();
     self->sockets =
         rk_sockets_new (args->monitors, args->count, s_note_event, s_who, s_here, self);
@@ -448,11 +456,11 @@ console_actor (zsock_t *pipe, void *args)
     rk_life_begin (&self->life, error);
     zstr_free (&error);
     if (self->loop) {
-        rk_webloop_watch (self->loop, pipe);
-        if (self->args->control)
-            rk_webloop_watch (self->loop, self->args->control);
+        rk_webloop_watch (self->loop, &self->life.wait);
+        if (self->control.socket)
+            rk_webloop_watch (self->loop, &self->control);
         for (size_t nbr = 0; nbr < self->args->count; nbr++)
-            rk_webloop_watch (self->loop, self->args->monitors[nbr].events);
+            rk_webloop_watch (self->loop, rk_sockets_wait (self->sockets, nbr));
         rk_webloop_run (self->loop);
     }
     rk_life_end (&self->life);

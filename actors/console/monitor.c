@@ -18,6 +18,7 @@ typedef struct {
 } s_peer_t;
 
 typedef struct {
+    rk_wait_t wait;
     s_peer_t *peers;
     size_t count;
     uint64_t open;    //  Connections
@@ -174,12 +175,20 @@ s_handle (rk_sockets_t *self, size_t index, uint16_t number, int value,
 }
 
 
+rk_wait_t *
+rk_sockets_wait (rk_sockets_t *self, size_t nbr)
+{
+    return &self->sockets[nbr].wait;
+}
+
+
 void
 rk_sockets_read (rk_sockets_t *self)
 {
     rk_frames_t frames = {0};
     for (size_t nbr = 0; nbr < self->count; nbr++)
-        while (rk_frames_recv (&frames, self->monitors[nbr].events)) {
+        while (!self->sockets[nbr].wait.armed &&
+               rk_wait_recv (&self->sockets[nbr].wait, &frames)) {
             uint16_t number = 0;
             int32_t value = 0;
             rk_slice_t head = rk_frames_at (&frames, 0);
@@ -228,6 +237,8 @@ rk_sockets_new (console_monitor_t *monitors, size_t count, rk_sockets_tell_fn *t
                            .here = here,
                            .owner = owner};
     self->sockets = (s_socket_t *) zmalloc (count * sizeof (s_socket_t) + 1);
+    for (size_t nbr = 0; nbr < count; nbr++)
+        self->sockets[nbr].wait.socket = monitors[nbr].events;
     return self;
 }
 

@@ -24,6 +24,9 @@ rk_sockets_t *rk_sockets_new (console_monitor_t *monitors, size_t count,
                               rk_sockets_here_fn *here, void *owner);
 void rk_sockets_destroy (rk_sockets_t **self_p);
 
+//  What to wait for, of each of them.
+rk_wait_t *rk_sockets_wait (rk_sockets_t *self, size_t nbr);
+
 //  Reads all that has come.
 void rk_sockets_read (rk_sockets_t *self);
 

@@ -173,7 +173,8 @@ rk_gateway_say (rk_gateway_app_t *app, const char *word, const char *version,
     if (instance)
         rk_frames_addstr (&out, instance);
     //  When it is full the next tick says it again
-    app->said += rk_frames_send (&out, app->args->downstream) == 0;
+    app->said += rk_frames_send (&out, app->downstream.socket) == 0;
+    rk_wait_touch (&app->downstream);
     rk_frames_clear (&out);
 }
 
@@ -182,7 +183,7 @@ void
 rk_gateway_read_events (rk_gateway_app_t *app)
 {
     rk_frames_t frames = {0};
-    while (app->args->events && rk_frames_recv (&frames, app->args->events)) {
+    while (app->events.socket && rk_wait_recv (&app->events, &frames)) {
         uint16_t number = 0;
         rk_slice_t head = rk_frames_at (&frames, 0);
         if (head.size >= sizeof (number))
@@ -209,6 +210,7 @@ s_connect_upstream (rk_gateway_app_t *app)
         return;
     zsock_disconnect (app->args->upstream, "%s", app->args->endpoint);
     zsock_connect (app->args->upstream, "%s", app->args->endpoint);
+    rk_wait_touch (&app->upstream);
 }
 
 
@@ -285,7 +287,7 @@ rk_gateway_read_app (rk_gateway_t *self, rk_gateway_app_t *app)
     int nbr = 0;
     uint64_t most = self->counters[BYTES_IN].value + TURN_BYTES;
     for (; nbr < BATCH && self->counters[BYTES_IN].value < most &&
-           rk_frames_take (&self->frames, app->args->downstream);
+           rk_wait_take (&app->downstream, &self->frames);
          nbr++) {
         app->taken++;
         self->counters[BYTES_IN].value += rk_frames_bytes (&self->frames);

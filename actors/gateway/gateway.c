@@ -117,42 +117,53 @@ static const rk_command_t s_commands[] = {
 };
 
 
+//  Reads what the app server says. Nobody reads from upstream; its descriptor stays readable until its events are
+//  asked for (zmq_getsockopt(3), ZMQ_FD).
+
+static int
+s_turn_of_app (rk_gateway_t *self, rk_gateway_app_t *app)
+{
+    if (!app->events.armed)
+        rk_gateway_read_events (app);
+    int count = app->downstream.armed ? 0 : rk_gateway_read_app (self, app);
+    if (!app->upstream.armed)
+        rk_sock_ready (app->upstream.socket, ZMQ_POLLOUT);
+    app->upstream.armed = true;
+    return count;
+}
+
+
 bool
 rk_gateway_on_turn (void *owner)
 {
     rk_gateway_t *self = (rk_gateway_t *) owner;
-    while (!self->life.terminated && rk_sock_ready (self->life.pipe, ZMQ_POLLIN)) {
-        bool paused = self->life.paused;
+    bool paused = self->life.paused, waits = false;
+    if (!self->life.wait.armed)
         rk_life_handle (&self->life);
-        if (self->life.paused && !paused)
-            s_pause (self);
-    }
+    if (self->life.paused && !paused)
+        s_pause (self);
     int count = 0;
-    for (size_t nbr = 0; nbr < self->args->count; nbr++) {
-        rk_gateway_read_events (&self->apps[nbr]);
-        count += rk_gateway_read_app (self, &self->apps[nbr]);
-    }
+    for (size_t nbr = 0; nbr < self->args->count; nbr++)
+        count += s_turn_of_app (self, &self->apps[nbr]);
     rk_gateway_up_backlog (self);
     rk_gateway_flush_dirty (self);
-
-    //  The descriptor of a socket stays readable until its events are asked for, and nobody reads from upstream
-    //  (zmq_getsockopt(3), ZMQ_FD)
-    bool waits = false;
-    for (size_t nbr = 0; nbr < self->args->count; nbr++) {
-        rk_sock_ready (self->apps[nbr].args->upstream, ZMQ_POLLOUT);
+    for (size_t nbr = 0; nbr < self->args->count; nbr++)
         waits |= self->apps[nbr].backlog.count > 0;
-    }
     if (self->life.paused && !waits && self->life.draining && count == 0 &&
         s_drained (self))
         rk_life_drained (&self->life);
     if (self->life.paused && !waits && !self->told_paused) {
         self->told_paused = true;
-        zstr_send (self->life.pipe, "PAUSED");
+        rk_life_say (&self->life, "PAUSED", NULL);
     }
     if (self->life.terminated)
         rk_webloop_stop (self->loop);
     s_note_turn (self);
-    return count > 0;
+    //  What was sent on since it was read must be read again before we sleep
+    bool more = !self->life.wait.armed || (self->life.draining && count > 0);
+    for (size_t nbr = 0; nbr < self->args->count; nbr++)
+        more |= !self->apps[nbr].downstream.armed;
+    return more;
 }
 
 
@@ -228,8 +239,14 @@ s_self_new (zsock_t *pipe, gateway_args_t *args)
                                   rk_config_str (args->config, "gateway/certificate")};
     self->gate = rk_webgate_new (&gate);
     self->apps = (rk_gateway_app_t *) zmalloc (args->count * sizeof (rk_gateway_app_t));
-    for (size_t nbr = 0; nbr < args->count; nbr++)
-        self->apps[nbr].args = &args->apps[nbr];
+    for (size_t nbr = 0; nbr < args->count; nbr++) {
+        rk_gateway_app_t *app = &self->apps[nbr];
+        app->args = &args->apps[nbr];
+        app->upstream.socket = app->args->upstream;
+        app->downstream.socket = app->args->downstream;
+        app->events.socket = app->args->events;
+        app->events.armed = !app->args->events;
+    }
     self->id = rk_config_str (args->config, "gateway/id");
     self->limit_message = (size_t) rk_config_int (args->config, "gateway/message");
     self->limit_unbound = (size_t) rk_config_int (args->config, "gateway/unbound");
@@ -282,12 +299,12 @@ gateway_actor (zsock_t *pipe, void *args)
     rk_life_begin (&self->life, error);
     zstr_free (&error);
     if (self->loop) {
-        rk_webloop_watch (self->loop, pipe);
+        rk_webloop_watch (self->loop, &self->life.wait);
         for (size_t nbr = 0; nbr < self->args->count; nbr++) {
-            rk_webloop_watch (self->loop, self->apps[nbr].args->upstream);
-            rk_webloop_watch (self->loop, self->apps[nbr].args->downstream);
+            rk_webloop_watch (self->loop, &self->apps[nbr].upstream);
+            rk_webloop_watch (self->loop, &self->apps[nbr].downstream);
             if (self->apps[nbr].args->events)
-                rk_webloop_watch (self->loop, self->apps[nbr].args->events);
+                rk_webloop_watch (self->loop, &self->apps[nbr].events);
         }
         rk_webloop_run (self->loop);
     }

@@ -42,6 +42,7 @@ enum {
 //  An app server we work for.
 typedef struct {
     gateway_app_t *args;
+    rk_wait_t upstream, downstream, events;
     bool welcome;
     bool connected;        //  Its upstream socket, if it is in another process
     int missed;            //  Pings without an answer

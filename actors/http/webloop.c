@@ -36,9 +36,9 @@ s_on_turn (uv_prepare_t *handle)
 static void
 s_on_wake (uv_poll_t *handle, int status, int events)
 {
-    (void) handle;    //  The turn that follows does the work
     (void) status;
     (void) events;
+    rk_wait_touch ((rk_wait_t *) handle->data);    //  The turn that follows does the work
 }
 
 
@@ -336,14 +336,15 @@ rk_webloop_destroy (rk_webloop_t **self_p)
 //  Use
 
 void
-rk_webloop_watch (rk_webloop_t *self, zsock_t *socket)
+rk_webloop_watch (rk_webloop_t *self, rk_wait_t *wait)
 {
     self->watches =
         (uv_poll_t **) realloc (self->watches, (self->count + 1) * sizeof (uv_poll_t *));
     assert (self->watches);
     uv_poll_t *watch = (uv_poll_t *) zmalloc (sizeof (uv_poll_t));
     self->watches[self->count++] = watch;
-    uv_poll_init (&self->loop, watch, zsock_fd (socket));
+    uv_poll_init (&self->loop, watch, zsock_fd (wait->socket));
+    watch->data = wait;
     uv_poll_start (watch, UV_READABLE, s_on_wake);
 }
 

@@ -44,8 +44,9 @@ rk_webloop_t *rk_webloop_new (const rk_webloop_args_t *args, char **error);
 //  Closes all connections, whose callbacks still come, and frees all.
 void rk_webloop_destroy (rk_webloop_t **self_p);
 
-//  Give the owner a turn when something comes to the socket.
-void rk_webloop_watch (rk_webloop_t *self, zsock_t *socket);
+//  Give the owner a turn when something comes to the socket, which isn't armed then (wait.h). The turn must read
+//  those that aren't armed, or come again at once.
+void rk_webloop_watch (rk_webloop_t *self, rk_wait_t *wait);
 
 //  A connection has become a WebSocket: owner is told of its frames.
 void rk_webloop_upgrade (struct lws *wsi, void *owner);

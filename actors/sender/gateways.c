@@ -71,9 +71,10 @@ static int
 s_post (rk_sender_t *self, rk_sender_gateway_t *gateway, rk_frames_t *frames)
 {
     size_t bytes = rk_frames_bytes (frames);
-    zsock_t *socket = gateway->local ? self->args->local_socket : self->args->gateways;
-    int rc = gateway->local ? rk_frames_give (frames, socket)
-                            : rk_frames_send (frames, socket);
+    rk_wait_t *wait = gateway->local ? &self->local : &self->remote;
+    int rc = gateway->local ? rk_frames_give (frames, wait->socket)
+                            : rk_frames_send (frames, wait->socket);
+    rk_wait_touch (wait);
     if (rc == -1)
         return -1;
     gateway->sent++;
@@ -300,8 +301,7 @@ s_from_gateway (rk_sender_t *self, rk_sender_gateway_t *gateway)
 void
 rk_sender_read_local (rk_sender_t *self)
 {
-    zsock_t *socket = self->args->local_socket;
-    for (int nbr = 0; nbr < BATCH && rk_frames_take (&self->frames, socket); nbr++) {
+    for (int nbr = 0; nbr < BATCH && rk_wait_take (&self->local, &self->frames); nbr++) {
         rk_sender_gateway_t *gateway =
             rk_sender_gateway_get (self, rk_slice (self->args->local), true);
         if (gateway)
@@ -322,7 +322,8 @@ s_refuse (rk_sender_t *self, rk_slice_t id, const char *why)
     rk_frames_add (&out, id.data, id.size);
     rk_frames_addstr (&out, "refused");
     rk_frames_addstr (&out, why);
-    rk_frames_send (&out, self->args->gateways);
+    rk_frames_send (&out, self->remote.socket);
+    rk_wait_touch (&self->remote);
     rk_frames_clear (&out);
 }
 
@@ -330,8 +331,7 @@ s_refuse (rk_sender_t *self, rk_slice_t id, const char *why)
 void
 rk_sender_read_gateways (rk_sender_t *self)
 {
-    for (int nbr = 0; nbr < BATCH && rk_frames_recv (&self->frames, self->args->gateways);
-         nbr++) {
+    for (int nbr = 0; nbr < BATCH && rk_wait_recv (&self->remote, &self->frames); nbr++) {
         rk_slice_t id = rk_frames_at (&self->frames, 0);
         bool ours = self->args->local && rk_slice_is (id, self->args->local);
         rk_sender_gateway_t *gateway = NULL;

@@ -87,8 +87,7 @@ s_follow (rk_sender_t *self)
 static void
 s_read_inbox (rk_sender_t *self)
 {
-    for (int nbr = 0; nbr < BATCH && rk_frames_take (&self->frames, self->args->inbox);
-         nbr++) {
+    for (int nbr = 0; nbr < BATCH && rk_wait_take (&self->inbox, &self->frames); nbr++) {
         self->counters[IN].value++;
         self->counters[BYTES_IN].value += rk_frames_bytes (&self->frames);
         if (rk_follows)
@@ -212,29 +211,27 @@ sender_actor (zsock_t *pipe, void *args_p)
     self->next_ping = 0;    //  Each life begins with one
     rk_life_begin (&self->life, NULL);
 
+    self->inbox = (rk_wait_t){.socket = args->inbox};
+    self->remote = (rk_wait_t){.socket = args->gateways};
+    self->local = (rk_wait_t){.socket = args->local_socket};
+    rk_wait_t *items[] = {&self->life.wait, &self->inbox, &self->remote, &self->local};
     while (!self->life.terminated) {
-        zmq_pollitem_t items[4] = {{zsock_resolve (pipe), 0, ZMQ_POLLIN, 0},
-                                   {zsock_resolve (args->gateways), 0, ZMQ_POLLIN, 0},
-                                   {zsock_resolve (args->inbox), 0, ZMQ_POLLIN, 0}};
-        if (args->local_socket)
-            items[3] =
-                (zmq_pollitem_t){zsock_resolve (args->local_socket), 0, ZMQ_POLLIN, 0};
         bool busy =
             self->life.draining || self->stuck || self->sweeping || self->fallen.head;
-        long wait = busy                                           ? 1
-                    : self->settling.head && args->ping > SETTLING ? SETTLING
-                                                                   : args->ping;
-        if (rk_poll (items, args->local_socket ? 4 : 3, wait) == -1)
-            break;    //  The context is going away
-        if (items[0].revents)
+        int64_t wait = busy                                           ? 1
+                       : self->settling.head && args->ping > SETTLING ? SETTLING
+                                                                      : args->ping;
+        rk_wait (items, args->local_socket ? 4 : 3, wait);
+        if (self->life.wait.ready)
             rk_life_handle (&self->life);
         rk_life_wake (&self->life, s_taken (self));
-        if (items[1].revents)
-            rk_sender_read_gateways (self);
-        if (items[3].revents)
-            rk_sender_read_local (self);
-        if (items[2].revents)
+        if (self->inbox.ready)
             s_read_inbox (self);
+        //  Those that we have sent on now are looked at before we sleep
+        if (!self->remote.armed)
+            rk_sender_read_gateways (self);
+        if (args->local_socket && !self->local.armed)
+            rk_sender_read_local (self);
         if (self->stuck)
             rk_sender_flush_all (self);
         if (self->settling.head)
@@ -244,7 +241,7 @@ sender_actor (zsock_t *pipe, void *args_p)
         rk_sender_ping_all (self);
         if (self->sweeping)
             rk_sender_sweep_all (self);
-        if (self->life.draining && !items[2].revents && !self->stuck)
+        if (self->life.draining && !self->inbox.ready && !self->stuck)
             rk_life_drained (&self->life);
         rk_life_rest (&self->life, s_taken (self));
     }

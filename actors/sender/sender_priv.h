@@ -48,6 +48,8 @@ typedef struct {
     sender_args_t *args;
     rk_routes_t *routes;
     rk_index_t *gateways;
+    rk_wait_t inbox, remote,
+        local;    //  The last is where the gateway of this process is, if there is one
     rk_frames_t frames;     //  The message in hand
     int64_t next_ping;      //  msec, monotonic
     bool stuck;             //  Some gateway's queue isn't empty

@@ -300,19 +300,16 @@ mysql_actor (zsock_t *pipe, void *args_p)
     mysql_thread_init ();
     rk_life_begin (&self->life, NULL);
     rk_mysql_connect (self);
+    rk_wait_t *items[] = {&self->life.wait, &self->batch.inbox};
     while (!self->life.terminated) {
-        zmq_pollitem_t items[2] = {{zsock_resolve (pipe), 0, ZMQ_POLLIN, 0},
-                                   {zsock_resolve (args->inbox), 0,
-                                    rk_sqlbatch_has_room (&self->batch) ? ZMQ_POLLIN : 0,
-                                    0}};
-        long wait = !self->db                                                     ? 50
-                    : self->life.draining || rk_sqlbatch_has_calls (&self->batch) ? 0
-                                                                                  : -1;
-        if (rk_poll (items, 2, wait) == -1)
-            break;    //  The context is going away
-        if (items[0].revents)
+        self->batch.inbox.off = !rk_sqlbatch_has_room (&self->batch);
+        int64_t wait = !self->db                                                     ? 50
+                       : self->life.draining || rk_sqlbatch_has_calls (&self->batch) ? 0
+                                                                                     : -1;
+        rk_wait (items, 2, wait);
+        if (self->life.wait.ready)
             rk_life_handle (&self->life);
-        if (items[1].revents)
+        if (self->batch.inbox.ready)
             rk_sqlbatch_read (&self->batch);
         while (rk_sqlbatch_take (&self->batch))
             continue;
@@ -321,7 +318,7 @@ mysql_actor (zsock_t *pipe, void *args_p)
         if (self->batch.count && self->db && !self->life.terminated)
             s_run_batch (self);
         else if (self->life.draining && !rk_sqlbatch_has_calls (&self->batch) &&
-                 !items[1].revents)
+                 !self->batch.inbox.ready)
             rk_life_drained (&self->life);
     }
     s_close (self);

@@ -193,7 +193,7 @@ s_read_inbox (rk_redis_t *self)
 {
     rk_frames_t frames;
     frames.count = 0;
-    for (int nbr = 0; nbr < BATCH && rk_frames_take (&frames, self->args->inbox); nbr++) {
+    for (int nbr = 0; nbr < BATCH && rk_wait_take (&self->inbox, &frames); nbr++) {
         rk_call_t token;
         rk_slice_t name = rk_frames_at (&frames, 0);
         self->counters[IN].value++;
@@ -294,22 +294,24 @@ s_self_free (void **self_p)
 
 
 static void
-s_round (rk_redis_t *self, zmq_pollitem_t *items, int64_t *wait)
+s_round (rk_redis_t *self, int64_t *wait)
 {
+    rk_wait_t handles[NODES_MOST + 1], *items[NODES_MOST + 3];
     rk_redisnode_t *polled[NODES_MOST + 1];
-    size_t used = 2;
+    items[0] = &self->life.wait;
+    items[1] = &self->inbox;
+    size_t used = 0;
     for (size_t nbr = 0; nbr <= self->count; nbr++) {
         rk_redisnode_t *node = nbr < self->count ? self->nodes[nbr] : self->subscriber;
-        if (node && rk_redisnode_pollitem (node, &items[used]))
-            polled[used++ - 2] = node;
+        if (!node || !rk_redisnode_wait (node, &handles[used]))
+            continue;
+        items[2 + used] = &handles[used];
+        polled[used++] = node;
     }
-    if (rk_poll (items, (int) used, self->life.draining ? 0 : (long) *wait) == -1) {
-        self->life.terminated = true;    //  The context is going away
-        return;
-    }
-    if (items[0].revents)
+    rk_wait (items, 2 + used, self->life.draining ? 0 : *wait);
+    if (self->life.wait.ready)
         rk_life_handle (&self->life);
-    if (items[1].revents)
+    if (self->inbox.ready)
         s_read_inbox (self);
     int64_t now = zclock_mono ();
     if (self->cluster)
@@ -320,15 +322,15 @@ s_round (rk_redis_t *self, zmq_pollitem_t *items, int64_t *wait)
     for (size_t nbr = 0; nbr <= self->count; nbr++) {
         rk_redisnode_t *node = nbr < self->count ? self->nodes[nbr] : self->subscriber;
         short revents = 0;
-        for (size_t slot = 2; slot < used && node; slot++)
-            if (polled[slot - 2] == node)
-                revents = items[slot].revents;
+        for (size_t slot = 0; slot < used && node; slot++)
+            if (polled[slot] == node)
+                revents = handles[slot].revents;
         int64_t again = node ? rk_redisnode_step (node, revents, now) : 1000;
         *wait = again < *wait ? again : *wait;
         calls += node ? rk_redisnode_calls (node) : 0;
     }
     self->counters[WAITING].value = calls;
-    if (self->life.draining && !items[1].revents && !calls)
+    if (self->life.draining && !self->inbox.ready && !calls)
         rk_life_drained (&self->life);
 }
 
@@ -347,12 +349,10 @@ redis_actor (zsock_t *pipe, void *args_p)
                              .owner = self,
                              .report = s_report};
     rk_life_begin (&self->life, NULL);
+    self->inbox = (rk_wait_t){.socket = args->inbox};
     int64_t wait = 0;
-    zmq_pollitem_t items[NODES_MOST + 3] = {
-        {zsock_resolve (pipe), 0, ZMQ_POLLIN, 0},
-        {zsock_resolve (args->inbox), 0, ZMQ_POLLIN, 0}};
     while (!self->life.terminated)
-        s_round (self, items, &wait);
+        s_round (self, &wait);
     //  What is under way is answered; what waits is for the next life
     for (size_t nbr = 0; nbr < self->count && self->life.down; nbr++)
         rk_redisnode_break (self->nodes[nbr], "its actor failed");

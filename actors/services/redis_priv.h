@@ -37,6 +37,7 @@ typedef struct {
 
 typedef struct {
     rk_life_t life;
+    rk_wait_t inbox;
     rk_pool_args_t *args;
     zsock_t **to_workers;    //  What each has subscribed to
     bool cluster;

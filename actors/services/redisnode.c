@@ -343,16 +343,16 @@ s_read (rk_redisnode_t *self, int64_t now)
 //  The actor's loop comes by
 
 bool
-rk_redisnode_pollitem (rk_redisnode_t *self, zmq_pollitem_t *item)
+rk_redisnode_wait (rk_redisnode_t *self, rk_wait_t *item)
 {
     if (!self->context)
         return false;
-    short events = ZMQ_POLLIN;
+    short events = POLLIN;
     if (self->state == CONNECTING)
-        events = ZMQ_POLLOUT;
+        events = POLLOUT;
     else if (self->unwritten)
-        events |= ZMQ_POLLOUT;
-    *item = (zmq_pollitem_t){NULL, self->context->fd, events, 0};
+        events |= POLLOUT;
+    *item = (rk_wait_t){.handle = self->context->fd, .events = events};
     return true;
 }
 
@@ -406,7 +406,7 @@ rk_redisnode_step (rk_redisnode_t *self, short revents, int64_t now)
     else if ((self->state == CONNECTING || self->state == GREETED) &&
              now >= self->give_up_at)
         rk_redisnode_fail (self, "no connection in time", now);
-    if (self->state >= GREETED && revents & (ZMQ_POLLIN | ZMQ_POLLERR))
+    if (self->state >= GREETED && revents & (POLLIN | POLLERR | POLLHUP))
         s_read (self, now);
     if (self->state >= GREETED && self->unwritten)
         s_write (self, now);

@@ -63,7 +63,7 @@ rk_parcel_t *rk_redisnode_take (rk_redisnode_t *self);
 void rk_redisnode_break (rk_redisnode_t *self, const char *why);
 
 //  What to poll for: fills item and returns true, or returns false when there is nothing.
-bool rk_redisnode_pollitem (rk_redisnode_t *self, zmq_pollitem_t *item);
+bool rk_redisnode_wait (rk_redisnode_t *self, rk_wait_t *item);
 
 //  Do what can be done: connect, write, read, expire. now is monotonic, in msec; returns the
 //  msec until it wants to be called again, at the most 1000.

@@ -49,6 +49,7 @@ rk_sqlbatch_live (rk_sqlbatch_t *self, zsock_t *pipe)
                               .counters = self->counters,
                               .owner = self,
                               .report = s_report};
+    self->inbox = (rk_wait_t){.socket = self->args->inbox};
 }
 
 
@@ -176,7 +177,7 @@ rk_sqlbatch_read (rk_sqlbatch_t *self)
 {
     rk_frames_t frames;
     frames.count = 0;
-    while (rk_sqlbatch_has_room (self) && rk_frames_take (&frames, self->args->inbox)) {
+    while (rk_sqlbatch_has_room (self) && rk_wait_take (&self->inbox, &frames)) {
         rk_slice_t name = rk_frames_at (&frames, 0);
         size_t nbr = rk_route (s_inbox_routes, sizeof (*s_inbox_routes), name);
         if (!s_inbox_routes[nbr].name || s_inbox_routes[nbr].handle (self, &frames) == -1)

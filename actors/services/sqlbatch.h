@@ -63,6 +63,7 @@ typedef struct {
     size_t waiting;
     rk_sqlengine_t engine;
     rk_life_t *life;
+    rk_wait_t inbox;    //  Is off while there is no room
     rk_sqlcall_t *calls;
     size_t count;
     size_t room;

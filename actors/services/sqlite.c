@@ -196,28 +196,28 @@ sqlite_actor (zsock_t *pipe, void *args_p)
     bool failed = error != NULL;
     zstr_free (&error);
 
+    rk_wait_t checkpointer = {0};
+    rk_wait_t *items[] = {&self->life.wait, &self->batch.inbox, &checkpointer};
+    if (!failed)
+        checkpointer.socket = zactor_sock (self->checkpointer);
     while (!self->life.terminated && !failed) {
-        zmq_pollitem_t items[3] = {{zsock_resolve (pipe), 0, ZMQ_POLLIN, 0},
-                                   {zsock_resolve (self->checkpointer), 0, ZMQ_POLLIN, 0},
-                                   {zsock_resolve (args->inbox), 0, ZMQ_POLLIN, 0}};
         bool more = rk_sqlbatch_has_calls (&self->batch);
         bool long_log = self->log_pages > LOG_MOST * 5 / 4 && !self->checkpointing;
-        int count = rk_poll (items, 3,
+        checkpointer.off = !self->checkpointing;
+        int count = rk_wait (items, 3,
                              self->life.draining || more ? 0
                              : long_log                  ? LOOK
                                                          : -1);
-        if (count == -1)
-            break;    //  The context is going away
         if (count == 0 && long_log && !more && !self->life.draining)
             rk_sqlite_shrink_log (self);
-        if (items[0].revents)
+        if (self->life.wait.ready)
             rk_life_handle (&self->life);
-        if (items[1].revents)
-            rk_sqlite_checkpoint_done (self);
-        if (items[2].revents && !more && self->before > BUSY_BATCH &&
+        if (checkpointer.ready)
+            checkpointer.armed = !rk_sqlite_checkpoint_done (self);
+        if (self->batch.inbox.ready && !more && self->before > BUSY_BATCH &&
             !self->life.draining)
             zclock_sleep (LINGER);
-        if (items[2].revents)
+        if (self->batch.inbox.ready)
             rk_sqlbatch_read (&self->batch);
         if (rk_sqlbatch_has_calls (&self->batch) && !self->life.terminated)
             s_run_batch (self);

@@ -56,7 +56,7 @@ int rk_sqlite_on_log (void *arg, sqlite3 *db, const char *name, int pages);
 
 //  When the thread is done only the pages of the last moment are left. Now and then we move those
 //  ourselves, for the log begins anew only when it has none left.
-void rk_sqlite_checkpoint_done (rk_sqlite_t *self);
+bool rk_sqlite_checkpoint_done (rk_sqlite_t *self);
 
 //  Tells the thread when there is enough in the log.
 void rk_sqlite_checkpoint_if_due (rk_sqlite_t *self);

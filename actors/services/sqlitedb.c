@@ -29,7 +29,7 @@ s_on_busy (void *arg, int count)
 {
     (void) count;
     rk_sqlite_t *self = (rk_sqlite_t *) arg;
-    if (zclock_mono () >= self->busy_until || rk_sock_ready (self->life.pipe, ZMQ_POLLIN))
+    if (zclock_mono () >= self->busy_until || rk_life_is_called (&self->life))
         return 0;
     zclock_sleep (BUSY_STEP);
     return 1;

@@ -53,15 +53,18 @@ rk_sqlite_on_log (void *arg, sqlite3 *db, const char *name, int pages)
 }
 
 
-void
+bool
 rk_sqlite_checkpoint_done (rk_sqlite_t *self)
 {
+    if (!rk_sock_ready (zactor_sock (self->checkpointer), ZMQ_POLLIN))
+        return false;
     char *word;
     rk_str_recv (self->checkpointer, &word, NULL);
     zstr_free (&word);
     self->checkpointing = false;
     if (self->log_pages >= LOG_MOST)
         sqlite3_wal_checkpoint_v2 (self->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    return true;
 }
 
 

@@ -73,8 +73,7 @@ void
 rk_work_read_replies (rk_work_t *self)
 {
     rk_frames_t frames = {0};
-    for (int nbr = 0; nbr < BATCH && rk_frames_take (&frames, self->args->replies);
-         nbr++) {
+    for (int nbr = 0; nbr < BATCH && rk_wait_take (&self->replies, &frames); nbr++) {
         self->counters[RK_WORK_IN_REPLIES].value++;
         self->counters[RK_WORK_BYTES_IN].value += rk_frames_bytes (&frames);
         size_t row = rk_route (s_replies_routes, sizeof (*s_replies_routes),
@@ -87,11 +86,11 @@ rk_work_read_replies (rk_work_t *self)
 
 
 void
-rk_work_read_link (rk_work_t *self, zsock_t *socket)
+rk_work_read_link (rk_work_t *self, rk_wait_t *link)
 {
     rk_frames_t frames;
     frames.count = 0;
-    for (int nbr = 0; nbr < BATCH && rk_frames_recv (&frames, socket); nbr++) {
+    for (int nbr = 0; nbr < BATCH && rk_wait_recv (link, &frames); nbr++) {
         uint64_t call = 0;
         rk_slice_t number = rk_frames_at (&frames, 0);
         rk_pack_t pack = {NULL, 0, 0};

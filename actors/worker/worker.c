@@ -110,9 +110,13 @@ s_start_ready (rk_work_t *self)
 //  --------------------------------------------------------------------------
 //  Credit
 
+//  By the lump, for each time wakes the dispatcher: when a quarter of what it has left is owed
+
 static void
 s_give_credit (rk_work_t *self)
 {
+    if (self->owed == 0 || (uint64_t) self->owed * 4 + self->held < self->credit)
+        return;
     uint32_t note[2] = {(uint32_t) self->args->index, self->owed};
     rk_frames_t frames = {0};
     rk_frames_addstr (&frames, "CREDIT");
@@ -186,6 +190,7 @@ static const rk_counter_t s_counters[] = {
     [RK_WORK_RELOADS] = {.name = "reloads"},
     [RK_WORK_CONNECTIONS] = {.name = "connections", .gauge = true},
     [RK_WORK_WAITING] = {.name = "waiting", .gauge = true},
+    [RK_WORK_OWED] = {.name = "owed", .gauge = true},
     [RK_WORK_MEMORY] = {.name = "lua_bytes", .gauge = true},
 };
 
@@ -197,6 +202,7 @@ s_self_new (worker_args_t *args)
     self->connections = rk_index_new (rk_work_connection_free);
     self->names = rk_index_new (rk_work_named_free);
     self->background.identity.cid = strdup ("a timer or event");
+    self->credit = (uint32_t) rk_config_int (args->config, "worker/queue");
     self->waiting_most = (uint32_t) rk_config_int (args->config, "worker/waiting");
     snprintf (self->name, sizeof (self->name), "worker-%zu", args->index + 1);
     memcpy (self->counters, s_counters, sizeof (s_counters));
@@ -305,29 +311,31 @@ static void
 s_list_sockets (rk_work_t *self)
 {
     worker_args_t *args = self->args;
-    self->items[0] = (zmq_pollitem_t){zsock_resolve (self->life.pipe), 0, ZMQ_POLLIN, 0};
-    self->items[1] = (zmq_pollitem_t){zsock_resolve (args->replies), 0, ZMQ_POLLIN, 0};
-    self->items[2] = (zmq_pollitem_t){zsock_resolve (args->inbox), 0, ZMQ_POLLIN, 0};
+    self->replies = (rk_wait_t){.socket = args->replies};
+    self->inbox = (rk_wait_t){.socket = args->inbox};
+    self->items[0] = &self->life.wait;
+    self->items[1] = &self->replies;
+    self->items[2] = &self->inbox;
     self->links = 0;
     for (size_t nbr = 0; nbr < args->service_count; nbr++) {
         rk_service_t *service = &args->services[nbr];
         if (!service->replies || self->links == RK_SERVICES_MOST)
             continue;
-        self->link[self->links] = service->members[0];
-        self->items[3 + self->links++] =
-            (zmq_pollitem_t){zsock_resolve (service->members[0]), 0, ZMQ_POLLIN, 0};
+        self->link[self->links] = (rk_wait_t){.socket = service->members[0]};
+        self->items[3 + self->links] = &self->link[self->links];
+        self->links++;
     }
 }
 
 
-static long
+static int64_t
 s_patience (rk_work_t *self)
 {
     if (self->turns || self->life.draining ||
         (self->ready_head && self->waiting < self->waiting_most))
         return 0;
     if (self->timers.count)
-        return (long) rk_timers_wait (&self->timers, zclock_mono (), SWEEP);
+        return rk_timers_wait (&self->timers, zclock_mono (), SWEEP);
     return self->waiting ? SWEEP : -1;
 }
 
@@ -338,9 +346,10 @@ s_read_inbox (rk_work_t *self)
     rk_frames_t frames;
     frames.count = 0;
     for (int nbr = 0; nbr < BATCH && !self->life.terminated; nbr++) {
-        if (!rk_frames_take (&frames, self->args->inbox))
+        if (!rk_wait_take (&self->inbox, &frames))
             return;
         self->counters[RK_WORK_IN].value++;
+        self->held++;
         self->counters[RK_WORK_BYTES_IN].value += rk_frames_bytes (&frames);
         s_handle_message (self, &frames);
     }
@@ -352,30 +361,26 @@ s_read_inbox (rk_work_t *self)
 static void
 s_round (rk_work_t *self)
 {
-    zmq_pollitem_t *items = self->items;
-    if (rk_poll (items, 3 + self->links, s_patience (self)) == -1) {
-        self->life.terminated = true;    //  The context is going away
-        return;
-    }
-    if (items[0].revents)
+    rk_wait (self->items, 3 + self->links, s_patience (self));
+    if (self->life.wait.ready)
         rk_life_handle (&self->life);
-    if (items[1].revents)
+    if (self->replies.ready)
         rk_work_read_replies (self);
-    for (int nbr = 0; nbr < self->links; nbr++)
-        if (items[3 + nbr].revents)
-            rk_work_read_link (self, self->link[nbr]);
+    for (size_t nbr = 0; nbr < self->links; nbr++)
+        if (self->link[nbr].ready)
+            rk_work_read_link (self, &self->link[nbr]);
     if (self->timers.count)
         rk_work_run_timers (self);
     s_start_ready (self);
-    if (items[2].revents)
+    if (self->inbox.ready)
         s_read_inbox (self);
     if (self->waiting)
         rk_work_sweep (self);
-    if (self->owed)
-        s_give_credit (self);
+    s_give_credit (self);
+    self->counters[RK_WORK_OWED].value = self->owed;
     self->counters[RK_WORK_WAITING].value = self->waiting;
     self->counters[RK_WORK_MEMORY].value = rk_lua_memory (self->state->lua);
-    if (self->life.draining && !items[2].revents && s_idle (self))
+    if (self->life.draining && !self->inbox.ready && s_idle (self))
         rk_life_drained (&self->life);
 }
 

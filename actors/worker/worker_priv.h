@@ -78,6 +78,7 @@ enum {
     RK_WORK_RELOADS,
     RK_WORK_CONNECTIONS,
     RK_WORK_WAITING,
+    RK_WORK_OWED,
     RK_WORK_MEMORY,
     RK_WORK_CUSTOM,
     RK_WORK_CUSTOM_MOST = 32,
@@ -103,11 +104,14 @@ typedef struct {
     uint32_t waiting;
     uint32_t waiting_most;
     uint64_t generation;    //  Counts calls, over all lives
+    uint32_t credit;        //  What the dispatcher may send without an answer
+    uint32_t held;          //  Messages that came and aren't done
     uint32_t owed;          //  Credit that we haven't given back yet
     int64_t sweep;          //  msec, monotonic
-    zmq_pollitem_t items[3 + RK_SERVICES_MOST];
-    zsock_t *link[RK_SERVICES_MOST];
-    int links;
+    rk_wait_t replies, inbox;
+    rk_wait_t link[RK_SERVICES_MOST];    //  Services that answer
+    rk_wait_t *items[3 + RK_SERVICES_MOST];
+    size_t links;
     size_t custom;    //  The first counter that Lua names
     //  The first is for what has none
     rk_work_handler_t *handlers[RK_WORK_HANDLERS_MOST];
@@ -175,7 +179,7 @@ void rk_work_drop (rk_work_t *self, bool answer);
 void rk_work_read_replies (rk_work_t *self);
 
 //  A service's reply to a call, its number and an empty frame in front; all others are stale.
-void rk_work_read_link (rk_work_t *self, zsock_t *socket);
+void rk_work_read_link (rk_work_t *self, rk_wait_t *link);
 
 //  Runs the timers that are due, for a while.
 void rk_work_run_timers (rk_work_t *self);

@@ -168,6 +168,9 @@ s_host_link (void *worker, rk_task_t *task, int nbr, rk_frames_t *frames)
         rk_frames_move (frames, &enveloped);
         task->deadline = zclock_mono () + service->timeout;
     }
+    for (size_t link = 0; link < self->links; link++)
+        if (self->link[link].socket == service->members[0])
+            rk_wait_touch (&self->link[link]);
     if (rk_frames_send (frames, service->members[0]) == 0) {
         service->asked[0]++;
         return call;

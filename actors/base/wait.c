@@ -1,0 +1,92 @@
+//  wait.c - an actor waits for its sockets with one system call
+
+#include "wait.h"
+#include "socket.h"
+
+#define ITEMS_MOST 128
+
+
+//  Before it sleeps: whether the item is ready as it is.
+
+static bool
+s_is_ready (rk_wait_t *item)
+{
+    if (!item->socket || item->armed)
+        return false;
+    if (!(item->events & POLLOUT))
+        return true;
+    bool room = rk_sock_ready (item->socket, ZMQ_POLLOUT);
+    item->armed = !room;
+    return room;
+}
+
+
+//  The descriptor has told something.
+
+static bool
+s_wake (rk_wait_t *item, short revents)
+{
+    item->revents = item->socket ? 0 : revents;
+    if (!item->socket)
+        return revents != 0;
+    if (revents == 0)
+        return item->ready;
+    item->armed = false;
+    return s_is_ready (item);
+}
+
+
+int
+rk_wait (rk_wait_t *const *items, size_t count, int64_t timeout)
+{
+    struct pollfd handles[ITEMS_MOST];
+    assert (count <= ITEMS_MOST);
+    for (size_t nbr = 0; nbr < count; nbr++) {
+        rk_wait_t *item = items[nbr];
+        if (item->socket && !item->handle)
+            item->handle = (int) zsock_fd (item->socket);
+        item->ready = !item->off && s_is_ready (item);
+        if (item->ready)
+            timeout = 0;
+        handles[nbr] = (struct pollfd){item->off ? -1 : item->handle,
+                                       item->socket ? POLLIN : item->events, 0};
+    }
+    if (timeout > INT_MAX)
+        timeout = INT_MAX;
+    if (poll (handles, count, (int) timeout) == -1) {
+        assert (errno == EINTR);
+        for (size_t nbr = 0; nbr < count; nbr++)
+            handles[nbr].revents = 0;
+    }
+    int found = 0;
+    for (size_t nbr = 0; nbr < count; nbr++) {
+        items[nbr]->ready = s_wake (items[nbr], handles[nbr].revents);
+        found += items[nbr]->ready;
+    }
+    return found;
+}
+
+
+bool
+rk_wait_recv (rk_wait_t *self, rk_frames_t *frames)
+{
+    bool got = rk_frames_recv (frames, self->socket);
+    self->armed = !got && errno == EAGAIN;
+    return got;
+}
+
+
+bool
+rk_wait_take (rk_wait_t *self, rk_frames_t *frames)
+{
+    bool got = rk_frames_take (frames, self->socket);
+    self->armed = !got && errno == EAGAIN;
+    return got;
+}
+
+
+void
+rk_wait_touch (rk_wait_t *self)
+{
+    self->armed = false;
+}
