@@ -2,6 +2,7 @@
 //
 //  In     inbox    upstream CID content [attachment...]
 //                  status connected|closed CID [UID [GID,GID... [DEVICE]]], behind|lost CID UID
+//                  of the gateway in this process and of the sender; what strangers say the receiver has checked
 //         credits  CREDIT worker count     the worker is done with so many
 //         pipe     see rk_life_t
 //  Out    workers  the same frames as in the inbox
@@ -102,7 +103,7 @@ s_route (s_self_t *self)
 {
     rk_slice_t name = rk_frames_at (&self->frames, 0);
     size_t nbr = rk_route (s_inbox_routes, sizeof (*s_inbox_routes), name);
-    assert (s_inbox_routes[nbr].name);    //  The receiver lets nothing else pass
+    assert (s_inbox_routes[nbr].name);    //  None of ours lets anything else pass
     s_inbox_routes[nbr].handle (self);
     self->counters[IN].value++;
     self->bytes = rk_frames_bytes (&self->frames);
@@ -164,7 +165,7 @@ s_report (void *owner, zmsg_t *stats)
 
 
 static const rk_counter_t s_counters[] = {
-    [IN] = {.name = "in:receiver"},
+    [IN] = {.name = "in:all"},
     [BYTES_IN] = {.name = "in_bytes"},
     [BYTES_OUT] = {.name = "out_bytes"},
     [WAITS] = {.name = "waits_for_credit"},

@@ -73,7 +73,7 @@ s_report (void *owner, zmsg_t *stats)
     for (size_t nbr = 0; nbr < self->args->count; nbr++) {
         rk_gateway_app_t *app = &self->apps[nbr];
         if (app->args->local) {
-            rk_life_report (stats, "out:receiver", app->given, false);
+            rk_life_report (stats, "out:dispatcher", app->given, false);
             rk_life_report (stats, "out:sender", app->said, false);
             rk_life_report (stats, "in:sender", app->taken, false);
             continue;

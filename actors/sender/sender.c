@@ -148,7 +148,7 @@ static const rk_counter_t s_counters[] = {
     [IN] = {.name = "in:worker"},
     [IN_GATEWAY] = {.name = "in:gateway"},
     [FROM] = {.name = "from:gateways"},
-    [OUT_RECEIVER] = {.name = "out:receiver"},
+    [OUT_DISPATCHER] = {.name = "out:dispatcher"},
     [BYTES_IN] = {.name = "in_bytes"},
     [BYTES_OUT] = {.name = "out_bytes"},
     [DOWNSTREAM] = {.name = "downstream"},

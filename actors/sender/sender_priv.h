@@ -13,7 +13,7 @@ enum {
     IN,
     IN_GATEWAY,
     FROM,
-    OUT_RECEIVER,
+    OUT_DISPATCHER,
     BYTES_IN,
     BYTES_OUT,
     DOWNSTREAM,

@@ -3,9 +3,10 @@
 #include "wires.h"
 #include <sys/stat.h>
 
-#define HANDSHAKE 2000         //  msec
-#define WORDS_MOST 1024        //  bytes of a part that a gateway sends to the sender
-#define UPSTREAM_UNREAD 200    //  Messages of each gateway that wait for the receiver
+#define HANDSHAKE 2000     //  msec
+#define WORDS_MOST 1024    //  bytes of a part that a gateway sends to the sender
+#define UPSTREAM_UNREAD                                                                  \
+    200    //  Messages of each gateway of another process that wait for the receiver
 //  Messages to another process that aren't with the gateway any more
 #define UPSTREAM_QUEUE 400
 
@@ -269,8 +270,7 @@ s_wire_app (rk_wires_t *self)
     self->sender = (sender_args_t){
         .inbox =
             s_socket (self, ZMQ_PULL, "@inproc://sender", s_int (self, "sender/queue")),
-        .upstream = s_socket (self, ZMQ_PUSH, ">inproc://upstream",
-                              s_int (self, "receiver/queue")),
+        .upstream = s_socket (self, ZMQ_PUSH, ">inproc://dispatcher", queue),
         .gateways = s_socket (self, ZMQ_ROUTER, NULL, s_int (self, "sender/backlog")),
         .workers = (zsock_t **) zmalloc (self->workers * sizeof (zsock_t *)),
         .count = self->workers,
@@ -326,7 +326,7 @@ s_wire_gateway_app (rk_wires_t *self, const char *name, const char *up, const ch
     zsock_set_identity (app.downstream, rk_config_str (self->config, "gateway/id"));
     char *key = zsys_sprintf ("gateway/app/%s/certificate", name);
     if (local)
-        app.upstream = s_socket (self, ZMQ_PUSH, NULL, s_int (self, "receiver/queue"));
+        app.upstream = s_socket (self, ZMQ_PUSH, NULL, s_int (self, "dispatcher/queue"));
     else {
         char *path = zsys_sprintf ("gateway/app/%s/downstream", name);
         s_secure_client (self, app.downstream, key);
@@ -355,7 +355,7 @@ s_wire_gateway (rk_wires_t *self)
     self->gateways.config = self->config;
     zlist_t *names = rk_config_names (self->config, "gateway/app");
     if (zlist_size (names) == 0 && self->app)
-        s_wire_gateway_app (self, "local", "inproc://upstream", "inproc://downstream");
+        s_wire_gateway_app (self, "local", "inproc://dispatcher", "inproc://downstream");
     else if (zlist_size (names) == 0)
         self->error =
             strdup ("gateway/app: a gateway without an app server in its process needs "

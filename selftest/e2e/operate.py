@@ -95,7 +95,7 @@ async def looks(server):
     load = subprocess.Popen([server.binary, "bench", "--url", server.url, "--chats", "10000000", "--seconds", "280"], stdout=subprocess.PIPE)
 
     store = "mysql-main" if server.store.mariadb else "sqlite"
-    names = ("gateway", "receiver", "dispatcher", "worker-1", "worker-2", store, "sender")
+    names = ("gateway", "dispatcher", "worker-1", "worker-2", store, "sender")
 
     def busy():
         """What top says when all actors have been busy in the second before, which is another one for each of them."""
@@ -126,7 +126,7 @@ async def looks(server):
     chats = [handler for handler in actors["worker-1"]["handlers"] if handler["name"] == "chat"]
     check(chats and chats[0]["rate"] > 0 and chats[0]["whole_p99"] > chats[0]["p99"], actors["worker-1"])
     arrows = {(arrow["from"], arrow["to"]): arrow for arrow in top["arrows"]}
-    check(arrows["receiver", "dispatcher"]["rate"] > 0 and arrows["worker-1", store]["rate"] > 0, arrows)
+    check(arrows["gateway", "dispatcher"]["rate"] > 0 and arrows["worker-1", store]["rate"] > 0, arrows)
 
     # When all is over nothing waits, and all have taken what they were given
     def over():
@@ -154,7 +154,7 @@ async def pages(server):
     done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True, timeout=PATIENCE)
     check(status == 200 and done.returncode == 0 and not done.stdout + done.stderr, done)
     for line in ('rookery_build_info{version="', "rookery_ready 1", 'rookery_actor_up{actor="sender"} 1',
-                 'rookery_messages_total{actor="dispatcher",kind="in",peer="receiver"} ',
+                 'rookery_messages_total{actor="dispatcher",kind="in",peer="all"} ',
                  'rookery_mailbox_limit_messages{actor="receiver"} 2000', 'rookery_handler_seconds_bucket{actor="worker',
                  "process_resident_memory_bytes ", 'rookery_gateway_clients{actor="gateway"} 1'):
         check(line in text, line)
@@ -190,13 +190,13 @@ async def steers(server):
     check("unknown command" in await threaded(lambda: server.ctl("dance", good=False)), "dance")
 
     # A level for one actor: its lines carry the connection and the number, the same in all actors
-    await threaded(server.ctl, "log", "debug", "receiver")
+    await threaded(server.ctl, "log", "debug", "gateway")
     await threaded(server.ctl, "log", "debug", "worker")
     check("expected" in await threaded(lambda: server.ctl("log", "loud", good=False)), "log loud")
     check("no actor" in await threaded(lambda: server.ctl("log", "info", "rook", good=False)), "log of none")
     await bob.ask({"action": "heart"})
     pattern = r"D %s: %s cid=(gw1\.\S+) msg=([0-9a-f]{8})"
-    first = await threaded(until, lambda: re.search(pattern % ("receiver", "well-formed"), server.logged()), "no debug line")
+    first = await threaded(until, lambda: re.search(pattern % ("gateway", ".*bytes came.*"), server.logged()), "no debug line")
     second = re.search(pattern % (r"worker-\d", "begins"), server.logged())
     check(second and first.groups() == second.groups(), server.logged())
     check("D dispatcher" not in server.logged(), "the dispatcher was not asked")
@@ -226,10 +226,10 @@ async def traces(server):
     check(whole, text)
     number = whole[-1]
     way = [line for line in lines if f"msg={number}" in line]
-    for words in ("receiver", "dispatcher", "begins", "waits for ", "goes on", "chat done"):
+    for words in ("bytes came", "dispatcher", "begins", "waits for ", "goes on", "chat done"):
         check(any(words in line for line in way), f"{words}: {text}")
     check(any("sends" in line and "down to talk carol" in line for line in lines) and "down to the client" in text, text)
-    order = [text.index(f"msg={number}  {words}") for words in ("well-formed", "for worker", "begins", "waits", "goes on", "chat done")]
+    order = [text.index(f"msg={number}  {words}") for words in ("for worker", "begins", "waits", "goes on", "chat done")]
     check(order == sorted(order), text)
     check("heart" not in text, "another connection's message")
     trace.stop()
