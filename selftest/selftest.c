@@ -2,6 +2,7 @@
 
 #include "tools/commands.h"
 #include "console/board.h"
+#include "base/bundle.h"
 #include "base/config.h"
 #include "console/console.h"
 #include "dispatcher.h"
@@ -45,6 +46,7 @@ static const struct {
     {"queue", queue_test},
     {"socket", socket_test},
     {"wait", wait_test},
+    {"bundle", bundle_test},
     {"life", life_test},
     {"timers", timers_test},
     {"path", path_test},

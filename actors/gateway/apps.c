@@ -281,13 +281,22 @@ static const struct {
 };
 
 
+//  A stranger's messages come one by one, whatever he says
+
+static bool
+s_take (rk_gateway_t *self, rk_gateway_app_t *app)
+{
+    return app->args->local ? rk_bundle_take (&app->in, &app->downstream, &self->frames)
+                            : rk_wait_recv (&app->downstream, &self->frames);
+}
+
+
 int
 rk_gateway_read_app (rk_gateway_t *self, rk_gateway_app_t *app)
 {
     int nbr = 0;
     uint64_t most = self->counters[BYTES_IN].value + TURN_BYTES;
-    for (; nbr < BATCH && self->counters[BYTES_IN].value < most &&
-           rk_wait_take (&app->downstream, &self->frames);
+    for (; nbr < BATCH && self->counters[BYTES_IN].value < most && s_take (self, app);
          nbr++) {
         app->taken++;
         self->counters[BYTES_IN].value += rk_frames_bytes (&self->frames);

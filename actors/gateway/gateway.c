@@ -273,8 +273,10 @@ s_self_destroy (rk_gateway_t **self_p)
     rk_gateway_t *self = *self_p;
     rk_webloop_destroy (&self->loop);
     rk_webgate_destroy (&self->gate);
-    for (size_t nbr = 0; nbr < self->args->count; nbr++)
+    for (size_t nbr = 0; nbr < self->args->count; nbr++) {
         rk_queue_clear (&self->apps[nbr].backlog);
+        rk_bundle_clear (&self->apps[nbr].in);
+    }
     rk_frames_clear (&self->frames);
     rk_index_destroy (&self->clients);
     rk_routes_destroy (&self->routes);

@@ -4,6 +4,7 @@
 #define GATEWAY_PRIV_H
 
 #include "gateway.h"
+#include "base/bundle.h"
 #include "base/index.h"
 #include "client.h"
 #include "base/routes.h"
@@ -43,6 +44,7 @@ enum {
 typedef struct {
     gateway_app_t *args;
     rk_wait_t upstream, downstream, events;
+    rk_bundle_t in;    //  From the sender of this process
     bool welcome;
     bool connected;        //  Its upstream socket, if it is in another process
     int missed;            //  Pings without an answer

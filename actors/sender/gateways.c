@@ -65,16 +65,38 @@ s_first (rk_sender_gateway_t *gateway)
 }
 
 
-//  Hands one message with its address to the socket. On failure frames are as before.
+static int
+s_flush_local (rk_sender_t *self)
+{
+    if (!self->out.messages)
+        return 0;
+    rk_wait_touch (&self->local);
+    return rk_bundle_flush (&self->out, self->local.socket);
+}
+
+
+void
+rk_sender_flush_local (rk_sender_t *self)
+{
+    if (s_flush_local (self) == -1)
+        self->stuck = true;
+}
+
+
+//  Hands one message with its address to the socket, or to the bundle for the gateway of this process. On failure
+//  frames are as before.
 
 static int
 s_post (rk_sender_t *self, rk_sender_gateway_t *gateway, rk_frames_t *frames)
 {
     size_t bytes = rk_frames_bytes (frames);
-    rk_wait_t *wait = gateway->local ? &self->local : &self->remote;
-    int rc = gateway->local ? rk_frames_give (frames, wait->socket)
-                            : rk_frames_send (frames, wait->socket);
-    rk_wait_touch (wait);
+    int rc = 0;
+    while (gateway->local && rc == 0 && !rk_bundle_add (&self->out, frames))
+        rc = s_flush_local (self);
+    if (!gateway->local) {
+        rc = rk_frames_send (frames, self->remote.socket);
+        rk_wait_touch (&self->remote);
+    }
     if (rc == -1)
         return -1;
     gateway->sent++;

@@ -87,7 +87,8 @@ s_follow (rk_sender_t *self)
 static void
 s_read_inbox (rk_sender_t *self)
 {
-    for (int nbr = 0; nbr < BATCH && rk_wait_take (&self->inbox, &self->frames); nbr++) {
+    for (int nbr = 0;
+         nbr < BATCH && rk_bundle_take (&self->in, &self->inbox, &self->frames); nbr++) {
         self->counters[IN].value++;
         self->counters[BYTES_IN].value += rk_frames_bytes (&self->frames);
         if (rk_follows)
@@ -179,6 +180,8 @@ s_self_destroy (rk_sender_t **self_p)
 {
     rk_sender_t *self = *self_p;
     rk_frames_clear (&self->frames);
+    rk_bundle_clear (&self->in);
+    rk_bundle_clear (&self->out);
     rk_queue_clear (&self->settling);
     rk_queue_clear (&self->fallen);
     rk_index_destroy (&self->gateways);
@@ -241,6 +244,7 @@ sender_actor (zsock_t *pipe, void *args_p)
         rk_sender_ping_all (self);
         if (self->sweeping)
             rk_sender_sweep_all (self);
+        rk_sender_flush_local (self);
         if (self->life.draining && !self->inbox.ready && !self->stuck)
             rk_life_drained (&self->life);
         rk_life_rest (&self->life, s_taken (self));

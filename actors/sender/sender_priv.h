@@ -4,6 +4,7 @@
 #define SENDER_PRIV_H
 
 #include "sender.h"
+#include "base/bundle.h"
 #include "base/index.h"
 #include "base/routes.h"
 
@@ -48,6 +49,8 @@ typedef struct {
     sender_args_t *args;
     rk_routes_t *routes;
     rk_index_t *gateways;
+    rk_bundle_t in;     //  From a worker
+    rk_bundle_t out;    //  To the gateway of this process, until the end of the turn
     rk_wait_t inbox, remote,
         local;    //  The last is where the gateway of this process is, if there is one
     rk_frames_t frames;     //  The message in hand
@@ -74,6 +77,9 @@ rk_sender_gateway_t *rk_sender_gateway_get (rk_sender_t *self, rk_slice_t id,
 
 //  Sends the message in hand to one gateway; it is shared, for there may be more of them.
 void rk_sender_send_to (void *arg, rk_slice_t id);
+
+//  Gives the gateway of this process what it is to have from this turn.
+void rk_sender_flush_local (rk_sender_t *self);
 
 //  Gives gateways what waits for them; what has waited too long is dropped.
 void rk_sender_flush_all (rk_sender_t *self);

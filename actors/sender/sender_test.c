@@ -1,5 +1,6 @@
 //  sender_test.c - selftest of sender.c
 
+#include "base/bundle.h"
 #include "base/index.h"
 #include "sender.h"
 #include "proto/call.h"
@@ -34,10 +35,12 @@ s_test_join (zmsg_t *msg, char *text, size_t room)
 static void
 s_test_expect (zsock_t *from, const char *words)
 {
+    static rk_bundle_t
+        bundle;    //  The gateway of this process gets some, and all of its messages are asked for
     char got[500] = "ping";
     int64_t until = zclock_mono () + 30000;
     while (streq (got, "ping") && zclock_mono () < until) {
-        zmsg_t *msg = rk_msg_recv (from);
+        zmsg_t *msg = rk_bundle_await (&bundle, from);
         rk_check (msg);
         s_test_join (msg, got, sizeof (got));
         zmsg_destroy (&msg);

@@ -312,6 +312,7 @@ s_job_run (rk_work_t *self, rk_work_job_t *job, const rk_reply_t *reply)
         rk_follow (job->connection->key, content, reply ? "goes on" : "begins");
     s_job_go_on (self, job, reply);
     rk_log_about (rk_slice (""), rk_slice (""));
+    rk_work_flush (self);
 }
 
 

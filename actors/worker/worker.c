@@ -225,6 +225,7 @@ s_self_destroy (rk_work_t **self_p)
 {
     rk_work_t *self = *self_p;
     rk_work_drop (self, false);
+    rk_bundle_clear (&self->out);
     rk_queue_clear (&self->background.queue);
     zstr_free (&self->background.identity.cid);
     zstr_free (&self->closed);
@@ -376,6 +377,7 @@ s_round (rk_work_t *self)
         s_read_inbox (self);
     if (self->waiting)
         rk_work_sweep (self);
+    rk_work_flush (self);
     s_give_credit (self);
     self->counters[RK_WORK_OWED].value = self->owed;
     self->counters[RK_WORK_WAITING].value = self->waiting;
@@ -412,6 +414,7 @@ worker_actor (zsock_t *pipe, void *args_p)
         s_round (self);
     if (self->life.down || !self->state) {
         rk_work_drop (self, true);
+        rk_work_flush (self);
         args->kept = (rk_handover_t){self, s_self_free};
         rk_life_end (&self->life);
     }

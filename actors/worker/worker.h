@@ -16,7 +16,7 @@ typedef struct {
     rk_service_t *services;    //  What Lua can call or send to
     size_t service_count;
     rk_config_t *config;    //  Borrowed for as long as the actor lives
-    rk_handover_t kept;       //  What the actor left behind when it went DOWN
+    rk_handover_t kept;     //  What the actor left behind when it went DOWN
 } worker_args_t;
 
 void worker_actor (zsock_t *pipe, void *args);

@@ -7,6 +7,7 @@
 #define WORKER_PRIV_H
 
 #include "worker.h"
+#include "base/bundle.h"
 #include "base/index.h"
 #include "luahost.h"
 #include "base/timers.h"
@@ -108,6 +109,7 @@ typedef struct {
     uint32_t held;          //  Messages that came and aren't done
     uint32_t owed;          //  Credit that we haven't given back yet
     int64_t sweep;          //  msec, monotonic
+    rk_bundle_t out;        //  What the running handler has said to the sender
     rk_wait_t replies, inbox;
     rk_wait_t link[RK_SERVICES_MOST];    //  Services that answer
     rk_wait_t *items[3 + RK_SERVICES_MOST];
@@ -131,8 +133,11 @@ size_t rk_work_handler (rk_work_t *self, const char *name);
 //  Frees one of self->names.
 void rk_work_named_free (void **self_p);
 
-//  Pass frames to the sender, waiting for it; takes them.
+//  Pass frames to the sender; takes them. They go when the handler waits or ends, or when there are many.
 void rk_work_send (void *worker, rk_frames_t *frames);
+
+//  Now; waits for the sender.
+void rk_work_flush (rk_work_t *self);
 
 //  work.c
 

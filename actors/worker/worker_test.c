@@ -11,6 +11,7 @@ typedef struct {
     bool outside;
     uint64_t asked;
     zsock_t *in, *calls, *sent, *credits, *answers;
+    rk_bundle_t bundle;    //  Of what is sent
     zactor_t *actor;
 } s_fixture_t;
 
@@ -31,7 +32,7 @@ s_test_say (s_fixture_t *fixture, const char *cid, const char *text)
 static void
 s_test_expect (s_fixture_t *fixture, const char *cid, const char *words)
 {
-    zmsg_t *msg = rk_msg_recv (fixture->sent);
+    zmsg_t *msg = rk_bundle_await (&fixture->bundle, fixture->sent);
     rk_check (msg);
     zframe_t *whose = zmsg_first (msg) ? zmsg_next (msg) : NULL;
     whose = whose ? zmsg_next (msg) : NULL;
@@ -120,7 +121,6 @@ s_fixture_open (s_fixture_t *fixture, rk_config_t *config, int run, char **error
                        .asked = &fixture->asked,
                        .count = 1,
                        .timeout = rk_config_int (config, "worker/timeout")};
-    zsock_set_rcvtimeo (fixture->sent, 60000);
     zsock_set_rcvtimeo (fixture->calls, 60000);
     zsock_set_rcvtimeo (fixture->credits, 60000);
     fixture->actor = rk_actor_start (worker_actor, &fixture->args, error);

@@ -21,22 +21,36 @@ s_follow_down (rk_frames_t *frames)
 }
 
 
+//  The sender never waits for us, so this can't go in a circle; see proto/CONTRACT.md
+
+void
+rk_work_flush (rk_work_t *self)
+{
+    int64_t until = 0;
+    while (rk_bundle_flush (&self->out, self->args->sender) == -1) {
+        int64_t now = zclock_mono ();
+        until = until ? until : now + SENDER_WAIT;
+        zmq_pollitem_t item = {zsock_resolve (self->args->sender), 0, ZMQ_POLLOUT, 0};
+        if (now < until && rk_poll (&item, 1, (long) (until - now)) != -1)
+            continue;
+        self->counters[RK_WORK_LOST].value += self->out.messages;
+        rk_bundle_clear (&self->out);
+        rk_life_fail (&self->life, "the sender took nothing for %d s",
+                      SENDER_WAIT / 1000);
+    }
+}
+
+
 void
 rk_work_send (void *worker, rk_frames_t *frames)
 {
     rk_work_t *self = (rk_work_t *) worker;
-    size_t bytes = rk_frames_bytes (frames);
     if (rk_follows)
         s_follow_down (frames);
-    //  The sender never waits for us, so this can't go in a circle; see proto/CONTRACT.md
-    if (rk_frames_give_wait (frames, self->args->sender, SENDER_WAIT) == 0) {
-        self->counters[RK_WORK_OUT].value++;
-        self->counters[RK_WORK_BYTES_OUT].value += bytes;
-        return;
-    }
-    self->counters[RK_WORK_LOST].value++;
-    rk_frames_clear (frames);
-    rk_life_fail (&self->life, "the sender took nothing for %d s", SENDER_WAIT / 1000);
+    self->counters[RK_WORK_OUT].value++;
+    self->counters[RK_WORK_BYTES_OUT].value += rk_frames_bytes (frames);
+    while (!rk_bundle_add (&self->out, frames))
+        rk_work_flush (self);
 }
 
 
