@@ -8,12 +8,7 @@
 #define TOKENS                                                                           \
     5    //  Messages under way between two threads, of which a lost wake-up stops all in the end
 #define PATIENCE 10000    //  msec
-
-#if defined(__SANITIZE_THREAD__)
 #define TURNS 100000
-#else
-#define TURNS 400000
-#endif
 
 
 //  One of two who give each other back whatever comes, on any of their sockets, and read as much as chance says.

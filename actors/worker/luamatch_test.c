@@ -6,7 +6,7 @@
 #define TRIES                                                                            \
     300    //  An error jumps out of frames that the sanitizer then believes to be there for ever
 #else
-#define TRIES 40000
+#define TRIES 10000
 #endif
 
 static const char s_program[] =
