@@ -13,6 +13,30 @@ char rk_handover;
 #endif
 
 
+//  A signal that has a handler may end any call of libzmq, also one that doesn't wait (EINTR). Then it is called again,
+//  for a message whose parts don't all come, or go, is lost.
+
+static int
+s_recv_part (zmq_msg_t *part, void *handle)
+{
+    int rc = zmq_msg_recv (part, handle, ZMQ_DONTWAIT);
+    while (rc == -1 && errno == EINTR)
+        rc = zmq_msg_recv (part, handle, ZMQ_DONTWAIT);
+    return rc;
+}
+
+
+static int
+s_send_part (rk_frames_t *self, size_t nbr, size_t parts, void *handle)
+{
+    int flags = ZMQ_DONTWAIT | (nbr + 1 < parts ? ZMQ_SNDMORE : 0);
+    int rc = zmq_msg_send (&self->part[nbr], handle, flags);
+    while (rc == -1 && errno == EINTR)
+        rc = zmq_msg_send (&self->part[nbr], handle, flags);
+    return rc;
+}
+
+
 bool
 rk_frames_recv (rk_frames_t *self, zsock_t *from)
 {
@@ -26,7 +50,7 @@ rk_frames_recv (rk_frames_t *self, zsock_t *from)
         if (self->count == RK_FRAMES_MAX)
             part = &excess;
         zmq_msg_init (part);
-        if (zmq_msg_recv (part, handle, ZMQ_DONTWAIT) == -1) {
+        if (s_recv_part (part, handle) == -1) {
             zmq_msg_close (part);
             rk_frames_clear (self);    //  Only the first part can be missing
             return false;
@@ -53,10 +77,8 @@ static void
 s_drop_rest (rk_frames_t *self, void *handle, size_t nbr)
 {
     size_t parts = self->count;
-    for (nbr++; nbr < parts; nbr++) {
-        int flags = ZMQ_DONTWAIT | (nbr + 1 < parts ? ZMQ_SNDMORE : 0);
-        zmq_msg_send (&self->part[nbr], handle, flags);
-    }
+    for (nbr++; nbr < parts; nbr++)
+        s_send_part (self, nbr, parts, handle);
     rk_frames_clear (self);
     rk_log ('W',
             "a message of %zu parts was lost: its peer disconnected in the middle of it",
@@ -70,11 +92,10 @@ rk_frames_send (rk_frames_t *self, zsock_t *to)
     HANDOVER_SENT ();
     void *handle = zsock_resolve (to);
     for (size_t nbr = 0; nbr < self->count; nbr++) {
-        int flags = ZMQ_DONTWAIT | (nbr + 1 < self->count ? ZMQ_SNDMORE : 0);
-        int rc = zmq_msg_send (&self->part[nbr], handle, flags);
+        int rc = s_send_part (self, nbr, self->count, handle);
         //  libzmq looks for news from its peers only now and then, unless it is asked
         if (rc == -1 && nbr == 0 && errno == EAGAIN && rk_sock_ready (to, ZMQ_POLLOUT))
-            rc = zmq_msg_send (&self->part[nbr], handle, flags);
+            rc = s_send_part (self, nbr, self->count, handle);
         if (rc == -1 && nbr == 0)
             return -1;
         if (rc == -1) {

@@ -2,9 +2,12 @@
 
 #include "rk.h"
 #include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
 
 #define ROUNDS 100
 #define PARTS RK_FRAMES_MAX
+#define SIGNALLED 20000
 
 
 //  A peer that comes, takes what there is, and leaves, again and again; each message must be whole. It is one
@@ -72,9 +75,84 @@ static void __attribute__ ((unused)) s_test_peers_that_leave (void)
 }
 
 
+//  Signals that have a handler let any call of libzmq fail with EINTR, also between two parts of a message. Whoever sends
+//  and whoever receives is hit by many, and each message comes whole and once.
+
+typedef struct {
+    pthread_t whom[2];
+    atomic_bool over;
+} s_hammer_t;
+
+
+static void
+s_on_signal (int number)
+{
+    (void) number;
+}
+
+
+static void *
+s_test_hammer (void *arg)
+{
+    s_hammer_t *self = (s_hammer_t *) arg;
+    while (!self->over)
+        for (int nbr = 0; nbr < 2; nbr++)
+            pthread_kill (self->whom[nbr], SIGUSR2);
+    return NULL;
+}
+
+
+static void *
+s_test_reader (void *arg)
+{
+    zsock_t *in = (zsock_t *) arg;
+    rk_frames_t frames = {0};
+    for (uint64_t next = 0; next < SIGNALLED;) {
+        zmq_pollitem_t item = {zsock_resolve (in), 0, ZMQ_POLLIN, 0};
+        rk_poll (&item, 1, 1000);
+        while (rk_frames_recv (&frames, in)) {
+            uint64_t number = 0;
+            rk_slice_t last = rk_frames_at (&frames, PARTS - 1);
+            rk_check (frames.count == PARTS && last.size == sizeof (number));
+            memcpy (&number, last.data, sizeof (number));
+            rk_check (number == next++);
+            rk_frames_clear (&frames);
+        }
+    }
+    return NULL;
+}
+
+
+static void
+s_test_signals (void)
+{
+    struct sigaction action = {.sa_handler = s_on_signal}, before;
+    sigaction (SIGUSR2, &action, &before);
+    zsock_t *in = rk_sock_new (ZMQ_PULL, "@inproc://frames-test-signals", 100),
+            *out = rk_sock_new (ZMQ_PUSH, ">inproc://frames-test-signals", 100);
+    s_hammer_t hammer = {.whom = {pthread_self ()}};
+    pthread_t thread;
+    rk_check (pthread_create (&hammer.whom[1], NULL, s_test_reader, in) == 0);
+    rk_check (pthread_create (&thread, NULL, s_test_hammer, &hammer) == 0);
+    rk_frames_t frames = {0};
+    for (uint64_t number = 0; number < SIGNALLED; number++) {
+        while (frames.count < PARTS)
+            rk_frames_add (&frames, &number, sizeof (number));
+        rk_check (rk_frames_send_wait (&frames, out, 60000) == 0);
+    }
+    hammer.over = true;
+    pthread_join (thread, NULL);
+    pthread_join (hammer.whom[1], NULL);
+    sigaction (SIGUSR2, &before, NULL);
+    zsock_destroy (&out);
+    zsock_destroy (&in);
+}
+
+
 void
 frames_test (void)
 {
+    s_test_signals ();
 #ifndef __SANITIZE_THREAD__    //  Which doesn't see how libzmq hands a dead connection's memory over
     s_test_peers_that_leave ();
 #endif

@@ -226,7 +226,7 @@ rk_life_handle (rk_life_t *self)
             s_handle_command (self, words);
         else if (errno == ETERM)
             self->terminated = true;    //  The context is going away
-        self->wait.armed = !words;
+        self->wait.armed = !words && errno == EAGAIN;
         if (!words)
             return;
         zmsg_destroy (&words);

@@ -94,6 +94,8 @@ rk_sock_ready (zsock_t *self, int events)
 {
     int current = 0;
     size_t size = sizeof (current);
-    zmq_getsockopt (zsock_resolve (self), ZMQ_EVENTS, &current, &size);
+    int rc = zmq_getsockopt (zsock_resolve (self), ZMQ_EVENTS, &current, &size);
+    while (rc == -1 && errno == EINTR)    //  A signal; there may be more to be seen
+        rc = zmq_getsockopt (zsock_resolve (self), ZMQ_EVENTS, &current, &size);
     return (current & events) != 0;
 }
