@@ -2,7 +2,7 @@
 //
 //  In     inbox    upstream CID content [attachment...]
 //                  status connected|closed CID [UID [GID,GID... [DEVICE]]], behind|lost CID UID
-//                  of the gateway in this process and of the sender; what strangers say the receiver has checked
+//                  of the gateway in this process; what others say the receiver has checked
 //         credits  CREDIT worker count     the worker is done with so many
 //         pipe     see rk_life_t
 //  Out    workers  the same frames as in the inbox

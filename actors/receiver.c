@@ -4,6 +4,7 @@
 //                     upstream CID bind content       older form; the word is taken out
 //                     status connected CID [UID [GID,GID... [DEVICE]]]
 //                     status closed CID [UID]
+//                     status behind|lost CID UID    from the sender of this process
 //         pipe        see rk_life_t
 //  Out    dispatcher  the same frames, checked; when it is full we stop reading
 //  Owns   nothing but its counters.
@@ -16,6 +17,7 @@
 #define BATCH 200       //  Messages between two looks at the pipe
 
 enum {
+    IN,
     FROM,
     OUT,
     BYTES_IN,
@@ -79,7 +81,9 @@ s_handle_status (s_self_t *self)
         return s_refuse (self, TOO_FEW, "fewer than 3 frames");
     rk_slice_t word = rk_frames_at (frames, 1);
     bool connected = rk_slice_is (word, "connected");
-    if (!connected && !rk_slice_is (word, "closed"))
+    bool ours = (rk_slice_is (word, "behind") || rk_slice_is (word, "lost")) &&
+                rk_frames_local (frames);    //  The sender's
+    if (!connected && !rk_slice_is (word, "closed") && !ours)
         return s_refuse (self, BAD_NAME, "neither connected nor closed");
     if (frames->dropped || frames->count > (connected ? 6 : 4))
         return s_refuse (self, TOO_MANY, "more frames than a status has");
@@ -137,7 +141,7 @@ s_take (s_self_t *self)
 {
     if (!rk_wait_recv (&self->inbox, &self->frames))
         return false;
-    self->counters[FROM].value++;
+    self->counters[rk_frames_local (&self->frames) ? IN : FROM].value++;
     self->bytes = rk_frames_bytes (&self->frames);
     self->counters[BYTES_IN].value += self->bytes;
     s_check (self);
@@ -166,7 +170,15 @@ s_pump (s_self_t *self)
 //  --------------------------------------------------------------------------
 //  The actor
 
+static uint64_t
+s_taken (s_self_t *self)
+{
+    return self->counters[IN].value + self->counters[FROM].value;
+}
+
+
 static const rk_counter_t s_counters[] = {
+    [IN] = {.name = "in:sender"},
     [FROM] = {.name = "from:gateways"},
     [OUT] = {.name = "out:dispatcher"},
     [BYTES_IN] = {.name = "in_bytes"},
@@ -217,12 +229,12 @@ receiver_actor (zsock_t *pipe, void *args)
         rk_wait (items, 3, full ? FULL_WAIT : self->life.draining ? 0 : -1);
         if (self->life.wait.ready)
             rk_life_handle (&self->life);
-        rk_life_wake (&self->life, self->counters[FROM].value);
+        rk_life_wake (&self->life, s_taken (self));
         if (self->inbox.ready || self->room.ready)
             s_pump (self);
         else if (self->life.draining && !stuck)
             rk_life_drained (&self->life);
-        rk_life_rest (&self->life, self->counters[FROM].value);
+        rk_life_rest (&self->life, s_taken (self));
     }
     rk_life_end (&self->life);
     s_self_destroy (&self);

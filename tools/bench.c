@@ -1,6 +1,6 @@
 //  bench.c - rookery bench: puts load on a server and says what it cost
 //
-//  Pairs of users chat over WebSocket; each chat is delivered and answered. A user has at most
+//  Pairs of users, or the members of a group, chat over WebSocket; each chat is delivered and answered. A user has at most
 //  "window" chats without an answer under way; or, with a rate, chats go out on time whatever
 //  the server does. The server's CPU time is read from its process clock.
 
@@ -11,7 +11,7 @@
 
 typedef struct {
     const char *url;
-    long pairs, window, chats, rate, idle, pid, seconds;
+    long pairs, group, window, chats, rate, idle, pid, seconds;
 } s_plan_t;
 
 typedef struct {
@@ -100,13 +100,15 @@ s_send_chat (s_bench_t *self, s_user_t *user)
     long nbr = self->sent++;
     int size = snprintf (
         text, sizeof (text),
-        "{\"action\":\"chat\",\"chatToken\":\"abcdefghij\",\"timestamp\":\"1458266656\","
+        "{\"action\":\"%s\",\"chatToken\":\"abcdefghij\",\"timestamp\":\"1458266656\","
         "\"content\":{"
         "\"chatID\":\"%ld\",\"fromAccountID\":\"b%" PRIx64
         "-%ld\",\"fromTimestamp\":\"1458266656\","
-        "\"fromLat\":35.12345,\"fromLon\":121.12345,\"toAccountID\":\"b%" PRIx64 "-%ld\","
+        "\"fromLat\":35.12345,\"fromLon\":121.12345,\"%s\":\"b%" PRIx64 "-%ld\","
         "\"fileType\":0,\"duration\":5,\"isBytes\":1,\"fileServer\":0,\"fileUrl\":\"\"}}",
-        nbr, self->run, user->nbr, self->run, user->nbr ^ 1);
+        self->plan.group ? "chatGroup" : "chat", nbr, self->run, user->nbr,
+        self->plan.group ? "chatGroupID" : "toAccountID", self->run,
+        self->plan.group ? self->count : user->nbr ^ 1);
     self->sent_at[nbr] = s_now ();
     user->sent++;
     rk_ws_send (user->connection, text, (size_t) size);
@@ -173,6 +175,20 @@ s_note (s_bench_t *self, uint32_t *times, rk_slice_t text)
 }
 
 
+//  A group has the number behind those of its members.
+
+static void
+s_join (s_bench_t *self, s_user_t *user)
+{
+    char text[100];
+    int size = snprintf (text, sizeof (text),
+                         "{\"action\":\"groupJoin\",\"groupID\":\"b%" PRIx64 "-%ld\"}",
+                         self->run, self->count);
+    rk_ws_send (user->connection, text, (size_t) size);
+    rk_ws_flush (self->ws, user->connection);
+}
+
+
 static void
 s_on_bound (s_bench_t *self, s_user_t *user)
 {
@@ -189,8 +205,9 @@ s_on_bound (s_bench_t *self, s_user_t *user)
 static void
 s_stop_if_done (s_bench_t *self)
 {
+    long each = self->plan.group ? self->count : 1;
     if (self->started && self->answered == self->plan.chats &&
-        self->delivered + self->refused >= self->plan.chats)
+        self->delivered >= each * (self->plan.chats - self->refused))
         s_stop (self, NULL);
 }
 
@@ -214,12 +231,14 @@ s_on_message (void *arg, rk_ws_connection_t *connection, rk_slice_t text)
 {
     s_bench_t *self = (s_bench_t *) arg;
     s_user_t *user = (s_user_t *) connection->user;
-    if (memmem (text.data, text.size, "\"action\":\"chat\"", 15)) {
+    if (memmem (text.data, text.size, "\"action\":\"chat\"", 15) ||
+        memmem (text.data, text.size, "\"action\":\"chatGroup\"", 20)) {
         self->delivered++;
         user->delivered++;
         s_note (self, self->deliver_us, text);
     }
-    else if (memmem (text.data, text.size, "\"action\":\"chatRsp\"", 18)) {
+    else if (memmem (text.data, text.size, "\"action\":\"chatRsp\"", 18) ||
+             memmem (text.data, text.size, "\"action\":\"chatGroupRsp\"", 23)) {
         self->answered++;
         user->answered++;
         s_note (self, self->answer_us, text);
@@ -232,7 +251,11 @@ s_on_message (void *arg, rk_ws_connection_t *connection, rk_slice_t text)
         if (!self->plan.rate)
             s_fill_window (self, user);
     }
-    else if (memmem (text.data, text.size, "\"action\":\"bindRsp\"", 18))
+    else if (memmem (text.data, text.size, "\"action\":\"bindRsp\"", 18) &&
+             self->plan.group)
+        s_join (self, user);
+    else if (memmem (text.data, text.size, "\"action\":\"bindRsp\"", 18) ||
+             memmem (text.data, text.size, "\"action\":\"groupJoinRsp\"", 23))
         s_on_bound (self, user);
     s_stop_if_done (self);
 }
@@ -299,8 +322,9 @@ s_report (s_bench_t *self, int64_t cpu, int64_t elapsed)
             self->answered, self->delivered, self->refused, seconds,
             (double) self->answered / seconds);
     if (cpu)
-        printf ("server CPU: %.1f us per chat\n",
-                (double) cpu / 1000.0 / (double) self->answered);
+        printf ("server CPU: %.1f us per chat, %.2f per delivery\n",
+                (double) cpu / 1000.0 / (double) self->answered,
+                (double) cpu / 1000.0 / (double) self->delivered);
     printf ("answer: p50 %.2f ms, p99 %.2f ms, most %.2f ms\n",
             s_percentile (self->answer_us, self->plan.chats, 0.5),
             s_percentile (self->answer_us, self->plan.chats, 0.99),
@@ -365,6 +389,7 @@ static const struct argp_option s_options[] = {
     {"url", 'u', "URL", 0, "the server; ws://127.0.0.1:8080/ws when not given", 0},
     {"pid", 'p', "PID", 0, "the server's process, to tell its CPU time and memory", 0},
     {"pairs", 'n', "N", 0, "pairs of users; 50", 0},
+    {"group", 'g', "N", 0, "members of one group, instead of pairs", 0},
     {"window", 'w', "N", 0, "chats of a user without an answer; 16", 0},
     {"chats", 'c', "N", 0, "chats in all; 200000", 0},
     {"rate", 'r', "N", 0, "chats a second in all, instead of a window", 0},
@@ -377,9 +402,9 @@ static error_t
 s_parse (int key, char *arg, struct argp_state *state)
 {
     s_plan_t *plan = (s_plan_t *) state->input;
-    static const char keys[] = "pnwcris";
-    long *numbers[] = {&plan->pid,  &plan->pairs, &plan->window, &plan->chats,
-                       &plan->rate, &plan->idle,  &plan->seconds};
+    static const char keys[] = "pngwcris";
+    long *numbers[] = {&plan->pid,   &plan->pairs, &plan->group, &plan->window,
+                       &plan->chats, &plan->rate,  &plan->idle,  &plan->seconds};
     if (key == 'u') {
         plan->url = arg;
         return 0;
@@ -408,7 +433,7 @@ rk_command_bench (int argc, char *argv[])
         s_options,
         s_parse,
         NULL,
-        "Let pairs of users chat and say what it cost. Each chat is "
+        "Let pairs of users, or a group, chat and say what it cost. Each chat is "
         "delivered and answered before it counts. SIGTERM ends it early.",
         NULL,
         NULL,
@@ -416,7 +441,9 @@ rk_command_bench (int argc, char *argv[])
     argp_parse (&argp, argc, argv, 0, NULL, &self.plan);
     lws_set_log_level (LLL_ERR, NULL);
     signal (SIGPIPE, SIG_IGN);
-    self.count = self.plan.idle ? self.plan.idle : self.plan.pairs * 2;
+    self.count = self.plan.idle    ? self.plan.idle
+                 : self.plan.group ? self.plan.group
+                                   : self.plan.pairs * 2;
     self.users = (s_user_t *) zmalloc ((size_t) self.count * sizeof (s_user_t));
     self.sent_at = (int64_t *) zmalloc ((size_t) self.plan.chats * sizeof (int64_t));
     self.answer_us = (uint32_t *) zmalloc ((size_t) self.plan.chats * sizeof (uint32_t));

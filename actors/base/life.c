@@ -93,7 +93,7 @@ static void
 s_handle_drain (rk_life_t *self, zmsg_t *msg)
 {
     (void) msg;
-    self->draining = true;
+    self->asked = true;
 }
 
 
@@ -220,13 +220,16 @@ s_handle_command (rk_life_t *self, zmsg_t *words)
 void
 rk_life_handle (rk_life_t *self)
 {
+    bool asked = self->asked;
+    self->asked = false;
+    self->draining |= asked;
     while (!self->terminated) {
         zmsg_t *words = rk_msg_recv (self->pipe);
         if (words)
             s_handle_command (self, words);
         else if (errno == ETERM)
             self->terminated = true;    //  The context is going away
-        self->wait.armed = !words && errno == EAGAIN;
+        self->wait.armed = !words && errno == EAGAIN && !self->asked;
         if (!words)
             return;
         zmsg_destroy (&words);

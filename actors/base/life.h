@@ -37,7 +37,8 @@ typedef struct {
     rk_counter_t *counters;    //  The actor's own array, ended by a NULL name
     char *down;                //  Why it must end; owned
     bool paused;
-    bool draining;
+    bool asked;       //  To drain, in this round; from the next one on it is
+    bool draining;    //  and all that came before has been seen by rk_wait
     bool terminated;
     void *owner;                                    //  For the two below
     const rk_command_t *commands;                   //  The actor's own, or NULL
@@ -87,7 +88,8 @@ void rk_life_say (rk_life_t *self, const char *word, const char *text);
 //  Answers RELOAD on the pipe: RELOADED, or REFUSED with the reason when *error_p isn't NULL; frees that.
 void rk_life_reloaded (rk_life_t *self, char **error_p);
 
-//  Handles all commands that are in the pipe.
+//  Handles all commands that are in the pipe. What was to be read when DRAIN came may have come after the last look at
+//  the sockets: so draining is true only with the next call, behind the next look.
 void rk_life_handle (rk_life_t *self);
 
 //  Whether there are any, for who is at work for long.

@@ -8,10 +8,12 @@ typedef struct {
     const char *refuses;    //  Why it can't begin, or NULL
     rk_handover_t kept;
     int lives;
+    zsock_t *inbox;    //  Or NULL
 } s_args_t;
 
 typedef struct {
     rk_life_t life;
+    rk_wait_t inbox;
     rk_counter_t counters[2];
 } s_actor_t;
 
@@ -37,6 +39,16 @@ s_handle_complain (void *owner, zmsg_t *words)
 
 
 static void
+s_handle_slow (void *owner, zmsg_t *words)
+{
+    (void) words;
+    s_actor_t *self = (s_actor_t *) owner;
+    rk_life_say (&self->life, "SLOW", NULL);
+    zclock_sleep (300);
+}
+
+
+static void
 s_handle_reload (void *owner, zmsg_t *words)
 {
     s_actor_t *self = (s_actor_t *) owner;
@@ -50,6 +62,7 @@ static const rk_command_t s_commands[] = {
     {"COUNT", s_handle_count},
     {"COMPLAIN", s_handle_complain},
     {"RELOAD", s_handle_reload},
+    {"SLOW", s_handle_slow},
     {NULL, NULL},
 };
 
@@ -77,14 +90,20 @@ s_actor (zsock_t *pipe, void *args_p)
                              .owner = self,
                              .commands = s_commands};
     rk_life_begin (&self->life, args->refuses);
+    self->inbox = (rk_wait_t){.socket = args->inbox};
+    rk_wait_t *items[] = {&self->life.wait, &self->inbox};
+    rk_frames_t frames = {0};
     while (!self->life.terminated && !args->refuses) {
-        zmq_pollitem_t item = {zsock_resolve (pipe), 0, ZMQ_POLLIN, 0};
-        if (rk_poll (&item, 1, -1) == -1)
-            break;
-        if (item.revents)
+        rk_wait (items, args->inbox ? 2 : 1, self->life.draining ? 0 : -1);
+        if (self->life.wait.ready)
             rk_life_handle (&self->life);
-        if (self->life.draining)
+        for (; self->inbox.ready && rk_wait_recv (&self->inbox, &frames);
+             self->counters[0].value++)
+            rk_frames_clear (&frames);
+        if (self->life.draining && !self->inbox.ready) {
+            rk_life_say (&self->life, "TAKEN", self->counters[0].value ? "some" : "none");
             rk_life_drained (&self->life);
+        }
     }
     if (rk_life_end (&self->life))
         args->kept = (rk_handover_t){self, s_free};
@@ -111,7 +130,7 @@ s_test_refusal (void)
 static void
 s_test_lives (void)
 {
-    s_args_t args = {NULL, {NULL, NULL}, 0};
+    s_args_t args = {.refuses = NULL};
     zactor_t *actor = rk_actor_start (s_actor, &args, NULL);
     rk_check (actor);
     zstr_sendx (actor, "COUNT", "4", NULL);
@@ -157,6 +176,33 @@ s_test_answers (zactor_t *actor)
 }
 
 
+//  DRAIN is behind a message: the message is taken first, though the actor looked at its inbox before it came, and
+//  found DRAIN in the same look at its pipe.
+
+static void
+s_test_drain (void)
+{
+    zsock_t *in = rk_sock_new (ZMQ_PULL, "@inproc://life-test", 100),
+            *out = rk_sock_new (ZMQ_PUSH, ">inproc://life-test", 100);
+    s_args_t args = {.inbox = in};
+    zactor_t *actor = rk_actor_start (s_actor, &args, NULL);
+    rk_check (actor && rk_actor_count (actor, "counted") == 0);
+    zstr_send (actor, "SLOW");
+    char *word = rk_actor_await (actor, "SLOW");
+    rk_check (!word);
+    zstr_send (out, "message");
+    zstr_send (actor, "DRAIN");
+    word = rk_actor_await (actor, "TAKEN");
+    rk_check (streq (word, "some"));
+    zstr_free (&word);
+    word = rk_actor_await (actor, "DRAINED");
+    rk_check (!word);
+    rk_actor_stop (&actor);
+    zsock_destroy (&out);
+    zsock_destroy (&in);
+}
+
+
 //  How many events come before the answer to STATS, of so many times 20
 
 static int
@@ -183,7 +229,8 @@ life_test (void)
 {
     s_test_refusal ();
     s_test_lives ();
-    s_args_t args = {NULL, {NULL, NULL}, 0};
+    s_test_drain ();
+    s_args_t args = {.refuses = NULL};
     zactor_t *actor = rk_actor_start (s_actor, &args, NULL);
     rk_check (actor);
     s_test_answers (actor);

@@ -3,8 +3,6 @@
 #include "wait.h"
 #include "socket.h"
 
-#define ITEMS_MOST 128
-
 
 //  Before it sleeps: whether the item is ready as it is.
 
@@ -39,8 +37,8 @@ s_wake (rk_wait_t *item, short revents)
 int
 rk_wait (rk_wait_t *const *items, size_t count, int64_t timeout)
 {
-    struct pollfd handles[ITEMS_MOST];
-    assert (count <= ITEMS_MOST);
+    struct pollfd handles[RK_WAITS_MOST];
+    assert (count <= RK_WAITS_MOST);
     for (size_t nbr = 0; nbr < count; nbr++) {
         rk_wait_t *item = items[nbr];
         if (item->socket && !item->handle)

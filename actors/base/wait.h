@@ -18,6 +18,8 @@
 #include "frames.h"
 #include <poll.h>
 
+#define RK_WAITS_MOST 300    //  At once
+
 //  Something to wait for. Zeros but for the socket, or for handle and events, are a new one.
 typedef struct {
     zsock_t *socket;    //  Lent; NULL for a descriptor

@@ -203,6 +203,7 @@ s_ask (s_self_t *self, zframe_t *client, zmsg_t **words)
                   client ? zframe_size (client) : 0);
     zmsg_pushstr (*words, "ASK");
     rk_msg_send (words, self->life.pipe);
+    rk_wait_touch (&self->life.wait);
 }
 
 

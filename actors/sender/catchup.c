@@ -25,7 +25,7 @@ int
 rk_sender_send_status (rk_sender_t *self, rk_frames_t *out)
 {
     int rc = rk_frames_send (out, self->args->upstream);
-    self->counters[OUT_DISPATCHER].value += rc == 0;
+    self->counters[OUT_RECEIVER].value += rc == 0;
     return rc;
 }
 

@@ -44,7 +44,7 @@ s_handle_kick (void *owner, zmsg_t *words)
                        : zsys_sprintf ("%s is neither a user with a connection nor a "
                                        "connection of a gateway that is known",
                                        whose.data);
-    zstr_sendx (self->life.pipe, count ? "HANDLED" : "REFUSED", text, NULL);
+    rk_life_say (&self->life, count ? "HANDLED" : "REFUSED", text);
     zstr_free (&text);
     zstr_free (&id);
 }
@@ -80,7 +80,7 @@ s_handle_where (void *owner, zmsg_t *words)
         zstr_free (&list.text);
         list.text = zsys_sprintf ("%s has no connection", uid ? uid : "nobody");
     }
-    zstr_sendx (self->life.pipe, list.count ? "HANDLED" : "REFUSED", list.text, NULL);
+    rk_life_say (&self->life, list.count ? "HANDLED" : "REFUSED", list.text);
     zstr_free (&list.text);
     zstr_free (&uid);
 }
@@ -104,10 +104,10 @@ s_handle_send (void *owner, zmsg_t *words)
                 self->counters[UNDELIVERED_NOBODY].value == nobody;
     rk_frames_clear (&self->frames);
     if (good)
-        zstr_sendx (self->life.pipe, "HANDLED", "it is on its way", NULL);
+        rk_life_say (&self->life, "HANDLED", "it is on its way");
     else
-        zstr_sendx (self->life.pipe, "REFUSED",
-                    "no gateway holds a connection of that cid, uid or gid", NULL);
+        rk_life_say (&self->life, "REFUSED",
+                     "no gateway holds a connection of that cid, uid or gid");
     zstr_free (&kind);
     zstr_free (&id);
     zstr_free (&content);

@@ -78,7 +78,11 @@ s_flush_local (rk_sender_t *self)
 void
 rk_sender_flush_local (rk_sender_t *self)
 {
-    if (s_flush_local (self) == -1)
+    if (s_flush_local (self) == 0)
+        return;
+    rk_sender_gateway_t *gateway = (rk_sender_gateway_t *) rk_index_lookup (
+        self->gateways, rk_slice (self->args->local));
+    if (gateway && gateway->here)    //  Else it is tried when something else comes
         self->stuck = true;
 }
 

@@ -149,7 +149,7 @@ static const rk_counter_t s_counters[] = {
     [IN] = {.name = "in:worker"},
     [IN_GATEWAY] = {.name = "in:gateway"},
     [FROM] = {.name = "from:gateways"},
-    [OUT_DISPATCHER] = {.name = "out:dispatcher"},
+    [OUT_RECEIVER] = {.name = "out:receiver"},
     [BYTES_IN] = {.name = "in_bytes"},
     [BYTES_OUT] = {.name = "out_bytes"},
     [DOWNSTREAM] = {.name = "downstream"},

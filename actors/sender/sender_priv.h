@@ -14,7 +14,7 @@ enum {
     IN,
     IN_GATEWAY,
     FROM,
-    OUT_DISPATCHER,
+    OUT_RECEIVER,
     BYTES_IN,
     BYTES_OUT,
     DOWNSTREAM,

@@ -64,9 +64,10 @@ link_actor (zsock_t *pipe, void *args_p)
             {zsock_resolve (args->outside), 0,
              (short) ((reads ? ZMQ_POLLIN : 0) | (room ? 0 : ZMQ_POLLOUT)), 0},
             {zsock_resolve (args->inbox), 0, ZMQ_POLLIN, 0}};
-        if (rk_poll (items, room ? 3 : 2, self.life.draining ? 0 : -1) == -1)
+        bool busy = self.life.draining || !self.life.wait.armed;
+        if (rk_poll (items, room ? 3 : 2, busy ? 0 : -1) == -1)
             break;    //  The context is going away
-        if (items[0].revents)
+        if (items[0].revents || !self.life.wait.armed)
             rk_life_handle (&self.life);
         size_t moved = s_move (&self, args->inbox, args->outside, OUT);
         if (reads)

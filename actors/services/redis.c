@@ -296,6 +296,7 @@ s_self_free (void **self_p)
 static void
 s_round (rk_redis_t *self, int64_t *wait)
 {
+    static_assert (NODES_MOST + 3 <= RK_WAITS_MOST, "a pool waits for all its nodes");
     rk_wait_t handles[NODES_MOST + 1], *items[NODES_MOST + 3];
     rk_redisnode_t *polled[NODES_MOST + 1];
     items[0] = &self->life.wait;

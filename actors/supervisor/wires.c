@@ -270,7 +270,8 @@ s_wire_app (rk_wires_t *self)
     self->sender = (sender_args_t){
         .inbox =
             s_socket (self, ZMQ_PULL, "@inproc://sender", s_int (self, "sender/queue")),
-        .upstream = s_socket (self, ZMQ_PUSH, ">inproc://dispatcher", queue),
+        .upstream = s_socket (self, ZMQ_PUSH, ">inproc://upstream",
+                              s_int (self, "receiver/queue")),
         .gateways = s_socket (self, ZMQ_ROUTER, NULL, s_int (self, "sender/backlog")),
         .workers = (zsock_t **) zmalloc (self->workers * sizeof (zsock_t *)),
         .count = self->workers,
@@ -318,9 +319,9 @@ s_wire_upstream (rk_wires_t *self, const char *name, const char *up, const char 
 //  The gateway's two sockets to an app server, in this process or in another.
 
 static void
-s_wire_gateway_app (rk_wires_t *self, const char *name, const char *up, const char *down)
+s_wire_gateway_app (rk_wires_t *self, const char *name, bool local, const char *up,
+                    const char *down)
 {
-    bool local = strncmp (up, "inproc://", 9) == 0;
     gateway_app_t app = {.name = strdup (name), .local = local};
     app.downstream = s_socket (self, ZMQ_DEALER, NULL, s_int (self, "sender/backlog"));
     zsock_set_identity (app.downstream, rk_config_str (self->config, "gateway/id"));
@@ -355,7 +356,8 @@ s_wire_gateway (rk_wires_t *self)
     self->gateways.config = self->config;
     zlist_t *names = rk_config_names (self->config, "gateway/app");
     if (zlist_size (names) == 0 && self->app)
-        s_wire_gateway_app (self, "local", "inproc://dispatcher", "inproc://downstream");
+        s_wire_gateway_app (self, "local", true, "inproc://dispatcher",
+                            "inproc://downstream");
     else if (zlist_size (names) == 0)
         self->error =
             strdup ("gateway/app: a gateway without an app server in its process needs "
@@ -364,7 +366,7 @@ s_wire_gateway (rk_wires_t *self)
          name = (char *) zlist_next (names)) {
         char *up = zsys_sprintf ("gateway/app/%s/upstream", name);
         char *down = zsys_sprintf ("gateway/app/%s/downstream", name);
-        s_wire_gateway_app (self, name, rk_config_str (self->config, up),
+        s_wire_gateway_app (self, name, false, rk_config_str (self->config, up),
                             rk_config_str (self->config, down));
         zstr_free (&up);
         zstr_free (&down);

@@ -79,7 +79,7 @@ s_handle_message (rk_work_t *self, rk_frames_t *frames)
 {
     rk_slice_t name = rk_frames_at (frames, 0);
     size_t nbr = rk_route (s_inbox_routes, sizeof (*s_inbox_routes), name);
-    assert (s_inbox_routes[nbr].name);    //  The receiver lets nothing else pass
+    assert (s_inbox_routes[nbr].name);    //  None of ours lets anything else pass
     rk_work_connection_t *connection = s_inbox_routes[nbr].handle (self, frames);
     if (!rk_work_may_start (connection) || connection->queue.count ||
         self->waiting >= self->waiting_most) {
@@ -287,7 +287,7 @@ s_handle_handler (void *owner, zmsg_t *words)
     bool good = false;
     char *answer =
         rk_lua_control (self->state->lua, word ? word : "", name ? name : "", &good);
-    zstr_sendx (self->life.pipe, good ? "HANDLED" : "REFUSED", answer, NULL);
+    rk_life_say (&self->life, good ? "HANDLED" : "REFUSED", answer);
     zstr_free (&answer);
     zstr_free (&word);
     zstr_free (&name);
@@ -362,6 +362,7 @@ s_read_inbox (rk_work_t *self)
 static void
 s_round (rk_work_t *self)
 {
+    static_assert (3 + RK_SERVICES_MOST <= RK_WAITS_MOST, "a worker waits for all links");
     rk_wait (self->items, 3 + self->links, s_patience (self));
     if (self->life.wait.ready)
         rk_life_handle (&self->life);

@@ -34,6 +34,8 @@ rk_work_flush (rk_work_t *self)
         if (now < until && rk_poll (&item, 1, (long) (until - now)) != -1)
             continue;
         self->counters[RK_WORK_LOST].value += self->out.messages;
+        self->counters[RK_WORK_OUT].value -= self->out.messages;
+        self->counters[RK_WORK_BYTES_OUT].value -= rk_frames_bytes (&self->out.parts);
         rk_bundle_clear (&self->out);
         rk_life_fail (&self->life, "the sender took nothing for %d s",
                       SENDER_WAIT / 1000);
