@@ -345,8 +345,10 @@ s_on_turn (void *owner)
     s_self_t *self = (s_self_t *) owner;
     if (!self->life.wait.armed)
         rk_life_handle (&self->life);
-    for (int count = 0; count < BATCH && s_has_request (self); count++)
+    for (int count = 0; count < BATCH && s_has_request (self); count++) {
+        rk_life_handle (&self->life);    //  What we were told before we were asked
         s_handle_request (self);
+    }
     rk_sockets_read (self->sockets);
     if (self->life.draining)
         rk_life_drained (&self->life);

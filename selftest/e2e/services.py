@@ -2,6 +2,7 @@
 #  runs: in no test; script/server --full starts services with it
 
 import atexit
+import random
 import shutil
 import signal
 import socket
@@ -14,9 +15,18 @@ PATIENCE = 60    # seconds until one must take connections
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """One that stays free until it is used: none of those that the system gives to outgoing connections. Whoever tries to
+    connect to one of these while nobody listens there may be given the same one, and is connected to itself."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range") as file:
+        first = int(file.read().split()[0])
+    while True:
+        port = random.randrange(10_000, max(first, 12_000))
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
 
 
 class Service:
