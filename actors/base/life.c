@@ -220,9 +220,8 @@ s_handle_command (rk_life_t *self, zmsg_t *words)
 void
 rk_life_handle (rk_life_t *self)
 {
-    bool asked = self->asked;
+    self->draining |= self->asked;
     self->asked = false;
-    self->draining |= asked;
     while (!self->terminated) {
         zmsg_t *words = rk_msg_recv (self->pipe);
         if (words)

@@ -136,8 +136,7 @@ s_note_unheard (rk_sockets_t *self, const char *name, const s_peer_t *peer)
     char *text = zsys_sprintf (
         "%s: %s was connected for %d s without saying hello: its gateway/id is that of "
         "another gateway that is here (%s), or it is not a gateway; give each an id of "
-        "its "
-        "own",
+        "its own",
         name, peer->address, (int) (passed / 1000000000), here);
     rk_log_kind ('W', rk_slice ("unheard gateway"), text);
     zstr_free (&text);

@@ -245,7 +245,6 @@ s_self_new (zsock_t *pipe, gateway_args_t *args)
         app->upstream.socket = app->args->upstream;
         app->downstream.socket = app->args->downstream;
         app->events.socket = app->args->events;
-        app->events.armed = !app->args->events;
     }
     self->id = rk_config_str (args->config, "gateway/id");
     self->limit_message = (size_t) rk_config_int (args->config, "gateway/message");

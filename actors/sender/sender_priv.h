@@ -51,8 +51,9 @@ typedef struct {
     rk_index_t *gateways;
     rk_bundle_t in;     //  From a worker
     rk_bundle_t out;    //  To the gateway of this process, until the end of the turn
-    rk_wait_t inbox, remote,
-        local;    //  The last is where the gateway of this process is, if there is one
+    rk_wait_t inbox;
+    rk_wait_t remote;       //  Gateways of other processes
+    rk_wait_t local;        //  That of this one, if there is one
     rk_frames_t frames;     //  The message in hand
     int64_t next_ping;      //  msec, monotonic
     bool stuck;             //  Some gateway's queue isn't empty

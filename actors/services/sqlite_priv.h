@@ -54,7 +54,7 @@ void rk_sqlite_checkpointer (zsock_t *pipe, void *path);
 //  The hook of a commit (sqlite3_wal_hook): so many pages are in the log.
 int rk_sqlite_on_log (void *arg, sqlite3 *db, const char *name, int pages);
 
-//  When the thread is done only the pages of the last moment are left. Now and then we move those
+//  Whether the thread is done. Then only the pages of the last moment are left; now and then we move those
 //  ourselves, for the log begins anew only when it has none left.
 bool rk_sqlite_checkpoint_done (rk_sqlite_t *self);
 

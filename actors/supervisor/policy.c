@@ -23,8 +23,7 @@ s_close_wires (rk_config_t *config, const char *key)
         return zsys_sprintf (
             "%s = %s: with auth/mode = token every user of this machine could read and "
             "say everything there; give ipc://FILE, curve/certificate (rookery cert "
-            "makes "
-            "one), or curve/required = 0 where all of them may",
+            "makes one), or curve/required = 0 where all of them may",
             key, given);
     const char *control = rk_config_str (config, "console/control");
     bool file = strncmp (control, "ipc://", 6) == 0;
