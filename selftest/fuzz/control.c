@@ -18,10 +18,8 @@ LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
         rk_fuzz_step (self, 1);
         answer = zmsg_recv (self->desk);
     }
-    if (!answer) {
-        fprintf (stderr, "the server does not answer\n");
-        abort ();
-    }
+    if (!answer)
+        rk_fuzz_fail (self, "the supervisor does not answer any more");
     zmsg_destroy (&answer);
     return 0;
 }

@@ -26,6 +26,9 @@ rk_fuzz_t *rk_fuzz_server (void);
 //  Once in a while the supervisor has its turn.
 void rk_fuzz_step (rk_fuzz_t *self, int64_t msec);
 
+//  A finding: prints how the actors are and why, and ends the process.
+void rk_fuzz_fail (rk_fuzz_t *self, const char *why) __attribute__ ((noreturn));
+
 //  Says hello to the sender, as a gateway that has come.
 void rk_fuzz_hello (rk_fuzz_t *self);
 

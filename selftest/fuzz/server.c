@@ -4,6 +4,7 @@
 
 #define PATIENCE 20000    //  msec; with sanitizers, on a busy machine
 #define STEP_EVERY 256    //  Inputs between turns of the supervisor
+#define STEPS_MOST 200    //  To an answer of the supervisor
 
 
 void
@@ -78,8 +79,43 @@ rk_fuzz_step (rk_fuzz_t *self, int64_t msec)
 {
     zmq_pollitem_t items[RK_CONTROL_ITEMS];
     int count = rk_control_pollitems (self->control, items);
-    rk_server_step (self->server, items, count, msec);
+    if (!rk_server_step (self->server, items, count, msec))
+        rk_fuzz_fail (self, "an actor went down too often");
     rk_control_step (self->control, items);
+}
+
+
+//  Prints what the supervisor knows of the actors.
+
+static void
+s_print_status (rk_fuzz_t *self)
+{
+    zstr_send (self->desk, "status");
+    zmsg_t *answer = NULL;
+    zsock_set_rcvtimeo (self->desk, 0);
+    for (int nbr = 0; nbr < STEPS_MOST && !answer; nbr++) {
+        rk_fuzz_step (self, 10);
+        answer = zmsg_recv (self->desk);
+    }
+    for (char *text = answer ? zmsg_popstr (answer) : NULL; text;
+         text = zmsg_popstr (answer)) {
+        fprintf (stderr, "%s\n", text);
+        zstr_free (&text);
+    }
+    zmsg_destroy (&answer);
+}
+
+
+void
+rk_fuzz_fail (rk_fuzz_t *self, const char *why)
+{
+    static bool fails = false;
+    if (!fails) {
+        fails = true;
+        s_print_status (self);
+        fprintf (stderr, "%s\n", why);
+    }
+    abort ();
 }
 
 
@@ -124,9 +160,7 @@ rk_fuzz_settle (rk_fuzz_t *self, const char *cid)
                     memmem (content.data, content.size, expected, strlen (expected));
             rk_frames_clear (&frames);
         }
-        if (!found && zclock_mono () > until) {
-            fprintf (stderr, "the server does not answer any more\n");
-            abort ();
-        }
+        if (!found && zclock_mono () > until)
+            rk_fuzz_fail (self, "the server does not answer any more");
     }
 }
