@@ -1,4 +1,4 @@
-//  dispatcher.h - keeps each connection on one worker, and each worker within its credit
+//  dispatcher.h - brings what comes from other processes to the worker that owns the connection
 
 #ifndef DISPATCHER_H
 #define DISPATCHER_H
@@ -7,12 +7,10 @@
 
 //  The sockets are lent; they outlive the actor.
 typedef struct {
-    zsock_t *inbox;       //  PULL, from the receiver
-    zsock_t *credits;     //  PULL, from the workers
-    zsock_t **workers;    //  PUSH, one each
-    size_t count;         //  of workers
-    size_t credit;        //  Messages that a worker may hold
-    rk_handover_t kept;     //  What the actor left behind when it went DOWN
+    zsock_t *inbox;        //  PULL, from the receiver
+    zsock_t **workers;     //  PUSH, one each
+    size_t count;          //  of workers
+    rk_handover_t kept;    //  What the actor left behind when it went DOWN
 } dispatcher_args_t;
 
 void dispatcher_actor (zsock_t *pipe, void *args);

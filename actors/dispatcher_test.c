@@ -17,11 +17,10 @@ s_test_send (zsock_t *to, int connection, int nbr)
 }
 
 
-//  Reads one message of each worker's as they come and gives credit back; checks that a
-//  connection stays on its worker and in order.
+//  Reads one message of each worker's as they come; checks that a connection stays on its worker and in order.
 
 static void
-s_test_read (zsock_t **outs, zsock_t *credits, int *owner, int *last)
+s_test_read (zsock_t **outs, int *owner, int *last)
 {
     zmq_pollitem_t items[2] = {{zsock_resolve (outs[0]), 0, ZMQ_POLLIN, 0},
                                {zsock_resolve (outs[1]), 0, ZMQ_POLLIN, 0}};
@@ -39,11 +38,6 @@ s_test_read (zsock_t **outs, zsock_t *credits, int *owner, int *last)
     free (cid);
     free (text);
     rk_frames_clear (&frames);
-
-    uint32_t note[2] = {(uint32_t) worker, 1};
-    rk_frames_addstr (&frames, "CREDIT");
-    rk_frames_add (&frames, note, sizeof (note));
-    rk_check (rk_frames_send_wait (&frames, credits, 5000) == 0);
 }
 
 
@@ -54,15 +48,11 @@ dispatcher_test (void)
                               rk_sock_new (ZMQ_PUSH, ">inproc://dispatcher-test-1", 10)};
     zsock_t *outs[2] = {rk_sock_new (ZMQ_PULL, "@inproc://dispatcher-test-0", 10),
                         rk_sock_new (ZMQ_PULL, "@inproc://dispatcher-test-1", 10)};
-    dispatcher_args_t args = {
-        rk_sock_new (ZMQ_PULL, "@inproc://dispatcher-test", 1000),
-        rk_sock_new (ZMQ_PULL, "@inproc://dispatcher-test-credits", 100),
-        to_workers,
-        2,
-        5,
-        {NULL, NULL}};
+    dispatcher_args_t args = {rk_sock_new (ZMQ_PULL, "@inproc://dispatcher-test", 1000),
+                              to_workers,
+                              2,
+                              {NULL, NULL}};
     zsock_t *in = rk_sock_new (ZMQ_PUSH, ">inproc://dispatcher-test", 1000);
-    zsock_t *credits = rk_sock_new (ZMQ_PUSH, ">inproc://dispatcher-test-credits", 100);
     zactor_t *actor = rk_actor_start (dispatcher_actor, &args, NULL);
     rk_check (actor);
 
@@ -74,7 +64,7 @@ dispatcher_test (void)
         for (int connection = 0; connection < 21; connection++)
             s_test_send (in, connection, nbr);
     for (int count = 0; count < 200; count++)
-        s_test_read (outs, credits, owner, last);
+        s_test_read (outs, owner, last);
     zstr_sendx (actor, "FAIL", "the test says so", NULL);
     char *word = NULL, *reason = NULL;
     rk_str_recv (actor, &word, &reason);
@@ -85,8 +75,8 @@ dispatcher_test (void)
     actor = rk_actor_start (dispatcher_actor, &args, NULL);
     rk_check (actor && !args.kept.self);
     for (int count = 0; count < 220; count++)
-        s_test_read (outs, credits, owner, last);
-    rk_check (rk_actor_count (actor, "waits_for_credit") > 0);
+        s_test_read (outs, owner, last);
+    rk_check (rk_actor_count (actor, "worker_full") > 0);
 
     bool used[2] = {false, false};
     for (int connection = 0; connection < 21; connection++) {
@@ -97,9 +87,7 @@ dispatcher_test (void)
 
     rk_actor_stop (&actor);
     zsock_destroy (&in);
-    zsock_destroy (&credits);
     zsock_destroy (&args.inbox);
-    zsock_destroy (&args.credits);
     for (size_t nbr = 0; nbr < 2; nbr++) {
         zsock_destroy (&outs[nbr]);
         zsock_destroy (&to_workers[nbr]);

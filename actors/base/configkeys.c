@@ -73,7 +73,7 @@ const rk_config_key_t rk_config_keys[] = {
     {"dispatcher/queue", 'i', "1000", 16, 10000000, "frames waiting in the dispatcher"},
     {"worker/count", 'i', "0", 0, 256, "Lua workers; 0 is one a core"},
     {"worker/queue", 'i', "2000", 16, 1000000,
-     "messages that one worker holds: credit of the dispatcher"},
+     "messages that one worker holds, half of them in its inbox"},
     {"worker/waiting", 'i', "1000", 1, 100000,
      "handlers of one worker that may wait for a store at once"},
     {"worker/timeout", 'i', "5000", 10, 600000,

@@ -1,6 +1,7 @@
 //  id.c - what may name a connection, a user, a group or a device
 
 #include "id.h"
+#include "index.h"
 
 
 bool
@@ -21,4 +22,11 @@ rk_cid_is_good (rk_slice_t cid)
     const char *dot = cid.size ? memchr (cid.data, '.', cid.size) : NULL;
     return cid.size <= RK_CID_MOST && dot && dot > cid.data &&
            dot + 1 < cid.data + cid.size && !memchr (cid.data, 0, cid.size);
+}
+
+
+size_t
+rk_cid_worker (rk_slice_t cid, size_t workers)
+{
+    return rk_slice_hash (cid) % workers;
 }

@@ -14,6 +14,9 @@ bool rk_id_is_good (rk_slice_t id);
 //  A CID is GATEWAY.REST, without zero bytes.
 bool rk_cid_is_good (rk_slice_t cid);
 
+//  Which of so many workers of one process a connection belongs to: always the same one.
+size_t rk_cid_worker (rk_slice_t cid, size_t workers);
+
 void id_test (void);
 
 #endif

@@ -312,8 +312,7 @@ rk_board_actor (rk_board_t *self, zmsg_t *words)
 
 
 //  --------------------------------------------------------------------------
-//  Mailboxes: what all others gave to an actor and it hasn't taken yet. The dispatcher itself knows
-//  what its workers hold.
+//  Mailboxes: what all others gave to an actor and it hasn't taken yet, and what it says that it holds.
 
 static int64_t
 s_given (rk_board_t *self, rk_board_actor_t *actor)
@@ -334,18 +333,11 @@ s_given (rk_board_t *self, rk_board_actor_t *actor)
 static int64_t
 s_mailbox (rk_board_t *self, rk_board_actor_t *actor)
 {
-    rk_board_actor_t *dispatcher = rk_board_find (self, "dispatcher");
-    char *held_name = zsys_sprintf ("held:%s", actor->name);
-    rk_board_number_t *held = dispatcher ? rk_board_number (dispatcher, held_name) : NULL;
-    zstr_free (&held_name);
-    rk_board_number_t *owed = rk_board_number (actor, "owed");
-    if (held) {    //  It is done with those that are owed
-        int64_t done = owed ? (int64_t) owed->value : 0;
-        return (int64_t) held->value > done ? (int64_t) held->value - done : 0;
-    }
     if (!actor->limit)
         return 0;    //  It has none, or one that drops
     double rate;
+    rk_board_number_t *gauge = rk_board_number (actor, "held");
+    int64_t held = gauge ? (int64_t) gauge->value : 0;
     int64_t taken = (int64_t) rk_board_total (actor, "in:", "in:", &rate);
     int64_t waits = s_given (self, actor) - taken;
     if (actor->skewed && rate == 0 && streq (actor->state, "up")) {
@@ -353,8 +345,8 @@ s_mailbox (rk_board_t *self, rk_board_actor_t *actor)
         actor->skewed = false;
     }
     if (waits < actor->skew)
-        return 0;    //  Its own count is younger than those of the others
-    return waits - actor->skew;
+        return held;    //  Its own count is younger than those of the others
+    return held + waits - actor->skew;
 }
 
 

@@ -80,9 +80,9 @@ board_test (void)
     rk_board_settle (self);
     rk_check (dispatcher->mailbox == 7);
 
-    //  What the dispatcher says of its workers
-    s_test_actor (self, "worker-1 up 1 0 500 =at_nsec 4000000000 in:dispatcher 1");
-    s_test_actor (self, "dispatcher up 1 1 1000 =at_nsec 5000000000 =held:worker-1 33");
+    //  What a worker says that it holds, and what is on its way to it
+    s_test_actor (self, "worker-1 up 1 0 500 =at_nsec 4000000000 in:all 41 =held 30");
+    s_test_actor (self, "dispatcher up 1 1 1000 =at_nsec 5000000000 out:worker-1 44");
     rk_board_settle (self);
     rk_check (rk_board_find (self, "worker-1")->mailbox == 33);
 

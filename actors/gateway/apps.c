@@ -11,57 +11,95 @@
 
 
 static int
-s_give (rk_gateway_t *self, rk_gateway_app_t *app)
+s_give (rk_gateway_t *self, rk_gateway_app_t *app, rk_gateway_lane_t *lane)
 {
     size_t bytes = rk_frames_bytes (&self->frames);
-    int rc = app->args->local ? rk_frames_give (&self->frames, app->args->upstream)
-                              : rk_frames_send (&self->frames, app->args->upstream);
-    app->given += rc == 0;
+    int rc = app->args->local ? rk_frames_give (&self->frames, lane->upstream.socket)
+                              : rk_frames_send (&self->frames, lane->upstream.socket);
+    lane->given += rc == 0;
     self->counters[BYTES_OUT].value += rc == 0 ? bytes : 0;
     return rc;
 }
 
 
-void
-rk_gateway_up (rk_gateway_t *self, rk_gateway_app_t *app, rk_client_t *client)
+//  True when the message has gone up, false when it waits.
+
+static bool
+s_up (rk_gateway_t *self, rk_client_t *client)
 {
+    rk_gateway_app_t *app = &self->apps[client->app];
+    rk_gateway_lane_t *lane = &app->lanes[client->lane];
     self->counters[UP].value++;
-    if (app->welcome && !app->backlog.count && s_give (self, app) == 0)
-        return;
-    //  One message of each client at the most: the next we don't read
-    rk_queue_push (&app->backlog, rk_parcel_new (&self->frames));
-    if (!client || client->stalled)
-        return;
-    self->counters[STALLS].value++;
-    client->stalled = true;
-    client->next_stalled = self->stalled;
-    self->stalled = client;
-    rk_gateway_set_flow (self, client);
+    if (app->welcome && !lane->backlog.count && s_give (self, app, lane) == 0)
+        return true;
+    rk_queue_push (&lane->backlog, rk_parcel_new (&self->frames));
+    return false;
 }
 
 
 void
-rk_gateway_up_backlog (rk_gateway_t *self)
+rk_gateway_up (rk_gateway_t *self, rk_client_t *client)
 {
-    size_t left = 0;
-    for (size_t nbr = 0; nbr < self->args->count; nbr++) {
-        rk_gateway_app_t *app = &self->apps[nbr];
-        while (app->backlog.head && app->welcome) {
-            rk_parcel_t *parcel = rk_queue_pop (&app->backlog);
-            rk_parcel_unpack (&parcel, &self->frames);
-            if (s_give (self, app) == 0)
-                continue;
-            rk_queue_unshift (&app->backlog, rk_parcel_new (&self->frames));
-            break;
-        }
-        left += app->backlog.count;
+    //  One message of each client at the most: the next we don't read
+    if (s_up (self, client) || client->stalled)
+        return;
+    rk_gateway_lane_t *lane = &self->apps[client->app].lanes[client->lane];
+    self->counters[STALLS].value++;
+    client->stalled = true;
+    client->next_stalled = lane->stalled;
+    lane->stalled = client;
+    rk_gateway_set_flow (self, client);
+}
+
+
+static void
+s_up_backlog (rk_gateway_t *self, rk_gateway_app_t *app, rk_gateway_lane_t *lane)
+{
+    while (lane->backlog.head && app->welcome) {
+        rk_parcel_t *parcel = rk_queue_pop (&lane->backlog);
+        rk_parcel_unpack (&parcel, &self->frames);
+        if (s_give (self, app, lane) == 0)
+            continue;
+        rk_queue_unshift (&lane->backlog, rk_parcel_new (&self->frames));
+        return;
     }
-    while (!left && self->stalled) {
-        rk_client_t *client = self->stalled;
-        self->stalled = client->next_stalled;
+    while (!lane->backlog.head && lane->stalled) {
+        rk_client_t *client = lane->stalled;
+        lane->stalled = client->next_stalled;
         client->stalled = false;
         rk_gateway_set_flow (self, client);
     }
+}
+
+
+void
+rk_gateway_up_backlogs (rk_gateway_t *self)
+{
+    for (size_t nbr = 0; nbr < self->args->count; nbr++)
+        for (size_t lane = 0; lane < self->apps[nbr].args->lanes; lane++)
+            s_up_backlog (self, &self->apps[nbr], &self->apps[nbr].lanes[lane]);
+}
+
+
+size_t
+rk_gateway_app_waiting (rk_gateway_app_t *app)
+{
+    size_t waiting = 0;
+    for (size_t lane = 0; lane < app->args->lanes; lane++)
+        waiting += app->lanes[lane].backlog.count;
+    return waiting;
+}
+
+
+void
+rk_gateway_forget_stall (rk_gateway_t *self, rk_client_t *client)
+{
+    rk_client_t **link = &self->apps[client->app].lanes[client->lane].stalled;
+    while (*link && *link != client)
+        link = &(*link)->next_stalled;
+    if (*link)
+        *link = client->next_stalled;
+    client->stalled = false;
 }
 
 
@@ -85,7 +123,7 @@ rk_gateway_up_status (rk_gateway_t *self, rk_client_t *client, const char *what)
             rk_frames_addstr (&self->frames, client->device);
         free (gids);
     }
-    rk_gateway_up (self, &self->apps[client->app], NULL);
+    s_up (self, client);
 }
 
 
@@ -208,9 +246,11 @@ s_connect_upstream (rk_gateway_app_t *app)
     rk_gateway_read_events (app);
     if (!app->args->endpoint || app->connected)
         return;
-    zsock_disconnect (app->args->upstream, "%s", app->args->endpoint);
-    zsock_connect (app->args->upstream, "%s", app->args->endpoint);
-    rk_wait_touch (&app->upstream);
+    for (size_t lane = 0; lane < app->args->lanes; lane++) {
+        zsock_disconnect (app->args->upstream[lane], "%s", app->args->endpoint);
+        zsock_connect (app->args->upstream[lane], "%s", app->args->endpoint);
+        rk_wait_touch (&app->lanes[lane].upstream);
+    }
 }
 
 
@@ -222,8 +262,11 @@ s_handle_welcome (rk_gateway_t *self, rk_gateway_app_t *app)
     s_connect_upstream (app);
     app->welcome = true;
     app->missed = app->hellos = 0;
-    rk_queue_t waiting = app->backlog;
-    memset (&app->backlog, 0, sizeof (app->backlog));
+    rk_queue_t *waiting = (rk_queue_t *) zmalloc (app->args->lanes * sizeof (rk_queue_t));
+    for (size_t lane = 0; lane < app->args->lanes; lane++) {
+        waiting[lane] = app->lanes[lane].backlog;
+        memset (&app->lanes[lane].backlog, 0, sizeof (rk_queue_t));
+    }
     rk_frames_clear (&self->frames);
     rk_client_t *client = (rk_client_t *) rk_index_first (self->clients);
     for (; client; client = (rk_client_t *) rk_index_next (self->clients)) {
@@ -232,8 +275,10 @@ s_handle_welcome (rk_gateway_t *self, rk_gateway_app_t *app)
         rk_gateway_up_status (self, client, "connected");
         rk_frames_clear (&self->frames);
     }
-    for (rk_parcel_t *parcel; (parcel = rk_queue_pop (&waiting));)
-        rk_queue_push (&app->backlog, parcel);
+    for (size_t lane = 0; lane < app->args->lanes; lane++)
+        for (rk_parcel_t *parcel; (parcel = rk_queue_pop (&waiting[lane]));)
+            rk_queue_push (&app->lanes[lane].backlog, parcel);
+    free (waiting);
     return 0;
 }
 

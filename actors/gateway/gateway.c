@@ -73,17 +73,20 @@ s_report (void *owner, zmsg_t *stats)
     for (size_t nbr = 0; nbr < self->args->count; nbr++) {
         rk_gateway_app_t *app = &self->apps[nbr];
         if (app->args->local) {
-            rk_life_report (stats, "out:dispatcher", app->given, false);
+            for (size_t lane = 0; lane < app->args->lanes; lane++) {
+                snprintf (name, sizeof (name), "out:worker-%zu", lane + 1);
+                rk_life_report (stats, name, app->lanes[lane].given, false);
+            }
             rk_life_report (stats, "out:sender", app->said, false);
             rk_life_report (stats, "in:sender", app->taken, false);
             continue;
         }
         snprintf (name, sizeof (name), "to:app %.60s", app->args->name);
-        rk_life_report (stats, name, app->given + app->said, false);
+        rk_life_report (stats, name, app->lanes[0].given + app->said, false);
         snprintf (name, sizeof (name), "from:app %.60s", app->args->name);
         rk_life_report (stats, name, app->taken, false);
         snprintf (name, sizeof (name), "backlog:%.60s", app->args->name);
-        rk_life_report (stats, name, app->backlog.count, true);
+        rk_life_report (stats, name, rk_gateway_app_waiting (app), true);
     }
 }
 
@@ -126,9 +129,12 @@ s_turn_of_app (rk_gateway_t *self, rk_gateway_app_t *app)
     if (!app->events.armed)
         rk_gateway_read_events (app);
     int count = app->downstream.armed ? 0 : rk_gateway_read_app (self, app);
-    if (!app->upstream.armed)
-        rk_sock_ready (app->upstream.socket, ZMQ_POLLOUT);
-    app->upstream.armed = true;
+    for (size_t lane = 0; lane < app->args->lanes; lane++) {
+        rk_wait_t *upstream = &app->lanes[lane].upstream;
+        if (!upstream->armed)
+            rk_sock_ready (upstream->socket, ZMQ_POLLOUT);
+        upstream->armed = true;
+    }
     return count;
 }
 
@@ -145,10 +151,10 @@ rk_gateway_on_turn (void *owner)
     int count = 0;
     for (size_t nbr = 0; nbr < self->args->count; nbr++)
         count += s_turn_of_app (self, &self->apps[nbr]);
-    rk_gateway_up_backlog (self);
+    rk_gateway_up_backlogs (self);
     rk_gateway_flush_dirty (self);
     for (size_t nbr = 0; nbr < self->args->count; nbr++)
-        waits |= self->apps[nbr].backlog.count > 0;
+        waits |= rk_gateway_app_waiting (&self->apps[nbr]) > 0;
     if (self->life.paused && !waits && self->life.draining && count == 0 &&
         s_drained (self))
         rk_life_drained (&self->life);
@@ -242,7 +248,10 @@ s_self_new (zsock_t *pipe, gateway_args_t *args)
     for (size_t nbr = 0; nbr < args->count; nbr++) {
         rk_gateway_app_t *app = &self->apps[nbr];
         app->args = &args->apps[nbr];
-        app->upstream.socket = app->args->upstream;
+        app->lanes =
+            (rk_gateway_lane_t *) zmalloc (app->args->lanes * sizeof (rk_gateway_lane_t));
+        for (size_t lane = 0; lane < app->args->lanes; lane++)
+            app->lanes[lane].upstream.socket = app->args->upstream[lane];
         app->downstream.socket = app->args->downstream;
         app->events.socket = app->args->events;
     }
@@ -273,7 +282,9 @@ s_self_destroy (rk_gateway_t **self_p)
     rk_webloop_destroy (&self->loop);
     rk_webgate_destroy (&self->gate);
     for (size_t nbr = 0; nbr < self->args->count; nbr++) {
-        rk_queue_clear (&self->apps[nbr].backlog);
+        for (size_t lane = 0; lane < self->args->apps[nbr].lanes; lane++)
+            rk_queue_clear (&self->apps[nbr].lanes[lane].backlog);
+        free (self->apps[nbr].lanes);
         rk_bundle_clear (&self->apps[nbr].in);
     }
     rk_frames_clear (&self->frames);
@@ -302,7 +313,8 @@ gateway_actor (zsock_t *pipe, void *args)
     if (self->loop) {
         rk_webloop_watch (self->loop, &self->life.wait);
         for (size_t nbr = 0; nbr < self->args->count; nbr++) {
-            rk_webloop_watch (self->loop, &self->apps[nbr].upstream);
+            for (size_t lane = 0; lane < self->args->apps[nbr].lanes; lane++)
+                rk_webloop_watch (self->loop, &self->apps[nbr].lanes[lane].upstream);
             rk_webloop_watch (self->loop, &self->apps[nbr].downstream);
             if (self->apps[nbr].args->events)
                 rk_webloop_watch (self->loop, &self->apps[nbr].events);

@@ -8,9 +8,11 @@
 
 //  An app server that the gateway works for. The sockets are lent; they outlive the actor.
 typedef struct {
-    const char *name;     //  Borrowed likewise
-    bool local;           //  It is in this process
-    zsock_t *upstream;    //  PUSH. One to another process doesn't connect again by itself
+    const char *name;    //  Borrowed likewise
+    bool local;          //  It is in this process
+    //  PUSH: one to each worker of this process, or the one to another process, which doesn't connect again by itself
+    zsock_t **upstream;
+    size_t lanes;      //  How many of them
     char *endpoint;    //  Where to, NULL for one of this process; owned by whoever lends
     char *downstream_endpoint;    //  The same of the other one
     zsock_t *events;              //  PAIR, its monitor; NULL likewise

@@ -40,19 +40,26 @@ enum {
     COUNTERS
 };
 
+//  A way up: to a worker of this process, or to an app server of another one.
+typedef struct {
+    rk_wait_t upstream;
+    rk_queue_t backlog;      //  Messages it has no room for
+    rk_client_t *stalled;    //  Who has said them, and isn't read until they are gone
+    uint64_t given;
+} rk_gateway_lane_t;
+
 //  An app server we work for.
 typedef struct {
     gateway_app_t *args;
-    rk_wait_t upstream, downstream, events;
+    rk_gateway_lane_t *lanes;
+    rk_wait_t downstream, events;
     rk_bundle_t in;    //  From the sender of this process
     bool welcome;
-    bool connected;        //  Its upstream socket, if it is in another process
-    int missed;            //  Pings without an answer
-    int hellos;            //  The same of hello
-    rk_queue_t backlog;    //  Frames it has no room for
-    uint64_t given;        //  Messages to its receiver,
-    uint64_t said;         //  to its sender
-    uint64_t taken;        //  and from there
+    bool connected;    //  Its upstream socket, if it is in another process
+    int missed;        //  Pings without an answer
+    int hellos;        //  The same of hello
+    uint64_t said;     //  Messages to its sender
+    uint64_t taken;    //  and from there
 } rk_gateway_app_t;
 
 typedef struct {
@@ -70,7 +77,7 @@ typedef struct {
     rk_routes_t *routes;
     rk_limits_t *limits;
     rk_webgate_t *gate;
-    rk_client_t *dirty, *stalled;
+    rk_client_t *dirty;
     rk_wire_buffer_t buffer;
     rk_frames_t frames;    //  The message in hand
     uint64_t epoch;        //  Random; makes CIDs unique over restarts
@@ -91,12 +98,18 @@ typedef struct {
 
 //  apps.c
 
-//  Gives the message in hand to an app server. When that has no room it waits here, and the client it came from, NULL for
-//  none, isn't read until it is gone.
-void rk_gateway_up (rk_gateway_t *self, rk_gateway_app_t *app, rk_client_t *client);
+//  Gives the message in hand, which the client has said, to its app server. When that has no room it waits here, and the
+//  client isn't read until it is gone.
+void rk_gateway_up (rk_gateway_t *self, rk_client_t *client);
 
-//  Gives app servers what waited for them; when nothing waits any more its clients are read again.
-void rk_gateway_up_backlog (rk_gateway_t *self);
+//  Gives app servers what waited for them; when nothing waits in a lane any more its clients are read again.
+void rk_gateway_up_backlogs (rk_gateway_t *self);
+
+//  Messages that wait for an app server.
+size_t rk_gateway_app_waiting (rk_gateway_app_t *app);
+
+//  The client is none of those that wait for room any more.
+void rk_gateway_forget_stall (rk_gateway_t *self, rk_client_t *client);
 
 //  While the app server is away it is told nothing of who comes: when it welcomes us it hears of
 //  all that we hold, and never of those who came and went meanwhile.

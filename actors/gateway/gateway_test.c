@@ -237,9 +237,9 @@ gateway_test (void)
     zsock_t *dealer = rk_sock_new (ZMQ_DEALER, NULL, 1000);
     zsock_set_identity (dealer, "gw");
     rk_check (zsock_connect (dealer, "inproc://gateway-test-down") == 0);
+    zsock_t *upstream = rk_sock_new (ZMQ_PUSH, ">inproc://gateway-test-up", 2);
     gateway_app_t app = {
-        "test", false, rk_sock_new (ZMQ_PUSH, ">inproc://gateway-test-up", 2), NULL, NULL,
-        NULL,   dealer};
+        .name = "test", .upstream = &upstream, .lanes = 1, .downstream = dealer};
     gateway_args_t args = {&app, 1, config, 0};
     fixture->actor = rk_actor_start (gateway_actor, &args, NULL);
     rk_check (fixture->actor && args.port > 0);
@@ -343,7 +343,7 @@ gateway_test (void)
     rk_actor_stop (&fixture->actor);
     zsock_destroy (&fixture->up);
     zsock_destroy (&fixture->down);
-    zsock_destroy (&app.upstream);
+    zsock_destroy (&upstream);
     zsock_destroy (&app.downstream);
     rk_config_destroy (&config);
     zstr_free (&url);

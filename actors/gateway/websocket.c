@@ -3,6 +3,7 @@
 //  A callback answers 0, or -1 to close the connection.
 
 #include "gateway_priv.h"
+#include "base/id.h"
 #include "http/wstransport.h"
 #include <sys/socket.h>
 
@@ -67,10 +68,12 @@ s_on_established (rk_gateway_t *self, rk_client_t *client, struct lws *wsi, rk_s
     memset (client, 0, sizeof (*client));
     client->wire.transport = &rk_wstransport;
     client->wire.handle = wsi;
-    client->app = self->serial % self->args->count;
+    client->app = (uint32_t) (self->serial % self->args->count);
     client->key.data =
         zsys_sprintf ("%s.%" PRIx64 "-%" PRIx64, self->id, self->epoch, ++self->serial);
     client->key.size = strlen (client->key.data);
+    client->lane =
+        (uint32_t) rk_cid_worker (client->key, self->args->apps[client->app].lanes);
     rk_index_insert (self->clients, &client->key, client);
     rk_limits_open (self->limits, client);
     rk_liveness_open (self->liveness, client);
@@ -81,6 +84,22 @@ s_on_established (rk_gateway_t *self, rk_client_t *client, struct lws *wsi, rk_s
     rk_gateway_up_status (self, client, "connected");
     rk_webloop_upgrade (wsi, client);
     return 0;
+}
+
+
+static void
+s_follow (rk_gateway_t *self, rk_client_t *client)
+{
+    gateway_app_t *app = self->apps[client->app].args;
+    size_t bytes =
+        rk_frames_bytes (&self->frames) - client->key.size - strlen ("upstream");
+    rk_slice_t said = rk_frames_at (&self->frames, 2);
+    if (app->local)
+        rk_follow (client->key, said, "%zu bytes came, for worker-%u", bytes,
+                   client->lane + 1);
+    else
+        rk_follow (client->key, said, "%zu bytes came, for app server %s", bytes,
+                   app->name);
 }
 
 
@@ -100,12 +119,8 @@ s_on_receive (rk_gateway_t *self, rk_client_t *client, struct lws *wsi, rk_slice
     size_t bytes = rk_frames_bytes (&self->frames);
     if (input == RK_WIRE_WHOLE) {
         if (rk_follows)
-            rk_follow (client->key, rk_frames_at (&self->frames, 2),
-                       "%zu bytes came, for app server %s",
-                       rk_frames_bytes (&self->frames) - client->key.size -
-                           strlen ("upstream"),
-                       self->apps[client->app].args->name);
-        rk_gateway_up (self, &self->apps[client->app], client);
+            s_follow (self, client);
+        rk_gateway_up (self, client);
     }
     rk_frames_clear (&self->frames);
     if (input != RK_WIRE_PART && !client->limits.until &&
@@ -170,12 +185,13 @@ s_on_peer_close (rk_gateway_t *self, rk_client_t *client, struct lws *wsi, rk_sl
 
 
 static void
-s_unlink (rk_client_t **list, rk_client_t *client, bool dirty)
+s_forget_dirty (rk_gateway_t *self, rk_client_t *client)
 {
-    while (*list && *list != client)
-        list = dirty ? &(*list)->next_dirty : &(*list)->next_stalled;
-    if (*list)
-        *list = dirty ? client->next_dirty : client->next_stalled;
+    rk_client_t **link = &self->dirty;
+    while (*link && *link != client)
+        link = &(*link)->next_dirty;
+    if (*link)
+        *link = client->next_dirty;
 }
 
 
@@ -189,9 +205,9 @@ s_on_closed (rk_gateway_t *self, rk_client_t *client, struct lws *wsi, rk_slice_
     rk_gateway_up_status (self, client, "closed");
     rk_frames_clear (&self->frames);
     if (client->dirty)
-        s_unlink (&self->dirty, client, true);
+        s_forget_dirty (self, client);
     if (client->stalled)
-        s_unlink (&self->stalled, client, false);
+        rk_gateway_forget_stall (self, client);
     self->counters[QUEUED].value -= client->wire.queue.bytes;
     rk_limits_close (self->limits, client);
     rk_liveness_close (self->liveness, client);

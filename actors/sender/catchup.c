@@ -128,7 +128,9 @@ s_reply (rk_sender_t *self, const rk_call_t *token, const rk_pack_t *pack)
     rk_frames_add (&out, token, sizeof (*token));
     rk_frames_addstr (&out, "ok");
     rk_frames_add (&out, pack->data, pack->size);
-    if (rk_frames_give (&out, self->args->workers[token->worker]) == -1)
+    if (rk_frames_give (&out, self->args->workers[token->worker]) == 0)
+        self->replied[token->worker]++;
+    else
         rk_life_complain (&self->life, "worker-%d has no room for a reply",
                           (int) token->worker + 1);
     rk_frames_clear (&out);

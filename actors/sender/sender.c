@@ -123,6 +123,12 @@ s_report (void *owner, zmsg_t *stats)
     rk_life_report (stats, "connections", rk_routes_size (self->routes), true);
     rk_life_report (stats, "users", rk_routes_names (self->routes, false), true);
     rk_life_report (stats, "groups", rk_routes_names (self->routes, true), true);
+    for (size_t nbr = 0; nbr < self->args->count; nbr++) {
+        if (!self->replied[nbr])
+            continue;    //  Who has caught up with nothing isn't in the picture
+        snprintf (name, sizeof (name), "out:worker-%zu", nbr + 1);
+        rk_life_report (stats, name, self->replied[nbr], false);
+    }
     size_t count = 0;
     rk_sender_gateway_t *gateway =
         (rk_sender_gateway_t *) rk_index_first (self->gateways);
@@ -170,6 +176,7 @@ s_self_new (sender_args_t *args)
     self->args = args;
     self->routes = rk_routes_new ();
     self->gateways = rk_index_new (rk_sender_gateway_free);
+    self->replied = (uint64_t *) zmalloc (args->count * sizeof (uint64_t));
     memcpy (self->counters, s_counters, sizeof (s_counters));
     return self;
 }
@@ -186,6 +193,7 @@ s_self_destroy (rk_sender_t **self_p)
     rk_queue_clear (&self->fallen);
     rk_index_destroy (&self->gateways);
     rk_routes_destroy (&self->routes);
+    free (self->replied);
     free (self);
     *self_p = NULL;
 }

@@ -61,8 +61,9 @@ typedef struct {
     rk_queue_t settling;    //  Until when, and CID
     //  What workers must hear of connections that are behind: statuses
     rk_queue_t fallen;
-    bool catch_up;       //  The setting in hand says that who comes to a group has to
-    uint32_t resumed;    //  The worker whose message is in hand
+    bool catch_up;        //  The setting in hand says that who comes to a group has to
+    uint32_t resumed;     //  The worker whose message is in hand
+    uint64_t *replied;    //  Replies to each worker
     rk_counter_t counters[COUNTERS + 1];
 } rk_sender_t;
 

@@ -24,8 +24,9 @@ s_tell_event (rk_redis_t *self, size_t worker, rk_slice_t channel, rk_slice_t pa
     rk_frames_add (&out, channel.data, channel.size);
     rk_frames_add (&out, payload.data, payload.size);
     self->counters[EVENTS].value++;
-    self->args->answered[worker]++;
-    if (rk_frames_give (&out, self->to_workers[worker]) == -1)
+    if (rk_frames_give (&out, self->to_workers[worker]) == 0)
+        self->args->answered[worker]++;
+    else
         self->counters[EVENTS_LOST].value++;
     rk_frames_clear (&out);
 }

@@ -1,9 +1,8 @@
 //  wires.c - all sockets between actors, and the arguments of each actor that hold them
 
-#include "wires.h"
+#include "curve.h"
 #include <sys/stat.h>
 
-#define HANDSHAKE 2000     //  msec
 #define WORDS_MOST 1024    //  bytes of a part that a gateway sends to the sender
 #define UPSTREAM_UNREAD                                                                  \
     200    //  Messages of each gateway of another process that wait for the receiver
@@ -62,64 +61,7 @@ s_monitor (rk_wires_t *self, zsock_t *socket, const char *name)
 
 
 //  --------------------------------------------------------------------------
-//  CURVE (https://rfc.zeromq.org/spec/26/)
-
-static void
-s_wire_curve (rk_wires_t *self)
-{
-    const char *path = rk_config_str (self->config, "curve/certificate");
-    if (!*path)
-        return;
-    self->certificate = zcert_load (path);
-    //  One without a secret has a secret of zeros
-    static const char none[32];
-    if (!self->certificate ||
-        memcmp (zcert_secret_key (self->certificate), none, sizeof (none)) == 0) {
-        self->error = zsys_sprintf ("curve/certificate = %s: this, and its secret in "
-                                    "%s_secret, can't be read; rookery cert makes both",
-                                    path, path);
-        return;
-    }
-    self->keyring.folder = rk_config_str (self->config, "curve/known");
-    if (*self->keyring.folder)
-        self->keyring.requests = s_socket (self, ZMQ_REP, "@" RK_ZAP_ENDPOINT, 1000);
-}
-
-
-//  Whoever connects must have a certificate that the keyring knows.
-
-static void
-s_secure_server (rk_wires_t *self, zsock_t *socket)
-{
-    if (!self->certificate || !socket)
-        return;
-    zcert_apply (self->certificate, socket);
-    zsock_set_curve_server (socket, 1);
-    zsock_set_zap_domain (socket, "rookery");
-    zsock_set_zap_enforce_domain (socket, 1);
-    //  A peer that the keyring doesn't know waits as long until it is cut off and tries again
-    zsock_set_handshake_ivl (socket, HANDSHAKE);
-}
-
-
-//  The server must have the certificate that the key names, if it names one.
-
-static void
-s_secure_client (rk_wires_t *self, zsock_t *socket, const char *key)
-{
-    const char *path = rk_config_str (self->config, key);
-    if (!*path || !socket || !self->certificate)
-        return;
-    zcert_t *server = zcert_load (path);
-    if (server) {
-        zcert_apply (self->certificate, socket);
-        zsock_set_curve_serverkey (socket, zcert_public_txt (server));
-    }
-    else if (!self->error)
-        self->error = zsys_sprintf ("%s = %s: is not a certificate", key, path);
-    zcert_destroy (&server);
-}
-
+//  Endpoints
 
 static void
 s_make_folder_of (const char *path)
@@ -169,7 +111,7 @@ s_bind_public (rk_wires_t *self, zsock_t *socket, const char *key)
     //  Up go messages, down to us only what gateways say of themselves
     bool up = streq (key, "receiver/upstream");
     zsock_set_maxmsgsize (socket, up ? s_int (self, "receiver/message") : WORDS_MOST);
-    s_secure_server (self, socket);
+    rk_curve_server (self, socket);
     s_monitor (self, socket, key);
     if (strncmp (endpoint, "ipc://", 6) == 0) {
         s_bind_file (self, socket, key, endpoint);
@@ -193,19 +135,28 @@ s_worker_socket (rk_wires_t *self, int type, const char *format, size_t index, i
 }
 
 
+//  How many messages may wait on the way from one sender to a worker: the worker itself holds half of worker/queue,
+//  and there are two who send to it, the dispatcher and the gateway. A pipe of a limit holds two more.
+
+static int
+s_worker_limit (rk_wires_t *self)
+{
+    return s_int (self, "worker/queue") / 4 - 2;
+}
+
+
 //  The sockets of one worker and of those who send to it
 
 static void
 s_wire_worker (rk_wires_t *self, size_t nbr)
 {
-    int queue = s_int (self, "worker/queue"), waiting = s_int (self, "worker/waiting");
+    int limit = s_worker_limit (self), waiting = s_int (self, "worker/waiting");
     self->worker[nbr] = (worker_args_t){
         .index = nbr,
         .config = self->config,
-        .inbox = s_worker_socket (self, ZMQ_PULL, "@inproc://worker-%zu", nbr, queue * 2),
+        .inbox = s_worker_socket (self, ZMQ_PULL, "@inproc://worker-%zu", nbr, limit),
         .replies = s_worker_socket (self, ZMQ_PULL, "@inproc://worker-%zu-replies", nbr,
                                     waiting * 4),
-        .credits = s_socket (self, ZMQ_PUSH, ">inproc://dispatcher-credits", queue * 2),
         .sender =
             s_socket (self, ZMQ_PUSH, ">inproc://sender", s_int (self, "sender/queue"))};
     self->worker[nbr].services =
@@ -213,7 +164,7 @@ s_wire_worker (rk_wires_t *self, size_t nbr)
     self->sender.workers[nbr] = s_worker_socket (
         self, ZMQ_PUSH, ">inproc://worker-%zu-replies", nbr, waiting * 4);
     self->dispatcher.workers[nbr] =
-        s_worker_socket (self, ZMQ_PUSH, ">inproc://worker-%zu", nbr, queue * 2);
+        s_worker_socket (self, ZMQ_PUSH, ">inproc://worker-%zu", nbr, limit);
 }
 
 
@@ -231,9 +182,9 @@ s_service_watch (void *owner, zsock_t *socket, const char *name, const char *lin
     rk_wires_t *self = (rk_wires_t *) owner;
     char *key = zsys_sprintf ("link/%s/certificate", link);
     if (bound && *rk_config_str (self->config, key))
-        s_secure_server (self, socket);
+        rk_curve_server (self, socket);
     else
-        s_secure_client (self, socket, key);
+        rk_curve_client (self, socket, key);
     zstr_free (&key);
     s_monitor (self, socket, name);
 }
@@ -262,10 +213,8 @@ s_wire_app (rk_wires_t *self)
         s_socket (self, ZMQ_PULL, "@inproc://upstream", UPSTREAM_UNREAD);
     self->dispatcher = (dispatcher_args_t){
         .inbox = s_socket (self, ZMQ_PULL, "@inproc://dispatcher", queue),
-        .credits = s_socket (self, ZMQ_PULL, "@inproc://dispatcher-credits", 1000),
         .workers = workers,
-        .count = self->workers,
-        .credit = (size_t) s_int (self, "worker/queue")};
+        .count = self->workers};
     self->receiver.dispatcher = s_socket (self, ZMQ_PUSH, ">inproc://dispatcher", queue);
     self->sender = (sender_args_t){
         .inbox =
@@ -299,7 +248,7 @@ s_wire_upstream (rk_wires_t *self, const char *name, const char *up, const char 
                  gateway_app_t *app)
 {
     zsock_t *upstream = s_socket (self, ZMQ_PUSH, NULL, UPSTREAM_QUEUE);
-    s_secure_client (self, upstream, key);
+    rk_curve_client (self, upstream, key);
     zsock_set_reconnect_ivl (upstream, -1);
     zsock_set_immediate (upstream, 1);
     char *endpoint = zsys_sprintf ("inproc://upstream-events-%s", name);
@@ -316,37 +265,63 @@ s_wire_upstream (rk_wires_t *self, const char *name, const char *up, const char 
 }
 
 
-//  The gateway's two sockets to an app server, in this process or in another.
-
 static void
-s_wire_gateway_app (rk_wires_t *self, const char *name, bool local, const char *up,
-                    const char *down)
+s_connect (rk_wires_t *self, zsock_t *socket, const char *endpoint, const char *name,
+           const char *what)
 {
-    gateway_app_t app = {.name = strdup (name), .local = local};
-    app.downstream = s_socket (self, ZMQ_DEALER, NULL, s_int (self, "sender/backlog"));
-    zsock_set_identity (app.downstream, rk_config_str (self->config, "gateway/id"));
-    char *key = zsys_sprintf ("gateway/app/%s/certificate", name);
-    if (local)
-        app.upstream = s_socket (self, ZMQ_PUSH, NULL, s_int (self, "dispatcher/queue"));
-    else {
-        char *path = zsys_sprintf ("gateway/app/%s/downstream", name);
-        s_secure_client (self, app.downstream, key);
-        s_monitor (self, app.downstream, path);
-        zstr_free (&path);
-        app.upstream = s_wire_upstream (self, name, up, key, &app);
-    }
-    zstr_free (&key);
-    app.downstream_endpoint = local ? NULL : strdup (down);
-    if (zsock_connect (app.downstream, "%s", down) == -1 && !self->error)
-        self->error = zsys_sprintf ("gateway/app/%s/downstream = %s: %s", name, down,
+    if (socket && zsock_connect (socket, "%s", endpoint) == -1 && !self->error)
+        self->error = zsys_sprintf ("gateway/app/%s/%s = %s: %s", name, what, endpoint,
                                     zmq_strerror (errno));
-    if (zsock_connect (app.upstream, "%s", up) == -1 && !self->error)
-        self->error = zsys_sprintf ("gateway/app/%s/upstream = %s: %s", name, up,
-                                    zmq_strerror (errno));
+}
+
+
+//  The gateway works for that app server too, whose sockets are still to come.
+
+static gateway_app_t *
+s_add_gateway_app (rk_wires_t *self, const char *name, size_t lanes)
+{
     self->gateways.apps = (gateway_app_t *) realloc (
         self->gateways.apps, (self->gateways.count + 1) * sizeof (gateway_app_t));
     assert (self->gateways.apps);
-    self->gateways.apps[self->gateways.count++] = app;
+    gateway_app_t *app = &self->gateways.apps[self->gateways.count++];
+    *app = (gateway_app_t){.name = strdup (name), .lanes = lanes};
+    app->upstream = (zsock_t **) zmalloc (lanes * sizeof (zsock_t *));
+    app->downstream = s_socket (self, ZMQ_DEALER, NULL, s_int (self, "sender/backlog"));
+    zsock_set_identity (app->downstream, rk_config_str (self->config, "gateway/id"));
+    return app;
+}
+
+
+//  The gateway's sockets to the app server of this process: to each worker, and to the sender.
+
+static void
+s_wire_gateway_local (rk_wires_t *self)
+{
+    gateway_app_t *app = s_add_gateway_app (self, "local", self->workers);
+    app->local = true;
+    for (size_t nbr = 0; nbr < self->workers; nbr++)
+        app->upstream[nbr] = s_worker_socket (self, ZMQ_PUSH, ">inproc://worker-%zu", nbr,
+                                              s_worker_limit (self));
+    s_connect (self, app->downstream, "inproc://downstream", "local", "downstream");
+}
+
+
+//  Its two sockets to an app server in another process.
+
+static void
+s_wire_gateway_app (rk_wires_t *self, const char *name, const char *up, const char *down)
+{
+    gateway_app_t *app = s_add_gateway_app (self, name, 1);
+    char *key = zsys_sprintf ("gateway/app/%s/certificate", name);
+    char *path = zsys_sprintf ("gateway/app/%s/downstream", name);
+    rk_curve_client (self, app->downstream, key);
+    s_monitor (self, app->downstream, path);
+    app->upstream[0] = s_wire_upstream (self, name, up, key, app);
+    app->downstream_endpoint = strdup (down);
+    s_connect (self, app->downstream, down, name, "downstream");
+    s_connect (self, app->upstream[0], up, name, "upstream");
+    zstr_free (&path);
+    zstr_free (&key);
 }
 
 
@@ -356,8 +331,7 @@ s_wire_gateway (rk_wires_t *self)
     self->gateways.config = self->config;
     zlist_t *names = rk_config_names (self->config, "gateway/app");
     if (zlist_size (names) == 0 && self->app)
-        s_wire_gateway_app (self, "local", true, "inproc://dispatcher",
-                            "inproc://downstream");
+        s_wire_gateway_local (self);
     else if (zlist_size (names) == 0)
         self->error =
             strdup ("gateway/app: a gateway without an app server in its process needs "
@@ -366,7 +340,7 @@ s_wire_gateway (rk_wires_t *self)
          name = (char *) zlist_next (names)) {
         char *up = zsys_sprintf ("gateway/app/%s/upstream", name);
         char *down = zsys_sprintf ("gateway/app/%s/downstream", name);
-        s_wire_gateway_app (self, name, false, rk_config_str (self->config, up),
+        s_wire_gateway_app (self, name, rk_config_str (self->config, up),
                             rk_config_str (self->config, down));
         zstr_free (&up);
         zstr_free (&down);
@@ -407,7 +381,9 @@ rk_wires_new (rk_config_t *config)
     self->workers = (size_t) rk_config_int (config, "worker/count");
     if (!self->workers)
         self->workers = (size_t) sysconf (_SC_NPROCESSORS_ONLN);
-    s_wire_curve (self);
+    rk_curve_load (self);
+    if (self->keyring.folder && *self->keyring.folder)
+        self->keyring.requests = s_socket (self, ZMQ_REP, "@" RK_ZAP_ENDPOINT, 1000);
     if (self->console && !self->error)
         s_wire_console (self);
     if (self->app && !self->error)
@@ -433,7 +409,7 @@ s_stop_monitors (rk_wires_t *self)
     for (size_t nbr = 0; nbr < self->gateways.count; nbr++) {
         gateway_app_t *app = &self->gateways.apps[nbr];
         if (app->events)
-            zmq_socket_monitor (zsock_resolve (app->upstream), NULL, 0);
+            zmq_socket_monitor (zsock_resolve (app->upstream[0]), NULL, 0);
         zsock_destroy (&app->events);
         zstr_free (&app->endpoint);
         zstr_free (&app->downstream_endpoint);
@@ -461,8 +437,10 @@ rk_wires_destroy (rk_wires_t **self_p)
     free (self->dispatcher.workers);
     free (self->sender.workers);
     free (self->worker);
-    for (size_t nbr = 0; nbr < self->gateways.count; nbr++)
+    for (size_t nbr = 0; nbr < self->gateways.count; nbr++) {
         free ((char *) self->gateways.apps[nbr].name);
+        free (self->gateways.apps[nbr].upstream);
+    }
     free (self->gateways.apps);
     zcert_destroy (&self->certificate);
     zstr_free (&self->error);

@@ -189,10 +189,8 @@ s_job_done (rk_work_t *self, rk_work_job_t *job)
     job->connection = NULL;
     job->next = self->free_jobs;
     self->free_jobs = job;
-    if (connection != &self->background) {
+    if (connection != &self->background)
         self->held--;
-        self->owed++;
-    }
     if (state->replaced)
         rk_lua_forget (state->lua, &job->task);
     state->jobs--;

@@ -10,8 +10,9 @@
 //  Out    sender   what handlers send down, and the status messages: it learns routes from them
 //                  RESUME worker    it has begun a new life, and its handlers have forgotten what they did
 //         services SQL, REDIS, SUBSCRIBE, UNSUBSCRIBE token ...; frames to links as they are
-//         credits  CREDIT worker count     so many messages are done
-//  Owns   the connections (UID, device, queue of messages), the Lua state, the coroutines.
+//  Owns   the connections (UID, device, queue of messages), the Lua state, the coroutines. While it holds
+//         half of worker/queue it doesn't read the inbox, where the other half waits; when that is full, too,
+//         the gateway and the dispatcher keep theirs.
 //  Drops  a reply that comes after its call has timed out; an event when too many wait. Both
 //         are counted.
 //
@@ -107,26 +108,6 @@ s_start_ready (rk_work_t *self)
 }
 
 
-//  --------------------------------------------------------------------------
-//  Credit
-
-//  By the lump, for each time wakes the dispatcher: when a quarter of what it has left is owed
-
-static void
-s_give_credit (rk_work_t *self)
-{
-    if (self->owed == 0 || (uint64_t) self->owed * 4 + self->held < self->credit)
-        return;
-    uint32_t note[2] = {(uint32_t) self->args->index, self->owed};
-    rk_frames_t frames = {0};
-    rk_frames_addstr (&frames, "CREDIT");
-    rk_frames_add (&frames, note, sizeof (note));
-    if (rk_frames_send (&frames, self->args->credits) == 0)
-        self->owed = 0;
-    rk_frames_clear (&frames);
-}
-
-
 //  Connections that were catching up when the last life ended have nobody who goes on with it: they begin anew.
 
 static void
@@ -173,7 +154,7 @@ s_report (void *owner, zmsg_t *stats)
 
 
 static const rk_counter_t s_counters[] = {
-    [RK_WORK_IN] = {.name = "in:dispatcher"},
+    [RK_WORK_IN] = {.name = "in:all"},
     [RK_WORK_IN_REPLIES] = {.name = "in:services"},
     [RK_WORK_OUT] = {.name = "out:sender"},
     [RK_WORK_BYTES_IN] = {.name = "in_bytes"},
@@ -190,7 +171,7 @@ static const rk_counter_t s_counters[] = {
     [RK_WORK_RELOADS] = {.name = "reloads"},
     [RK_WORK_CONNECTIONS] = {.name = "connections", .gauge = true},
     [RK_WORK_WAITING] = {.name = "waiting", .gauge = true},
-    [RK_WORK_OWED] = {.name = "owed", .gauge = true},
+    [RK_WORK_HELD] = {.name = "held", .gauge = true},
     [RK_WORK_MEMORY] = {.name = "lua_bytes", .gauge = true},
 };
 
@@ -202,7 +183,7 @@ s_self_new (worker_args_t *args)
     self->connections = rk_index_new (rk_work_connection_free);
     self->names = rk_index_new (rk_work_named_free);
     self->background.identity.cid = strdup ("a timer or event");
-    self->credit = (uint32_t) rk_config_int (args->config, "worker/queue");
+    self->held_most = (uint32_t) rk_config_int (args->config, "worker/queue") / 2;
     self->waiting_most = (uint32_t) rk_config_int (args->config, "worker/waiting");
     snprintf (self->name, sizeof (self->name), "worker-%zu", args->index + 1);
     memcpy (self->counters, s_counters, sizeof (s_counters));
@@ -346,8 +327,8 @@ s_read_inbox (rk_work_t *self)
 {
     rk_frames_t frames;
     frames.count = 0;
-    for (int nbr = 0; nbr < BATCH && !self->life.terminated; nbr++) {
-        if (!rk_wait_take (&self->inbox, &frames))
+    for (int nbr = 0; nbr < BATCH && self->held < self->held_most; nbr++) {
+        if (self->life.terminated || !rk_wait_take (&self->inbox, &frames))
             return;
         self->counters[RK_WORK_IN].value++;
         self->held++;
@@ -363,6 +344,7 @@ static void
 s_round (rk_work_t *self)
 {
     static_assert (3 + RK_SERVICES_MOST <= RK_WAITS_MOST, "a worker waits for all links");
+    self->inbox.off = self->held >= self->held_most;
     rk_wait (self->items, 3 + self->links, s_patience (self));
     if (self->life.wait.ready)
         rk_life_handle (&self->life);
@@ -379,11 +361,10 @@ s_round (rk_work_t *self)
     if (self->waiting)
         rk_work_sweep (self);
     rk_work_flush (self);
-    s_give_credit (self);
-    self->counters[RK_WORK_OWED].value = self->owed;
+    self->counters[RK_WORK_HELD].value = self->held;
     self->counters[RK_WORK_WAITING].value = self->waiting;
     self->counters[RK_WORK_MEMORY].value = rk_lua_memory (self->state->lua);
-    if (self->life.draining && !self->inbox.ready && s_idle (self))
+    if (self->life.draining && self->inbox.armed && s_idle (self))
         rk_life_drained (&self->life);
 }
 

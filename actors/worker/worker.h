@@ -9,9 +9,8 @@
 //  The sockets are lent; they outlive the actor.
 typedef struct {
     size_t index;              //  Which worker, from 0
-    zsock_t *inbox;            //  PULL, from the dispatcher
+    zsock_t *inbox;            //  PULL, from the gateway and the dispatcher
     zsock_t *replies;          //  PULL, from the store
-    zsock_t *credits;          //  PUSH, to the dispatcher
     zsock_t *sender;           //  PUSH
     rk_service_t *services;    //  What Lua can call or send to
     size_t service_count;

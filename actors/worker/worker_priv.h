@@ -79,7 +79,7 @@ enum {
     RK_WORK_RELOADS,
     RK_WORK_CONNECTIONS,
     RK_WORK_WAITING,
-    RK_WORK_OWED,
+    RK_WORK_HELD,
     RK_WORK_MEMORY,
     RK_WORK_CUSTOM,
     RK_WORK_CUSTOM_MOST = 32,
@@ -105,9 +105,8 @@ typedef struct {
     uint32_t waiting;
     uint32_t waiting_most;
     uint64_t generation;    //  Counts calls, over all lives
-    uint32_t credit;        //  What the dispatcher may send without an answer
     uint32_t held;          //  Messages that came and aren't done
-    uint32_t owed;          //  Credit that we haven't given back yet
+    uint32_t held_most;     //  With so many, more aren't read
     int64_t sweep;          //  msec, monotonic
     rk_bundle_t out;        //  What the running handler has said to the sender
     rk_wait_t replies, inbox;

@@ -16,10 +16,10 @@ function load(url, chats) {
 async function picture(page) {
   for (const name of ["gateway", "receiver", "dispatcher", "worker-1", "worker-2", "sqlite", "sender"])
     await page.waitForSelector(`.box[data-actor="${name}"][data-state=up]`);
-  for (const arrow of ["*clients gateway", "gateway dispatcher", "dispatcher worker-1", "worker-1 sqlite",
+  for (const arrow of ["*clients gateway", "gateway worker-1", "gateway worker-2", "worker-1 sqlite",
                        "sqlite worker-1", "worker-1 sender", "sender gateway", "gateway *clients"])
     await page.waitForSelector(`[data-arrow="${arrow}"] .moves`);
-  const rate = await page.textContent('[data-arrow="gateway dispatcher"] .rate');
+  const rate = await page.textContent('[data-arrow="gateway worker-1"] .rate');
   check(/^[\d.]+k?\/s$/.test(rate) && parseFloat(rate) > 0, `rate: ${rate}`);
   check(await page.$$eval("#totals dd", nodes => +nodes[1].textContent) === 100, "clients");
   await page.waitForSelector("#handler-table td:has-text('chat')");

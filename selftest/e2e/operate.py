@@ -95,7 +95,7 @@ async def looks(server):
     load = subprocess.Popen([server.binary, "bench", "--url", server.url, "--chats", "10000000", "--seconds", "280"], stdout=subprocess.PIPE)
 
     store = "mysql-main" if server.store.mariadb else "sqlite"
-    names = ("gateway", "dispatcher", "worker-1", "worker-2", store, "sender")
+    names = ("gateway", "worker-1", "worker-2", store, "sender")
 
     def busy():
         """What top says when all actors have been busy in the second before, which is another one for each of them."""
@@ -126,7 +126,7 @@ async def looks(server):
     chats = [handler for handler in actors["worker-1"]["handlers"] if handler["name"] == "chat"]
     check(chats and chats[0]["rate"] > 0 and chats[0]["whole_p99"] > chats[0]["p99"], actors["worker-1"])
     arrows = {(arrow["from"], arrow["to"]): arrow for arrow in top["arrows"]}
-    check(arrows["gateway", "dispatcher"]["rate"] > 0 and arrows["worker-1", store]["rate"] > 0, arrows)
+    check(arrows["gateway", "worker-1"]["rate"] > 0 and arrows["worker-1", store]["rate"] > 0, arrows)
 
     # When all is over nothing waits, and all have taken what they were given
     def over():
@@ -154,7 +154,7 @@ async def pages(server):
     done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True, timeout=PATIENCE)
     check(status == 200 and done.returncode == 0 and not done.stdout + done.stderr, done)
     for line in ('rookery_build_info{version="', "rookery_ready 1", 'rookery_actor_up{actor="sender"} 1',
-                 'rookery_messages_total{actor="dispatcher",kind="in",peer="all"} ',
+                 'rookery_messages_total{actor="worker-1",kind="in",peer="all"} ',
                  'rookery_mailbox_limit_messages{actor="receiver"} 2000', 'rookery_handler_seconds_bucket{actor="worker',
                  "process_resident_memory_bytes ", 'rookery_gateway_clients{actor="gateway"} 1'):
         check(line in text, line)
@@ -199,7 +199,7 @@ async def steers(server):
     first = await threaded(until, lambda: re.search(pattern % ("gateway", ".*bytes came.*"), server.logged()), "no debug line")
     second = re.search(pattern % (r"worker-\d", "begins"), server.logged())
     check(second and first.groups() == second.groups(), server.logged())
-    check("D dispatcher" not in server.logged(), "the dispatcher was not asked")
+    check("D sender" not in server.logged(), "the sender was not asked")
     await threaded(server.ctl, "log", "error")
     before = len(server.logged())
     await bob.ask({"action": "heart"})
@@ -226,10 +226,11 @@ async def traces(server):
     check(whole, text)
     number = whole[-1]
     way = [line for line in lines if f"msg={number}" in line]
-    for words in ("bytes came", "dispatcher", "begins", "waits for ", "goes on", "chat done"):
+    for words in ("bytes came, for worker-", "begins", "waits for ", "goes on", "chat done"):
         check(any(words in line for line in way), f"{words}: {text}")
     check(any("sends" in line and "down to talk carol" in line for line in lines) and "down to the client" in text, text)
-    order = [text.index(f"msg={number}  {words}") for words in ("for worker", "begins", "waits", "goes on", "chat done")]
+    order = [re.search(rf"msg={number}  {words}", text).start()
+             for words in (r"\d+ bytes came, for worker", "begins", "waits", "goes on", "chat done")]
     check(order == sorted(order), text)
     check("heart" not in text, "another connection's message")
     trace.stop()

@@ -2,6 +2,7 @@
 #  runs: plain asan
 """stuck.py - a worker that is stuck in a handler: who names it, what it costs others"""
 
+import asyncio
 import ctypes
 import json
 import os
@@ -126,5 +127,33 @@ async def signalled(server):
         check(actor["state"] == "up" and actor["restarts"] == 0, actor)
 
 
+def stuck_apart():
+    """A worker that takes nothing holds up its own connections; those of the other one don't wait for it."""
+    folder, core = hanging(("stuck", STUCK))
+    server = Server(f"lua/app=lua/app,{folder}", f"lua/core={core}", "server/stuck=600000", "worker/count=2", "worker/queue=16")
+
+    async def answered(client):
+        """More messages than a worker, its inbox and the way there hold."""
+        await asyncio.gather(*(client.send({"action": "heart", "requestID": nbr}) for nbr in range(100)))
+        for nbr in range(100):
+            check((await client.receive())["requestID"] == nbr, "heart")
+
+    async def test():
+        clients = [await Client.open(server, f"user{nbr}") for nbr in range(20)]
+        await clients[0].send({"action": "stuck"})
+        tasks = [asyncio.ensure_future(answered(client)) for client in clients]
+        done, waiting = await asyncio.wait(tasks, timeout=280, return_when=asyncio.FIRST_COMPLETED)
+        check(done and waiting and not any(task.exception() for task in done), "all wait for one worker")
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        Client.opened.clear()
+    try:
+        asyncio.run(test())
+    finally:
+        server.remove()
+        shutil.rmtree(folder)
+
+
 if __name__ == "__main__":
-    run(stuck, stuck_beside, signalled)
+    run(stuck, stuck_beside, stuck_apart, signalled)

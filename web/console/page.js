@@ -18,7 +18,8 @@ function showState(state, text) {
 function showTotals() {
   const counter = (role, name) => status.actors.filter(actor => actor.role === role)
     .reduce((sum, actor) => sum + (actor.counters[name] ?? 0), 0);
-  const rate = status.arrows.filter(arrow => arrow.to === "dispatcher").reduce((sum, arrow) => sum + arrow.rate, 0);
+  const rate = status.arrows.filter(arrow => /^(gateway|dispatcher)$/.test(arrow.from) && arrow.to.startsWith("worker-"))
+    .reduce((sum, arrow) => sum + arrow.rate, 0);
   const rows = [["messages/s", count(rate)], ["clients", count(counter("gateway", "clients"))],
                 ["connections", count(counter("sender", "connections"))], ["users", count(counter("sender", "users"))],
                 ["groups", count(counter("sender", "groups"))]];
