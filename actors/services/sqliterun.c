@@ -156,6 +156,16 @@ s_step_all (rk_sqlite_t *self, sqlite3_stmt *stmt, rk_pack_t *result)
 }
 
 
+//  Steps of SQLite's machine since it was asked the last time: what a statement costs, the same on any computer
+//  (https://www.sqlite.org/c3ref/c_stmtstatus_counter.html).
+
+static int
+s_steps (sqlite3_stmt *stmt)
+{
+    return sqlite3_stmt_status (stmt, SQLITE_STMTSTATUS_VM_STEP, 1);
+}
+
+
 char *
 rk_sqlite_run_statement (void *owner, rk_slice_t *rest, rk_pack_t *result)
 {
@@ -169,8 +179,13 @@ rk_sqlite_run_statement (void *owner, rk_slice_t *rest, rk_pack_t *result)
     if (!stmt)
         return strdup (why ? why : sqlite3_errmsg (self->db));
     why = s_bind_all (self, stmt, rest);
+    if (rk_follows)
+        s_steps (stmt);
     if (!why)
         why = s_step_all (self, stmt, result);
+    if (rk_follows)
+        rk_log ('D', "%d steps: %.*s", s_steps (stmt), (int) value.text.size,
+                value.text.data);
     char *error = why ? strdup (why) : NULL;
     sqlite3_reset (stmt);
     sqlite3_clear_bindings (stmt);

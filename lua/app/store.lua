@@ -77,57 +77,57 @@ local INSERT_DIRECT = said [[
 INSERT {again} INTO message (conversation, seq, sender, chat_id, recipient, device, at, body, attachment)
 {next_of_two}]]
 
---  The first one only when its sender is in the conversation: there is a limit
-local INSERT_FIRST = said [[
-INSERT {again} INTO message (conversation, seq, sender, chat_id, recipient, device, at, body, attachment)
-SELECT ?1, last_insert_id(coalesce(max(seq), 0) + 1), ?2, ?3, ?4, ?5, ?6, ?7, {blob ?8}
-  FROM message WHERE conversation = ?1
-HAVING EXISTS (SELECT 1 FROM member WHERE uid = ?2 AND conversation = ?1)
-   {unless_used}]]
+--  The last seq of a conversation, in a query of its own: beside anything else SQLite would read all of it
+local function last_of (conversation)
+    return "(SELECT coalesce (max(seq), 0) AS last FROM message WHERE conversation = " .. conversation .. ") AS it"
+end
 
-local INSERT_GROUP = said [[
+--  The first one only when its sender is in the conversation: there is a limit
+local INSERT_FIRST = said ([[
 INSERT {again} INTO message (conversation, seq, sender, chat_id, recipient, device, at, body, attachment)
-SELECT ?1, last_insert_id(coalesce(max(seq), 0) + 1), ?2, ?3, NULL, ?4, ?5, ?6, {blob ?7}
-  FROM message WHERE conversation = ?1
-HAVING EXISTS (SELECT 1 FROM member WHERE uid = ?2 AND conversation = ?1)
-   {unless_used}]]
+SELECT ?1, last_insert_id(last + 1), ?2, ?3, ?4, ?5, ?6, ?7, {blob ?8} FROM ]] .. last_of "?1" .. [[
+
+ WHERE EXISTS (SELECT 1 FROM member WHERE uid = ?2 AND conversation = ?1)
+   {unless_used}]])
+
+local INSERT_GROUP = said ([[
+INSERT {again} INTO message (conversation, seq, sender, chat_id, recipient, device, at, body, attachment)
+SELECT ?1, last_insert_id(last + 1), ?2, ?3, NULL, ?4, ?5, ?6, {blob ?7} FROM ]] .. last_of "?1" .. [[
+
+ WHERE EXISTS (SELECT 1 FROM member WHERE uid = ?2 AND conversation = ?1)
+   {unless_used}]])
 
 local FIND_CHAT = [[
 SELECT seq, at FROM message WHERE sender = ? AND chat_id = ? AND conversation = ?]]
 
---  One group of rows: what a device hasn't acked, oldest first. What it has said itself it knows
-local WHICH_MISSED = said [[
-  FROM member AS me
-  JOIN message AS m ON m.conversation = me.conversation
-   AND m.seq > {greatest}(me.since, coalesce((SELECT seq FROM `cursor` AS c WHERE c.uid = me.uid
-                                 AND c.device = ?2 AND c.conversation = me.conversation), 0))
- WHERE me.uid = ?1 AND NOT (m.sender = ?1 AND m.device = ?2)
-   AND (m.conversation, m.seq) > (?3, ?4)
- ORDER BY m.conversation, m.seq LIMIT ?5]]
-local SIZE = said "SELECT m.conversation, m.seq, {bytes} + coalesce (length (m.attachment), 0) AS size"
---  An attachment of more bytes than a handler can hold stays where it is, and bytes says that there is one
-local ROW = [[
-SELECT m.conversation, m.seq, m.at, m.body,
-       CASE WHEN length (m.attachment) > ?8 THEN NULL ELSE m.attachment END AS attachment,
-       length (m.attachment) > ?8 AS bytes]]
-local ATTACHMENT_MOST = math.tointeger (tonumber (config.get ("lua/message"))) * 3 // 4
+--  A user's conversations, and for one of its devices up to where each has been seen. For MySQL the newest message of
+--  one that is named in another table is at hand only in this form, not as max (seq)
+local SEEN = said [[{greatest}(me.since, coalesce((SELECT c.seq FROM `cursor` AS c
+    WHERE c.uid = ?1 AND c.device = ?2 AND c.conversation = me.conversation), 0))]]
+local LAST = "(SELECT m.seq FROM message AS m WHERE m.conversation = me.conversation ORDER BY m.seq DESC LIMIT 1)"
 
---  Of the rows those up to one of which the size is known
-local function up_to (which)
-    return ROW .. which:gsub (" ORDER BY", "   AND (m.conversation, m.seq) <= (?6, ?7)\n ORDER BY", 1)
+--  Those with something behind that
+local function behind (which)
+    return ([[SELECT conversation, seen, last FROM (SELECT me.conversation, %s AS seen, %s AS last
+        FROM member AS me WHERE me.uid = ?1 AND me.conversation %s) AS it
+        WHERE last > seen ORDER BY conversation LIMIT ?4]]):format (SEEN, LAST, which)
 end
+local BEHIND, BEHIND_IN = behind ">= ?3", behind "= ?3"
 
-local MISSED_SIZES, MISSED = SIZE .. WHICH_MISSED, up_to (WHICH_MISSED)
-
---  The same of one conversation
-local WHICH_MISSED_OF = said [[
-  FROM member AS me
-  JOIN message AS m ON m.conversation = me.conversation
-   AND m.seq > {greatest}(me.since, ?4, coalesce((SELECT seq FROM `cursor` AS c WHERE c.uid = me.uid
-                                AND c.device = ?2 AND c.conversation = me.conversation), 0))
- WHERE me.uid = ?1 AND me.conversation = ?3 AND NOT (m.sender = ?1 AND m.device = ?2)
- ORDER BY m.seq LIMIT ?5]]
-local MISSED_OF_SIZES, MISSED_OF = SIZE .. WHICH_MISSED_OF, up_to (WHICH_MISSED_OF)
+--  What a device hasn't seen in one of them, oldest first; what it has said itself it knows. MySQL reads from a seq on
+--  only when that is a value, not when it comes from another table: that's why it is asked for before
+local MISSED = [[
+  FROM message AS m WHERE m.conversation = ?3 AND m.seq > ?4 %s AND NOT (m.sender = ?1 AND m.device = ?2)
+   AND EXISTS (SELECT 1 FROM member WHERE uid = ?1 AND conversation = ?3)
+ ORDER BY m.seq ]]
+local MISSED_SIZES = said "SELECT m.seq, {bytes} + coalesce (length (m.attachment), 0) AS size" ..
+                     MISSED:format "" .. "LIMIT ?5"
+--  An attachment of more bytes than a handler can hold stays where it is, and bytes says that there is one
+local MISSED_ROWS = [[
+SELECT m.conversation, m.seq, m.at, m.body,
+       CASE WHEN length (m.attachment) > ?6 THEN NULL ELSE m.attachment END AS attachment,
+       length (m.attachment) > ?6 AS bytes]] .. MISSED:format "AND m.seq <= ?5"
+local ATTACHMENT_MOST = math.tointeger (tonumber (config.get ("lua/message"))) * 3 // 4
 
 --  How many of the rows, which have sizes, are no more than so many bytes together; one at the least
 local function fit (rows, most)
@@ -229,19 +229,67 @@ function store.bind (uid, device, devices_most)
     return true, results[3][1] ~= nil, membership (results)
 end
 
---  The rows whose sizes are known, as many as fit, with those that were stored among them meanwhile; and whether there
---  may be more
-local function fetch (sizes, statement, uid, device, conversation, seq, limit, bytes)
-    if not sizes[1] then
-        return true, sizes, false
+--  The sizes of what was missed in the first of these conversations that have any, a row each with conversation, from,
+--  seq and size, up to limit; and how many of the conversations were looked at. They go from the list
+local AT_ONCE = 50    -- Conversations
+local function sizes_of (uid, device, list, limit)
+    local sizes = {}
+    while list[1] and not sizes[1] do
+        local asked, statements, expected = {}, {}, 0
+        while list[1] and expected < limit and #asked < AT_ONCE do
+            local one = table.remove (list, 1)
+            asked[#asked + 1] = one
+            statements[#asked] = {MISSED_SIZES, uid, device, one.conversation, one.seen, limit}
+            expected = expected + one.last - one.seen
+        end
+        local ok, results = transaction (statements)
+        if not ok then
+            return false, results
+        end
+        for nbr, one in ipairs (asked) do
+            for _, row in ipairs (results[nbr]) do
+                row.conversation, row.from = one.conversation, one.seen
+                sizes[#sizes + 1] = row
+            end
+        end
     end
-    local count = fit (sizes, bytes)
-    local most, last = count + limit, sizes[count]
-    local ok, rows = run (statement, uid, device, conversation, seq, most, last.conversation, last.seq, ATTACHMENT_MOST)
-    if not ok and store.is_for_good (rows) then    -- Without attachments, so that one doesn't stop the others
-        ok, rows = run (statement, uid, device, conversation, seq, most, last.conversation, last.seq, -1)
+    return true, sizes
+end
+
+--  The first count rows of which the sizes are known; attachments of more than that many bytes stay where they are
+local function rows_of (uid, device, sizes, count, attachment_most)
+    local statements, last = {}, nil
+    for nbr = 1, count do
+        local size = sizes[nbr]
+        if not last or last[4] ~= size.conversation then
+            last = {MISSED_ROWS, uid, device, size.conversation, size.from, nil, attachment_most}
+            statements[#statements + 1] = last
+        end
+        last[6] = size.seq
     end
-    return ok, rows, ok and #rows > 0 and (count < #sizes or #sizes == limit or #rows == most)
+    local ok, results = transaction (statements)
+    if not ok then
+        return false, results
+    end
+    local rows = {}
+    for _, some in ipairs (results) do
+        table.move (some, 1, #some, #rows + 1, rows)
+    end
+    return true, rows
+end
+
+--  What was missed in the conversations of a list: as much as fits, and whether there is more
+local function fetch (uid, device, list, limit, bytes)
+    local ok, sizes = sizes_of (uid, device, list, limit)
+    if not ok or not sizes[1] then
+        return ok, sizes, false
+    end
+    local count = math.min (fit (sizes, bytes), limit)
+    local good, rows = rows_of (uid, device, sizes, count, ATTACHMENT_MOST)
+    if not good and store.is_for_good (rows) then    -- Without attachments, so that one doesn't stop the others
+        good, rows = rows_of (uid, device, sizes, count, -1)
+    end
+    return good, rows, count < #sizes or count >= limit or list[1] ~= nil
 end
 
 --  Messages behind (conversation, seq) that the device hasn't acked: up to limit, and about so many bytes.
@@ -249,32 +297,44 @@ end
 --  version = the user's}.
 function store.missed (uid, device, conversation, seq, limit, bytes)
     local ok, results = transaction {
-        {MISSED_SIZES, uid, device, conversation, seq, limit},
+        {BEHIND, uid, device, conversation, limit},
         {"SELECT 1 FROM `cursor` WHERE uid = ? AND device = ? LIMIT 1", uid, device},
         {VERSION, uid}, {GROUPS, uid}}
     if not ok then
         return false, results
     end
-    local state = {acks = results[2][1] ~= nil}
+    local state, list = {acks = results[2][1] ~= nil}, results[1]
     state.groups, state.version = membership (results)
-    local good, rows, more = fetch (results[1], MISSED, uid, device, conversation, seq, limit, bytes)
-    return good, rows, more, state
+    local full, last = #list >= limit, list[#list]
+    if list[1] and list[1].conversation == conversation then
+        list[1].seen = math.max (list[1].seen, seq)
+    end
+    local good, rows, more = fetch (uid, device, list, limit, bytes)
+    if good and not rows[1] and more then    -- It has left that conversation meanwhile
+        return store.missed (uid, device, conversation, seq, limit, bytes)
+    elseif good and not rows[1] and full then    -- All of it was its own
+        return store.missed (uid, device, last.conversation, last.last, limit, bytes)
+    end
+    return good, rows, more or full, state
 end
 
 --  The same of one conversation; without the groups
 function store.missed_of (uid, device, conversation, seq, limit, bytes)
-    local ok, sizes = run (MISSED_OF_SIZES, uid, device, conversation, seq, limit)
+    local ok, list = run (BEHIND_IN, uid, device, conversation, 1)
     if not ok then
-        return false, sizes
+        return false, list
+    elseif list[1] then
+        list[1].seen = math.max (list[1].seen, seq)
     end
-    return fetch (sizes, MISSED_OF, uid, device, conversation, seq, limit, bytes)
+    return fetch (uid, device, list, limit, bytes)
 end
 
-local ACK = said [[
+local ACK = said ([[
 INSERT INTO `cursor` (uid, device, conversation, seq)
-SELECT ?1, ?2, ?3, {least}(?4, coalesce(max(seq), 0)) FROM message WHERE conversation = ?3
-HAVING EXISTS (SELECT 1 FROM member WHERE uid = ?1 AND conversation = ?3)
-{forward}]]
+SELECT ?1, ?2, ?3, {least}(?4, last) FROM ]] .. last_of "?3" .. [[
+
+ WHERE EXISTS (SELECT 1 FROM member WHERE uid = ?1 AND conversation = ?3)
+{forward}]])
 
 local ACKED = [[
 SELECT seq FROM `cursor` WHERE uid = ?1 AND device = ?2 AND conversation = ?3
@@ -289,13 +349,14 @@ function store.ack (uid, device, conversation, seq)
 end
 
 --  A group that was made with "invited" lets in those who are
-local JOIN = said [[
+local JOIN = said ([[
 {ignore} INTO member (uid, conversation, direct, since)
-SELECT ?1, ?2, 0, coalesce(max(seq), 0) FROM message WHERE conversation = ?2
-HAVING (SELECT count(*) FROM member WHERE uid = ?1 AND direct = 0) < ?3
+SELECT ?1, ?2, 0, last FROM ]] .. last_of "?2" .. [[
+
+ WHERE (SELECT count(*) FROM member WHERE uid = ?1 AND direct = 0) < ?3
    AND (SELECT count(*) FROM member WHERE conversation = ?2) < ?4
    AND (NOT EXISTS (SELECT 1 FROM room WHERE conversation = ?2 AND invited = 1)
-        OR EXISTS (SELECT 1 FROM invitation WHERE conversation = ?2 AND uid = ?1))]]
+        OR EXISTS (SELECT 1 FROM invitation WHERE conversation = ?2 AND uid = ?1))]])
 
 local JOINED = [[
 SELECT EXISTS (SELECT 1 FROM member WHERE uid = ?1 AND conversation = ?2) AS joined,
@@ -426,13 +487,16 @@ function store.members (uid, gid)
         ORDER BY m.uid]], uid, gid)
 end
 
---  Whoever is invited sees what was said since it came
-local WHICH_HISTORY = said [[
-  FROM member AS me
-  JOIN message AS m ON m.conversation = me.conversation
-   AND m.seq > {greatest}(?3, CASE WHEN EXISTS (SELECT 1 FROM room WHERE conversation = ?2 AND invited = 1)
-                              THEN me.since ELSE 0 END) AND m.seq < ?4
- WHERE me.uid = ?1 AND me.conversation = ?2
+--  The last seq of a conversation that the user is in, and from where on it sees it: whoever was invited sees what was
+--  said since it came
+local SPAN = said [[
+SELECT (SELECT coalesce(max(seq), 0) FROM message WHERE conversation = ?2) AS last,
+       CASE WHEN EXISTS (SELECT 1 FROM room WHERE conversation = ?2 AND invited = 1) THEN since ELSE 0 END AS since
+  FROM member WHERE uid = ?1 AND conversation = ?2]]
+
+local WHICH_HISTORY = [[
+  FROM message AS m WHERE m.conversation = ?2 AND m.seq > ?3 AND m.seq < ?4
+   AND EXISTS (SELECT 1 FROM member WHERE uid = ?1 AND conversation = ?2)
  ORDER BY m.seq ]]
 local HISTORY_SIZES = said "SELECT {bytes} AS size" .. WHICH_HISTORY
 local HISTORY = "SELECT m.conversation, m.seq, m.at, m.body, m.attachment IS NOT NULL AS bytes" .. WHICH_HISTORY
@@ -441,19 +505,21 @@ local HISTORY = "SELECT m.conversation, m.seq, m.at, m.body, m.attachment IS NOT
 --  after is given, else the newest; fewer, when they have more bytes than that. Returns ok, the rows, and the
 --  conversation's last seq, nil when uid isn't in it.
 function store.history (uid, conversation, after, before, limit, bytes)
-    local order = (before and "DESC" or "ASC") .. " LIMIT ?5"
-    after, before = after or 0, before or math.maxinteger
-    local ok, results = transaction {
-        {[[SELECT (SELECT coalesce(max(seq), 0) FROM message WHERE conversation = ?2) AS last
-             FROM member WHERE uid = ?1 AND conversation = ?2]], uid, conversation},
-        {HISTORY_SIZES .. order, uid, conversation, after, before, limit},
-    }
-    if not ok then
+    local ok, span = run (SPAN, uid, conversation)
+    if not ok or not span[1] then
+        return ok, span
+    end
+    local last, order = span[1].last, (before and "DESC" or "ASC") .. " LIMIT ?5"
+    --  All as it is at this moment
+    after, before = math.max (after or 0, span[1].since), math.min (before or last + 1, last + 1)
+    local sized, results = transaction {{SPAN, uid, conversation},
+                                        {HISTORY_SIZES .. order, uid, conversation, after, before, limit}}
+    if not sized then
         return false, results
     end
-    local last, sizes = results[1][1] and results[1][1].last, results[2]
+    local sizes = results[2]
     if not sizes[1] then
-        return true, sizes, last
+        return true, sizes, results[1][1] and last
     end
     local good, rows = run (HISTORY .. order, uid, conversation, after, before, fit (sizes, bytes))
     return good, rows, good and rows[1] and last    -- Without rows it has been removed meanwhile
@@ -462,6 +528,10 @@ end
 --  The attachment of a message that uid may see in the history, as a list of one row with size and attachment, which
 --  is nil when it is more than a handler can hold; or of none. What the message is like history says
 function store.attachment (uid, conversation, seq)
+    local ok, span = run (SPAN, uid, conversation)
+    if not ok or not span[1] or seq <= span[1].since then
+        return ok, ok and {} or span
+    end
     return run ([[SELECT length (m.attachment) AS size,
         CASE WHEN length (m.attachment) > ?5 THEN NULL ELSE m.attachment END AS attachment]] .. WHICH_HISTORY .. "LIMIT 1",
         uid, conversation, seq - 1, seq + 1, ATTACHMENT_MOST)
@@ -470,13 +540,10 @@ end
 --  Conversations that uid is in, behind the one named, in order, so many at the most: the last seq, up to where the
 --  device has acked, or what was said before the user came, and up to where anybody else has
 function store.talks (uid, device, after, limit)
-    return run (said [[SELECT me.conversation, me.direct,
-        (SELECT max(seq) FROM message WHERE conversation = me.conversation) AS last,
-        {greatest}(me.since, coalesce((SELECT seq FROM `cursor` WHERE uid = ?1 AND device = ?2
-            AND conversation = me.conversation), 0)) AS acked,
-        (SELECT max(seq) FROM `cursor` WHERE conversation = me.conversation AND uid <> ?1) AS delivered
+    return run (("SELECT me.conversation, me.direct, %s AS last, %s AS acked," .. [[
+        (SELECT seq FROM `cursor` WHERE conversation = me.conversation AND uid <> ?1 ORDER BY seq DESC LIMIT 1) AS delivered
         FROM member AS me WHERE me.uid = ?1 AND me.conversation > ?3
-        ORDER BY me.conversation LIMIT ?4]], uid, device, after, limit)
+        ORDER BY me.conversation LIMIT ?4]]):format (LAST, SEEN), uid, device, after, limit)
 end
 
 return store
