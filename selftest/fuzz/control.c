@@ -2,7 +2,7 @@
 
 #include "fuzz.h"
 
-#define PATIENCE 20000    //  msec
+#define PATIENCE 180000    //  msec
 
 int
 LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)

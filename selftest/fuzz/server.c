@@ -2,7 +2,11 @@
 
 #include "fuzz.h"
 
-#define PATIENCE 20000    //  msec; with sanitizers, on a busy machine
+#define QUIET 100    //  msec in which nothing comes
+//  So often, and we say hello again: whoever stood still for long is away to the sender
+#define QUIET_HELLO 50
+//  So often, and there is no answer. While the machine stands still it is once
+#define QUIET_MOST 1200
 #define STEP_EVERY 256    //  Inputs between turns of the supervisor
 #define STEPS_MOST 200    //  To an answer of the supervisor
 
@@ -52,7 +56,7 @@ rk_fuzz_server (void)
         NULL,
         (char *[]){"gateway/enabled=0", "receiver/upstream=none",
                    "sender/downstream=none", "console/listen=none", "worker/count=1",
-                   "server/stuck=60000", "worker/timeout=20000", store, control, NULL},
+                   "server/stuck=600000", "worker/timeout=600000", store, control, NULL},
         &error);
     s_fuzz.server = s_fuzz.config ? rk_server_new (s_fuzz.config, &error) : NULL;
     if (!s_fuzz.server) {
@@ -146,12 +150,15 @@ rk_fuzz_settle (rk_fuzz_t *self, const char *cid)
     zstr_sendx (self->up, "upstream", cid, text, NULL);
     if (self->asked % STEP_EVERY == 0)
         rk_fuzz_step (self, 0);
-    int64_t until = zclock_mono () + PATIENCE;
+    int quiet = 0;
     for (bool found = false; !found;) {
         rk_frames_t frames = {0};
         zmq_pollitem_t item = {zsock_resolve (self->down), 0, ZMQ_POLLIN, 0};
-        if (rk_poll (&item, 1, 100) == 0)    //  An actor may wait for the supervisor
-            rk_fuzz_step (self, 0);
+        if (rk_poll (&item, 1, QUIET) == 0) {
+            rk_fuzz_step (self, 0);    //  An actor may wait for the supervisor
+            if (++quiet == QUIET_HELLO)
+                rk_fuzz_hello (self);
+        }
         while (!found && rk_frames_recv (&frames, self->down)) {
             rk_slice_t content = rk_frames_at (&frames, 3);
             if (rk_slice_is (rk_frames_at (&frames, 0), "ping"))
@@ -160,7 +167,7 @@ rk_fuzz_settle (rk_fuzz_t *self, const char *cid)
                     memmem (content.data, content.size, expected, strlen (expected));
             rk_frames_clear (&frames);
         }
-        if (!found && zclock_mono () > until)
+        if (!found && quiet >= QUIET_MOST)
             rk_fuzz_fail (self, "the server does not answer any more");
     }
 }
