@@ -367,6 +367,30 @@ rk_routes_connections (rk_routes_t *self, bool group, rk_slice_t id,
 }
 
 
+void
+rk_routes_know (rk_routes_t *self, rk_slice_t cid, void *known)
+{
+    rk_routes_route_t *route = (rk_routes_route_t *) rk_index_lookup (self->routes, cid);
+    if (route)
+        route->known = known;
+}
+
+
+size_t
+rk_routes_visit_known (rk_routes_t *self, bool group, rk_slice_t id,
+                       rk_routes_known_fn *visit, void *arg)
+{
+    rk_routes_set_t *set = (rk_routes_set_t *) rk_index_lookup (self->sets[group], id);
+    if (!set)
+        return 0;
+    for (rk_routes_route_t *route = (rk_routes_route_t *) zlistx_first (set->members);
+         route; route = (rk_routes_route_t *) zlistx_next (set->members))
+        if (route->known)
+            visit (arg, route->known);
+    return zlistx_size (set->members);
+}
+
+
 rk_slice_t
 rk_routes_user (rk_routes_t *self, rk_slice_t cid)
 {

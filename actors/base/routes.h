@@ -102,6 +102,14 @@ size_t rk_routes_gateways (rk_routes_t *self, bool group, rk_slice_t id,
 size_t rk_routes_connections (rk_routes_t *self, bool group, rk_slice_t id,
                               rk_routes_visit_fn *visit, void *arg);
 
+//  Whoever asks for the routes knows a connection as this object, which is borrowed until rk_routes_close. Call
+//  visit with the object of each connection of a user or group that has one; returns how many connections
+//  there were. It is rk_routes_connections without another search for each.
+typedef void (rk_routes_known_fn) (void *arg, void *known);
+void rk_routes_know (rk_routes_t *self, rk_slice_t cid, void *known);
+size_t rk_routes_visit_known (rk_routes_t *self, bool group, rk_slice_t id,
+                              rk_routes_known_fn *visit, void *arg);
+
 //  How many connections a user has.
 size_t rk_routes_count (rk_routes_t *self, rk_slice_t uid);
 

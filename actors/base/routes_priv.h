@@ -49,6 +49,7 @@ typedef struct {
 
 typedef struct {
     rk_slice_t key;    //  CID; owned
+    void *known;       //  As its owner knows it
     rk_routes_side_t *side;
     void *place;    //  In the list of its side
     rk_routes_membership_t *memberships;

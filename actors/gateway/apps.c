@@ -128,14 +128,28 @@ rk_gateway_up_status (rk_gateway_t *self, rk_client_t *client, const char *what)
 
 
 static void
-s_push_to_cid (void *arg, rk_slice_t cid)
+s_push_to_one (void *arg, void *client)
 {
     rk_gateway_t *self = (rk_gateway_t *) arg;
-    rk_client_t *client = (rk_client_t *) rk_index_lookup (self->clients, cid);
+    rk_gateway_push (self, (rk_client_t *) client, &self->frames, 3, false);
+}
+
+
+static void
+s_push_to_member (void *arg, void *client)
+{
+    rk_gateway_t *self = (rk_gateway_t *) arg;
+    rk_gateway_push (self, (rk_client_t *) client, &self->frames, 3, true);
+}
+
+
+static size_t
+s_push_to_cid (rk_gateway_t *self, rk_slice_t cid)
+{
+    void *client = rk_index_lookup (self->clients, cid);
     if (client)
-        rk_gateway_push (self, client, &self->frames, 3);
-    else
-        self->counters[NOBODY].value++;
+        s_push_to_one (self, client);
+    return client != NULL;
 }
 
 
@@ -145,16 +159,16 @@ s_handle_downstream (rk_gateway_t *self, rk_gateway_app_t *app)
     (void) app;
     rk_slice_t kind = rk_frames_at (&self->frames, 1),
                id = rk_frames_at (&self->frames, 2);
-    size_t reached = 1;
+    size_t reached = 0;
     if (self->frames.count < 4)
         return -1;
     self->counters[DOWN].value++;
     if (rk_slice_is (kind, "cid"))
-        s_push_to_cid (self, id);
+        reached = s_push_to_cid (self, id);
     else if (rk_slice_is (kind, "uid"))
-        reached = rk_routes_connections (self->routes, false, id, s_push_to_cid, self);
+        reached = rk_routes_visit_known (self->routes, false, id, s_push_to_one, self);
     else if (rk_slice_is (kind, "gid"))
-        reached = rk_routes_connections (self->routes, true, id, s_push_to_cid, self);
+        reached = rk_routes_visit_known (self->routes, true, id, s_push_to_member, self);
     else
         return -1;
     if (!reached)
@@ -179,13 +193,16 @@ s_handle_setting (rk_gateway_t *self, rk_gateway_app_t *app)
     else if (uidmap) {
         rk_slice_t device = rk_frames_at (&self->frames, 4);
         rk_routes_bind (self->routes, cid, what);
+        rk_routes_know (self->routes, cid, client);
         rk_limits_bind (self->limits, client, what);
         client->bound = true;
         zstr_free (&client->device);
         client->device = device.size ? rk_slice_dup (device) : NULL;
     }
-    else if (rk_slice_is (kind, "gidmap"))
+    else if (rk_slice_is (kind, "gidmap")) {
         rk_routes_join (self->routes, cid, what);
+        rk_routes_know (self->routes, cid, client);
+    }
     else if (rk_slice_is (kind, "gidunmap"))
         rk_routes_leave (self->routes, cid, what);
     else if (rk_slice_is (kind, "status") && rk_slice_is (what, "closed")) {

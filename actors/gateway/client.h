@@ -15,6 +15,17 @@ typedef struct {
     struct rk_client *next;
 } rk_client_lag_t;
 
+//  Clients for which something is to be written, in order.
+typedef struct {
+    struct rk_client *first, *last;
+} rk_client_list_t;
+
+//  A client's place there.
+typedef struct {
+    rk_client_list_t *list;    //  NULL when it is in none
+    struct rk_client *before, *behind;
+} rk_client_dirty_t;
+
 struct rk_client {
     rk_wire_t wire;
     rk_slice_t key;    //  CID; owned. Empty while the connection is plain HTTP
@@ -23,14 +34,13 @@ struct rk_client {
     bool told;         //  The app server has heard of it
     bool bound;        //  It belongs to a user
     char *device;      //  Of its user, as the app server says; owned, or NULL
-    bool dirty;        //  It is in the gateway's list of those to flush
     bool stalled;      //  We don't read from it until there is room upstream
     bool held;         //  We don't read from it until it has read more
     bool closing;      //  The close frame is out; it is for the client to go
     rk_client_limits_t limits;
     rk_client_liveness_t liveness;
     rk_client_lag_t lag;
-    struct rk_client *next_dirty;
+    rk_client_dirty_t dirty;
     struct rk_client *next_stalled;
 };
 

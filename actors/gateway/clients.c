@@ -6,6 +6,7 @@
 #define HOLD_SHARE 8    //  A client isn't read while this share of its queue is full
 #define SLOW_CLOSE 10     //  seconds for a slow client to take its close
 #define QUEUE_TIMES 16    //  gateway/queue that may wait for one client, in a burst
+#define PIECE 100         //  Clients of what goes to many that are written to in one turn
 
 
 void
@@ -19,13 +20,33 @@ rk_gateway_set_flow (rk_gateway_t *self, rk_client_t *client)
 
 
 void
+rk_gateway_forget_dirty (rk_client_t *client)
+{
+    rk_client_dirty_t *dirty = &client->dirty;
+    if (!dirty->list)
+        return;
+    *(dirty->before ? &dirty->before->dirty.behind : &dirty->list->first) = dirty->behind;
+    *(dirty->behind ? &dirty->behind->dirty.before : &dirty->list->last) = dirty->before;
+    dirty->list = NULL;
+}
+
+
+static void
+s_append (rk_client_list_t *list, rk_client_t *client)
+{
+    client->dirty = (rk_client_dirty_t){list, list->last, NULL};
+    *(list->last ? &list->last->dirty.behind : &list->first) = client;
+    list->last = client;
+}
+
+
+void
 rk_gateway_make_dirty (rk_gateway_t *self, rk_client_t *client)
 {
-    if (client->dirty)
+    if (client->dirty.list == &self->soon)
         return;
-    client->dirty = true;
-    client->next_dirty = self->dirty;
-    self->dirty = client;
+    rk_gateway_forget_dirty (client);
+    s_append (&self->soon, client);
 }
 
 
@@ -103,7 +124,7 @@ rk_gateway_look_at_lags (rk_gateway_t *self)
 
 void
 rk_gateway_push (rk_gateway_t *self, rk_client_t *client, rk_frames_t *frames,
-                 size_t first)
+                 size_t first, bool to_many)
 {
     if (client->wire.close_code)
         return;
@@ -124,7 +145,10 @@ rk_gateway_push (rk_gateway_t *self, rk_client_t *client, rk_frames_t *frames,
         client->held = true;
         rk_gateway_set_flow (self, client);
     }
-    rk_gateway_make_dirty (self, client);
+    if (!to_many)
+        rk_gateway_make_dirty (self, client);
+    else if (!client->dirty.list)
+        s_append (&self->later, client);
 }
 
 
@@ -137,34 +161,41 @@ rk_gateway_push_error (rk_gateway_t *self, rk_client_t *client, const char *code
     rk_frames_t out;
     out.count = 0;
     rk_frames_addstr (&out, text);
-    rk_gateway_push (self, client, &out, 0);
+    rk_gateway_push (self, client, &out, 0, false);
     rk_frames_clear (&out);
     zstr_free (&text);
 }
 
 
-void
+static void
+s_flush (rk_gateway_t *self, rk_client_t *client)
+{
+    rk_gateway_forget_dirty (client);
+    size_t queued = client->wire.queue.bytes;
+    uint64_t written = client->wire.written;
+    int count = rk_wire_flush (&client->wire, &self->buffer);
+    if (count == -1)
+        client->wire.transport->expire (client->wire.handle, 0);
+    else
+        self->counters[TO_CLIENTS].value += (uint64_t) count;
+    self->counters[BYTES_OUT].value += client->wire.written - written;
+    self->counters[QUEUED].value -= queued - client->wire.queue.bytes;
+    if (client->held && client->wire.queue.bytes < self->limit_queue / HOLD_SHARE / 2) {
+        client->held = false;
+        rk_gateway_set_flow (self, client);
+    }
+}
+
+
+bool
 rk_gateway_flush_dirty (rk_gateway_t *self)
 {
-    while (self->dirty) {
-        rk_client_t *client = self->dirty;
-        self->dirty = client->next_dirty;
-        client->dirty = false;
-        size_t queued = client->wire.queue.bytes;
-        uint64_t written = client->wire.written;
-        int count = rk_wire_flush (&client->wire, &self->buffer);
-        if (count == -1)
-            client->wire.transport->expire (client->wire.handle, 0);
-        else
-            self->counters[TO_CLIENTS].value += (uint64_t) count;
-        self->counters[BYTES_OUT].value += client->wire.written - written;
-        self->counters[QUEUED].value -= queued - client->wire.queue.bytes;
-        if (client->held &&
-            client->wire.queue.bytes < self->limit_queue / HOLD_SHARE / 2) {
-            client->held = false;
-            rk_gateway_set_flow (self, client);
-        }
-    }
+    while (self->soon.first)
+        s_flush (self, self->soon.first);
+    for (int nbr = 0; nbr < PIECE && self->later.first; nbr++)
+        s_flush (self, self->later.first);
+    self->counters[LATER].value += self->later.first != NULL;
+    return self->later.first != NULL;
 }
 
 

@@ -152,7 +152,7 @@ rk_gateway_on_turn (void *owner)
     for (size_t nbr = 0; nbr < self->args->count; nbr++)
         count += s_turn_of_app (self, &self->apps[nbr]);
     rk_gateway_up_backlogs (self);
-    rk_gateway_flush_dirty (self);
+    bool later = rk_gateway_flush_dirty (self);
     for (size_t nbr = 0; nbr < self->args->count; nbr++)
         waits |= rk_gateway_app_waiting (&self->apps[nbr]) > 0;
     if (self->life.paused && !waits && self->life.draining && count == 0 &&
@@ -166,7 +166,7 @@ rk_gateway_on_turn (void *owner)
         rk_webloop_stop (self->loop);
     s_note_turn (self);
     //  What was sent on since it was read must be read again before we sleep
-    bool more = !self->life.wait.armed || (self->life.draining && count > 0);
+    bool more = later || !self->life.wait.armed || (self->life.draining && count > 0);
     for (size_t nbr = 0; nbr < self->args->count; nbr++)
         more |= !self->apps[nbr].downstream.armed;
     return more;
@@ -222,6 +222,7 @@ static const rk_counter_t s_counters[] = {
     [FOREIGN] = {.name = "foreign"},
     [FULL] = {.name = "full"},
     [SILENT] = {.name = "silent"},
+    [LATER] = {.name = "left_for_later"},
 };
 
 static rk_gateway_t *

@@ -37,6 +37,7 @@ enum {
     FOREIGN,
     FULL,
     SILENT,
+    LATER,
     COUNTERS
 };
 
@@ -77,7 +78,8 @@ typedef struct {
     rk_routes_t *routes;
     rk_limits_t *limits;
     rk_webgate_t *gate;
-    rk_client_t *dirty;
+    //  What waits for these is written in this turn; for those, piece by piece
+    rk_client_list_t soon, later;
     rk_wire_buffer_t buffer;
     rk_frames_t frames;    //  The message in hand
     uint64_t epoch;        //  Random; makes CIDs unique over restarts
@@ -140,6 +142,9 @@ void rk_gateway_set_flow (rk_gateway_t *self, rk_client_t *client);
 //  What waits for the client is written in this turn.
 void rk_gateway_make_dirty (rk_gateway_t *self, rk_client_t *client);
 
+//  Nothing is to be written to it any more.
+void rk_gateway_forget_dirty (rk_client_t *client);
+
 //  It is closed with this code and reason when what waits for it is out.
 void rk_gateway_close_client (rk_gateway_t *self, rk_client_t *client, uint16_t code,
                               const char *why);
@@ -151,15 +156,16 @@ void rk_gateway_forget_lag (rk_gateway_t *self, rk_client_t *client);
 void rk_gateway_look_at_lags (rk_gateway_t *self);
 
 //  Queues content and attachments, the parts of frames from first on, for a client; who has too much waiting is closed.
+//  When it goes to many, it is written piece by piece, so that others needn't wait for all of them.
 void rk_gateway_push (rk_gateway_t *self, rk_client_t *client, rk_frames_t *frames,
-                      size_t first);
+                      size_t first, bool to_many);
 
 //  An answer of our own to what we can't pass on.
 void rk_gateway_push_error (rk_gateway_t *self, rk_client_t *client, const char *code,
                             const char *message);
 
-//  Writes what waits for the clients that are dirty.
-void rk_gateway_flush_dirty (rk_gateway_t *self);
+//  Writes what waits for the clients that are dirty. Returns whether some are left for the next turn.
+bool rk_gateway_flush_dirty (rk_gateway_t *self);
 
 //  What limits.c has found of a client: it is read again, or closed.
 void rk_gateway_on_limit (void *owner, rk_client_t *client, rk_limits_finding_t finding);

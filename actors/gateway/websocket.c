@@ -184,17 +184,6 @@ s_on_peer_close (rk_gateway_t *self, rk_client_t *client, struct lws *wsi, rk_sl
 }
 
 
-static void
-s_forget_dirty (rk_gateway_t *self, rk_client_t *client)
-{
-    rk_client_t **link = &self->dirty;
-    while (*link && *link != client)
-        link = &(*link)->next_dirty;
-    if (*link)
-        *link = client->next_dirty;
-}
-
-
 static int
 s_on_closed (rk_gateway_t *self, rk_client_t *client, struct lws *wsi, rk_slice_t in)
 {
@@ -204,8 +193,7 @@ s_on_closed (rk_gateway_t *self, rk_client_t *client, struct lws *wsi, rk_slice_
         return 0;
     rk_gateway_up_status (self, client, "closed");
     rk_frames_clear (&self->frames);
-    if (client->dirty)
-        s_forget_dirty (self, client);
+    rk_gateway_forget_dirty (client);
     if (client->stalled)
         rk_gateway_forget_stall (self, client);
     self->counters[QUEUED].value -= client->wire.queue.bytes;

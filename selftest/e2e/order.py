@@ -442,6 +442,39 @@ def device_after_restart():
         app.remove()
 
 
+def to_many():
+    """What goes to a group of more than the gateway writes to in one turn comes in order, also between what goes to one."""
+    server = Server("worker/count=2")
+    members, chats = 300, 20
+
+    async def hears(client, uid):
+        """All chats of the group and of ann, each in order."""
+        seen = {"group": 0, "talk": 0}
+        while seen != {"group": chats, "talk": chats}:
+            message = await client.receive()
+            what = "group" if message["action"] == "chatGroup" else "talk"
+            check(message["seq"] == seen[what] + 1, f"{uid}, {seen}: {message}")
+            seen[what] += 1
+
+    async def test():
+        ann, others = await opened(server, "ann"), {}
+        for nbr in range(members):
+            uid = f"user{nbr}"
+            others[uid] = await opened(server, uid)
+            await ask(others[uid], {"action": "groupJoin", "groupID": "club"})
+        await ask(ann, {"action": "groupJoin", "groupID": "club"})
+        some = {uid: others[uid] for uid in ("user0", "user150", f"user{members - 1}")}
+        for nbr in range(chats):
+            await ann.send(group_chat("ann", "club", f"c{nbr}"))
+            for uid in some:
+                await ann.send(chat("ann", uid, f"t{nbr}"))
+        await asyncio.gather(*(hears(client, uid) for uid, client in some.items()))
+        await asyncio.gather(*(in_order(client, "club", chats) for uid, client in others.items() if uid not in some))
+        left = await asyncio.get_running_loop().run_in_executor(None, server.counters)
+        check(left["gateway"]["left_for_later"] > 0, "the gateway has written to all in one turn")
+    live(server, test, seconds=LONG)
+
+
 if __name__ == "__main__":
-    run(binds_under_traffic, missed_and_live, never_acks, terminal, removed_while_binding, joins_while_binding, joins_while_catching_up, creator_removed,
+    run(to_many, binds_under_traffic, missed_and_live, never_acks, terminal, removed_while_binding, joins_while_binding, joins_while_catching_up, creator_removed,
         gateway_comes_back, device_after_restart)
