@@ -134,10 +134,11 @@ s_add_mysql (rk_services_t *self, const char *pool, bool is_store)
         actors[nbr] =
             s_add_actor (self, "mysql", pool, (int) nbr + 1, mysql_actor, queue);
     s_add_service (self, RK_MYSQL, pool, count, actors, queue, timeout);
-    if (is_store) {    //  On the first connection alone: there writers share commits
-        actors[0]->args.sql.schema = rk_path_find ("config/mysql.sql");
-        s_add_service (self, RK_STORE, "store", 1, actors, queue, timeout);
-    }
+    if (!is_store)
+        return;
+    for (size_t nbr = 0; nbr < count; nbr++)    //  Whichever comes first makes the tables
+        actors[nbr]->args.sql.schema = rk_path_find ("config/mysql.sql");
+    s_add_service (self, RK_STORE, "store", count, actors, queue, timeout);
 }
 
 

@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import sqlite3
+import subprocess
 import tempfile
 
 from rookery import PATIENCE, Client, Server, chat, check, live, run, served
@@ -315,7 +316,7 @@ def two_app_servers():
     if not MYSQL:
         return
     one = Server("worker/count=2")
-    two = Server("worker/count=2", *one.store.settings)
+    two = Server("worker/count=2", *one.store.settings, "mysql/main/connections=3")
     EACH, USERS = 60, 6
 
     async def user(server, nbr):
@@ -347,6 +348,37 @@ def two_app_servers():
         live(one, test)
 
 
+def several_connections():
+    """With several connections to the database, a statement that waits there holds up those behind it on its own only."""
+    if not MYSQL:
+        return
+    server = Server("mysql/main/connections=4", "mysql/main/timeout=250000")
+    database = subprocess.Popen(["mariadb", "--no-defaults", f"--socket={server.store.mariadb.folder}/sock", "-uroot", "-n", "-N",
+                                 server.store.database], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def say(statement):
+        database.stdin.write(f"{statement}; SELECT 'done';\n")
+        database.stdin.flush()
+        check(database.stdout.readline() == "done\n", statement)
+
+    async def test():
+        ann, others = await Client.open(server, "ann"), [await Client.open(server, f"u{nbr}") for nbr in range(16)]
+        say("BEGIN; INSERT INTO message VALUES ('ann,bob', 1, 'ann', 'other', 'bob', '', 0, '{}', NULL)")
+        held = asyncio.ensure_future(ann.ask(chat("ann", "bob", "held")))
+        tasks = [asyncio.ensure_future(client.ask(chat(f"u{nbr}", f"v{nbr}", "free"))) for nbr, client in enumerate(others)]
+        done, _ = await asyncio.wait(tasks, timeout=200, return_when=asyncio.FIRST_COMPLETED)
+        check(done and not held.done(), "all wait for one connection")
+        say("ROLLBACK")
+        for answer in await asyncio.gather(held, *tasks):
+            check((answer["code"], answer["seq"]) == ("ok", 1), answer)
+    try:
+        live(server, test)
+    finally:
+        database.stdin.close()
+        database.wait(PATIENCE)
+        database.stdout.close()
+
+
 if __name__ == "__main__":
     run(seed_samples, large_attachment, zeros_count, lowered_depth, lowered_memory, answered_behind_commit, little_is_left, other_writer,
-        small_packets, two_app_servers)
+        small_packets, two_app_servers, several_connections)
