@@ -7,6 +7,9 @@
 #include "http/wstransport.h"
 #include <sys/socket.h>
 
+//  bytes that are read at once; libwebsockets holds as many for each connection. By turns with 4096: an idle connection 5.0
+//  KB, 8.1 before; a chat at window 16 2.5 % more CPU, a message of 60 KB 1.5 times as much; with 512 6 % and twice
+#define RX_BYTES 1024
 #define TICK 100           //  msec between looks at limits
 #define PONGS_MOST 1000    //  Answers to pings of one client that wait
 
@@ -69,9 +72,10 @@ s_on_established (rk_gateway_t *self, rk_client_t *client, struct lws *wsi, rk_s
     client->wire.transport = &rk_wstransport;
     client->wire.handle = wsi;
     client->app = (uint32_t) (self->serial % self->args->count);
-    client->key.data =
-        zsys_sprintf ("%s.%" PRIx64 "-%" PRIx64, self->id, self->epoch, ++self->serial);
-    client->key.size = strlen (client->key.data);
+    char cid[RK_CID_MOST + 1];
+    snprintf (cid, sizeof (cid), "%s.%" PRIx64 "-%" PRIx64, self->id, self->epoch,
+              ++self->serial);
+    client->key = (rk_slice_t){rk_slice_dup (rk_slice (cid)), strlen (cid)};
     client->lane =
         (uint32_t) rk_cid_worker (client->key, self->args->apps[client->app].lanes);
     rk_index_insert (self->clients, &client->key, client);
@@ -295,7 +299,7 @@ rk_gateway_open_loop (rk_gateway_t *self, char **error)
         {.name = "rookery",
          .callback = s_lws_callback,
          .per_session_data_size = sizeof (rk_client_t),
-         .rx_buffer_size = 4096},
+         .rx_buffer_size = RX_BYTES},
         {0}};
     static const rk_wstap_told_t told = {s_on_ping, s_on_broken};
     rk_config_t *config = self->args->config;
