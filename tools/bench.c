@@ -1,44 +1,15 @@
 //  bench.c - rookery bench: puts load on a server and says what it cost
 //
-//  Pairs of users, or the members of a group, chat over WebSocket; each chat is delivered and answered. A user has at most
+//  Pairs of users, or the members of a group, chat; each chat is delivered and answered. A user has at most
 //  "window" chats without an answer under way; or, with a rate, chats go out on time whatever
 //  the server does. The server's CPU time is read from its process clock.
 
+#include "bench_priv.h"
 #include "commands.h"
-#include "http/wsclient.h"
 #include <argp.h>
 #include <time.h>
 
-typedef struct {
-    const char *url;
-    long pairs, group, window, chats, rate, idle, pid, seconds;
-} s_plan_t;
-
-typedef struct {
-    long nbr;
-    long sent, answered, delivered, refused;
-    long last;    //  Number of the chat that was answered last
-    bool bound;
-    rk_ws_connection_t *connection;
-} s_user_t;
-
-typedef struct {
-    s_plan_t plan;
-    uv_loop_t loop;
-    uv_timer_t timer;
-    rk_ws_t *ws;
-    s_user_t *users;
-    long count;    //  of users
-    long bound, open, lost;
-    long sent, answered, delivered, refused;
-    int64_t started;     //  nsec
-    int64_t deadline;    //  nsec
-    int64_t *sent_at;    //  nsec, by number of the chat
-    uint32_t *answer_us, *deliver_us;
-    uint64_t run;    //  Makes user ids of each run its own
-    char *error;
-} s_bench_t;
-
+#define AT_ONCE 100    //  Connections that open at the same time
 
 static int64_t
 s_now (void)
@@ -52,7 +23,7 @@ s_now (void)
 //  CPU time of the server so far in nsec, of all its threads; 0 without a pid.
 
 static int64_t
-s_server_cpu (s_bench_t *self)
+s_server_cpu (rk_bench_t *self)
 {
     clockid_t clock;
     struct timespec used;
@@ -66,7 +37,7 @@ s_server_cpu (s_bench_t *self)
 //  Resident memory of the server in KB.
 
 static long
-s_server_rss (s_bench_t *self)
+s_server_rss (rk_bench_t *self)
 {
     char *path = zsys_sprintf ("/proc/%ld/statm", self->plan.pid);
     FILE *file = fopen (path, "r");
@@ -84,8 +55,8 @@ s_server_rss (s_bench_t *self)
 //  --------------------------------------------------------------------------
 //  Chatting
 
-static void
-s_stop (s_bench_t *self, const char *error)
+void
+rk_bench_stop (rk_bench_t *self, const char *error)
 {
     if (error && !self->error)
         self->error = strdup (error);
@@ -93,8 +64,22 @@ s_stop (s_bench_t *self, const char *error)
 }
 
 
+//  What the user's chats are, in order, so that an answer without a name can be told whose it is.
+
 static void
-s_send_chat (s_bench_t *self, s_user_t *user)
+s_note_sent (rk_bench_user_t *user, long nbr)
+{
+    if (user->sent == user->room) {
+        user->room = user->room ? user->room * 2 : 64;
+        user->chats = (long *) realloc (user->chats, (size_t) user->room * sizeof (long));
+        assert (user->chats);
+    }
+    user->chats[user->sent++] = nbr;
+}
+
+
+static void
+s_send_chat (rk_bench_t *self, rk_bench_user_t *user)
 {
     char text[512];
     long nbr = self->sent++;
@@ -108,20 +93,20 @@ s_send_chat (s_bench_t *self, s_user_t *user)
         "\"fileType\":0,\"duration\":5,\"isBytes\":1,\"fileServer\":0,\"fileUrl\":\"\"}}",
         self->plan.group ? "chatGroup" : "chat", nbr, self->run, user->nbr,
         self->plan.group ? "chatGroupID" : "toAccountID", self->run,
-        self->plan.group ? self->count : user->nbr ^ 1);
+        rk_bench_partner (user));
     self->sent_at[nbr] = s_now ();
-    user->sent++;
-    rk_ws_send (user->connection, text, (size_t) size);
+    s_note_sent (user, nbr);
+    self->protocol->say (user, text, (size_t) size);
 }
 
 
 static void
-s_fill_window (s_bench_t *self, s_user_t *user)
+s_fill_window (rk_bench_t *self, rk_bench_user_t *user)
 {
     while (self->sent < self->plan.chats &&
            user->sent - user->answered < self->plan.window)
         s_send_chat (self, user);
-    rk_ws_flush (self->ws, user->connection);
+    self->protocol->flush (user);
 }
 
 
@@ -130,19 +115,19 @@ s_fill_window (s_bench_t *self, s_user_t *user)
 static void
 s_on_rate (uv_timer_t *timer)
 {
-    s_bench_t *self = (s_bench_t *) timer->data;
+    rk_bench_t *self = (rk_bench_t *) timer->data;
     long due = (long) ((s_now () - self->started) * self->plan.rate / 1000000000);
     due = due < self->plan.chats ? due : self->plan.chats;
     while (self->sent < due) {
-        s_user_t *user = &self->users[self->sent % self->count];
+        rk_bench_user_t *user = &self->users[self->sent % self->count];
         s_send_chat (self, user);
-        rk_ws_flush (self->ws, user->connection);
+        self->protocol->flush (user);
     }
 }
 
 
 static void
-s_start (s_bench_t *self)
+s_start (rk_bench_t *self)
 {
     self->started = s_now ();
     if (self->plan.rate) {
@@ -158,57 +143,29 @@ s_start (s_bench_t *self)
 //  The number behind "chatID":" in an answer or a chat; -1 when there is none.
 
 static long
-s_chat_number (s_bench_t *self, rk_slice_t text)
+s_chat_number (rk_bench_t *self, rk_slice_t text)
 {
     const char *found = memmem (text.data, text.size, "\"chatID\":\"", 10);
     long nbr = found ? strtol (found + 10, NULL, 10) : -1;
-    return nbr < self->plan.chats ? nbr : -1;
+    return nbr >= 0 && nbr < self->sent ? nbr : -1;
 }
 
 
 static void
-s_note (s_bench_t *self, uint32_t *times, rk_slice_t text)
+s_note (rk_bench_t *self, uint32_t *times, long nbr)
 {
-    long nbr = s_chat_number (self, text);
     if (nbr >= 0)
         times[nbr] = (uint32_t) ((s_now () - self->sent_at[nbr]) / 1000);
 }
 
 
-//  A group has the number behind those of its members.
-
 static void
-s_join (s_bench_t *self, s_user_t *user)
-{
-    char text[100];
-    int size = snprintf (text, sizeof (text),
-                         "{\"action\":\"groupJoin\",\"groupID\":\"b%" PRIx64 "-%ld\"}",
-                         self->run, self->count);
-    rk_ws_send (user->connection, text, (size_t) size);
-    rk_ws_flush (self->ws, user->connection);
-}
-
-
-static void
-s_on_bound (s_bench_t *self, s_user_t *user)
-{
-    user->bound = true;
-    if (++self->bound < self->count)
-        return;
-    if (self->plan.idle)
-        s_stop (self, NULL);
-    else
-        s_start (self);
-}
-
-
-static void
-s_stop_if_done (s_bench_t *self)
+s_stop_if_done (rk_bench_t *self)
 {
     long each = self->plan.group ? self->count : 1;
     if (self->started && self->answered == self->plan.chats &&
         self->delivered >= each * (self->plan.chats - self->refused))
-        s_stop (self, NULL);
+        rk_bench_stop (self, NULL);
 }
 
 
@@ -218,80 +175,86 @@ static void
 s_on_signal (uv_signal_t *handle, int number)
 {
     (void) number;
-    s_bench_t *self = (s_bench_t *) handle->data;
+    rk_bench_t *self = (rk_bench_t *) handle->data;
     if (!self->sent)
-        s_stop (self, "it was ended before it began");
+        rk_bench_stop (self, "it was ended before it began");
     self->plan.chats = self->sent;
     s_stop_if_done (self);
 }
 
 
 static void
-s_on_message (void *arg, rk_ws_connection_t *connection, rk_slice_t text)
+s_on_deadline (uv_timer_t *timer)
 {
-    s_bench_t *self = (s_bench_t *) arg;
-    s_user_t *user = (s_user_t *) connection->user;
-    if (memmem (text.data, text.size, "\"action\":\"chat\"", 15) ||
-        memmem (text.data, text.size, "\"action\":\"chatGroup\"", 20)) {
-        self->delivered++;
-        user->delivered++;
-        s_note (self, self->deliver_us, text);
-    }
-    else if (memmem (text.data, text.size, "\"action\":\"chatRsp\"", 18) ||
-             memmem (text.data, text.size, "\"action\":\"chatGroupRsp\"", 23)) {
-        self->answered++;
-        user->answered++;
-        s_note (self, self->answer_us, text);
-        long nbr = s_chat_number (self, text);
-        if (nbr < user->last)
-            s_stop (self, "a user's chats were answered out of order");
-        user->last = nbr;
-        if (!memmem (text.data, text.size, "\"code\":\"ok\"", 11))
-            self->refused++;
-        if (!self->plan.rate)
-            s_fill_window (self, user);
-    }
-    else if (memmem (text.data, text.size, "\"action\":\"bindRsp\"", 18) &&
-             self->plan.group)
-        s_join (self, user);
-    else if (memmem (text.data, text.size, "\"action\":\"bindRsp\"", 18) ||
-             memmem (text.data, text.size, "\"action\":\"groupJoinRsp\"", 23))
-        s_on_bound (self, user);
+    rk_bench_stop ((rk_bench_t *) timer->data, "the server did not finish in time");
+}
+
+
+//  --------------------------------------------------------------------------
+//  What the protocols say
+
+//  A group has the number behind those of its members.
+
+long
+rk_bench_partner (rk_bench_user_t *user)
+{
+    return user->bench->plan.group ? user->bench->count : user->nbr ^ 1;
+}
+
+
+//  The next ones begin when these are open, so that the listen queue isn't flooded
+
+void
+rk_bench_on_open (rk_bench_user_t *user)
+{
+    rk_bench_t *self = user->bench;
+    if (++self->open < self->count && self->open % AT_ONCE == 0)
+        for (long nbr = self->open; nbr < self->count && nbr < self->open + AT_ONCE;
+             nbr++)
+            self->protocol->connect (&self->users[nbr]);
+}
+
+
+void
+rk_bench_on_bound (rk_bench_user_t *user)
+{
+    rk_bench_t *self = user->bench;
+    if (++self->bound < self->count)
+        return;
+    if (self->plan.idle)
+        rk_bench_stop (self, NULL);
+    else
+        s_start (self);
+}
+
+
+void
+rk_bench_on_chat (rk_bench_user_t *user, rk_slice_t text)
+{
+    rk_bench_t *self = user->bench;
+    self->delivered++;
+    s_note (self, self->deliver_us, s_chat_number (self, text));
     s_stop_if_done (self);
 }
 
 
-static void
-s_on_open (void *arg, rk_ws_connection_t *connection)
+void
+rk_bench_on_answer (rk_bench_user_t *user, rk_slice_t text, bool taken)
 {
-    s_bench_t *self = (s_bench_t *) arg;
-    s_user_t *user = (s_user_t *) connection->user;
-    char text[100];
-    int size = snprintf (text, sizeof (text), "{\"uid\":\"b%" PRIx64 "-%ld\"}", self->run,
-                         user->nbr);
-    rk_ws_send (connection, text, (size_t) size);
-    rk_ws_flush (self->ws, connection);
-    //  The next ones begin when these are open, so that the listen queue isn't flooded
-    if (++self->open < self->count && self->open % 100 == 0)
-        for (long nbr = self->open; nbr < self->count && nbr < self->open + 100; nbr++)
-            self->users[nbr].connection = rk_ws_connect (self->ws, &self->users[nbr]);
-}
-
-
-static void
-s_on_closed (void *arg, rk_ws_connection_t *connection, const char *reason)
-{
-    (void) connection;
-    s_bench_t *self = (s_bench_t *) arg;
-    self->lost++;
-    s_stop (self, reason);
-}
-
-
-static void
-s_on_deadline (uv_timer_t *timer)
-{
-    s_stop ((s_bench_t *) timer->data, "the server did not finish in time");
+    rk_bench_t *self = user->bench;
+    if (user->answered == user->sent) {
+        rk_bench_stop (self, "an answer came to no chat");
+        return;
+    }
+    long nbr = user->chats[user->answered++];
+    if (text.size && s_chat_number (self, text) != nbr)
+        rk_bench_stop (self, "a user's chats were answered out of order");
+    self->answered++;
+    self->refused += !taken;
+    s_note (self, self->answer_us, nbr);
+    if (!self->plan.rate)
+        s_fill_window (self, user);
+    s_stop_if_done (self);
 }
 
 
@@ -315,7 +278,7 @@ s_percentile (uint32_t *times, long count, double share)
 
 
 static void
-s_report (s_bench_t *self, int64_t cpu, int64_t elapsed)
+s_report (rk_bench_t *self, int64_t cpu, int64_t elapsed)
 {
     double seconds = (double) elapsed / 1e9;
     printf ("%ld chats answered, %ld delivered, %ld refused in %.2f s: %.0f chats/s\n",
@@ -340,9 +303,8 @@ s_report (s_bench_t *self, int64_t cpu, int64_t elapsed)
 //  The run
 
 static int
-s_bench (s_bench_t *self)
+s_bench (rk_bench_t *self)
 {
-    static const rk_ws_handlers_t handlers = {s_on_open, s_on_message, s_on_closed};
     uv_timer_t deadline;
     uv_signal_t signals[2];
     uv_loop_init (&self->loop);
@@ -356,10 +318,9 @@ s_bench (s_bench_t *self)
     deadline.data = self;
     uv_timer_start (&deadline, s_on_deadline, (uint64_t) self->plan.seconds * 1000, 0);
     long before = s_server_rss (self);
-    self->ws = rk_ws_new (&self->loop, self->plan.url, &handlers, self, &self->error);
-    if (self->ws) {
-        for (long nbr = 0; nbr < self->count && nbr < 100; nbr++)
-            self->users[nbr].connection = rk_ws_connect (self->ws, &self->users[nbr]);
+    if (self->protocol->begin (self)) {
+        for (long nbr = 0; nbr < self->count && nbr < AT_ONCE; nbr++)
+            self->protocol->connect (&self->users[nbr]);
         int64_t cpu = s_server_cpu (self);
         uv_run (&self->loop, UV_RUN_DEFAULT);
         if (!self->error && self->plan.idle)
@@ -373,7 +334,7 @@ s_bench (s_bench_t *self)
     uv_close ((uv_handle_t *) &deadline, NULL);
     for (int nbr = 0; nbr < 2; nbr++)
         uv_close ((uv_handle_t *) &signals[nbr], NULL);
-    rk_ws_destroy (&self->ws);
+    self->protocol->end (self);
     uv_run (&self->loop, UV_RUN_DEFAULT);
     uv_loop_close (&self->loop);
     if (self->error)
@@ -386,7 +347,10 @@ s_bench (s_bench_t *self)
 
 
 static const struct argp_option s_options[] = {
-    {"url", 'u', "URL", 0, "the server; ws://127.0.0.1:8080/ws when not given", 0},
+    {"url", 'u', "URL", 0,
+     "the server; ws://127.0.0.1:8080/ws when not given; mqtt://HOST:PORT is a broker to "
+     "compare with",
+     0},
     {"pid", 'p', "PID", 0, "the server's process, to tell its CPU time and memory", 0},
     {"pairs", 'n', "N", 0, "pairs of users; 50", 0},
     {"group", 'g', "N", 0, "members of one group, instead of pairs", 0},
@@ -401,7 +365,7 @@ static const struct argp_option s_options[] = {
 static error_t
 s_parse (int key, char *arg, struct argp_state *state)
 {
-    s_plan_t *plan = (s_plan_t *) state->input;
+    rk_bench_plan_t *plan = (rk_bench_plan_t *) state->input;
     static const char keys[] = "pngwcris";
     long *numbers[] = {&plan->pid,   &plan->pairs, &plan->group, &plan->window,
                        &plan->chats, &plan->rate,  &plan->idle,  &plan->seconds};
@@ -424,11 +388,11 @@ s_parse (int key, char *arg, struct argp_state *state)
 int
 rk_command_bench (int argc, char *argv[])
 {
-    s_bench_t self = {.plan = {.url = "ws://127.0.0.1:8080/ws",
-                               .pairs = 50,
-                               .window = 16,
-                               .chats = 200000,
-                               .seconds = 120}};
+    rk_bench_t self = {.plan = {.url = "ws://127.0.0.1:8080/ws",
+                                .pairs = 50,
+                                .window = 16,
+                                .chats = 200000,
+                                .seconds = 120}};
     static const struct argp argp = {
         s_options,
         s_parse,
@@ -439,19 +403,24 @@ rk_command_bench (int argc, char *argv[])
         NULL,
         NULL};
     argp_parse (&argp, argc, argv, 0, NULL, &self.plan);
+    self.protocol =
+        strncmp (self.plan.url, "mqtt://", 7) == 0 ? &rk_bench_mqtt : &rk_bench_rookery;
     lws_set_log_level (LLL_ERR, NULL);
     signal (SIGPIPE, SIG_IGN);
     self.count = self.plan.idle    ? self.plan.idle
                  : self.plan.group ? self.plan.group
                                    : self.plan.pairs * 2;
-    self.users = (s_user_t *) zmalloc ((size_t) self.count * sizeof (s_user_t));
+    self.users =
+        (rk_bench_user_t *) zmalloc ((size_t) self.count * sizeof (rk_bench_user_t));
     self.sent_at = (int64_t *) zmalloc ((size_t) self.plan.chats * sizeof (int64_t));
     self.answer_us = (uint32_t *) zmalloc ((size_t) self.plan.chats * sizeof (uint32_t));
     self.deliver_us = (uint32_t *) zmalloc ((size_t) self.plan.chats * sizeof (uint32_t));
     self.run = (uint64_t) s_now ();
     for (long nbr = 0; nbr < self.count; nbr++)
-        self.users[nbr].nbr = nbr;
+        self.users[nbr] = (rk_bench_user_t){.bench = &self, .nbr = nbr};
     int rc = s_bench (&self);
+    for (long nbr = 0; nbr < self.count; nbr++)
+        free (self.users[nbr].chats);
     free (self.users);
     free (self.sent_at);
     free (self.answer_us);
