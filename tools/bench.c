@@ -131,7 +131,6 @@ s_start (rk_bench_t *self)
 {
     self->started = s_now ();
     if (self->plan.rate) {
-        self->timer.data = self;
         uv_timer_start (&self->timer, s_on_rate, 1, 1);
         return;
     }
@@ -176,8 +175,11 @@ s_on_signal (uv_signal_t *handle, int number)
 {
     (void) number;
     rk_bench_t *self = (rk_bench_t *) handle->data;
-    if (!self->sent)
+    bool held = self->plan.idle && self->bound == self->count;
+    if (!self->sent && !held)
         rk_bench_stop (self, "it was ended before it began");
+    else if (held)
+        rk_bench_stop (self, NULL);
     self->plan.chats = self->sent;
     s_stop_if_done (self);
 }
@@ -202,6 +204,13 @@ rk_bench_partner (rk_bench_user_t *user)
 }
 
 
+static void
+s_on_held (uv_timer_t *timer)
+{
+    rk_bench_stop ((rk_bench_t *) timer->data, NULL);
+}
+
+
 //  The next ones begin when these are open, so that the listen queue isn't flooded
 
 void
@@ -221,10 +230,14 @@ rk_bench_on_bound (rk_bench_user_t *user)
     rk_bench_t *self = user->bench;
     if (++self->bound < self->count)
         return;
-    if (self->plan.idle)
-        rk_bench_stop (self, NULL);
-    else
+    if (!self->plan.idle)
         s_start (self);
+    else {
+        printf ("%ld idle connections: %.1f KB each\n", self->count,
+                (double) (s_server_rss (self) - self->before) / (double) self->count);
+        fflush (stdout);
+        uv_timer_start (&self->timer, s_on_held, (uint64_t) self->plan.hold * 1000, 0);
+    }
 }
 
 
@@ -314,19 +327,17 @@ s_bench (rk_bench_t *self)
         uv_signal_start (&signals[nbr], s_on_signal, nbr ? SIGINT : SIGTERM);
     }
     uv_timer_init (&self->loop, &self->timer);
+    self->timer.data = self;
     uv_timer_init (&self->loop, &deadline);
     deadline.data = self;
     uv_timer_start (&deadline, s_on_deadline, (uint64_t) self->plan.seconds * 1000, 0);
-    long before = s_server_rss (self);
+    self->before = s_server_rss (self);
     if (self->protocol->begin (self)) {
         for (long nbr = 0; nbr < self->count && nbr < AT_ONCE; nbr++)
             self->protocol->connect (&self->users[nbr]);
         int64_t cpu = s_server_cpu (self);
         uv_run (&self->loop, UV_RUN_DEFAULT);
-        if (!self->error && self->plan.idle)
-            printf ("%ld idle connections: %.1f KB each\n", self->count,
-                    (double) (s_server_rss (self) - before) / (double) self->count);
-        else if (!self->error)
+        if (!self->error && !self->plan.idle)
             s_report (self, self->plan.pid ? s_server_cpu (self) - cpu : 0,
                       s_now () - self->started);
     }
@@ -358,6 +369,7 @@ static const struct argp_option s_options[] = {
     {"chats", 'c', "N", 0, "chats in all; 200000", 0},
     {"rate", 'r', "N", 0, "chats a second in all, instead of a window", 0},
     {"idle", 'i', "N", 0, "only bind so many connections and tell the memory of each", 0},
+    {"hold", 'h', "N", 0, "then keep them for so many seconds, or until SIGTERM", 0},
     {"seconds", 's', "N", 0, "give up after so long; 120", 0},
     {0},
 };
@@ -366,9 +378,10 @@ static error_t
 s_parse (int key, char *arg, struct argp_state *state)
 {
     rk_bench_plan_t *plan = (rk_bench_plan_t *) state->input;
-    static const char keys[] = "pngwcris";
-    long *numbers[] = {&plan->pid,   &plan->pairs, &plan->group, &plan->window,
-                       &plan->chats, &plan->rate,  &plan->idle,  &plan->seconds};
+    static const char keys[] = "pngwcrihs";
+    long *numbers[] = {&plan->pid,    &plan->pairs, &plan->group,
+                       &plan->window, &plan->chats, &plan->rate,
+                       &plan->idle,   &plan->hold,  &plan->seconds};
     if (key == 'u') {
         plan->url = arg;
         return 0;

@@ -30,7 +30,7 @@ typedef struct {
 
 typedef struct {
     const char *url;
-    long pairs, group, window, chats, rate, idle, pid, seconds;
+    long pairs, group, window, chats, rate, idle, hold, pid, seconds;
 } rk_bench_plan_t;
 
 struct rk_bench {
@@ -40,7 +40,8 @@ struct rk_bench {
     uv_loop_t loop;
     uv_timer_t timer;
     rk_bench_user_t *users;
-    long count;    //  of users
+    long count;     //  of users
+    long before;    //  KB that the server had
     long bound, open;
     long sent, answered, delivered, refused;
     int64_t started;     //  nsec
