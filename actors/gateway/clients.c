@@ -261,10 +261,23 @@ s_close_unfinished (rk_gateway_t *self, rk_client_t *client)
 }
 
 
+//  Whether too much waits in the process, also when those who wait for our turn have got theirs
+
+static bool
+s_are_queues_full (rk_gateway_t *self)
+{
+    if (!rk_queues_full ())
+        return false;
+    while (self->later.first)
+        s_flush (self, self->later.first);
+    return rk_queues_full ();
+}
+
+
 void
 rk_gateway_look_at_queues (rk_gateway_t *self)
 {
-    bool full = rk_queues_full ();
+    bool full = s_are_queues_full (self);
     if (full != self->full) {
         self->full = full;
         self->counters[FULL].value += full;

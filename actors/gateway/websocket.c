@@ -7,9 +7,10 @@
 #include "http/wstransport.h"
 #include <sys/socket.h>
 
-//  bytes that are read at once; libwebsockets holds as many for each connection. By turns with 4096: an idle connection 5.0
-//  KB, 8.1 before; a chat at window 16 2.5 % more CPU, a message of 60 KB 1.5 times as much; with 512 6 % and twice
+//  bytes that are read at once; libwebsockets holds as many for each connection
 #define RX_BYTES 1024
+//  bytes that are written at once; else it is as many
+#define TX_BYTES 65536
 #define TICK 100           //  msec between looks at limits
 #define PONGS_MOST 1000    //  Answers to pings of one client that wait
 
@@ -299,7 +300,8 @@ rk_gateway_open_loop (rk_gateway_t *self, char **error)
         {.name = "rookery",
          .callback = s_lws_callback,
          .per_session_data_size = sizeof (rk_client_t),
-         .rx_buffer_size = RX_BYTES},
+         .rx_buffer_size = RX_BYTES,
+         .tx_packet_size = TX_BYTES},
         {0}};
     static const rk_wstap_told_t told = {s_on_ping, s_on_broken};
     rk_config_t *config = self->args->config;

@@ -106,11 +106,11 @@ local SEEN = said [[{greatest}(me.since, coalesce((SELECT c.seq FROM `cursor` AS
     WHERE c.uid = ?1 AND c.device = ?2 AND c.conversation = me.conversation), 0))]]
 local LAST = "(SELECT m.seq FROM message AS m WHERE m.conversation = me.conversation ORDER BY m.seq DESC LIMIT 1)"
 
---  Those with something behind that
+--  Those with something behind that, and behind (?3, ?5)
 local function behind (which)
     return ([[SELECT conversation, seen, last FROM (SELECT me.conversation, %s AS seen, %s AS last
         FROM member AS me WHERE me.uid = ?1 AND me.conversation %s) AS it
-        WHERE last > seen ORDER BY conversation LIMIT ?4]]):format (SEEN, LAST, which)
+        WHERE last > seen AND (conversation > ?3 OR last > ?5) ORDER BY conversation LIMIT ?4]]):format (SEEN, LAST, which)
 end
 local BEHIND, BEHIND_IN = behind ">= ?3", behind "= ?3"
 
@@ -297,7 +297,7 @@ end
 --  version = the user's}.
 function store.missed (uid, device, conversation, seq, limit, bytes)
     local ok, results = transaction {
-        {BEHIND, uid, device, conversation, limit},
+        {BEHIND, uid, device, conversation, limit, seq},
         {"SELECT 1 FROM `cursor` WHERE uid = ? AND device = ? LIMIT 1", uid, device},
         {VERSION, uid}, {GROUPS, uid}}
     if not ok then
@@ -320,7 +320,7 @@ end
 
 --  The same of one conversation; without the groups
 function store.missed_of (uid, device, conversation, seq, limit, bytes)
-    local ok, list = run (BEHIND_IN, uid, device, conversation, 1)
+    local ok, list = run (BEHIND_IN, uid, device, conversation, 1, seq)
     if not ok then
         return false, list
     elseif list[1] then

@@ -442,6 +442,30 @@ def device_after_restart():
         app.remove()
 
 
+def one_a_page():
+    """A page of one message is a page: of what a device has said itself nothing comes, of what it has missed all."""
+    server = Server("chat/page=1", "worker/count=1")
+
+    async def test():
+        ann, eve = await opened(server, "ann", "phone"), await opened(server, "eve")
+        for nbr in range(3):
+            await ask(ann, chat("ann", "bob", f"own{nbr}"))
+            await ask(ann, chat("ann", "zoe", f"own{nbr}"))
+        await ann.close()
+        for nbr in range(4):
+            await ask(eve, chat("eve", "ann", f"missed{nbr}"))
+        for acks in (False, True):
+            ann = await opened(server, "ann", "phone")
+            await in_order(ann, "ann,eve", 4, acks)
+            await ann.close()
+        ann = await opened(server, "ann", "phone")
+        await ask(eve, chat("eve", "ann", "live"))
+        await in_order(ann, "ann,eve", 5, seen=4)
+        calls = (await asyncio.get_running_loop().run_in_executor(None, server.counters))["worker-1"]["calls"]
+        check(calls < 300, f"{calls} calls of the store")
+    live(server, test, seconds=LONG)
+
+
 def to_many():
     """What goes to a group of more than the gateway writes to in one turn comes in order, also between what goes to one."""
     server = Server("worker/count=2")
@@ -476,5 +500,5 @@ def to_many():
 
 
 if __name__ == "__main__":
-    run(to_many, binds_under_traffic, missed_and_live, never_acks, terminal, removed_while_binding, joins_while_binding, joins_while_catching_up, creator_removed,
+    run(one_a_page, to_many, binds_under_traffic, missed_and_live, never_acks, terminal, removed_while_binding, joins_while_binding, joins_while_catching_up, creator_removed,
         gateway_comes_back, device_after_restart)

@@ -6,6 +6,7 @@ For each, honest users chat at a steady pace before and meanwhile, and each chat
 they waited is printed (script/soak --only hostile and script/bench compare figures)."""
 
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -234,5 +235,26 @@ def worker():
     live(server, test)
 
 
+def large_to_many():
+    """An attachment to a group that is more, times its members, than all queues may hold, closes nobody who reads."""
+    server = Server("chat/durability=relayed", "server/queues=268435456")
+    members, size = 400, 1_000_000
+
+    async def hears(member):
+        while "attachment" not in (message := await member.receive()):
+            pass
+        check(len(message["attachment"]) == size, "the attachment")
+
+    async def test():
+        clients = [await Client.open(server, f"user{nbr}") for nbr in range(members)]
+        for member in clients:
+            await member.ask({"action": "groupJoin", "groupID": "club"})
+        text = json.dumps({"action": "chatGroup", "content": {"fromAccountID": "user0", "chatGroupID": "club", "chatID": "big"}}).encode()
+        hearing = [asyncio.ensure_future(hears(member)) for member in clients]
+        await clients[0].send(len(text).to_bytes(4, "big") + text + b"x" * size)
+        await asyncio.gather(*hearing)
+    live(server, test)
+
+
 if __name__ == "__main__":
-    run(client, gateway, store, link, worker)
+    run(large_to_many, client, gateway, store, link, worker)
