@@ -63,6 +63,7 @@ def fill(path):
         db.executemany("INSERT INTO message VALUES (?, ?, 'old1', ?, 'old2', '', 1700000000000, ?, NULL)",
                        ((f"old{nbr // 1000:08d}", nbr % 1000 + 1, f"{nbr:09d}", body) for nbr in range(MESSAGES)))
         db.execute("COMMIT")
+    os.sync()    # Else the server's first syncs write what was made here
 
 
 def main():
