@@ -17,7 +17,7 @@ from services import free_port
 from split import start_app, start_gateway
 
 SECONDS = 3
-MOST = 60         # wakings per second, of all threads of a process; 20 to 45 are its timers
+MOST = 100        # wakings per second, of all threads of a process; 10 to 55 are its timers
 TURNING = 0.5     # of a core
 
 
