@@ -37,16 +37,9 @@ typedef struct {
 //  Handlers
 
 static void
-s_handle_upstream (s_self_t *self)
+s_handle_message (s_self_t *self)
 {
-    self->worker = rk_cid_worker (rk_frames_at (&self->frames, 1), self->args->count);
-}
-
-
-static void
-s_handle_status (s_self_t *self)
-{
-    self->worker = rk_cid_worker (rk_frames_at (&self->frames, 2), self->args->count);
+    self->worker = rk_cid_worker (rk_frames_cid (&self->frames), self->args->count);
 }
 
 
@@ -54,8 +47,8 @@ static const struct {
     const char *name;
     void (*handle) (s_self_t *self);
 } s_inbox_routes[] = {
-    {"upstream", s_handle_upstream},
-    {"status", s_handle_status},
+    {"upstream", s_handle_message},
+    {"status", s_handle_message},
     {NULL, NULL},
 };
 

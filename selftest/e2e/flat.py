@@ -9,7 +9,8 @@ statements of its general log, run once more). A statement that reads a history 
 import re
 
 from operate import on_server, threaded
-from rookery import Client, chat, check, run
+from order import ask, group_chat, opened
+from rookery import chat, check, run
 
 GROUPS, EACH, HUGE, MEMBERS = 500, 1000, 500_000, 1000
 STEPS_MOST = 100_000    # 27,600 for the list of 502 conversations
@@ -70,53 +71,43 @@ def noted(server):
     return [(reads_of(server, statement), statement) for statement in statements]
 
 
-async def go(client, message, code="ok"):
-    """Its answer, whatever comes before it."""
-    await client.send(message)
-    while True:
-        answer = await client.receive()
-        if answer["action"] == message["action"] + "Rsp":
-            check(answer["code"] == code, f"{message}: {answer}")
-            return answer
-
-
 async def use(server):
     """All that a client can ask for, by a user who has missed a little."""
-    bob = await Client.open(server, "bob", "pc")
+    bob = await opened(server, "bob", "pc")
     for nbr in range(3):
         for gid in ("g007", "g400", "huge"):
-            await bob.send({"action": "chatGroup", "content": {"fromAccountID": "bob", "chatGroupID": gid, "chatID": f"{gid}.{nbr}"}})
-    await go(bob, chat("bob", "ann", "hi"))
-    ann = await Client.open(server, "ann", "phone")
+            await bob.send(group_chat("bob", gid, f"{gid}.{nbr}"))
+    await ask(bob, chat("bob", "ann", "hi"))
+    ann = await opened(server, "ann", "phone")
     missed = set()
     while len(missed) < 10:
-        message = await ann.receive()
+        message = ann.other.pop(0) if ann.other else await ann.receive()
         missed.add((message["content"].get("chatGroupID"), message["seq"]))
     check(missed == {(gid, seq + nbr) for gid, seq in (("g007", EACH), ("g400", EACH), ("huge", HUGE)) for nbr in (1, 2, 3)} | {(None, 1)},
           missed)
     for conversation, seq in (("huge", HUGE + 3), ("g007", EACH + 3), ("ann,bob", 1)):
-        await go(ann, {"action": "ack", "conversation": conversation, "seq": seq})
-    await go(ann, {"action": "history", "conversation": "huge"})
-    await go(ann, {"action": "history", "conversation": "huge", "after": HUGE // 2, "limit": 50})
-    await go(ann, {"action": "history", "conversation": "huge", "before": HUGE // 2, "limit": 50})
-    await go(ann, {"action": "attachment", "conversation": "huge", "seq": HUGE // 2}, "not-found")
-    check(len((await go(ann, {"action": "groups"}))["talks"]) == GROUPS + 2, "groups")
-    await go(ann, {"action": "groups", "after": "g300"})
+        await ask(ann, {"action": "ack", "conversation": conversation, "seq": seq})
+    await ask(ann, {"action": "history", "conversation": "huge"})
+    await ask(ann, {"action": "history", "conversation": "huge", "after": HUGE // 2, "limit": 50})
+    await ask(ann, {"action": "history", "conversation": "huge", "before": HUGE // 2, "limit": 50})
+    await ask(ann, {"action": "attachment", "conversation": "huge", "seq": HUGE // 2}, "not-found")
+    check(len((await ask(ann, {"action": "groups"}))["talks"]) == GROUPS + 2, "groups")
+    await ask(ann, {"action": "groups", "after": "g300"})
     for nbr in range(2):
-        await go(ann, chat("ann", "bob", f"back{nbr}"))
-    await go(ann, {"action": "chatGroup", "content": {"fromAccountID": "ann", "chatGroupID": "huge", "chatID": "mine"}})
-    await go(ann, {"action": "groupMembers", "groupID": "huge"})
-    await go(ann, {"action": "groupCreate", "groupID": "mine", "invited": True})
-    await go(ann, {"action": "groupInvite", "groupID": "mine", "uid": "eve"})
-    eve = await Client.open(server, "eve", "tablet")
-    await go(eve, {"action": "groupJoin", "groupID": "mine"})
-    await go(eve, {"action": "groupJoin", "groupID": "huge"})
-    await go(eve, {"action": "history", "conversation": "mine"})
-    await go(ann, {"action": "groupRole", "groupID": "mine", "uid": "eve", "role": "owner"})
-    await go(ann, {"action": "groupRemove", "groupID": "mine", "uid": "eve"})
-    await go(eve, {"action": "groupLeave", "groupID": "huge"})
+        await ask(ann, chat("ann", "bob", f"back{nbr}"))
+    await ask(ann, group_chat("ann", "huge", "mine"))
+    await ask(ann, {"action": "groupMembers", "groupID": "huge"})
+    await ask(ann, {"action": "groupCreate", "groupID": "mine", "invited": True})
+    await ask(ann, {"action": "groupInvite", "groupID": "mine", "uid": "eve"})
+    eve = await opened(server, "eve", "tablet")
+    await ask(eve, {"action": "groupJoin", "groupID": "mine"})
+    await ask(eve, {"action": "groupJoin", "groupID": "huge"})
+    await ask(eve, {"action": "history", "conversation": "mine"})
+    await ask(ann, {"action": "groupRole", "groupID": "mine", "uid": "eve", "role": "owner"})
+    await ask(ann, {"action": "groupRemove", "groupID": "mine", "uid": "eve"})
+    await ask(eve, {"action": "groupLeave", "groupID": "huge"})
     await ann.close()
-    await Client.open(server, "ann", "watch")    # A device that is new
+    await opened(server, "ann", "watch")    # A device that is new
 
 
 @on_server("worker/count=1")
