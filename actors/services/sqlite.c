@@ -12,16 +12,13 @@
 //  statements runs in a savepoint of its own, so it is all or nothing. When the actor goes
 //  DOWN, calls that aren't answered stay for its next life.
 //
-//  Under load a batch waits a moment for more: with fewer commits fewer pages are written, and
-//  nobody waits longer, since calls then queue anyway. The write-ahead log goes back into the
-//  database in a thread of its own with a connection of its own, beside the writer
-//  (https://www.sqlite.org/wal.html, "Checkpointing"), so that no chat waits for it.
+//  Nothing waits for more to come: what comes during a commit is the next batch, so that batches grow with the
+//  load by themselves. The write-ahead log goes back into the database in a thread of its own with a connection
+//  of its own, beside the writer (https://www.sqlite.org/wal.html, "Checkpointing"), so that no chat waits for it.
 
 #include "sqlite_priv.h"
 #include "schema.h"
 
-#define BUSY_BATCH 50    //  A batch of more than this says there is load
-#define LINGER 4         //  msec that the next one then waits for more
 #define TURN 20000000    //  nsec of one batch, or a bit more
 
 
@@ -116,7 +113,6 @@ s_run_batch (rk_sqlite_t *self)
     good = good && rk_sqlite_exec (self, "COMMIT");
     if (good) {
         batch->counters[RK_SQL_COMMITS].value++;
-        self->before = batch->count;
         rk_sqlbatch_answer (batch, batch->count, NULL);
         rk_sqlite_checkpoint_if_due (self);
         return;
@@ -214,9 +210,6 @@ sqlite_actor (zsock_t *pipe, void *args_p)
             rk_life_handle (&self->life);
         if (checkpointer.ready)
             checkpointer.armed = !rk_sqlite_checkpoint_done (self);
-        if (self->batch.inbox.ready && !more && self->before > BUSY_BATCH &&
-            !self->life.draining)
-            zclock_sleep (LINGER);
         if (self->batch.inbox.ready)
             rk_sqlbatch_read (&self->batch);
         if (rk_sqlbatch_has_calls (&self->batch) && !self->life.terminated)

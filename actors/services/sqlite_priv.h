@@ -28,7 +28,6 @@ typedef struct {
     sqlite3 *db;
     rk_index_t *statements;
     rk_sqlbatch_t batch;
-    size_t before;    //  Calls in the batch before
     int lock;         //  Descriptor; held on the file as long as we use it
     zactor_t *checkpointer;
     bool checkpointing;
