@@ -1,17 +1,15 @@
-//  json.c - the bridge between JSON and Lua, over cJSON
+//  json.c - JSON from Lua's values, and the marks of tables
 
 #include "json_priv.h"
-#include <math.h>
 
 #define ARRAY_MARK "rookery.json.array"
 #define RAW_MARK "rookery.json.raw"
 #define TOO_LARGE "more than lua/message allows"
-//  2^53; above it not every integer is a double
-#define INTEGER_MOST 9007199254740992.0
+#define ROOM_LEAST 400    //  bytes of a text to begin with
 
 
 //  --------------------------------------------------------------------------
-//  To Lua
+//  Marks
 
 static void
 s_push_mark (lua_State *L, const char *name)
@@ -37,218 +35,157 @@ rk_json_push_raw_mark (lua_State *L)
 }
 
 
-static void
-s_push_number (lua_State *L, double number)
-{
-    if (number == floor (number) && fabs (number) <= INTEGER_MOST)
-        lua_pushinteger (L, (lua_Integer) number);
-    else
-        lua_pushnumber (L, number);
-}
-
-
-//  A string of the tree as it is meant: see s_respell.
-
-static void
-s_push_string (lua_State *L, const char *text)
-{
-    if (!strchr (text, RK_JSON_ZERO)) {
-        lua_pushstring (L, text);
-        return;
-    }
-    luaL_Buffer buffer;
-    char *copy = luaL_buffinitsize (L, &buffer, strlen (text)), *at = copy;
-    for (; *text; text++)
-        if ((unsigned char) *text != RK_JSON_FILLER)
-            *at++ = (unsigned char) *text == RK_JSON_ZERO ? 0 : *text;
-    luaL_pushresultsize (&buffer, (size_t) (at - copy));
-}
-
-
-static void s_push (lua_State *L, const cJSON *item);
-
-static void
-s_push_array (lua_State *L, const cJSON *array)
-{
-    int nbr = 0;
-    lua_createtable (L, 0, 0);
-    rk_json_push_array_mark (L);
-    lua_setmetatable (L, -2);
-    const cJSON *item;
-    cJSON_ArrayForEach (item, array)
-    {
-        s_push (L, item);
-        lua_rawseti (L, -2, ++nbr);
-    }
-}
-
-
-static void
-s_push_object (lua_State *L, const cJSON *object)
-{
-    int count = 0;
-    const cJSON *item;
-    cJSON_ArrayForEach (item, object) count++;
-    lua_createtable (L, 0, count);
-    cJSON_ArrayForEach (item, object)
-    {
-        s_push_string (L, item->string);
-        s_push (L, item);
-        lua_rawset (L, -3);
-    }
-}
-
-
-static void
-s_push (lua_State *L, const cJSON *item)
-{
-    luaL_checkstack (L, 4, "JSON is nested too deeply");
-    switch (item->type & 0xff) {    //  The bits above are cJSON's own notes
-    case cJSON_String:
-        s_push_string (L, item->valuestring);
-        break;
-    case cJSON_Number:
-        s_push_number (L, item->valuedouble);
-        break;
-    case cJSON_Object:
-        s_push_object (L, item);
-        break;
-    case cJSON_Array:
-        s_push_array (L, item);
-        break;
-    case cJSON_True:
-    case cJSON_False:
-        lua_pushboolean (L, (item->type & 0xff) == cJSON_True);
-        break;
-    default:
-        lua_pushlightuserdata (L, NULL);    //  json.null
-    }
-}
-
-
-int
-rk_json_decode (lua_State *L, rk_slice_t text, rk_json_limits_t limits, const char **why,
-                size_t *offset)
-{
-    cJSON *tree = rk_json_parse (text, limits, why, offset);
-    if (!tree)
-        return 0;
-    s_push (L, tree);
-    return 1;
-}
-
-
 //  --------------------------------------------------------------------------
 //  From Lua
 
-static cJSON *s_build (lua_State *L, int index, int room, const char **why);
+typedef struct {
+    lua_State *L;
+    char *text;           //  In the arena
+    size_t size, room;    //  bytes
+    size_t most;
+    const char *why;
+} s_writer_t;
+
+
+static void
+s_put (s_writer_t *self, const char *bytes, size_t size)
+{
+    if (size >
+        self->most -
+            self->size)    //  A table may be in it many times: small there, huge here
+        self->why = TOO_LARGE;
+    if (self->why)
+        return;
+    if (size > self->room - self->size) {
+        self->room = (self->size + size) * 2 + ROOM_LEAST;
+        char *text = (char *) rk_json_alloc (self->room);
+        if (self->size)
+            memcpy (text, self->text, self->size);
+        self->text = text;
+    }
+    memcpy (self->text + self->size, bytes, size);
+    self->size += size;
+}
+
+
+static void
+s_puts (s_writer_t *self, const char *text)
+{
+    s_put (self, text, strlen (text));
+}
+
+
+static void s_write (s_writer_t *self, int index, int room);
 
 //  The fewest digits that are the same double again
 
-static cJSON *
-s_build_number (lua_State *L, int index, const char **why)
+static void
+s_write_number (s_writer_t *self, int index)
 {
     char text[32];
-    double number = lua_tonumber (L, index);
+    double number = lua_tonumber (self->L, index);
     bool whole = number == floor (number);
     if (!isfinite (number))
-        *why = "a number that is not finite has no JSON";
-    else if (lua_isinteger (L, index) && fabs (number) > INTEGER_MOST)
-        *why = "integer beyond 2^53; send it as a string";
-    if (*why)
-        return NULL;
-    if (whole && fabs (number) <= INTEGER_MOST) {
+        self->why = "a number that is not finite has no JSON";
+    else if (lua_isinteger (self->L, index) && fabs (number) > RK_JSON_INTEGER_MOST)
+        self->why = "integer beyond 2^53; send it as a string";
+    if (self->why)
+        return;
+    if (whole && fabs (number) <= RK_JSON_INTEGER_MOST)
         snprintf (text, sizeof (text), "%lld", (long long) number);
-        return cJSON_CreateRaw (text);
+    else {
+        snprintf (text, sizeof (text) - 2, "%.15g", number);
+        if (strtod (text, NULL) != number)
+            snprintf (text, sizeof (text) - 2, "%.17g", number);
+        if (whole && !strchr (text, 'e'))
+            strcat (text, ".0");    //  It came as no integer, and stays none
     }
-    snprintf (text, sizeof (text) - 2, "%.15g", number);
-    if (strtod (text, NULL) != number)
-        snprintf (text, sizeof (text) - 2, "%.17g", number);
-    //  It came as no integer, and stays none
-    return cJSON_CreateRaw (whole && !strchr (text, 'e') ? strcat (text, ".0") : text);
+    s_puts (self, text);
 }
 
 
-//  A Lua string as cJSON can hold it, with RK_JSON_ZERO for each zero byte; NULL with the reason in *why. It stays as
-//  long as the Lua string or the arena.
+//  The byte of a string that doesn't stand for itself
 
-static const char *
-s_text (lua_State *L, int index, const char **why)
+static void
+s_write_escape (s_writer_t *self, unsigned char byte)
+{
+    static const char bytes[] = "\"\\\b\f\n\r\t", names[] = "\"\\bfnrt";
+    char text[8];
+    const char *at = byte ? strchr (bytes, byte) : NULL;
+    if (at)
+        snprintf (text, sizeof (text), "\\%c", names[at - bytes]);
+    else
+        snprintf (text, sizeof (text), "\\u%04x", byte);
+    s_puts (self, text);
+}
+
+
+static void
+s_write_string (s_writer_t *self, int index)
 {
     size_t size;
-    const char *text = lua_tolstring (L, index, &size);
-    const unsigned char *at = (const unsigned char *) text, *end = at + size;
-    bool zeros = false;
+    const char *text = lua_tolstring (self->L, index, &size);
+    const unsigned char *at = (const unsigned char *) text, *end = at + size, *run = at;
+    s_put (self, "\"", 1);
     while (at < end) {
-        size_t length = *at < 0x80 ? 1 : rk_utf8_length (at, (size_t) (end - at));
-        if (length == 0) {
-            *why = "a string is not valid UTF-8";
-            return NULL;
+        size_t length = rk_json_plain[*at] ? 1
+                        : *at < 0x80       ? 0
+                                           : rk_utf8_length (at, (size_t) (end - at));
+        if (length == 0 && *at >= 0x80) {
+            self->why = "a string is not valid UTF-8";
+            return;
         }
-        zeros |= *at == 0;
-        at += length;
+        if (length == 0) {
+            s_put (self, (const char *) run, (size_t) (at - run));
+            s_write_escape (self, *at);
+            run = at + 1;
+        }
+        at += length ? length : 1;
     }
-    if (!zeros)
-        return text;
-    char *copy = (char *) rk_json_alloc (size + 1);
-    for (size_t nbr = 0; nbr < size; nbr++)
-        copy[nbr] = (char) (text[nbr] ? text[nbr] : (char) RK_JSON_ZERO);
-    copy[size] = 0;
-    return copy;
+    s_put (self, (const char *) run, (size_t) (end - run));
+    s_put (self, "\"", 1);
 }
 
 
-static cJSON *
-s_build_string (lua_State *L, int index, const char **why)
+static void
+s_write_array (s_writer_t *self, int index, size_t count, int room)
 {
-    const char *text = s_text (L, index, why);
-    if (text && strlen (text) > rk_json_room)
-        *why = TOO_LARGE;
-    return *why ? NULL : cJSON_CreateString (text);
-}
-
-
-static cJSON *
-s_build_array (lua_State *L, int index, size_t count, int room, const char **why)
-{
+    lua_State *L = self->L;
     size_t keys = 0;
     for (lua_pushnil (L); lua_next (L, index); lua_pop (L, 1))
         keys++;
     if (keys != count) {
-        *why = "a table has both numbered and named values, or gaps in its numbers";
-        return NULL;
+        self->why = "a table has both numbered and named values, or gaps in its numbers";
+        return;
     }
-    cJSON *array = cJSON_CreateArray ();
-    for (size_t nbr = 1; nbr <= count && !*why; nbr++) {
+    for (size_t nbr = 1; nbr <= count && !self->why; nbr++) {
+        s_put (self, nbr == 1 ? "[" : ",", 1);
         lua_rawgeti (L, index, (lua_Integer) nbr);
-        cJSON *item = s_build (L, lua_gettop (L), room, why);
-        if (item)
-            cJSON_AddItemToArray (array, item);
+        s_write (self, lua_gettop (L), room);
         lua_pop (L, 1);
     }
-    return array;
+    s_puts (self, count ? "]" : "[]");
 }
 
 
-static cJSON *
-s_build_object (lua_State *L, int index, int room, const char **why)
+static void
+s_write_object (s_writer_t *self, int index, int room)
 {
-    cJSON *object = cJSON_CreateObject ();
-    lua_pushnil (L);
-    while (lua_next (L, index)) {
-        const char *key = NULL;
-        if (lua_type (L, -2) != LUA_TSTRING)
-            *why = "a table has keys other than strings";
-        else
-            key = s_text (L, -2, why);    //  It stays
-        cJSON *item = *why ? NULL : s_build (L, lua_gettop (L), room, why);
-        if (item)
-            cJSON_AddItemToObjectCS (object, key, item);
-        lua_pop (L, *why ? 2 : 1);
-        if (*why)
-            break;
+    lua_State *L = self->L;
+    const char *before = "{";
+    for (lua_pushnil (L); !self->why && lua_next (L, index); lua_pop (L, 1)) {
+        if (lua_type (L, -2) != LUA_TSTRING) {
+            self->why = "a table has keys other than strings";
+            return;
+        }
+        s_put (self, before, 1);
+        s_write_string (self, lua_gettop (L) - 1);
+        s_put (self, ":", 1);
+        if (!self->why)
+            s_write (self, lua_gettop (L), room);
+        before = ",";
     }
-    return object;
+    s_puts (self, *before == '{' ? "{}" : "}");
 }
 
 
@@ -266,92 +203,73 @@ s_is_marked (lua_State *L, int index, const char *mark)
 
 //  A text that goes in as it is: the table's first value.
 
-static cJSON *
-s_build_raw (lua_State *L, int index, const char **why)
+static void
+s_write_raw (s_writer_t *self, int index)
 {
-    lua_rawgeti (L, index, 1);
-    const char *text = lua_type (L, -1) == LUA_TSTRING ? lua_tostring (L, -1) : "null";
-    if (strlen (text) > rk_json_room)
-        *why = TOO_LARGE;
-    cJSON *raw = *why ? NULL : cJSON_CreateRaw (text);
-    lua_pop (L, 1);
-    return raw;
+    lua_rawgeti (self->L, index, 1);
+    size_t size = 4;
+    const char *text = lua_type (self->L, -1) == LUA_TSTRING
+                           ? lua_tolstring (self->L, -1, &size)
+                           : "null";
+    s_put (self, text, size);
+    lua_pop (self->L, 1);
 }
 
 
-static cJSON *
-s_build_table (lua_State *L, int index, int room, const char **why)
+static void
+s_write_table (s_writer_t *self, int index, int room)
 {
+    lua_State *L = self->L;
     if (room == 0 || !lua_checkstack (L, 6)) {
-        *why = "nested too deeply";
-        return NULL;
+        self->why = "nested too deeply";
+        return;
     }
     size_t count = lua_rawlen (L, index);
     if (s_is_marked (L, index, RAW_MARK))
-        return s_build_raw (L, index, why);
-    bool array = count > 0 || s_is_marked (L, index, ARRAY_MARK);
-    return array ? s_build_array (L, index, count, room - 1, why)
-                 : s_build_object (L, index, room - 1, why);
+        s_write_raw (self, index);
+    else if (count > 0 || s_is_marked (L, index, ARRAY_MARK))
+        s_write_array (self, index, count, room - 1);
+    else
+        s_write_object (self, index, room - 1);
 }
 
 
-//  Builds the tree of the value at index, an absolute one. With *why set the tree may be
-//  NULL or incomplete.
+//  Writes the value at index, an absolute one. When it can't, Lua's stack is not as before.
 
-static cJSON *
-s_build (lua_State *L, int index, int room, const char **why)
+static void
+s_write (s_writer_t *self, int index, int room)
 {
-    if (rk_json_room == 0)    //  A table may be in it many times: small there, huge here
-        *why = TOO_LARGE;
-    if (*why)
-        return NULL;
-    switch (lua_type (L, index)) {
+    switch (lua_type (self->L, index)) {
     case LUA_TSTRING:
-        return s_build_string (L, index, why);
+        s_write_string (self, index);
+        break;
     case LUA_TNUMBER:
-        return s_build_number (L, index, why);
+        s_write_number (self, index);
+        break;
     case LUA_TTABLE:
-        return s_build_table (L, index, room, why);
+        s_write_table (self, index, room);
+        break;
     case LUA_TBOOLEAN:
-        return cJSON_CreateBool (lua_toboolean (L, index));
+        s_puts (self, lua_toboolean (self->L, index) ? "true" : "false");
+        break;
     case LUA_TLIGHTUSERDATA:
     case LUA_TNIL:
-        return cJSON_CreateNull ();
+        s_puts (self, "null");
+        break;
     default:
-        *why = "a function, thread or userdata has no JSON";
-        return NULL;
+        self->why = "a function, thread or userdata has no JSON";
     }
 }
 
 
-//  What was printed with RK_JSON_ZERO for zero bytes
-
-static const char *
-s_spell_zeros (const char *text)
-{
-    size_t count = 0;
-    for (const char *at = text; (at = strchr (at, RK_JSON_ZERO)); at++)
-        count++;
-    if (!count)
-        return text;
-    char *copy = (char *) rk_json_alloc (strlen (text) + count * 5 + 1), *to = copy;
-    for (; *text; text++)
-        if ((unsigned char) *text == RK_JSON_ZERO)
-            to = stpcpy (to, "\\u0000");
-        else
-            *to++ = *text;
-    *to = 0;
-    return copy;
-}
-
-
-const char *
+rk_slice_t
 rk_json_encode (lua_State *L, int index, int depth, size_t most, const char **why)
 {
-    *why = NULL;
+    int top = lua_gettop (L);
+    s_writer_t writer = {.L = L, .most = most};
     rk_json_fresh ();
-    rk_json_room = most;
-    cJSON *tree = s_build (L, lua_absindex (L, index), depth, why);
-    rk_json_room = SIZE_MAX;
-    return *why ? NULL : s_spell_zeros (cJSON_PrintBuffered (tree, 256, false));
+    s_write (&writer, lua_absindex (L, index), depth);
+    lua_settop (L, top);
+    *why = writer.why;
+    return *why ? (rk_slice_t){"", 0} : (rk_slice_t){writer.text, writer.size};
 }

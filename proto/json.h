@@ -1,9 +1,8 @@
-//  json.h - the bridge between JSON and Lua, over cJSON
+//  json.h - the bridge between JSON and Lua
 //
-//  JSON is RFC 8259 with these limits, each checked before cJSON sees the text, because
-//  cJSON itself lets them pass: UTF-8 must be valid, control bytes in strings are refused,
+//  JSON is RFC 8259 with these limits: UTF-8 must be valid, control bytes in strings are refused,
 //  escapes must be known and surrogates come in pairs, nesting has a limit, a key comes once in its
-//  object, integers beyond 2^53 are refused rather than changed (cJSON keeps numbers as double),
+//  object, integers beyond 2^53 are refused rather than changed (most parsers keep numbers as double),
 //  and so are numbers beyond what a double holds. What passes is good for every other parser.
 //
 //  In Lua null is json.null (a light userdata), an array is a table with the metatable
@@ -17,9 +16,9 @@
 #include <lua.h>
 #include <lauxlib.h>
 
-//  cJSON's trees live in an arena of the thread, which each conversion begins anew: a tree
-//  of 30 nodes costs no malloc and no free, and when a Lua error jumps out of a conversion
-//  nothing leaks. rk_json_begin must run once in the process before anything else here.
+//  What a conversion needs lives in an arena of the thread, which each begins anew, and so do cJSON's trees: one of 30
+//  nodes costs no malloc and no free, and when a Lua error jumps out of a conversion nothing leaks. rk_json_begin must
+//  run once in the process before anything else here.
 
 void rk_json_begin (void);
 
@@ -40,15 +39,15 @@ typedef struct {
 const char *rk_json_check (rk_slice_t text, rk_json_limits_t limits, size_t *offset);
 
 //  Pushes the value of text and returns 1, or pushes nothing and returns 0 with the reason
-//  in *why (a constant) and the byte in *offset.
-int rk_json_decode (lua_State *L, rk_slice_t text, rk_json_limits_t limits,
+//  in *why (a constant) and the byte in *offset. With nulls, unless that is NULL, members of the outermost object that
+//  are null are left out, and *nulls says whether there were some.
+int rk_json_decode (lua_State *L, rk_slice_t text, rk_json_limits_t limits, bool *nulls,
                     const char **why, size_t *offset);
 
-//  Returns the value at index as text that is good until the thread's next conversion, or
-//  NULL with the reason in *why (a constant), also when it takes more than so many bytes on the way.
-//  Raises no Lua error.
-const char *rk_json_encode (lua_State *L, int index, int depth, size_t most,
-                            const char **why);
+//  Returns the value at index as text that is good until the thread's next conversion, or an empty slice with the
+//  reason in *why (a constant), also when it has more than so many bytes. Raises no Lua error.
+rk_slice_t rk_json_encode (lua_State *L, int index, int depth, size_t most,
+                           const char **why);
 
 //  Copies an object's text, which is well-formed and ends with a zero, without its members of these
 //  names (the last of which is NULL); all others stay byte for byte. copy has room for as much as the
@@ -59,11 +58,6 @@ size_t rk_json_without (const char *object, const char *const *keys, char *copy)
 //  JSON already.
 void rk_json_push_array_mark (lua_State *L);
 void rk_json_push_raw_mark (lua_State *L);
-
-//  Checks and parses, without Lua. Returns the tree, which is good until the thread's next conversion, or NULL with
-//  *why, a constant, and *offset in bytes.
-cJSON *rk_json_parse (rk_slice_t text, rk_json_limits_t limits, const char **why,
-                      size_t *offset);
 
 void json_test (void);
 

@@ -1,21 +1,39 @@
-//  json_priv.h - what json.c and jsontext.c share
+//  json_priv.h - what json.c, jsontext.c and jsonkeys.c share
 
 #ifndef JSON_PRIV_H
 #define JSON_PRIV_H
 
 #include "json.h"
+#include <math.h>
 
-//  In cJSON's strings these stand for a zero byte, and for nothing; neither is in any UTF-8.
-#define RK_JSON_ZERO 0xff
-#define RK_JSON_FILLER 0xfe
+//  2^53; above it not every integer is a double
+#define RK_JSON_INTEGER_MOST 9007199254740992.0
 
-//  bytes that the conversion in hand may take of this thread's arena yet
-extern __thread size_t rk_json_room;
+//  Bytes of a string that are ASCII and stand for themselves
+extern const bool rk_json_plain[256];
 
 //  Memory that is good until the thread's next conversion.
 void *rk_json_alloc (size_t size);
 
-//  True when no object of the tree has a key twice; else *offset is where in its text.
-bool rk_json_keys_differ (const cJSON *tree, rk_slice_t text, size_t *offset);
+//  The string whose opening quote is at the front, as it is meant: good as long as the text and the arena. *end is behind
+//  its closing quote. False when it is none.
+bool rk_json_string_at (const char *at, const char *limit, rk_slice_t *string,
+                        const char **end);
+
+//  The keys of an object, in the arena; zeros are none.
+typedef struct rk_json_key rk_json_key_t;
+
+typedef struct {
+    rk_json_key_t *last;
+    size_t count;
+    uint64_t marks;
+    bool suspect;    //  Two may be the same
+} rk_json_keys_t;
+
+//  One more, which begins at offset; the name's bytes must stay.
+void rk_json_note_key (rk_json_keys_t *self, rk_slice_t name, size_t offset);
+
+//  True when one is there twice; *offset is where the first of these comes for the second time.
+bool rk_json_keys_twin (const rk_json_keys_t *self, size_t *offset);
 
 #endif

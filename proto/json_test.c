@@ -105,11 +105,12 @@ s_expect_same (lua_State *L, const char *text)
 {
     const char *why = NULL;
     size_t offset = 0;
-    rk_check (rk_json_decode (L, rk_slice (text), s_test_limits, &why, &offset) == 1);
-    const char *again = rk_json_encode (L, -1, 8, 10000, &why);
-    if (!again || strneq (again, text))
-        fprintf (stderr, "expected %s\ngot %s\n", text, again ? again : why);
-    rk_check (again && streq (again, text));
+    rk_check (rk_json_decode (L, rk_slice (text), s_test_limits, NULL, &why, &offset) ==
+              1);
+    rk_slice_t again = rk_json_encode (L, -1, 8, 10000, &why);
+    if (why || !rk_slice_is (again, text))
+        fprintf (stderr, "expected %s\ngot %.*s\n", text, (int) again.size, again.data);
+    rk_check (!why && rk_slice_is (again, text));
     lua_pop (L, 1);
 }
 
@@ -133,6 +134,65 @@ s_expect_bad (const char *text, const char *words, size_t at)
     if (!why || !strstr (why, words) || offset != at)
         fprintf (stderr, "%s: %s at %zu\n", text, why ? why : "no error", offset);
     rk_check (why && strstr (why, words) && offset == at);
+}
+
+
+//  The value on the top has no text that is good and as short.
+
+static void
+s_expect_no_text (lua_State *L, size_t most, const char *words)
+{
+    const char *why = NULL;
+    int top = lua_gettop (L);
+    rk_slice_t text = rk_json_encode (L, -1, 40, most, &why);
+    rk_check (!text.size && why && strstr (why, words) && lua_gettop (L) == top);
+}
+
+
+//  Strings are what their escapes mean, and objects of any size are whole.
+
+static void
+s_expect_values (lua_State *L)
+{
+    static const rk_json_limits_t any = {200, 1000};
+    const char *why;
+    size_t offset;
+    const char *escapes =
+        "\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u00e9\\u4f60\\ud83d\\ude00\\u0001\"";
+    rk_check (rk_json_decode (L, rk_slice (escapes), any, NULL, &why, &offset));
+    rk_check (streq (lua_tostring (L, -1),
+                     "\"\\/\b\f\n\r\t\xc3\xa9\xe4\xbd\xa0\xf0\x9f\x98\x80\x01"));
+    rk_slice_t again = rk_json_encode (L, -1, 8, 1000, &why);
+    rk_check (rk_slice_is (
+        again,
+        "\"\\\"\\\\/\\b\\f\\n\\r\\t\xc3\xa9\xe4\xbd\xa0\xf0\x9f\x98\x80\\u0001\""));
+    rk_check (rk_json_decode (L, rk_slice ("[-0,1e2,-7]"), any, NULL, &why, &offset));
+    again = rk_json_encode (L, -1, 8, 1000, &why);
+    rk_check (rk_slice_is (again, "[0,100,-7]"));
+    char text[2000], *at = text;
+    for (int nbr = 0; nbr < 100; nbr++)
+        at += sprintf (at, "%c\"k%d\":%s", nbr ? ',' : '{', nbr, nbr % 3 ? "1" : "null");
+    strcpy (at, ",\"k\":{\"n\":null}}");
+    bool nulls;
+    for (int round = 0; round < 2; round++) {
+        int left = 0, top = lua_gettop (L);
+        rk_check (rk_json_decode (L, rk_slice (text), any, round ? &nulls : NULL, &why,
+                                  &offset));
+        rk_check (lua_gettop (L) == top + 1);
+        for (lua_pushnil (L); lua_next (L, top + 1); lua_pop (L, 1))
+            left++;
+        rk_check (left == (round ? 67 : 101));
+        lua_getfield (L, top + 1, "k");
+        lua_getfield (L, -1, "n");
+        rk_check (lua_islightuserdata (L, -1));    //  Those further in stay
+    }
+    rk_check (nulls);
+    rk_check (rk_json_decode (L, rk_slice ("{\"a\":1}"), any, &nulls, &why, &offset) &&
+              !nulls);
+    int top = lua_gettop (L);
+    rk_check (
+        !rk_json_decode (L, rk_slice ("{\"a\":[1,{\"b\":2]}"), any, NULL, &why, &offset));
+    rk_check (lua_gettop (L) == top && offset == 14);
 }
 
 
@@ -175,7 +235,7 @@ json_test (void)
     s_expect_good ("{\"a1z\":1,\"a2z\":2,\"a3z\":3,\"aaaz\":4,\"aabz\":5}");
     s_expect_bad ("[1.0e999]", "beyond what a double", 1);
     s_expect_good ("[123456789012345678901234567890.5]");
-    s_expect_bad ("{\"a\":1", "not valid", 5);
+    s_expect_bad ("{\"a\":1", "not valid", 6);
     s_expect_bad ("{\"a\" 1}", "not valid", 5);
     s_expect_bad ("{} {}", "more than one", 3);
     s_expect_bad ("[[[[[[[[[1]]]]]]]]]", "nested too deeply", 8);
@@ -213,22 +273,22 @@ json_test (void)
         free (tight);
     }
 
-    const char *why = NULL;
+    s_expect_values (L);
     rk_check (luaL_dostring (L, "t = {} t.t = t return t") == 0);
-    rk_check (!rk_json_encode (L, -1, 8, 10000, &why) && strstr (why, "deeply"));
+    s_expect_no_text (L, 10000, "deeply");
     rk_check (luaL_dostring (L, "return 0/0") == 0);
-    rk_check (!rk_json_encode (L, -1, 8, 10000, &why) && strstr (why, "finite"));
+    s_expect_no_text (L, 10000, "finite");
     rk_check (luaL_dostring (L, "return '\\xff'") == 0);
-    rk_check (!rk_json_encode (L, -1, 8, 10000, &why) && strstr (why, "UTF-8"));
+    s_expect_no_text (L, 10000, "UTF-8");
     rk_check (luaL_dostring (L, "return {x = 3, [true] = 1}") == 0);
-    rk_check (!rk_json_encode (L, -1, 8, 10000, &why) && strstr (why, "keys"));
+    s_expect_no_text (L, 10000, "keys");
     rk_check (luaL_dostring (L, "return {1, 2, x = 3}") == 0);
-    rk_check (!rk_json_encode (L, -1, 8, 10000, &why) && strstr (why, "both"));
+    s_expect_no_text (L, 10000, "both");
     //  A small table can be a huge text
     rk_check (luaL_dostring (L, "t = {1} for _ = 1, 30 do t = {t, t} end return t") == 0);
-    rk_check (!rk_json_encode (L, -1, 40, 1000000, &why) && strstr (why, "lua/message"));
+    s_expect_no_text (L, 1000000, "lua/message");
     rk_check (luaL_dostring (L, "return {('x'):rep (600), ('x'):rep (600)}") == 0);
-    rk_check (!rk_json_encode (L, -1, 8, 1000, &why) && strstr (why, "lua/message"));
+    s_expect_no_text (L, 1000, "lua/message");
     rk_json_end ();
     lua_close (L);
 }

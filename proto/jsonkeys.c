@@ -8,135 +8,84 @@
 //  Keys given twice: some take the first, some the last (RFC 8259, 4), so what one has checked another
 //  doesn't do
 
-//  Whether keys of the object may be the same: a mark of each, by its ends, is in a set of 64 already. For most objects
-//  that is all the work there is.
+struct rk_json_key {
+    rk_json_key_t *next;    //  The one before it in its object
+    rk_slice_t name;
+    size_t offset;
+};
 
-static bool
-s_may_have_twins (const cJSON *object)
+
+//  A mark of each key, by its ends, is in a set of 64: an object whose marks all differ has no twins, and for most that
+//  is all the work there is.
+
+void
+rk_json_note_key (rk_json_keys_t *self, rk_slice_t name, size_t offset)
 {
-    uint64_t marks = 0;
-    const cJSON *item;
-    cJSON_ArrayForEach (item, object)
-    {
-        size_t size = strlen (item->string);
-        unsigned last = size ? (unsigned char) item->string[size - 1] : 0;
-        unsigned mark =
-            ((unsigned char) item->string[0] * 7 + last * 31 + (unsigned) size * 5) % 64;
-        if (marks >> mark & 1)
-            return true;
-        marks |= (uint64_t) 1 << mark;
-    }
-    return false;
+    unsigned first = name.size ? (unsigned char) name.data[0] : 0;
+    unsigned last = name.size ? (unsigned char) name.data[name.size - 1] : 0;
+    uint64_t mark = (uint64_t) 1
+                    << (first * 7 + last * 31 + (unsigned) name.size * 5) % 64;
+    self->suspect |= (self->marks & mark) != 0;
+    self->marks |= mark;
+    rk_json_key_t *key = (rk_json_key_t *) rk_json_alloc (sizeof (rk_json_key_t));
+    *key = (rk_json_key_t){self->last, name, offset};
+    self->last = key;
+    self->count++;
 }
 
+
+//  By name, and each where it stands first
 
 static int
-s_compare_keys (const void *a, const void *b)
+s_compare_keys (const void *a_p, const void *b_p)
 {
-    return strcmp (*(const char *const *) a, *(const char *const *) b);
-}
-
-
-//  A key that the object has twice, or NULL.
-
-static const char *
-s_twin (const cJSON *object)
-{
-    if (!s_may_have_twins (object))
-        return NULL;
-    size_t count = 0, nbr = 0;
-    const cJSON *item;
-    cJSON_ArrayForEach (item, object) count++;
-    const char **keys = (const char **) rk_json_alloc (count * sizeof (*keys));
-    cJSON_ArrayForEach (item, object) keys[nbr++] = item->string;
-    qsort (keys, count, sizeof (*keys), s_compare_keys);
-    for (nbr = 1; nbr < count; nbr++)
-        if (streq (keys[nbr], keys[nbr - 1]))
-            return keys[nbr];
-    return NULL;
-}
-
-
-//  The first object, counted from 1 in the order of their braces, with such a key; 0 for none. *count is how
-//  many there were before.
-
-static size_t
-s_find_twin (const cJSON *item, size_t *count, const char **key)
-{
-    if ((item->type & 0xff) == cJSON_Object && ++*count && (*key = s_twin (item)))
-        return *count;
-    size_t found = 0;
-    for (const cJSON *child = item->child; child && !found; child = child->next)
-        if (child->child || (child->type & 0xff) == cJSON_Object)
-            found = s_find_twin (child, count, key);
-    return found;
-}
-
-
-//  The string whose opening quote is at the front, NULL when a zero is in it; *end is behind its closing
-//  quote.
-
-static char *
-s_string_at (const char *at, const char **end)
-{
-    for (*end = at + 1; **end != '"'; ++*end)
-        *end += **end == '\\';
-    ++*end;
-    if (memmem (at, (size_t) (*end - at), "\\u0000", 6))
-        return NULL;    //  cJSON would end there
-    cJSON *string = cJSON_ParseWithLength (at, (size_t) (*end - at));
-    return string ? string->valuestring : NULL;
-}
-
-
-//  Where the object of that number has the key for the second time.
-
-static size_t
-s_place_of_twin (rk_slice_t text, size_t number, const char *key)
-{
-    size_t objects = 0, depth = 0, seen = 0;
-    const char *limit = text.data + text.size, *end;
-    for (const char *at = text.data; at < limit; at = end) {
-        end = at + 1;
-        objects += *at == '{';
-        depth += objects >= number && strchr ("{[", *at);
-        depth -= depth && strchr ("}]", *at);
-        if (*at != '"')
-            continue;
-        const char *name = s_string_at (at, &end), *next = end;
-        while (next < limit && strchr (" \t\r\n", *next))
-            next++;
-        if (depth == 1 && next < limit && *next == ':' && name && streq (name, key) &&
-            ++seen == 2)
-            return (size_t) (at - text.data);
-    }
-    return 0;
+    const rk_json_key_t *a = *(const rk_json_key_t *const *) a_p,
+                        *b = *(const rk_json_key_t *const *) b_p;
+    size_t size = a->name.size < b->name.size ? a->name.size : b->name.size;
+    int order = memcmp (a->name.data, b->name.data, size);
+    if (!order)
+        order = (a->name.size > b->name.size) - (a->name.size < b->name.size);
+    return order ? order : (a->offset > b->offset) - (a->offset < b->offset);
 }
 
 
 bool
-rk_json_keys_differ (const cJSON *tree, rk_slice_t text, size_t *offset)
+rk_json_keys_twin (const rk_json_keys_t *self, size_t *offset)
 {
-    const char *key = NULL;
-    size_t count = 0, number = s_find_twin (tree, &count, &key);
-    if (number)
-        *offset = s_place_of_twin (text, number, key);
-    return !number;
+    if (!self->suspect)
+        return false;
+    size_t count = 0;
+    const rk_json_key_t **keys =
+        (const rk_json_key_t **) rk_json_alloc (self->count * sizeof (*keys));
+    for (const rk_json_key_t *key = self->last; key; key = key->next)
+        keys[count++] = key;
+    qsort (keys, count, sizeof (*keys), s_compare_keys);
+    bool found = false;
+    for (size_t nbr = 1; nbr < count; nbr++) {
+        rk_slice_t one = keys[nbr - 1]->name, other = keys[nbr]->name;
+        if (one.size != other.size || memcmp (one.data, other.data, one.size) != 0)
+            continue;
+        if (!found || keys[nbr]->offset < *offset)
+            *offset = keys[nbr]->offset;
+        found = true;
+    }
+    return found;
 }
 
 
 //  --------------------------------------------------------------------------
 //  Splicing
 
-//  Behind the value at the front of a well-formed text.
+//  Behind the value at the front of a well-formed text that ends at limit.
 
 static const char *
-s_value_end (const char *at)
+s_value_end (const char *at, const char *limit)
 {
     size_t depth = 0;
+    rk_slice_t string;
     do {
         if (*at == '"')
-            s_string_at (at, &at);
+            rk_json_string_at (at, limit, &string, &at);
         else {
             depth += strchr ("{[", *at) != NULL;
             depth -= strchr ("}]", *at) != NULL;
@@ -158,15 +107,16 @@ size_t
 rk_json_without (const char *object, const char *const *keys, char *copy)
 {
     char *to = copy;
-    const char *at = s_skip_space (object) + 1, *end;
+    const char *at = s_skip_space (object) + 1, *limit = at + strlen (at), *end;
     *to++ = '{';
     while (*(at = s_skip_space (at)) != '}') {
         rk_json_fresh ();
-        const char *name = s_string_at (at, &end);
+        rk_slice_t name;
+        rk_json_string_at (at, limit, &name, &end);
         bool wanted = true;
         for (size_t nbr = 0; keys[nbr]; nbr++)
-            wanted = wanted && !(name && streq (name, keys[nbr]));
-        end = s_value_end (s_skip_space (end) + 1);
+            wanted = wanted && !rk_slice_is (name, keys[nbr]);
+        end = s_value_end (s_skip_space (end) + 1, limit);
         if (wanted) {
             if (to > copy + 1)
                 *to++ = ',';

@@ -119,14 +119,15 @@ rk_lua_forget (rk_lua_t *self, rk_task_t *task)
 static const char *
 s_text_of (lua_State *L)
 {
-    const char *why, *json = NULL;
+    const char *why = "";
+    rk_slice_t json = {0};
     int top = lua_gettop (L);
     bool says = luaL_getmetafield (L, top, "__tostring") != LUA_TNIL;
     lua_settop (L, top);
     if (lua_istable (L, top) && !says)
         json = rk_json_encode (L, top, JSON_DEPTH, JSON_MOST, &why);
-    if (json)
-        lua_pushstring (L, json);
+    if (!why)
+        lua_pushlstring (L, json.data, json.size);
     else
         luaL_tolstring (L, top, NULL);
     lua_remove (L, top);

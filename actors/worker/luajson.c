@@ -3,35 +3,17 @@
 #include "luaapi_priv.h"
 
 
-//  Takes the members that are null out of the table on the top; whether there were any.
-
-static bool
-s_drop_nulls (lua_State *L)
-{
-    bool any = false;
-    for (lua_pushnil (L); lua_next (L, -2); lua_pop (L, 1))
-        if (lua_islightuserdata (L, -1)) {    //  json.null; there is no other
-            lua_pushvalue (L, -2);
-            lua_pushnil (L);
-            //  A member that is there may go while they are looked at
-            lua_rawset (L, -5);
-            any = true;
-        }
-    return any;
-}
-
-
 int
 rk_luaapi_json_decode (lua_State *L)
 {
     const char *why;
     size_t offset;
-    bool bare = lua_toboolean (L, 2);
-    if (rk_json_decode (L, rk_luaapi_check_slice (L, 1), rk_lua_limits (L), &why,
-                        &offset)) {
+    bool nulls, bare = lua_toboolean (L, 2);
+    if (rk_json_decode (L, rk_luaapi_check_slice (L, 1), rk_lua_limits (L),
+                        bare ? &nulls : NULL, &why, &offset)) {
         if (!bare || !lua_istable (L, -1))
             return 1;
-        lua_pushboolean (L, s_drop_nulls (L));
+        lua_pushboolean (L, nulls);
         return 2;
     }
     lua_pushnil (L);
@@ -46,11 +28,11 @@ rk_luaapi_json_encode (lua_State *L)
 {
     const char *why;
     luaL_checkany (L, 1);
-    const char *text =
+    rk_slice_t text =
         rk_json_encode (L, 1, rk_lua_limits (L).depth, rk_lua_room (L), &why);
-    if (!text)
+    if (why)
         return luaL_error (L, "json.encode: %s", why);
-    lua_pushstring (L, text);
+    lua_pushlstring (L, text.data, text.size);
     return 1;
 }
 
