@@ -27,7 +27,7 @@ s_test_read (zsock_t **outs, int *owner, int *last)
     rk_check (zmq_poll (items, 2, 5000) > 0);
     int worker = items[0].revents ? 0 : 1;
     rk_frames_t frames = {0};
-    rk_check (rk_frames_recv (&frames, outs[worker]));
+    rk_check (rk_wait_take (&(rk_wait_t){.socket = outs[worker]}, &frames));
     char *cid = rk_slice_dup (rk_frames_at (&frames, 1));
     char *text = rk_slice_dup (rk_frames_at (&frames, 2));
     int connection = atoi (cid + 3), nbr = atoi (text);

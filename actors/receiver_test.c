@@ -36,11 +36,11 @@ receiver_test (void)
     //  Good ones, the older bind among them
     s_test_send (in, "upstream g.1 bind {\"uid\":\"1\"}");
     s_test_send (in, "status connected g.2 u g,h");
-    zmsg_t *msg = rk_msg_recv (out);
+    zmsg_t *msg = rk_wait_await (&(rk_wait_t){.socket = out});
     rk_check (msg && zmsg_size (msg) == 3);
     rk_check (zframe_streq (zmsg_last (msg), "{\"uid\":\"1\"}"));
     zmsg_destroy (&msg);
-    msg = rk_msg_recv (out);
+    msg = rk_wait_await (&(rk_wait_t){.socket = out});
     rk_check (msg && zmsg_size (msg) == 5);
     zmsg_destroy (&msg);
     rk_check (rk_actor_count (actor, "unknown_name") == 3);
@@ -54,7 +54,7 @@ receiver_test (void)
         s_test_send (in, "upstream g.1 {}");
     zstr_send (actor, "DRAIN");
     for (int nbr = 0; nbr < 50; nbr++) {
-        msg = rk_msg_recv (out);
+        msg = rk_wait_await (&(rk_wait_t){.socket = out});
         rk_check (msg);
         zmsg_destroy (&msg);
     }

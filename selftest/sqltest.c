@@ -99,7 +99,7 @@ rk_sqltest_next (rk_sqltest_t *self, char *error, size_t room)
     rk_call_t token;
     zmq_pollitem_t item = {zsock_resolve (self->replies), 0, ZMQ_POLLIN, 0};
     rk_check (zmq_poll (&item, 1, PATIENCE) == 1 &&
-              rk_frames_recv (&frames, self->replies));
+              rk_wait_take (&(rk_wait_t){.socket = self->replies}, &frames));
     rk_check (rk_call_read (rk_frames_at (&frames, 1), &token));
     rk_slice_t text = rk_frames_at (&frames, 3);
     bool good = rk_slice_is (rk_frames_at (&frames, 2), "ok");
@@ -132,7 +132,7 @@ s_wait_reply (rk_sqltest_t *self, uint64_t number, rk_frames_t *frames)
 {
     zmq_pollitem_t item = {zsock_resolve (self->replies), 0, ZMQ_POLLIN, 0};
     rk_check (zmq_poll (&item, 1, PATIENCE) == 1 &&
-              rk_frames_recv (frames, self->replies));
+              rk_wait_take (&(rk_wait_t){.socket = self->replies}, frames));
     rk_call_t token;
     rk_check (rk_call_read (rk_frames_at (frames, 1), &token) && token.call == number);
 }

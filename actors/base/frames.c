@@ -119,7 +119,7 @@ s_transit (rk_frames_t *self)
 
 
 bool
-rk_frames_take (rk_frames_t *self, zsock_t *from)
+rk_frames_take_whole (rk_frames_t *self, zsock_t *from)
 {
     if (!rk_frames_recv (self, from))
         return false;
@@ -131,7 +131,7 @@ rk_frames_take (rk_frames_t *self, zsock_t *from)
 
 
 int
-rk_frames_give (rk_frames_t *self, zsock_t *to)
+rk_frames_give_whole (rk_frames_t *self, zsock_t *to)
 {
     ptrdiff_t bytes = s_transit (self);
     if (bytes)
@@ -139,6 +139,59 @@ rk_frames_give (rk_frames_t *self, zsock_t *to)
     int rc = rk_frames_send (self, to);
     if (rc == -1 && bytes)
         rk_queues_note (-bytes);
+    return rc;
+}
+
+
+size_t
+rk_frames_packed_size (rk_frames_t *self)
+{
+    return 1 + self->count * sizeof (uint32_t) + rk_frames_bytes (self);
+}
+
+
+unsigned char *
+rk_frames_pack (rk_frames_t *self, unsigned char *to)
+{
+    *to++ = (unsigned char) self->count;
+    for (size_t nbr = 0; nbr < self->count; nbr++) {
+        rk_slice_t part = rk_frames_at (self, nbr);
+        uint32_t size = (uint32_t) part.size;
+        to = (unsigned char *) mempcpy (to, &size, sizeof (size));
+        to = (unsigned char *) mempcpy (to, part.data, part.size);
+    }
+    return to;
+}
+
+
+const unsigned char *
+rk_frames_unpack (rk_frames_t *self, const unsigned char *at)
+{
+    assert (self->count == 0);
+    self->dropped = 0;
+    for (int left = *at++; left; left--) {
+        uint32_t size;
+        memcpy (&size, at, sizeof (size));
+        rk_frames_add (self, at + sizeof (size), size);
+        at += sizeof (size) + size;
+    }
+    return at;
+}
+
+
+int
+rk_frames_give (rk_frames_t *self, zsock_t *to)
+{
+    size_t size = 1 + rk_frames_packed_size (self);
+    if (size > RK_FRAMES_SHORT)
+        return rk_frames_give_whole (self, to);
+    rk_frames_t packed;
+    packed.count = 0;
+    unsigned char *data = (unsigned char *) rk_frames_reserve (&packed, size);
+    *data = RK_FRAMES_MARK;
+    rk_frames_pack (self, data + 1);
+    int rc = rk_frames_give_whole (&packed, to);
+    rk_frames_clear (rc == 0 ? self : &packed);
     return rc;
 }
 

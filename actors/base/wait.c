@@ -3,6 +3,8 @@
 #include "wait.h"
 #include "socket.h"
 
+#define AWAIT 60000    //  msec
+
 
 //  Before it sleeps: whether the item is ready as it is.
 
@@ -77,9 +79,60 @@ rk_wait_recv (rk_wait_t *self, rk_frames_t *frames)
 bool
 rk_wait_take (rk_wait_t *self, rk_frames_t *frames)
 {
-    bool got = rk_frames_take (frames, self->socket);
-    self->armed = !got && errno == EAGAIN;
-    return got;
+    if (!self->taken) {
+        bool got = rk_frames_take_whole (frames, self->socket);
+        self->armed = !got && errno == EAGAIN;
+        if (!got)
+            return false;
+        rk_slice_t head = rk_frames_at (frames, 0);
+        //  A stranger's is as it came, whatever it begins with
+        if (!head.size || *head.data != RK_FRAMES_MARK || !rk_frames_local (frames))
+            return true;
+        zmq_msg_init (&self->packed);
+        zmq_msg_move (&self->packed, &frames->part[0]);
+        rk_frames_clear (frames);
+        self->taken = 1;
+    }
+    const unsigned char *data = (const unsigned char *) zmq_msg_data (&self->packed);
+    self->taken = (size_t) (rk_frames_unpack (frames, data + self->taken) - data);
+    if (self->taken == zmq_msg_size (&self->packed))
+        rk_wait_clear (self);
+    return true;
+}
+
+
+zmsg_t *
+rk_wait_await (rk_wait_t *self)
+{
+    rk_wait_t *items[] = {self};
+    rk_frames_t frames = {0};
+    while (!rk_wait_take (self, &frames))
+        if (rk_wait (items, 1, AWAIT) == 0)
+            return NULL;
+    zmsg_t *msg = zmsg_new ();
+    for (size_t nbr = 0; nbr < frames.count; nbr++) {
+        rk_slice_t part = rk_frames_at (&frames, nbr);
+        zmsg_addmem (msg, part.data, part.size);
+    }
+    rk_frames_clear (&frames);
+    return msg;
+}
+
+
+void
+rk_wait_begin (rk_wait_t *self, zsock_t *socket)
+{
+    self->socket = socket;
+    self->armed = self->off = false;
+}
+
+
+void
+rk_wait_clear (rk_wait_t *self)
+{
+    if (self->taken)
+        rk_part_close (&self->packed);
+    self->taken = 0;
 }
 
 

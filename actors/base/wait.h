@@ -31,15 +31,29 @@ typedef struct {
     bool
         ready;    //  After rk_wait; then read it until rk_wait_recv returns false, or come again
     short revents;    //  Of a descriptor
+    //  Of the socket: messages that came as one part, and how many bytes of that are taken
+    zmq_msg_t packed;
+    size_t taken;
 } rk_wait_t;
+
+//  Begins with that socket, or goes on with it in an actor's next life: what has come and wasn't taken stays.
+void rk_wait_begin (rk_wait_t *self, zsock_t *socket);
+
+//  Throws away what has come and wasn't taken.
+void rk_wait_clear (rk_wait_t *self);
 
 //  Waits until one is ready, or for so many msec, -1 for ever. Returns how many are. A signal only wakes it. When the
 //  context goes away the sockets are ready, and receiving from them fails with ETERM.
 int rk_wait (rk_wait_t *const *items, size_t count, int64_t timeout);
 
-//  rk_frames_recv and rk_frames_take; when nothing is there, the socket is armed.
+//  rk_frames_recv, or the next message that was given (rk_frames_give, rk_bundle_flush); when nothing is there, the socket
+//  is armed.
 bool rk_wait_recv (rk_wait_t *self, rk_frames_t *frames);
 bool rk_wait_take (rk_wait_t *self, rk_frames_t *frames);
+
+//  The next message of a socket that is given some, waited for; for tests. The caller owns it; NULL when there is none
+//  in a minute.
+zmsg_t *rk_wait_await (rk_wait_t *self);
 
 //  Something was sent on it, or received in another way.
 void rk_wait_touch (rk_wait_t *self);

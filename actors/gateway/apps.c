@@ -348,7 +348,7 @@ static const struct {
 static bool
 s_take (rk_gateway_t *self, rk_gateway_app_t *app)
 {
-    return app->args->local ? rk_bundle_take (&app->in, &app->downstream, &self->frames)
+    return app->args->local ? rk_wait_take (&app->downstream, &self->frames)
                             : rk_wait_recv (&app->downstream, &self->frames);
 }
 

@@ -286,7 +286,7 @@ s_self_destroy (rk_gateway_t **self_p)
         for (size_t lane = 0; lane < self->args->apps[nbr].lanes; lane++)
             rk_queue_clear (&self->apps[nbr].lanes[lane].backlog);
         free (self->apps[nbr].lanes);
-        rk_bundle_clear (&self->apps[nbr].in);
+        rk_wait_clear (&self->apps[nbr].downstream);
     }
     rk_frames_clear (&self->frames);
     rk_index_destroy (&self->clients);

@@ -54,7 +54,6 @@ typedef struct {
     gateway_app_t *args;
     rk_gateway_lane_t *lanes;
     rk_wait_t downstream, events;
-    rk_bundle_t in;    //  From the sender of this process
     bool welcome;
     bool connected;    //  Its upstream socket, if it is in another process
     int missed;        //  Pings without an answer

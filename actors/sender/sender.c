@@ -87,8 +87,7 @@ s_follow (rk_sender_t *self)
 static void
 s_read_inbox (rk_sender_t *self)
 {
-    for (int nbr = 0;
-         nbr < BATCH && rk_bundle_take (&self->in, &self->inbox, &self->frames); nbr++) {
+    for (int nbr = 0; nbr < BATCH && rk_wait_take (&self->inbox, &self->frames); nbr++) {
         self->counters[IN].value++;
         self->counters[BYTES_IN].value += rk_frames_bytes (&self->frames);
         if (rk_follows)
@@ -187,7 +186,7 @@ s_self_destroy (rk_sender_t **self_p)
 {
     rk_sender_t *self = *self_p;
     rk_frames_clear (&self->frames);
-    rk_bundle_clear (&self->in);
+    rk_wait_clear (&self->inbox);
     rk_bundle_clear (&self->out);
     rk_queue_clear (&self->settling);
     rk_queue_clear (&self->fallen);
@@ -222,9 +221,9 @@ sender_actor (zsock_t *pipe, void *args_p)
     self->next_ping = 0;    //  Each life begins with one
     rk_life_begin (&self->life, NULL);
 
-    self->inbox = (rk_wait_t){.socket = args->inbox};
-    self->remote = (rk_wait_t){.socket = args->gateways};
-    self->local = (rk_wait_t){.socket = args->local_socket};
+    rk_wait_begin (&self->inbox, args->inbox);
+    rk_wait_begin (&self->remote, args->gateways);
+    rk_wait_begin (&self->local, args->local_socket);
     rk_wait_t *items[] = {&self->life.wait, &self->inbox, &self->remote, &self->local};
     while (!self->life.terminated) {
         bool busy =

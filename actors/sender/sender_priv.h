@@ -49,7 +49,6 @@ typedef struct {
     sender_args_t *args;
     rk_routes_t *routes;
     rk_index_t *gateways;
-    rk_bundle_t in;     //  From a worker
     rk_bundle_t out;    //  To the gateway of this process, until the end of the turn
     rk_wait_t inbox;
     rk_wait_t remote;       //  Gateways of other processes

@@ -35,12 +35,15 @@ s_test_join (zmsg_t *msg, char *text, size_t room)
 static void
 s_test_expect (zsock_t *from, const char *words)
 {
-    static rk_bundle_t
-        bundle;    //  The gateway of this process gets some, and all of its messages are asked for
+    static rk_wait_t
+        wait;    //  Of the gateway of this process: what came together is asked for as well
     char got[500] = "ping";
+    wait.socket = from;
+    wait.armed = false;
+    wait.handle = 0;
     int64_t until = zclock_mono () + 30000;
     while (streq (got, "ping") && zclock_mono () < until) {
-        zmsg_t *msg = rk_bundle_await (&bundle, from);
+        zmsg_t *msg = rk_wait_await (&wait);
         rk_check (msg);
         s_test_join (msg, got, sizeof (got));
         zmsg_destroy (&msg);
@@ -117,7 +120,7 @@ s_test_catch_up (zsock_t *in, zsock_t *replies, const char *cid, const char *ste
     rk_frames_addstr (&frames, cid);
     rk_frames_addstr (&frames, step);
     rk_check (rk_frames_send_wait (&frames, in, 10000) == 0);
-    zmsg_t *reply = rk_msg_recv (replies);
+    zmsg_t *reply = rk_wait_await (&(rk_wait_t){.socket = replies});
     rk_check (reply && zmsg_size (reply) == 4 &&
               zframe_streq (zmsg_first (reply), "REPLY"));
     rk_check (memcmp (zframe_data (zmsg_next (reply)), &token, sizeof (token)) == 0);

@@ -56,7 +56,7 @@ s_test_reply (s_fixture_t *fixture, uint64_t number, char *text, size_t room)
     zmq_pollitem_t item = {zsock_resolve (fixture->replies), 0, ZMQ_POLLIN, 0};
     rk_frames_t frames = {0};
     rk_check (zmq_poll (&item, 1, 20000) == 1 &&
-              rk_frames_recv (&frames, fixture->replies));
+              rk_wait_take (&(rk_wait_t){.socket = fixture->replies}, &frames));
     rk_call_t token;
     rk_check (rk_call_read (rk_frames_at (&frames, 1), &token) && token.call == number);
     bool good = rk_slice_is (rk_frames_at (&frames, 2), "ok");
@@ -139,7 +139,7 @@ s_test_events (s_fixture_t *fixture)
         s_test_call (fixture, number, 5000, "PUBLISH news hello");
         for (bool replied = false; !replied;) {
             rk_check (zmq_poll (&item, 1, 10000) == 1);
-            rk_check (rk_frames_recv (&frames, fixture->replies));
+            rk_check (rk_wait_take (&(rk_wait_t){.socket = fixture->replies}, &frames));
             replied = rk_slice_is (rk_frames_at (&frames, 0), "REPLY");
             heard = heard || (rk_slice_is (rk_frames_at (&frames, 0), "EVENT") &&
                               rk_slice_is (rk_frames_at (&frames, 1), "test") &&
@@ -150,7 +150,8 @@ s_test_events (s_fixture_t *fixture)
     }
     rk_check (heard);
     s_test_send (fixture, "UNSUBSCRIBE", 0, 0, "news", 4);
-    while (zmq_poll (&item, 1, 100) == 1 && rk_frames_recv (&frames, fixture->replies))
+    while (zmq_poll (&item, 1, 100) == 1 &&
+           rk_wait_take (&(rk_wait_t){.socket = fixture->replies}, &frames))
         rk_frames_clear (&frames);    //  Events that were under way
 }
 

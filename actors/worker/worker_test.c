@@ -10,8 +10,8 @@ typedef struct {
     char *store_name;
     bool outside;
     uint64_t asked;
-    zsock_t *in, *calls, *sent, *answers;
-    rk_bundle_t bundle;    //  Of what is sent
+    zsock_t *in, *calls, *answers;
+    rk_wait_t told;    //  What is sent
     zactor_t *actor;
 } s_fixture_t;
 
@@ -32,7 +32,7 @@ s_test_say (s_fixture_t *fixture, const char *cid, const char *text)
 static void
 s_test_expect (s_fixture_t *fixture, const char *cid, const char *words)
 {
-    zmsg_t *msg = rk_bundle_await (&fixture->bundle, fixture->sent);
+    zmsg_t *msg = rk_wait_await (&fixture->told);
     rk_check (msg);
     zframe_t *whose = zmsg_first (msg) ? zmsg_next (msg) : NULL;
     whose = whose ? zmsg_next (msg) : NULL;
@@ -50,7 +50,7 @@ s_test_expect (s_fixture_t *fixture, const char *cid, const char *words)
 static void
 s_test_store (s_fixture_t *fixture, bool answer)
 {
-    zmsg_t *call = rk_msg_recv (fixture->calls);
+    zmsg_t *call = rk_wait_await (&(rk_wait_t){.socket = fixture->calls});
     rk_check (call && zmsg_size (call) == 3);
     zframe_t *name = zmsg_pop (call), *token = zmsg_pop (call);
     rk_pack_t pack = {0};
@@ -107,7 +107,7 @@ s_fixture_open (s_fixture_t *fixture, rk_config_t *config, int run, char **error
         .store = s_test_socket (ZMQ_PUSH, "@inproc://worker-test-store-%d", run),
         .in = s_test_socket (ZMQ_PUSH, ">inproc://worker-test-%d", run),
         .answers = s_test_socket (ZMQ_PUSH, ">inproc://worker-test-replies-%d", run),
-        .sent = s_test_socket (ZMQ_PULL, ">inproc://worker-test-sender-%d", run),
+        .told.socket = s_test_socket (ZMQ_PULL, ">inproc://worker-test-sender-%d", run),
         .calls = s_test_socket (ZMQ_PULL, ">inproc://worker-test-store-%d", run)};
     fixture->store_name = "store";
     fixture->service =
@@ -132,7 +132,7 @@ s_fixture_close (s_fixture_t *fixture)
     zsock_t *sockets[] = {fixture->args.inbox,  fixture->args.replies,
                           fixture->args.sender, fixture->store,
                           fixture->in,          fixture->calls,
-                          fixture->sent,        fixture->answers};
+                          fixture->told.socket, fixture->answers};
     for (size_t nbr = 0; nbr < sizeof (sockets) / sizeof (*sockets); nbr++)
         zsock_destroy (&sockets[nbr]);
 }
@@ -319,7 +319,7 @@ worker_test (void)
     s_test_say (&fixture, "g.1", "{\"action\":\"echo\",\"bind\":\"alice\"}");
     s_test_expect (&fixture, "g.1", "\"code\":\"ok\"");
     s_test_say (&fixture, "g.1", "{\"action\":\"ask\",\"value\":7}");
-    zmsg_t *call = rk_msg_recv (fixture.calls);
+    zmsg_t *call = rk_wait_await (&(rk_wait_t){.socket = fixture.calls});
     zmsg_destroy (&call);
     s_test_say (&fixture, "g.1", "{\"action\":\"echo\",\"value\":8}");
     zstr_sendx (fixture.actor, "FAIL", "the test says so", NULL);

@@ -35,7 +35,7 @@ rk_work_flush (rk_work_t *self)
             continue;
         self->counters[RK_WORK_LOST].value += self->out.messages;
         self->counters[RK_WORK_OUT].value -= self->out.messages;
-        self->counters[RK_WORK_BYTES_OUT].value -= rk_frames_bytes (&self->out.parts);
+        self->counters[RK_WORK_BYTES_OUT].value -= self->out.bytes;
         rk_bundle_clear (&self->out);
         rk_life_fail (&self->life, "the sender took nothing for %d s",
                       SENDER_WAIT / 1000);
