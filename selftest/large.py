@@ -8,6 +8,7 @@ import os
 import re
 import resource
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -77,6 +78,11 @@ def main():
             measure("empty", server)
             with idle(server, min(IDLE, most - 1200)):
                 measure("beside them", server)
+            server.stop(signal.SIGKILL)
+            server.start()
+            print("   killed, and all come back:", flush=True)
+            with idle(server, min(IDLE, most - 1200)):
+                pass
             server.stop()
             if durability == "stored":
                 fill(f"{folder}/chat.db")

@@ -233,7 +233,8 @@ rk_bench_on_bound (rk_bench_user_t *user)
     if (!self->plan.idle)
         s_start (self);
     else {
-        printf ("%ld idle connections: %.1f KB each\n", self->count,
+        printf ("%ld idle connections in %.1f s: %.1f KB each\n", self->count,
+                (double) (s_now () - self->began) / 1e9,
                 (double) (s_server_rss (self) - self->before) / (double) self->count);
         fflush (stdout);
         uv_timer_start (&self->timer, s_on_held, (uint64_t) self->plan.hold * 1000, 0);
@@ -332,6 +333,7 @@ s_bench (rk_bench_t *self)
     deadline.data = self;
     uv_timer_start (&deadline, s_on_deadline, (uint64_t) self->plan.seconds * 1000, 0);
     self->before = s_server_rss (self);
+    self->began = s_now ();
     if (self->protocol->begin (self)) {
         for (long nbr = 0; nbr < self->count && nbr < AT_ONCE; nbr++)
             self->protocol->connect (&self->users[nbr]);

@@ -44,7 +44,8 @@ struct rk_bench {
     long before;    //  KB that the server had
     long bound, open;
     long sent, answered, delivered, refused;
-    int64_t started;     //  nsec
+    int64_t began;       //  nsec; then they connect and bind
+    int64_t started;     //  nsec; then they chat
     int64_t *sent_at;    //  nsec, by number of the chat
     uint32_t *answer_us, *deliver_us;
     uint64_t run;    //  Makes user ids of each run its own

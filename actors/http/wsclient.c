@@ -3,6 +3,7 @@
 #include "wsclient.h"
 
 #define MESSAGE_MOST (64 * 1024 * 1024)    //  bytes
+#define FROM_ONE 2000                      //  Connections from one loopback address
 
 struct rk_ws {
     uv_loop_t *loop;
@@ -177,6 +178,8 @@ rk_ws_connect (rk_ws_t *self, void *user)
     rk_ws_connection_t *connection =
         (rk_ws_connection_t *) zmalloc (sizeof (rk_ws_connection_t));
     connection->user = user;
+    //  The server pings. libwebsockets would keep a timer of each connection in one sorted list
+    static const lws_retry_bo_t never = {.secs_since_valid_ping = 0};
     zlistx_add_end (self->connections, connection);
     struct lws_client_connect_info info = {.context = self->lws,
                                            .vhost = self->vhost,
@@ -188,7 +191,14 @@ rk_ws_connect (rk_ws_t *self, void *user)
                                            .host = self->host,
                                            .origin = self->host,
                                            .local_protocol_name = "rookery",
+                                           .retry_and_idle_policy = &never,
                                            .userdata = connection};
+    //  From one address to one port the kernel looks ever longer for a free port of ours; loopback has many addresses
+    char from[20];
+    snprintf (from, sizeof (from), "127.0.%zu.1",
+              zlistx_size (self->connections) / FROM_ONE % 256);
+    if (streq (self->host, "127.0.0.1"))
+        info.iface = from;
     lws_client_connect_via_info (&info);    //  A failure comes as a callback
     return connection;
 }
