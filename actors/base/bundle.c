@@ -6,22 +6,22 @@
 bool
 rk_bundle_add (rk_bundle_t *self, rk_frames_t *frames)
 {
-    size_t bytes = rk_frames_bytes (frames), size = rk_frames_packed_size (frames);
+    size_t size = rk_frames_packed_size (frames);
     if (!self->messages) {
         *self->packed = RK_FRAMES_MARK;
         self->size = 1;
     }
     if (!self->alone.count && self->size + size <= sizeof (self->packed)) {
         rk_frames_pack (frames, self->packed + self->size);
-        rk_frames_clear (frames);
         self->size += size;
     }
     else if (!self->messages)
-        rk_frames_move (&self->alone, frames);
+        for (size_t nbr = 0; nbr < frames->count; nbr++)
+            rk_frames_share (&self->alone, frames, nbr);
     else
         return false;
     self->messages++;
-    self->bytes += bytes;
+    self->bytes += rk_frames_bytes (frames);
     return true;
 }
 
@@ -32,7 +32,7 @@ rk_bundle_flush (rk_bundle_t *self, zsock_t *to)
     if (self->messages == 0)
         return 0;
     rk_frames_t packed;
-    packed.count = 0;
+    rk_frames_begin (&packed);
     if (!self->alone.count)
         rk_frames_add (&packed, self->packed, self->size);
     int rc = rk_frames_give_whole (self->alone.count ? &self->alone : &packed, to);

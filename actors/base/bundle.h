@@ -17,7 +17,7 @@ typedef struct {
     rk_frames_t alone;    //  One that is too large for that
 } rk_bundle_t;
 
-//  Takes the frames if there is room for them, as there is in an empty one; else false, and they are as they were.
+//  Takes a copy of the frames if there is room for it, as there is in an empty one; else false.
 bool rk_bundle_add (rk_bundle_t *self, rk_frames_t *frames);
 
 //  Gives away what it holds, as rk_frames_give does. 0 and it is empty; -1 and nothing has changed.

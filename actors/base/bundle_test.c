@@ -9,7 +9,7 @@
 static void
 s_make (rk_frames_t *frames, const char *name, size_t parts, bool large)
 {
-    frames->count = 0;
+    rk_frames_begin (frames);
     rk_frames_addstr (frames, name);
     while (frames->count < parts)
         rk_frames_add (frames, "x", frames->count % 2);
@@ -38,7 +38,7 @@ s_test_all (unsigned chance, zsock_t *in, zsock_t *out)
         s_make (&frames, name, parts[added], large[added]);
         while (!rk_bundle_add (&to, &frames))
             rk_check (rk_bundle_flush (&to, out) == 0);
-        rk_check (frames.count == 0);
+        rk_frames_clear (&frames);
         added++;
         if (rand_r (&chance) % 4 == 0)
             rk_check (rk_bundle_flush (&to, out) == 0 && to.messages == 0);
@@ -74,8 +74,10 @@ s_test_full (void)
     for (bool full = false; !full; sent++) {
         s_make (&frames, "one", 2, false);
         rk_check (rk_bundle_add (&to, &frames));
+        rk_frames_clear (&frames);
         s_make (&frames, "two", 3, false);
         rk_check (rk_bundle_add (&to, &frames));
+        rk_frames_clear (&frames);
         full = rk_bundle_flush (&to, out) == -1;
     }
     rk_check (sent == 3 && to.messages == 2 && to.bytes == 8);

@@ -27,12 +27,50 @@ s_recv_part (zmq_msg_t *part, void *handle)
 
 
 static int
+s_send_message (zmq_msg_t *message, void *handle, int flags)
+{
+    int rc = zmq_msg_send (message, handle, flags);
+    while (rc == -1 && errno == EINTR)
+        rc = zmq_msg_send (message, handle, flags);
+    return rc;
+}
+
+
+//  The message whose bytes are that part and nothing else, or NULL.
+
+static zmq_msg_t *
+s_own (rk_frames_t *self, size_t index)
+{
+    rk_slice_t part = self->part[index];
+    for (size_t nbr = 0; nbr < self->held; nbr++)
+        if (zmq_msg_data (&self->hold[nbr]) == part.data &&
+            zmq_msg_size (&self->hold[nbr]) == part.size)
+            return &self->hold[nbr];
+    return NULL;
+}
+
+
+static void
+s_copy_part (rk_slice_t part, zmq_msg_t *to)
+{
+    int rc = zmq_msg_init_size (to, part.size);
+    assert (rc == 0);
+    if (part.size)
+        memcpy (zmq_msg_data (to), part.data, part.size);
+}
+
+
+static int
 s_send_part (rk_frames_t *self, size_t nbr, size_t parts, void *handle)
 {
     int flags = ZMQ_DONTWAIT | (nbr + 1 < parts ? ZMQ_SNDMORE : 0);
-    int rc = zmq_msg_send (&self->part[nbr], handle, flags);
-    while (rc == -1 && errno == EINTR)
-        rc = zmq_msg_send (&self->part[nbr], handle, flags);
+    zmq_msg_t copy, *own = s_own (self, nbr);
+    if (own)
+        return s_send_message (own, handle, flags);
+    s_copy_part (self->part[nbr], &copy);
+    int rc = s_send_message (&copy, handle, flags);
+    if (rc == -1)
+        zmq_msg_close (&copy);
     return rc;
 }
 
@@ -45,7 +83,7 @@ rk_frames_recv (rk_frames_t *self, zsock_t *from)
     void *handle = zsock_resolve (from);
     bool more = true;
     while (more) {
-        zmq_msg_t *part = &self->part[self->count];
+        zmq_msg_t *part = &self->hold[self->held];
         zmq_msg_t excess;
         if (self->count == RK_FRAMES_MAX)
             part = &excess;
@@ -60,8 +98,11 @@ rk_frames_recv (rk_frames_t *self, zsock_t *from)
             zmq_msg_close (part);
             self->dropped++;
         }
-        else
-            self->count++;
+        else {
+            self->part[self->count++] =
+                (rk_slice_t){(const char *) zmq_msg_data (part), zmq_msg_size (part)};
+            self->held++;
+        }
     }
     HANDOVER_RECEIVED ();
     return true;
@@ -103,7 +144,7 @@ rk_frames_send (rk_frames_t *self, zsock_t *to)
             return 0;
         }
     }
-    self->count = 0;
+    rk_frames_clear (self);
     return 0;
 }
 
@@ -164,18 +205,39 @@ rk_frames_pack (rk_frames_t *self, unsigned char *to)
 }
 
 
-const unsigned char *
-rk_frames_unpack (rk_frames_t *self, const unsigned char *at)
+//  The message in the first of those that are held, from there on.
+
+static size_t
+s_unpack (rk_frames_t *self, size_t at)
 {
-    assert (self->count == 0);
-    self->dropped = 0;
-    for (int left = *at++; left; left--) {
+    const char *data = (const char *) zmq_msg_data (&self->hold[0]);
+    self->count = (unsigned char) data[at++];
+    for (size_t nbr = 0; nbr < self->count; nbr++) {
         uint32_t size;
-        memcpy (&size, at, sizeof (size));
-        rk_frames_add (self, at + sizeof (size), size);
+        memcpy (&size, data + at, sizeof (size));
+        self->part[nbr] = (rk_slice_t){data + at + sizeof (size), size};
         at += sizeof (size) + size;
     }
     return at;
+}
+
+
+size_t
+rk_frames_unpack (rk_frames_t *self, zmq_msg_t *packed, size_t at)
+{
+    assert (self->count == 0 && self->held == 0);
+    self->dropped = 0;
+    self->held = 1;
+    zmq_msg_init (&self->hold[0]);
+    zmq_msg_copy (&self->hold[0], packed);
+    return s_unpack (self, at);
+}
+
+
+size_t
+rk_frames_unpack_here (rk_frames_t *self)
+{
+    return s_unpack (self, 1);
 }
 
 
@@ -186,7 +248,7 @@ rk_frames_give (rk_frames_t *self, zsock_t *to)
     if (size > RK_FRAMES_SHORT)
         return rk_frames_give_whole (self, to);
     rk_frames_t packed;
-    packed.count = 0;
+    rk_frames_begin (&packed);
     unsigned char *data = (unsigned char *) rk_frames_reserve (&packed, size);
     *data = RK_FRAMES_MARK;
     rk_frames_pack (self, data + 1);
@@ -225,25 +287,46 @@ rk_frames_give_wait (rk_frames_t *self, zsock_t *to, int64_t wait)
 }
 
 
+//  What lies in the object itself, or in a message so short that its bytes are in its struct, lies as far from its beginning
+//  in the other one.
+
 void
 rk_frames_move (rk_frames_t *self, rk_frames_t *from)
 {
-    assert (self->count == 0);
+    assert (self->count == 0 && self->held == 0);
+    for (size_t nbr = 0; nbr < from->held; nbr++) {
+        zmq_msg_init (&self->hold[nbr]);
+        zmq_msg_move (&self->hold[nbr], &from->hold[nbr]);
+    }
+    memcpy (self->room, from->room, from->used);
+    const char *begin = (const char *) from, *end = begin + sizeof (*from);
     for (size_t nbr = 0; nbr < from->count; nbr++) {
-        zmq_msg_init (&self->part[nbr]);
-        zmq_msg_move (&self->part[nbr], &from->part[nbr]);
+        rk_slice_t part = from->part[nbr];
+        if (part.data >= begin && part.data < end)
+            part.data = (const char *) self + (part.data - begin);
+        self->part[nbr] = part;
     }
     self->count = from->count;
     self->dropped = from->dropped;
+    self->held = from->held;
+    self->used = from->used;
     rk_frames_clear (from);
+}
+
+
+void
+rk_frames_begin (rk_frames_t *self)
+{
+    self->count = self->dropped = self->held = self->used = 0;
 }
 
 
 void
 rk_frames_clear (rk_frames_t *self)
 {
-    while (self->count)
-        rk_part_close (&self->part[--self->count]);
+    while (self->held)
+        rk_part_close (&self->hold[--self->held]);
+    self->count = self->used = 0;
 }
 
 
@@ -256,14 +339,31 @@ rk_part_close (zmq_msg_t *part)
 }
 
 
+//  Bytes that stay as long as the object: in the room, or in a message of their own.
+
+static char *
+s_place (rk_frames_t *self, size_t size)
+{
+    if (size <= sizeof (self->room) - self->used) {
+        char *place = self->room + self->used;
+        self->used += size;
+        return place;
+    }
+    assert (self->held <= RK_FRAMES_MAX);
+    zmq_msg_t *message = &self->hold[self->held++];
+    int rc = zmq_msg_init_size (message, size);
+    assert (rc == 0);
+    return (char *) zmq_msg_data (message);
+}
+
+
 void *
 rk_frames_reserve (rk_frames_t *self, size_t size)
 {
     assert (self->count < RK_FRAMES_MAX);
-    zmq_msg_t *part = &self->part[self->count++];
-    int rc = zmq_msg_init_size (part, size);
-    assert (rc == 0);
-    return zmq_msg_data (part);
+    char *place = s_place (self, size);
+    self->part[self->count++] = (rk_slice_t){place, size};
+    return place;
 }
 
 
@@ -277,6 +377,14 @@ rk_frames_add (rk_frames_t *self, const void *data, size_t size)
 
 
 void
+rk_frames_replace (rk_frames_t *self, size_t index, rk_slice_t bytes)
+{
+    assert (index < self->count);
+    self->part[index] = bytes;
+}
+
+
+void
 rk_frames_addstr (rk_frames_t *self, const char *string)
 {
     rk_frames_add (self, string, strlen (string));
@@ -284,21 +392,76 @@ rk_frames_addstr (rk_frames_t *self, const char *string)
 
 
 void
-rk_frames_share (rk_frames_t *self, zmq_msg_t *part)
+rk_frames_hold (rk_frames_t *self, zmq_msg_t *part)
 {
-    assert (self->count < RK_FRAMES_MAX);
-    zmq_msg_init (&self->part[self->count]);
-    zmq_msg_copy (&self->part[self->count++], part);
+    assert (self->count < RK_FRAMES_MAX && self->held <= RK_FRAMES_MAX);
+    zmq_msg_t *message = &self->hold[self->held++];
+    zmq_msg_init (message);
+    zmq_msg_move (message, part);
+    self->part[self->count++] =
+        (rk_slice_t){(const char *) zmq_msg_data (message), zmq_msg_size (message)};
+}
+
+
+void
+rk_frames_take_part (rk_frames_t *self, size_t index, zmq_msg_t *part)
+{
+    zmq_msg_t *own = s_own (self, index);
+    if (own) {
+        zmq_msg_init (part);
+        zmq_msg_move (part, own);
+        self->part[index] = (rk_slice_t){"", 0};
+    }
+    else
+        s_copy_part (self->part[index], part);
+}
+
+
+void
+rk_frames_share_part (rk_frames_t *self, size_t index, zmq_msg_t *part)
+{
+    zmq_msg_t *own = s_own (self, index);
+    if (own) {
+        zmq_msg_init (part);
+        zmq_msg_copy (part, own);
+    }
+    else
+        s_copy_part (self->part[index], part);
+}
+
+
+void
+rk_frames_share (rk_frames_t *self, rk_frames_t *from, size_t index)
+{
+    rk_slice_t bytes = from->part[index];
+    if (bytes.size <= sizeof (self->room) - self->used) {
+        rk_frames_add (self, bytes.data, bytes.size);
+        return;
+    }
+    zmq_msg_t part;
+    rk_frames_share_part (from, index, &part);
+    rk_frames_hold (self, &part);
+    rk_part_close (&part);
+}
+
+
+void
+rk_frames_own (rk_frames_t *self, size_t index)
+{
+    if (s_own (self, index))
+        return;
+    assert (self->held <= RK_FRAMES_MAX);
+    zmq_msg_t *message = &self->hold[self->held++];
+    s_copy_part (self->part[index], message);
+    self->part[index] =
+        (rk_slice_t){(const char *) zmq_msg_data (message), self->part[index].size};
 }
 
 
 rk_slice_t
 rk_frames_at (rk_frames_t *self, size_t index)
 {
-    if (index >= self->count)
-        return (rk_slice_t){"", 0};
-    zmq_msg_t *part = &self->part[index];
-    return (rk_slice_t){(const char *) zmq_msg_data (part), zmq_msg_size (part)};
+    return index < self->count ? self->part[index] : (rk_slice_t){"", 0};
 }
 
 
@@ -337,10 +500,24 @@ rk_frames_said (rk_frames_t *self)
 
 //  Only what came over a wire has properties: see zmq_msg_gets(3)
 
+const char *
+rk_frames_property (rk_frames_t *self, const char *name)
+{
+    return self->held ? zmq_msg_gets (&self->hold[self->held - 1], name) : NULL;
+}
+
+
 bool
 rk_frames_local (rk_frames_t *self)
 {
-    return !zmq_msg_gets (&self->part[0], "Socket-Type");
+    return !rk_frames_property (self, "Socket-Type");
+}
+
+
+int
+rk_frames_descriptor (rk_frames_t *self)
+{
+    return self->held ? zmq_msg_get (&self->hold[self->held - 1], ZMQ_SRCFD) : -1;
 }
 
 
@@ -348,9 +525,9 @@ void
 rk_frames_remove (rk_frames_t *self, size_t index)
 {
     assert (index < self->count);
-    for (size_t nbr = index; nbr + 1 < self->count; nbr++)
-        zmq_msg_move (&self->part[nbr], &self->part[nbr + 1]);
-    rk_part_close (&self->part[--self->count]);
+    self->count--;
+    memmove (&self->part[index], &self->part[index + 1],
+             (self->count - index) * sizeof (rk_slice_t));
 }
 
 
@@ -359,6 +536,6 @@ rk_frames_bytes (rk_frames_t *self)
 {
     size_t bytes = 0;
     for (size_t nbr = 0; nbr < self->count; nbr++)
-        bytes += zmq_msg_size (&self->part[nbr]);
+        bytes += self->part[nbr].size;
     return bytes;
 }

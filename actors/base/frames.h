@@ -1,8 +1,8 @@
 //  frames.h - one multipart message, held where it arrived
 //
-//  Nothing is copied on its way through an actor; sending hands the parts on and leaves the object empty. Between actors
-//  of this process a short message is copied into one part, and back: each part on its way costs 800 instructions in
-//  libzmq, and its bytes 20.
+//  Nothing long is copied on its way through an actor; sending hands the parts on and leaves the object empty. Between
+//  actors of this process a short message is copied into one ZeroMQ message, and what comes out there are slices of
+//  that: each part on its way would cost 800 instructions in libzmq, and its bytes 20.
 
 #ifndef FRAMES_H
 #define FRAMES_H
@@ -10,12 +10,21 @@
 #include "slice.h"
 
 #define RK_FRAMES_MAX 16
+#define RK_FRAMES_ROOM 400    //  bytes
 
 typedef struct {
-    size_t count;      //  Parts held, at most RK_FRAMES_MAX
-    size_t dropped;    //  Parts that came beyond RK_FRAMES_MAX and were thrown away
-    zmq_msg_t part[RK_FRAMES_MAX];
+    size_t count;      //  Parts, at most RK_FRAMES_MAX
+    size_t dropped;    //  Those that came beyond RK_FRAMES_MAX and were thrown away
+    rk_slice_t part
+        [RK_FRAMES_MAX];    //  Where each lies: in one of the messages, or in the room
+    size_t held, used;
+    zmq_msg_t hold[RK_FRAMES_MAX + 1];
+    char room[RK_FRAMES_ROOM];    //  Of parts that were made here
 } rk_frames_t;
+
+//  Makes an object empty that has never been used. Zeros are an empty one as well. It has slices of itself, so it is never
+//  moved but by rk_frames_move.
+void rk_frames_begin (rk_frames_t *self);
 
 //  Take the next message from a socket without waiting. Returns true and fills self,
 //  which must be empty; returns false when nothing is there.
@@ -46,9 +55,15 @@ int rk_frames_give_whole (rk_frames_t *self, zsock_t *to);
 //  How many bytes the message is packed.
 size_t rk_frames_packed_size (rk_frames_t *self);
 
-//  Writes it there and returns where it ends; and the way back, into an object that must be empty.
+//  Writes it there and returns where it ends.
 unsigned char *rk_frames_pack (rk_frames_t *self, unsigned char *to);
-const unsigned char *rk_frames_unpack (rk_frames_t *self, const unsigned char *at);
+
+//  The way back: the message that begins so many bytes behind the beginning of packed, which self, empty before, keeps a
+//  share of. Returns where it ends.
+size_t rk_frames_unpack (rk_frames_t *self, zmq_msg_t *packed, size_t at);
+
+//  The same for what rk_frames_take_whole has left in self.
+size_t rk_frames_unpack_here (rk_frames_t *self);
 
 //  Throw all parts away. Harmless on an empty object; memory must be zero or once used.
 void rk_frames_clear (rk_frames_t *self);
@@ -67,8 +82,19 @@ void rk_frames_add (rk_frames_t *self, const void *data, size_t size);
 void *rk_frames_reserve (rk_frames_t *self, size_t size);
 void rk_frames_addstr (rk_frames_t *self, const char *string);
 
-//  Append an own part of another message, sharing its bytes.
-void rk_frames_share (rk_frames_t *self, zmq_msg_t *part);
+//  Append a part of another message, sharing its bytes when they are a message of their own; else it is a copy.
+void rk_frames_share (rk_frames_t *self, rk_frames_t *from, size_t index);
+
+//  Make a part a message of its own: what is shared often is copied once then.
+void rk_frames_own (rk_frames_t *self, size_t index);
+
+//  The part as a ZeroMQ message, which the caller closes: the one that it is, taken out, if it is one of its own, a share
+//  of that, or a copy.
+void rk_frames_take_part (rk_frames_t *self, size_t index, zmq_msg_t *part);
+void rk_frames_share_part (rk_frames_t *self, size_t index, zmq_msg_t *part);
+
+//  Append a ZeroMQ message, which is empty then.
+void rk_frames_hold (rk_frames_t *self, zmq_msg_t *part);
 
 //  The bytes of a part where they lie; an empty slice when there is no such part.
 rk_slice_t rk_frames_at (rk_frames_t *self, size_t index);
@@ -81,11 +107,16 @@ rk_slice_t rk_frames_cid (rk_frames_t *self);
 rk_slice_t rk_frames_whose (rk_frames_t *self);
 rk_slice_t rk_frames_said (rk_frames_t *self);
 
-//  True when the message, just received, comes from this process.
+//  True when the message, just received, comes from this process. Else a property of the connection that it came by, NULL
+//  when it has none of that name (zmq_msg_gets(3)), and its descriptor.
 bool rk_frames_local (rk_frames_t *self);
+const char *rk_frames_property (rk_frames_t *self, const char *name);
+int rk_frames_descriptor (rk_frames_t *self);
 
-//  Remove a part from the middle.
+//  Remove a part from the middle, or put other bytes in its place, which must stay as long as the part is used. Those that
+//  were there stay until the object is cleared.
 void rk_frames_remove (rk_frames_t *self, size_t index);
+void rk_frames_replace (rk_frames_t *self, size_t index, rk_slice_t bytes);
 
 //  Bytes of all parts.
 size_t rk_frames_bytes (rk_frames_t *self);

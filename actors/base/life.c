@@ -39,7 +39,7 @@ s_tell_event (void *owner, const rk_event_t *event)
     }
     self->events++;
     rk_frames_t frames;
-    frames.count = 0;
+    rk_frames_begin (&frames);
     rk_event_pack (&frames, self->name, event);
     rk_frames_send (&frames, self->pipe);
     rk_frames_clear (&frames);

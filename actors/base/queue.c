@@ -10,11 +10,25 @@ rk_parcel_new (rk_frames_t *frames)
     rk_parcel_t *self = (rk_parcel_t *) zmalloc (size);
     self->bytes = rk_frames_bytes (frames) + size;
     self->count = frames->count;
-    for (size_t nbr = 0; nbr < self->count; nbr++) {
-        zmq_msg_init (&self->part[nbr]);
-        zmq_msg_move (&self->part[nbr], &frames->part[nbr]);
-    }
+    for (size_t nbr = 0; nbr < self->count; nbr++)
+        rk_frames_take_part (frames, nbr, &self->part[nbr]);
     rk_frames_clear (frames);
+    return self;
+}
+
+
+rk_parcel_t *
+rk_parcel_share (rk_frames_t *frames, size_t first)
+{
+    size_t count = frames->count > first ? frames->count - first : 0;
+    rk_parcel_t *self =
+        (rk_parcel_t *) zmalloc (sizeof (rk_parcel_t) + count * sizeof (zmq_msg_t));
+    self->bytes = sizeof (rk_parcel_t) + count * sizeof (zmq_msg_t);
+    self->count = count;
+    for (size_t nbr = 0; nbr < count; nbr++) {
+        rk_frames_share_part (frames, first + nbr, &self->part[nbr]);
+        self->bytes += frames->part[first + nbr].size;
+    }
     return self;
 }
 
@@ -24,11 +38,8 @@ rk_parcel_unpack (rk_parcel_t **self_p, rk_frames_t *frames)
 {
     rk_parcel_t *self = *self_p;
     assert (self && frames->count == 0);
-    for (size_t nbr = 0; nbr < self->count; nbr++) {
-        zmq_msg_init (&frames->part[nbr]);
-        zmq_msg_move (&frames->part[nbr], &self->part[nbr]);
-    }
-    frames->count = self->count;
+    for (size_t nbr = 0; nbr < self->count; nbr++)
+        rk_frames_hold (frames, &self->part[nbr]);
     frames->dropped = 0;
     free (self);
     *self_p = NULL;

@@ -6,7 +6,7 @@
 #include "frames.h"
 
 //  Move the parts to a block of their own, for a queue; rk_parcel_unpack moves them back
-//  and frees the block. Nothing is copied.
+//  and frees the block. Parts that are no message of their own are copied.
 typedef struct rk_parcel {
     struct rk_parcel *next;    //  For the queue that holds it
     size_t bytes;
@@ -15,6 +15,8 @@ typedef struct rk_parcel {
 } rk_parcel_t;
 
 rk_parcel_t *rk_parcel_new (rk_frames_t *frames);
+//  The same with shares of the parts from first on; frames stay as they are.
+rk_parcel_t *rk_parcel_share (rk_frames_t *frames, size_t first);
 void rk_parcel_unpack (rk_parcel_t **self_p, rk_frames_t *frames);
 void rk_parcel_destroy (rk_parcel_t **self_p);
 

@@ -88,13 +88,15 @@ rk_wait_take (rk_wait_t *self, rk_frames_t *frames)
         //  A stranger's is as it came, whatever it begins with
         if (!head.size || *head.data != RK_FRAMES_MARK || !rk_frames_local (frames))
             return true;
-        zmq_msg_init (&self->packed);
-        zmq_msg_move (&self->packed, &frames->part[0]);
-        rk_frames_clear (frames);
-        self->taken = 1;
+        size_t end = rk_frames_unpack_here (frames);
+        if (end < head.size) {    //  There are more in it
+            zmq_msg_init (&self->packed);
+            zmq_msg_copy (&self->packed, &frames->hold[0]);
+            self->taken = end;
+        }
+        return true;
     }
-    const unsigned char *data = (const unsigned char *) zmq_msg_data (&self->packed);
-    self->taken = (size_t) (rk_frames_unpack (frames, data + self->taken) - data);
+    self->taken = rk_frames_unpack (frames, &self->packed, self->taken);
     if (self->taken == zmq_msg_size (&self->packed))
         rk_wait_clear (self);
     return true;

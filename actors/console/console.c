@@ -58,7 +58,7 @@ static void
 s_reply (s_self_t *self, zframe_t *id, const char *word, const char *text)
 {
     rk_frames_t frames;
-    frames.count = 0;
+    rk_frames_begin (&frames);
     rk_frames_add (&frames, zframe_data (id), zframe_size (id));
     rk_frames_addstr (&frames, word);
     rk_frames_addstr (&frames, text);

@@ -167,8 +167,11 @@ s_handle_downstream (rk_gateway_t *self, rk_gateway_app_t *app)
         reached = s_push_to_cid (self, id);
     else if (rk_slice_is (kind, "uid"))
         reached = rk_routes_visit_known (self->routes, false, id, s_push_to_one, self);
-    else if (rk_slice_is (kind, "gid"))
+    else if (rk_slice_is (kind, "gid")) {
+        for (size_t nbr = 3; nbr < self->frames.count; nbr++)
+            rk_frames_own (&self->frames, nbr);    //  All members share it
         reached = rk_routes_visit_known (self->routes, true, id, s_push_to_member, self);
+    }
     else
         return -1;
     if (!reached)
@@ -221,7 +224,7 @@ rk_gateway_say (rk_gateway_app_t *app, const char *word, const char *version,
                 const char *instance)
 {
     rk_frames_t out;
-    out.count = 0;
+    rk_frames_begin (&out);
     rk_frames_addstr (&out, word);
     if (version)
         rk_frames_addstr (&out, version);

@@ -159,7 +159,7 @@ rk_gateway_push_error (rk_gateway_t *self, rk_client_t *client, const char *code
     char *text = zsys_sprintf (
         "{\"action\":\"error\",\"code\":\"%s\",\"message\":\"%s\"}", code, message);
     rk_frames_t out;
-    out.count = 0;
+    rk_frames_begin (&out);
     rk_frames_addstr (&out, text);
     rk_gateway_push (self, client, &out, 0, false);
     rk_frames_clear (&out);

@@ -227,7 +227,7 @@ s_on_ping (void *owner, rk_slice_t payload)
     rk_gateway_t *self = (rk_gateway_t *) lws_context_user (
         lws_get_context ((struct lws *) client->wire.handle));
     rk_frames_t pong;
-    pong.count = 0;
+    rk_frames_begin (&pong);
     if (client->wire.close_code)
         return;
     if (client->wire.pongs.count == PONGS_MOST) {

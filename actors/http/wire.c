@@ -100,11 +100,7 @@ rk_wire_input (rk_wire_t *self, rk_slice_t piece, bool whole, bool binary, size_
 int
 rk_wire_push (rk_wire_t *self, rk_frames_t *frames, size_t first, size_t limit)
 {
-    rk_frames_t out;
-    out.count = 0;
-    for (size_t nbr = first; nbr < frames->count; nbr++)
-        rk_frames_share (&out, &frames->part[nbr]);
-    rk_parcel_t *parcel = rk_parcel_new (&out);
+    rk_parcel_t *parcel = rk_parcel_share (frames, first);
     if (self->queue.count && self->queue.bytes + parcel->bytes > limit) {
         rk_parcel_destroy (&parcel);
         return -1;

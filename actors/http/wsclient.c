@@ -28,7 +28,7 @@ static void
 s_on_receive (rk_ws_t *self, rk_ws_connection_t *connection, rk_slice_t in)
 {
     rk_frames_t frames;
-    frames.count = 0;
+    rk_frames_begin (&frames);
     if (rk_wstransport_input (&connection->wire, (struct lws *) connection->wire.handle,
                               in, MESSAGE_MOST, &frames) == RK_WIRE_WHOLE)
         self->handlers->message (self->arg, connection, rk_frames_at (&frames, 0));
@@ -208,7 +208,7 @@ void
 rk_ws_send (rk_ws_connection_t *connection, const char *text, size_t size)
 {
     rk_frames_t frames;
-    frames.count = 0;
+    rk_frames_begin (&frames);
     rk_frames_add (&frames, text, size);
     rk_queue_push (&connection->wire.queue, rk_parcel_new (&frames));
 }

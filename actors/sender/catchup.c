@@ -12,7 +12,7 @@
 void
 rk_sender_make_status (rk_frames_t *out, const char *word, rk_slice_t cid, rk_slice_t uid)
 {
-    out->count = 0;
+    rk_frames_begin (out);
     rk_frames_addstr (out, "status");
     rk_frames_addstr (out, word);
     rk_frames_add (out, cid.data, cid.size);
@@ -72,7 +72,7 @@ void
 rk_sender_tell_fallen (rk_sender_t *self)
 {
     rk_frames_t out;
-    out.count = 0;
+    rk_frames_begin (&out);
     while (self->fallen.head) {
         rk_parcel_t *note = rk_queue_pop (&self->fallen);
         rk_parcel_unpack (&note, &out);
@@ -90,7 +90,7 @@ static void
 s_begin_settling (rk_sender_t *self, rk_slice_t cid)
 {
     rk_frames_t note;
-    note.count = 0;
+    rk_frames_begin (&note);
     int64_t until = zclock_mono () + SETTLE;
     rk_frames_add (&note, &until, sizeof (until));
     rk_frames_add (&note, cid.data, cid.size);
@@ -123,7 +123,7 @@ static void
 s_reply (rk_sender_t *self, const rk_call_t *token, const rk_pack_t *pack)
 {
     rk_frames_t out;
-    out.count = 0;
+    rk_frames_begin (&out);
     rk_frames_addstr (&out, "REPLY");
     rk_frames_add (&out, token, sizeof (*token));
     rk_frames_addstr (&out, "ok");

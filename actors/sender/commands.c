@@ -17,7 +17,7 @@ static void
 s_visit_kick (void *arg, rk_slice_t cid)
 {
     rk_sender_t *self = (rk_sender_t *) arg;
-    rk_sender_replace (self, 2, cid);
+    rk_frames_replace (&self->frames, 2, cid);
     rk_sender_send_to (self, rk_routes_gateway_of (cid));
 }
 

@@ -5,21 +5,11 @@
 #include "sender_priv.h"
 
 
-void
-rk_sender_replace (rk_sender_t *self, size_t index, rk_slice_t bytes)
-{
-    rk_part_close (&self->frames.part[index]);
-    int rc = zmq_msg_init_size (&self->frames.part[index], bytes.size);
-    assert (rc == 0);
-    memcpy (zmq_msg_data (&self->frames.part[index]), bytes.data, bytes.size);
-}
-
-
 static void
 s_visit_cid (void *arg, rk_slice_t cid)
 {
     rk_sender_t *self = (rk_sender_t *) arg;
-    rk_sender_replace (self, 2, cid);
+    rk_frames_replace (&self->frames, 2, cid);
     rk_sender_send_to (self, rk_routes_gateway_of (cid));
 }
 
@@ -61,12 +51,8 @@ s_to_user (rk_sender_t *self, rk_slice_t uid, rk_slice_t but, const s_place_t *p
     if (!but.size && !(place && rk_routes_apart (self->routes, false, uid)))
         return rk_routes_gateways (self->routes, false, uid, rk_sender_send_to, self);
     s_others_t others = {self, but, place};
-    char *whose = rk_slice_dup (uid);    //  Its frame is replaced
-    rk_sender_replace (self, 1, rk_slice ("cid"));
-    size_t reached = rk_routes_connections (
-        self->routes, false, (rk_slice_t){whose, uid.size}, s_visit_other, &others);
-    free (whose);
-    return reached;
+    rk_frames_replace (&self->frames, 1, rk_slice ("cid"));
+    return rk_routes_connections (self->routes, false, uid, s_visit_other, &others);
 }
 
 
@@ -80,11 +66,8 @@ s_to_group (rk_sender_t *self, rk_slice_t gid, const s_place_t *place)
     if (!rk_routes_apart (self->routes, true, gid))
         return reached;
     s_others_t others = {self, rk_slice (""), place};
-    char *which = rk_slice_dup (gid);
-    rk_sender_replace (self, 1, rk_slice ("cid"));
-    rk_routes_visit_apart (self->routes, (rk_slice_t){which, gid.size}, s_visit_other,
-                           &others);
-    free (which);
+    rk_frames_replace (&self->frames, 1, rk_slice ("cid"));
+    rk_routes_visit_apart (self->routes, gid, s_visit_other, &others);
     return reached;
 }
 
@@ -97,19 +80,15 @@ s_downstream_talk (rk_sender_t *self, const s_place_t *place)
 {
     if (self->frames.count < 5)
         return 0;
-    zmq_msg_t from;
-    zmq_msg_init (&from);
-    zmq_msg_move (&from, &self->frames.part[3]);
+    rk_slice_t cid = rk_frames_at (&self->frames, 3);    //  Stays
     rk_frames_remove (&self->frames, 3);
-    rk_sender_replace (self, 1, rk_slice ("uid"));
-    rk_slice_t cid = {(const char *) zmq_msg_data (&from), zmq_msg_size (&from)};
+    rk_frames_replace (&self->frames, 1, rk_slice ("uid"));
     rk_slice_t uid = rk_routes_user (self->routes, cid),
                to = rk_frames_at (&self->frames, 2);
     bool own = rk_slice_same (uid, to);    //  Who talks to itself hears it everywhere
     size_t reached = s_to_user (self, to, rk_slice (""), place);
     if (!own && rk_routes_count (self->routes, uid) > 1)
         s_to_user (self, uid, cid, place);
-    rk_part_close (&from);
     return reached;
 }
 
@@ -128,8 +107,7 @@ rk_sender_take_seq (rk_sender_t *self, size_t index, uint64_t *seq)
 }
 
 
-//  Takes the conversation and seq out of the message in hand, whose content is behind them. 0; or -1, and
-//  then there is nothing to free.
+//  Takes the conversation and seq out of the message in hand, whose content is behind them. 0, or -1.
 
 static int
 s_take_place (rk_sender_t *self, size_t index, s_place_t *place)
@@ -137,8 +115,7 @@ s_take_place (rk_sender_t *self, size_t index, s_place_t *place)
     if (self->frames.count < index + 3 ||
         !rk_sender_take_seq (self, index + 1, &place->seq))
         return -1;
-    rk_slice_t conversation = rk_frames_at (&self->frames, index);
-    place->conversation = (rk_slice_t){rk_slice_dup (conversation), conversation.size};
+    place->conversation = rk_frames_at (&self->frames, index);    //  Stays
     rk_frames_remove (&self->frames, index);
     return 0;
 }
@@ -151,7 +128,6 @@ s_live_talk (rk_sender_t *self)
     if (s_take_place (self, 4, &place) == -1)
         return -1;
     size_t reached = s_downstream_talk (self, &place);
-    free ((char *) place.conversation.data);
     self->counters[UNDELIVERED_NOBODY].value += !reached;
     return 0;
 }
@@ -167,8 +143,7 @@ s_live_row (rk_sender_t *self)
         return -1;
     rk_slice_t cid = rk_frames_at (&self->frames, 2);
     rk_routes_told (self->routes, cid, place.conversation, place.seq);
-    free ((char *) place.conversation.data);
-    rk_sender_replace (self, 1, rk_slice ("cid"));
+    rk_frames_replace (&self->frames, 1, rk_slice ("cid"));
     rk_sender_send_to (self, rk_routes_gateway_of (cid));
     return 0;
 }
@@ -181,10 +156,9 @@ s_live_group (rk_sender_t *self)
     if (self->frames.count < 5 || !rk_sender_take_seq (self, 3, &place.seq))
         return -1;
     rk_slice_t gid = rk_frames_at (&self->frames, 2);
-    place.conversation = (rk_slice_t){rk_slice_dup (gid), gid.size};
-    rk_sender_replace (self, 1, rk_slice ("gid"));
+    place.conversation = gid;
+    rk_frames_replace (&self->frames, 1, rk_slice ("gid"));
     size_t reached = s_to_group (self, gid, &place);
-    free ((char *) place.conversation.data);
     self->counters[UNDELIVERED_NOBODY].value += !reached;
     return 0;
 }
@@ -211,7 +185,7 @@ rk_sender_handle_live (rk_sender_t *self)
     if (!s_live_routes[nbr].name)
         return -1;
     self->counters[DOWNSTREAM].value++;
-    rk_sender_replace (self, 0, rk_slice ("downstream"));
+    rk_frames_replace (&self->frames, 0, rk_slice ("downstream"));
     return s_live_routes[nbr].handle (self);
 }
 

@@ -50,7 +50,7 @@ rk_sender_gateway_get (rk_sender_t *self, rk_slice_t id, bool speaks)
 static void
 s_address (rk_sender_gateway_t *gateway, rk_frames_t *frames)
 {
-    frames->count = 0;
+    rk_frames_begin (frames);
     if (!gateway->local)
         rk_frames_add (frames, gateway->key.data, gateway->key.size);
 }
@@ -87,8 +87,8 @@ rk_sender_flush_local (rk_sender_t *self)
 }
 
 
-//  Hands one message with its address to the socket, or to the bundle for the gateway of this process. On failure
-//  frames are as before.
+//  Hands one message with its address to the socket, or a copy of it to the bundle for the gateway of this process. On
+//  failure frames are as before.
 
 static int
 s_post (rk_sender_t *self, rk_sender_gateway_t *gateway, rk_frames_t *frames)
@@ -129,20 +129,31 @@ s_keep (rk_sender_t *self, rk_sender_gateway_t *gateway, rk_frames_t *frames)
 
 
 void
-rk_sender_send_to (void *arg, rk_slice_t id)
+rk_sender_send (rk_sender_t *self, rk_frames_t *frames, rk_slice_t id)
 {
-    rk_sender_t *self = (rk_sender_t *) arg;
     rk_sender_gateway_t *gateway = rk_sender_gateway_get (self, id, false);
     if (!gateway) {
         self->counters[UNDELIVERED_NOBODY].value++;
         return;
     }
+    if (gateway->local && gateway->here && !gateway->queue.count &&
+        s_post (self, gateway, frames) == 0)
+        return;
     rk_frames_t out;
     s_address (gateway, &out);
-    for (size_t nbr = 0; nbr < self->frames.count && nbr + 1 < RK_FRAMES_MAX; nbr++)
-        rk_frames_share (&out, &self->frames.part[nbr]);
-    if (!gateway->here || gateway->queue.count || s_post (self, gateway, &out) == -1)
+    for (size_t nbr = 0; nbr < frames->count && nbr + 1 < RK_FRAMES_MAX; nbr++)
+        rk_frames_share (&out, frames, nbr);
+    if (gateway->local || !gateway->here || gateway->queue.count ||
+        s_post (self, gateway, &out) == -1)
         s_keep (self, gateway, &out);
+}
+
+
+void
+rk_sender_send_to (void *arg, rk_slice_t id)
+{
+    rk_sender_t *self = (rk_sender_t *) arg;
+    rk_sender_send (self, &self->frames, id);
 }
 
 
@@ -172,12 +183,14 @@ static void
 s_flush (rk_sender_t *self, rk_sender_gateway_t *gateway)
 {
     rk_frames_t frames;
-    frames.count = 0;
+    rk_frames_begin (&frames);
     while (gateway->queue.head && gateway->here) {
         rk_parcel_t *parcel = rk_queue_pop (&gateway->queue);
         rk_parcel_unpack (&parcel, &frames);
-        if (s_post (self, gateway, &frames) == 0)
+        if (s_post (self, gateway, &frames) == 0) {
+            rk_frames_clear (&frames);
             continue;
+        }
         parcel = rk_parcel_new (&frames);
         rk_queue_unshift (&gateway->queue, parcel);
         break;
@@ -239,8 +252,7 @@ s_note_gateway (rk_sender_t *self, rk_sender_gateway_t *gateway)
         rk_event ("gateway", 'I', "gateway %s is here, in this process",
                   gateway->key.data);
     else {
-        const char *from =
-            zmq_msg_gets (&self->frames.part[self->frames.count - 1], "Peer-Address");
+        const char *from = rk_frames_property (&self->frames, "Peer-Address");
         rk_event ("gateway", 'I', "gateway %s is here, from %s", gateway->key.data,
                   from ? from : "this process");
     }
@@ -344,7 +356,7 @@ s_refuse (rk_sender_t *self, rk_slice_t id, const char *why)
 {
     rk_life_complain (&self->life, "a gateway is refused: %s", why);
     rk_frames_t out;
-    out.count = 0;
+    rk_frames_begin (&out);
     rk_frames_add (&out, id.data, id.size);
     rk_frames_addstr (&out, "refused");
     rk_frames_addstr (&out, why);
@@ -368,8 +380,7 @@ rk_sender_read_gateways (rk_sender_t *self)
         else
             gateway = rk_sender_gateway_get (self, id, true);
         if (gateway) {    //  Perhaps it has connected anew
-            gateway->handle =
-                zmq_msg_get (&self->frames.part[self->frames.count - 1], ZMQ_SRCFD);
+            gateway->handle = rk_frames_descriptor (&self->frames);
             s_from_gateway (self, gateway);
         }
         rk_frames_clear (&self->frames);

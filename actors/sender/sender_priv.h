@@ -76,7 +76,9 @@ void rk_sender_gateway_free (void **self_p);
 rk_sender_gateway_t *rk_sender_gateway_get (rk_sender_t *self, rk_slice_t id,
                                             bool speaks);
 
-//  Sends the message in hand to one gateway; it is shared, for there may be more of them.
+//  Sends a message to one gateway, or keeps it for that; frames stay, for there may be more of them. The second one does so
+//  with the message in hand.
+void rk_sender_send (rk_sender_t *self, rk_frames_t *frames, rk_slice_t id);
 void rk_sender_send_to (void *arg, rk_slice_t id);
 
 //  Gives the gateway of this process what it is to have from this turn.
@@ -99,8 +101,6 @@ void rk_sender_ping_all (rk_sender_t *self);
 
 //  delivery.c
 
-//  Puts other bytes in the place of one part of the message in hand.
-void rk_sender_replace (rk_sender_t *self, size_t index, rk_slice_t bytes);
 
 //  Takes the number in a part, and the part; false when it is none.
 bool rk_sender_take_seq (rk_sender_t *self, size_t index, uint64_t *seq);

@@ -45,16 +45,14 @@ void
 rk_sender_tell_gateway (rk_sender_t *self, const char *kind, rk_slice_t cid,
                         rk_slice_t value)
 {
-    rk_frames_t hand;
-    hand.count = 0;
-    rk_frames_move (&hand, &self->frames);
-    rk_frames_addstr (&self->frames, "setting");
-    rk_frames_addstr (&self->frames, kind);
-    rk_frames_add (&self->frames, cid.data, cid.size);
-    rk_frames_add (&self->frames, value.data, value.size);
-    rk_sender_send_to (self, rk_routes_gateway_of (cid));
-    rk_frames_clear (&self->frames);
-    rk_frames_move (&self->frames, &hand);
+    rk_frames_t frames;
+    rk_frames_begin (&frames);
+    rk_frames_addstr (&frames, "setting");
+    rk_frames_addstr (&frames, kind);
+    rk_frames_add (&frames, cid.data, cid.size);
+    rk_frames_add (&frames, value.data, value.size);
+    rk_sender_send (self, &frames, rk_routes_gateway_of (cid));
+    rk_frames_clear (&frames);
 }
 
 
@@ -111,7 +109,7 @@ static void
 s_visit_setting (void *arg, rk_slice_t cid)
 {
     rk_sender_t *self = (rk_sender_t *) arg;
-    rk_sender_replace (self, 2, cid);
+    rk_frames_replace (&self->frames, 2, cid);
     rk_sender_handle_setting (self);
 }
 
@@ -119,10 +117,8 @@ s_visit_setting (void *arg, rk_slice_t cid)
 static void
 s_set_for_user (rk_sender_t *self, rk_slice_t uid, const char *name)
 {
-    char *user = rk_slice_dup (uid);
-    rk_sender_replace (self, 1, rk_slice (name));
-    rk_routes_connections (self->routes, false, rk_slice (user), s_visit_setting, self);
-    free (user);
+    rk_frames_replace (&self->frames, 1, rk_slice (name));
+    rk_routes_connections (self->routes, false, uid, s_visit_setting, self);
 }
 
 

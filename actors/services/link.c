@@ -29,7 +29,7 @@ static size_t
 s_move (s_self_t *self, zsock_t *from, zsock_t *to, int counter)
 {
     rk_frames_t frames;
-    frames.count = 0;
+    rk_frames_begin (&frames);
     size_t count = 0;
     while (count < BATCH && rk_sock_ready (to, ZMQ_POLLOUT) &&
            rk_frames_recv (&frames, from)) {

@@ -14,7 +14,7 @@ rk_pool_reply (rk_pool_args_t *self, rk_life_t *life, rk_slice_t token, bool goo
     rk_life_took (life, rk_now () - whose.asked);
     self->answered[whose.worker]++;
     rk_frames_t out;
-    out.count = 0;
+    rk_frames_begin (&out);
     rk_frames_addstr (&out, "REPLY");
     rk_frames_add (&out, token.data, token.size);
     rk_frames_addstr (&out, good ? "ok" : "error");

@@ -192,7 +192,7 @@ static void
 s_read_inbox (rk_redis_t *self)
 {
     rk_frames_t frames;
-    frames.count = 0;
+    rk_frames_begin (&frames);
     for (int nbr = 0; nbr < BATCH && rk_wait_take (&self->inbox, &frames); nbr++) {
         rk_call_t token;
         rk_slice_t name = rk_frames_at (&frames, 0);

@@ -18,7 +18,7 @@ static void
 s_tell_event (rk_redis_t *self, size_t worker, rk_slice_t channel, rk_slice_t payload)
 {
     rk_frames_t out;
-    out.count = 0;
+    rk_frames_begin (&out);
     rk_frames_addstr (&out, "EVENT");
     rk_frames_addstr (&out, self->args->pool);
     rk_frames_add (&out, channel.data, channel.size);

@@ -176,7 +176,7 @@ void
 rk_sqlbatch_read (rk_sqlbatch_t *self)
 {
     rk_frames_t frames;
-    frames.count = 0;
+    rk_frames_begin (&frames);
     while (rk_sqlbatch_has_room (self) && rk_wait_take (&self->inbox, &frames)) {
         rk_slice_t name = rk_frames_at (&frames, 0);
         size_t nbr = rk_route (s_inbox_routes, sizeof (*s_inbox_routes), name);

@@ -41,7 +41,7 @@ rk_server_tell_event (void *owner, const rk_event_t *event)
     if (!self->console || !self->console->actor)
         return;
     rk_frames_t frames;
-    frames.count = 0;
+    rk_frames_begin (&frames);
     rk_event_pack (&frames, "supervisor", event);
     rk_frames_send (&frames, zactor_sock (self->console->actor));
     rk_frames_clear (&frames);

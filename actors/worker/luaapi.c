@@ -32,7 +32,8 @@ s_send (lua_State *L)
                    "1 to 16 frames expected");
     for (int nbr = 1; nbr <= count; nbr++)
         luaL_checkstring (L, nbr);
-    rk_frames_t frames = {0};
+    rk_frames_t frames;
+    rk_frames_begin (&frames);
     for (int nbr = 1; nbr <= count; nbr++) {
         rk_slice_t frame = rk_luaapi_check_slice (L, nbr);
         rk_frames_add (&frames, frame.data, frame.size);

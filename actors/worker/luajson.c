@@ -122,7 +122,8 @@ rk_luaapi_send_stamped (lua_State *L)
         luaL_checkstring (L, nbr);
     rk_slice_t object = s_check_stamp (L, position, 2, head);
     rk_slice_t front = rk_slice (head);
-    rk_frames_t frames = {0};
+    rk_frames_t frames;
+    rk_frames_begin (&frames);
     for (int nbr = before + 1; nbr <= count; nbr++) {
         rk_slice_t frame = rk_luaapi_check_slice (L, nbr);
         if (nbr != position)

@@ -89,7 +89,7 @@ void
 rk_work_read_link (rk_work_t *self, rk_wait_t *link)
 {
     rk_frames_t frames;
-    frames.count = 0;
+    rk_frames_begin (&frames);
     for (int nbr = 0; nbr < BATCH && rk_wait_recv (link, &frames); nbr++) {
         uint64_t call = 0;
         rk_slice_t number = rk_frames_at (&frames, 0);
@@ -142,7 +142,7 @@ rk_work_run_timers (rk_work_t *self)
         }
         char id[24];
         rk_frames_t frames;
-        frames.count = 0;
+        rk_frames_begin (&frames);
         snprintf (id, sizeof (id), "%" PRIu64, timer.id);
         rk_frames_addstr (&frames, "TIMER");
         rk_frames_addstr (&frames, id);

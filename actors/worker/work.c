@@ -225,7 +225,7 @@ s_answer_plainly (rk_work_t *self, rk_work_job_t *job)
     rk_frames_t frames = {0};
     rk_frames_addstr (&frames, "downstream");
     rk_frames_addstr (&frames, "cid");
-    rk_frames_share (&frames, &job->task.frames.part[1]);
+    rk_frames_share (&frames, &job->task.frames, 1);
     rk_frames_addstr (&frames,
                       "{\"action\":\"error\",\"code\":\"internal\",\"message\":\"the "
                       "server could not handle this message; it is in its log\"}");
@@ -334,7 +334,7 @@ s_tell_sender (rk_work_t *self, rk_frames_t *frames)
 {
     rk_frames_t copy = {0};
     for (size_t nbr = 0; nbr < frames->count; nbr++)
-        rk_frames_share (&copy, &frames->part[nbr]);
+        rk_frames_share (&copy, frames, nbr);
     bool bound = rk_slice_is (rk_frames_at (frames, 1), "connected") &&
                  rk_frames_at (frames, 3).size > 0;
     if (bound && self->state->catches_up) {

@@ -326,7 +326,7 @@ static void
 s_read_inbox (rk_work_t *self)
 {
     rk_frames_t frames;
-    frames.count = 0;
+    rk_frames_begin (&frames);
     for (int nbr = 0; nbr < BATCH && self->held < self->held_most; nbr++) {
         if (self->life.terminated || !rk_wait_take (&self->inbox, &frames))
             return;

@@ -53,6 +53,7 @@ rk_work_send (void *worker, rk_frames_t *frames)
     self->counters[RK_WORK_BYTES_OUT].value += rk_frames_bytes (frames);
     while (!rk_bundle_add (&self->out, frames))
         rk_work_flush (self);
+    rk_frames_clear (frames);
 }
 
 
@@ -121,7 +122,7 @@ s_host_call (void *worker, rk_task_t *task, int nbr, rk_slice_t packed)
                        .whose = s_whose (connection)};
     size_t member = s_member (service, connection);
     rk_frames_t frames;
-    frames.count = 0;
+    rk_frames_begin (&frames);
     rk_frames_addstr (&frames, service->kind == RK_REDIS ? "REDIS" : "SQL");
     rk_frames_add (&frames, &token, sizeof (token));
     rk_frames_add (&frames, packed.data, packed.size);
@@ -152,7 +153,7 @@ s_host_catchup (void *worker, rk_task_t *task, rk_slice_t cid, rk_slice_t word)
                        .asked = now,
                        .deadline = now / 1000000 + CATCHUP_WAIT};
     rk_frames_t frames;
-    frames.count = 0;
+    rk_frames_begin (&frames);
     rk_frames_addstr (&frames, "CATCHUP");
     rk_frames_add (&frames, &token, sizeof (token));
     rk_frames_add (&frames, cid.data, cid.size);
@@ -174,12 +175,12 @@ s_host_link (void *worker, rk_task_t *task, int nbr, rk_frames_t *frames)
     rk_service_t *service = s_service (self, nbr);
     uint64_t call = task ? s_next_call (self, task) : 1;
     rk_frames_t enveloped;
-    enveloped.count = 0;
+    rk_frames_begin (&enveloped);
     if (task) {
         rk_frames_add (&enveloped, &call, sizeof (call));
         rk_frames_addstr (&enveloped, "");
         for (size_t part = 0; part < frames->count; part++)
-            rk_frames_share (&enveloped, &frames->part[part]);
+            rk_frames_share (&enveloped, frames, part);
         rk_frames_clear (frames);
         rk_frames_move (frames, &enveloped);
         task->deadline = zclock_mono () + service->timeout;
@@ -203,7 +204,7 @@ s_host_subscribe (void *worker, int nbr, const char *word, rk_slice_t channel, b
     rk_work_t *self = (rk_work_t *) worker;
     rk_call_t token = {.worker = self->args->index, .every = every};
     rk_frames_t frames;
-    frames.count = 0;
+    rk_frames_begin (&frames);
     rk_frames_addstr (&frames, word);
     rk_frames_add (&frames, &token, sizeof (token));
     rk_frames_add (&frames, channel.data, channel.size);
