@@ -47,15 +47,17 @@ typedef struct {
 } s_writer_t;
 
 
-static void
-s_put (s_writer_t *self, const char *bytes, size_t size)
+//  Room for so many bytes more; NULL when they are more than allowed.
+
+static char *
+s_reserve (s_writer_t *self, size_t size)
 {
     if (size >
         self->most -
             self->size)    //  A table may be in it many times: small there, huge here
         self->why = TOO_LARGE;
     if (self->why)
-        return;
+        return NULL;
     if (size > self->room - self->size) {
         self->room = (self->size + size) * 2 + ROOM_LEAST;
         char *text = (char *) rk_json_alloc (self->room);
@@ -63,7 +65,17 @@ s_put (s_writer_t *self, const char *bytes, size_t size)
             memcpy (text, self->text, self->size);
         self->text = text;
     }
-    memcpy (self->text + self->size, bytes, size);
+    return self->text + self->size;
+}
+
+
+static void
+s_put (s_writer_t *self, const char *bytes, size_t size)
+{
+    char *to = s_reserve (self, size);
+    if (!to)
+        return;
+    memcpy (to, bytes, size);
     self->size += size;
 }
 
@@ -72,6 +84,39 @@ static void
 s_puts (s_writer_t *self, const char *text)
 {
     s_put (self, text, strlen (text));
+}
+
+
+//  A string whose characters all stand for themselves, as nearly all do; false when it isn't one.
+
+static bool
+s_write_plain (s_writer_t *self, const char *text, size_t size)
+{
+    for (size_t nbr = 0; nbr < size; nbr++)
+        if (!rk_json_plain[(unsigned char) text[nbr]])
+            return false;
+    char *to = s_reserve (self, size + 2);
+    if (!to)
+        return true;
+    *to++ = '"';
+    memcpy (to, text, size);
+    to[size] = '"';
+    self->size += size + 2;
+    return true;
+}
+
+
+char *
+rk_json_put_integer (char *to, int64_t value)
+{
+    char digits[20], *at = digits + sizeof (digits);
+    uint64_t left = value < 0 ? 0 - (uint64_t) value : (uint64_t) value;
+    do
+        *--at = (char) ('0' + left % 10);
+    while (left /= 10);
+    if (value < 0)
+        *to++ = '-';
+    return (char *) mempcpy (to, at, (size_t) (digits + sizeof (digits) - at));
 }
 
 
@@ -92,7 +137,7 @@ s_write_number (s_writer_t *self, int index)
     if (self->why)
         return;
     if (whole && fabs (number) <= RK_JSON_INTEGER_MOST)
-        snprintf (text, sizeof (text), "%lld", (long long) number);
+        *rk_json_put_integer (text, (int64_t) number) = 0;
     else {
         snprintf (text, sizeof (text) - 2, "%.15g", number);
         if (strtod (text, NULL) != number)
@@ -125,6 +170,8 @@ s_write_string (s_writer_t *self, int index)
 {
     size_t size;
     const char *text = lua_tolstring (self->L, index, &size);
+    if (s_write_plain (self, text, size))
+        return;
     const unsigned char *at = (const unsigned char *) text, *end = at + size, *run = at;
     s_put (self, "\"", 1);
     while (at < end) {

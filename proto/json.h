@@ -49,6 +49,9 @@ int rk_json_decode (lua_State *L, rk_slice_t text, rk_json_limits_t limits, bool
 rk_slice_t rk_json_encode (lua_State *L, int index, int depth, size_t most,
                            const char **why);
 
+//  Writes a whole number there, at most 20 bytes, and returns where it ends; a tenth of what snprintf takes.
+char *rk_json_put_integer (char *to, int64_t value);
+
 //  Copies an object's text, which is well-formed and ends with a zero, without its members of these
 //  names (the last of which is NULL); all others stay byte for byte. copy has room for as much as the
 //  object. Returns the bytes that are left.

@@ -149,6 +149,36 @@ s_expect_no_text (lua_State *L, size_t most, const char *words)
 }
 
 
+//  Whole numbers and short decimals, which have ways of their own, are what the C library makes of them.
+
+static void
+s_expect_numbers (lua_State *L)
+{
+    static const rk_json_limits_t any = {200, 1000};
+    static const int64_t integers[] = {0, 7, -1, 10, 1795886644013, INT64_MAX, INT64_MIN};
+    unsigned chance = 1;
+    for (size_t nbr = 0; nbr < sizeof (integers) / sizeof (*integers); nbr++) {
+        char expected[24], text[24];
+        snprintf (expected, sizeof (expected), "%" PRId64, integers[nbr]);
+        *rk_json_put_integer (text, integers[nbr]) = 0;
+        rk_check (streq (text, expected));
+    }
+    for (int nbr = 0; nbr < 20000; nbr++) {
+        char text[40];
+        const char *why;
+        size_t offset;
+        long long whole =
+            ((long long) rand_r (&chance) << 20) % (1LL << rand_r (&chance) % 60);
+        int size = snprintf (text, sizeof (text), "%s%lld.%0*d", nbr % 3 ? "" : "-",
+                             whole, 1 + rand_r (&chance) % 12, rand_r (&chance) % 100000);
+        rk_check (rk_json_decode (L, (rk_slice_t){text, (size_t) size}, any, NULL, &why,
+                                  &offset));
+        rk_check (lua_tonumber (L, -1) == strtod (text, NULL));
+        lua_pop (L, 1);
+    }
+}
+
+
 //  Strings are what their escapes mean, and objects of any size are whole.
 
 static void
@@ -274,6 +304,7 @@ json_test (void)
     }
 
     s_expect_values (L);
+    s_expect_numbers (L);
     rk_check (luaL_dostring (L, "t = {} t.t = t return t") == 0);
     s_expect_no_text (L, 10000, "deeply");
     rk_check (luaL_dostring (L, "return 0/0") == 0);

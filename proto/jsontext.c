@@ -294,17 +294,46 @@ s_skip_digits (s_reader_t *self, const unsigned char *at)
 }
 
 
+//  A decimal of up to 15 digits is one whole number divided by another, both of which a double holds, and so is rounded
+//  once (W. D. Clinger, How to read floating point numbers accurately, 1990). False when it isn't so short.
+
+static bool
+s_read_short (const unsigned char *at, const unsigned char *end, double *number)
+{
+    static const double tens[] = {1,   1e1, 1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+                                  1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
+    bool minus = *at == '-';
+    at += minus;
+    if (end - at > 16)
+        return false;
+    int64_t digits = 0;
+    long behind = 0;
+    for (; at < end; at++)
+        if (*at == '.')
+            behind = end - at - 1;
+        else if (*at < '0' || *at > '9')    //  An exponent
+            return false;
+        else
+            digits = digits * 10 + (*at - '0');
+    *number = (double) (minus ? -digits : digits) / tens[behind];
+    return true;
+}
+
+
 //  A number that isn't whole, or has an exponent.
 
 static bool
 s_read_double (s_reader_t *self, const unsigned char *end)
 {
+    double number;
     size_t size = (size_t) (end - self->at);
-    char room[64],
-        *text = size < sizeof (room) ? room : (char *) rk_json_alloc (size + 1);
-    memcpy (text, self->at, size);
-    text[size] = 0;
-    double number = strtod (text, NULL);
+    if (!s_read_short (self->at, end, &number)) {
+        char room[64],
+            *text = size < sizeof (room) ? room : (char *) rk_json_alloc (size + 1);
+        memcpy (text, self->at, size);
+        text[size] = 0;
+        number = strtod (text, NULL);
+    }
     if (isinf (number))    //  For which there is no JSON
         return s_fail (self, "number beyond what a double holds; send it as a string",
                        self->at);

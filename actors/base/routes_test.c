@@ -7,7 +7,7 @@ static void
 s_test_visit (void *arg, rk_slice_t name)
 {
     char *list = (char *) arg;
-    strncat (list, name.data, name.size);
+    snprintf (list + strlen (list), 20, "%.*s", (int) name.size, name.data);
     strcat (list, " ");
 }
 

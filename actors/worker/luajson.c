@@ -78,6 +78,22 @@ static const char *const s_ours_in_history[] = {"seq", "at", "bytes", NULL};
 
 #define HEAD_MOST 100    //  bytes
 
+//  The beginning of an object with what we put there: of the arguments from first on, seq or nil, at. Returns where it ends.
+
+static char *
+s_write_head (lua_State *L, int first, char head[HEAD_MOST])
+{
+    char *to = stpcpy (head, "{");
+    if (!lua_isnoneornil (L, first)) {
+        to = rk_json_put_integer (stpcpy (to, "\"seq\":"), luaL_checkinteger (L, first));
+        *to++ = ',';
+    }
+    to = rk_json_put_integer (stpcpy (to, "\"at\":"), luaL_checkinteger (L, first + 1));
+    *to = 0;
+    return to;
+}
+
+
 //  The object at index, from its brace on, and its head: of the arguments from first on, seq or nil, at.
 
 static rk_slice_t
@@ -86,12 +102,7 @@ s_check_stamp (lua_State *L, int index, int first, char head[HEAD_MOST])
     rk_slice_t text = rk_luaapi_check_slice (L, index);
     const char *brace = memchr (text.data, '{', text.size);
     luaL_argcheck (L, brace, index, "must be a JSON object");
-    long long at = luaL_checkinteger (L, first + 1);
-    if (lua_isnoneornil (L, first))
-        snprintf (head, HEAD_MOST, "{\"at\":%lld", at);
-    else
-        snprintf (head, HEAD_MOST, "{\"seq\":%lld,\"at\":%lld",
-                  (long long) luaL_checkinteger (L, first), at);
+    s_write_head (L, first, head);
     return (rk_slice_t){brace, text.size - (size_t) (brace - text.data)};
 }
 
@@ -158,9 +169,8 @@ rk_luaapi_json_stored (lua_State *L)
         lua_pushstring (L, why ? why : "not a JSON object");
         return 2;
     }
-    snprintf (head, HEAD_MOST, "{\"seq\":%lld,\"at\":%lld%s",
-              (long long) luaL_checkinteger (L, 2), (long long) luaL_checkinteger (L, 3),
-              lua_toboolean (L, 4) ? ",\"bytes\":true" : "");
+    luaL_checkinteger (L, 2);
+    strcpy (s_write_head (L, 2, head), lua_toboolean (L, 4) ? ",\"bytes\":true" : "");
     rk_slice_t object = {brace, text.size - (size_t) (brace - text.data)};
     s_push_stamped (L, object, head, lua_isnoneornil (L, 4) ? s_ours : s_ours_in_history);
     return 1;
