@@ -159,7 +159,7 @@ dispatcher_actor (zsock_t *pipe, void *args_p)
                              .report = s_report};
     rk_life_begin (&self->life, NULL);
 
-    self->inbox = (rk_wait_t){.socket = args->inbox};
+    rk_wait_begin (&self->inbox, args->inbox);
     rk_wait_t *items[] = {&self->life.wait, &self->inbox, &self->room};
     while (!self->life.terminated) {
         bool stuck = self->frames.count > 0;

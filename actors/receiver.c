@@ -196,7 +196,7 @@ static s_self_t *
 s_self_new (zsock_t *pipe, receiver_args_t *args)
 {
     s_self_t *self = (s_self_t *) zmalloc (sizeof (s_self_t));
-    self->inbox = (rk_wait_t){.socket = args->inbox};
+    rk_wait_begin (&self->inbox, args->inbox);
     self->room = (rk_wait_t){.socket = args->dispatcher, .events = POLLOUT};
     memcpy (self->counters, s_counters, sizeof (s_counters));
     self->life =

@@ -122,6 +122,16 @@ rk_json_put_integer (char *to, int64_t value)
 
 static void s_write (s_writer_t *self, int index, int room);
 
+//  As a double it might be rounded to the last that isn't.
+
+static bool
+s_is_beyond (lua_Integer number)
+{
+    return number > (lua_Integer) RK_JSON_INTEGER_MOST ||
+           number < -(lua_Integer) RK_JSON_INTEGER_MOST;
+}
+
+
 //  The fewest digits that are the same double again
 
 static void
@@ -132,7 +142,8 @@ s_write_number (s_writer_t *self, int index)
     bool whole = number == floor (number);
     if (!isfinite (number))
         self->why = "a number that is not finite has no JSON";
-    else if (lua_isinteger (self->L, index) && fabs (number) > RK_JSON_INTEGER_MOST)
+    else if (lua_isinteger (self->L, index) &&
+             s_is_beyond (lua_tointeger (self->L, index)))
         self->why = "integer beyond 2^53; send it as a string";
     if (self->why)
         return;

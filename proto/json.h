@@ -2,8 +2,8 @@
 //
 //  JSON is RFC 8259 with these limits: UTF-8 must be valid, control bytes in strings are refused,
 //  escapes must be known and surrogates come in pairs, nesting has a limit, a key comes once in its
-//  object, integers beyond 2^53 are refused rather than changed (most parsers keep numbers as double),
-//  and so are numbers beyond what a double holds. What passes is good for every other parser.
+//  object, integers (without a point or an exponent) beyond 2^53 are refused rather than changed (most parsers keep
+//  numbers as double), and so are numbers beyond what a double holds. What passes is good for every other parser.
 //
 //  In Lua null is json.null (a light userdata), an array is a table with the metatable
 //  that json.array gives, so that [] and {} stay apart; whole numbers are integers.
@@ -28,10 +28,13 @@ void rk_json_end (void);
 //  For who builds a tree with cJSON's own functions: all that they gave to this thread before is gone.
 void rk_json_fresh (void);
 
-//  What a text may have at the most: nesting, and keys and elements of all its objects and arrays.
+//  What a text may have at the most: nesting, and keys and elements of all its objects and arrays. While the value is built
+//  in Lua, check is called now and then, unless it is NULL, and may raise an error: keys may be chosen so that a Lua table
+//  takes time by the square of their number.
 typedef struct {
     int depth;
     int64_t keys;
+    void (*check) (lua_State *L);
 } rk_json_limits_t;
 
 //  Checks text without building anything. Returns NULL when it is well-formed, else what is

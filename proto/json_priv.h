@@ -1,4 +1,4 @@
-//  json_priv.h - what json.c, jsontext.c and jsonkeys.c share
+//  json_priv.h - what the files of JSON share
 
 #ifndef JSON_PRIV_H
 #define JSON_PRIV_H
@@ -14,6 +14,25 @@ extern const bool rk_json_plain[256];
 
 //  Memory that is good until the thread's next conversion.
 void *rk_json_alloc (size_t size);
+
+//  The reader, which goes over a text once.
+typedef struct {
+    lua_State *L;    //  NULL when the text is only checked
+    const unsigned char *start, *at, *end;
+    rk_json_limits_t room;    //  Left of what is allowed
+    int depth;
+    bool bare;     //  Members of the outermost object that are null are left out,
+    bool nulls;    //  and this says that there were some
+    const char *why;
+} rk_json_reader_t;
+
+//  Notes what is wrong, a constant, and where. False.
+bool rk_json_fail (rk_json_reader_t *self, const char *why, const unsigned char *at);
+
+//  Read the string whose opening quote is at the front, or the number; false when there is something wrong with it. What
+//  the string means stays as long as the text and the arena; a number is pushed.
+bool rk_json_read_string (rk_json_reader_t *self, rk_slice_t *string);
+bool rk_json_read_number (rk_json_reader_t *self);
 
 //  The string whose opening quote is at the front, as it is meant: good as long as the text and the arena. *end is behind
 //  its closing quote. False when it is none.

@@ -3,7 +3,7 @@
 #include "json.h"
 #include <lualib.h>
 
-static const rk_json_limits_t s_test_limits = {8, 12};
+static const rk_json_limits_t s_test_limits = {8, 12, NULL};
 
 //  The kinds of cases that N. Seriot's "Parsing JSON is a minefield" has (2016, https://seriot.ch/projects/
 //  parsing_json.html), in our own words. Each line holds some, parted by tabs.
@@ -73,7 +73,7 @@ static const char *s_refused[] = {
 static void
 s_expect_all (const char **lines, bool good)
 {
-    static const rk_json_limits_t any = {200, 1000};
+    static const rk_json_limits_t any = {200, 1000, NULL};
     for (; *lines; lines++)
         for (const char *at = *lines; *at; at += *at != 0) {
             size_t offset = 0, size = strcspn (at, "\t");
@@ -154,7 +154,7 @@ s_expect_no_text (lua_State *L, size_t most, const char *words)
 static void
 s_expect_numbers (lua_State *L)
 {
-    static const rk_json_limits_t any = {200, 1000};
+    static const rk_json_limits_t any = {200, 1000, NULL};
     static const int64_t integers[] = {0, 7, -1, 10, 1795886644013, INT64_MAX, INT64_MIN};
     unsigned chance = 1;
     for (size_t nbr = 0; nbr < sizeof (integers) / sizeof (*integers); nbr++) {
@@ -179,12 +179,53 @@ s_expect_numbers (lua_State *L)
 }
 
 
+static int s_checked;
+
+static void
+s_check (lua_State *L)
+{
+    if (++s_checked == 3)
+        luaL_error (L, "enough");
+}
+
+
+static int
+s_decode (lua_State *L)
+{
+    static const rk_json_limits_t limits = {8, 1000, s_check};
+    const char *why;
+    size_t offset;
+    return rk_json_decode (L, rk_slice (lua_tostring (L, 1)), limits, NULL, &why,
+                           &offset);
+}
+
+
+//  Who asked for it is called while a large object is built, and may end that.
+
+static void
+s_expect_checked (lua_State *L)
+{
+    for (int members = 30; members <= 100; members += 35) {
+        lua_pushcfunction (L, s_decode);
+        lua_pushstring (L, "{\"k\":0");
+        for (int nbr = 1; nbr < members; nbr++)
+            lua_pushfstring (L, ",\"k%d\":0", nbr);
+        lua_pushstring (L, "}");
+        lua_concat (L, members + 1);
+        s_checked = 0;
+        rk_check (lua_pcall (L, 1, 1, 0) == (members == 100 ? LUA_ERRRUN : LUA_OK));
+        rk_check (s_checked == members / 32);
+        lua_pop (L, 1);
+    }
+}
+
+
 //  Strings are what their escapes mean, and objects of any size are whole.
 
 static void
 s_expect_values (lua_State *L)
 {
-    static const rk_json_limits_t any = {200, 1000};
+    static const rk_json_limits_t any = {200, 1000, NULL};
     const char *why;
     size_t offset;
     const char *escapes =
@@ -305,6 +346,7 @@ json_test (void)
 
     s_expect_values (L);
     s_expect_numbers (L);
+    s_expect_checked (L);
     rk_check (luaL_dostring (L, "t = {} t.t = t return t") == 0);
     s_expect_no_text (L, 10000, "deeply");
     rk_check (luaL_dostring (L, "return 0/0") == 0);

@@ -91,7 +91,7 @@ s_value_end (const char *at, const char *limit)
             depth -= strchr ("}]", *at) != NULL;
             at++;
         }
-    } while (depth || !strchr (",}]", *at));
+    } while (at < limit && (depth || !strchr (",}]", *at)));
     return at;
 }
 

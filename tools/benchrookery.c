@@ -81,7 +81,7 @@ s_begin (rk_bench_t *bench)
 {
     static const rk_ws_handlers_t handlers = {s_on_open, s_on_message, s_on_closed};
     bench->link =
-        rk_ws_new (&bench->loop, bench->plan.url, &handlers, bench, &bench->error);
+        rk_ws_new (&bench->loop, bench->plan.url, &handlers, bench, true, &bench->error);
     return bench->link != NULL;
 }
 

@@ -323,7 +323,7 @@ s_chat (rk_chat_t *self)
     uv_timer_init (&self->loop, &self->retry);
     self->retry.data = self;
     self->acks = rk_acks_new ();
-    self->ws = rk_ws_new (&self->loop, self->url, &handlers, self, &error);
+    self->ws = rk_ws_new (&self->loop, self->url, &handlers, self, false, &error);
     if (self->ws) {
         self->connection = rk_ws_connect (self->ws, NULL);
         uv_run (&self->loop, UV_RUN_DEFAULT);

@@ -23,7 +23,7 @@ typedef struct {
 } rk_frames_t;
 
 //  Makes an object empty that has never been used. Zeros are an empty one as well. It has slices of itself, so it is never
-//  moved but by rk_frames_move.
+//  moved but by rk_frames_move: not returned, not assigned, not in a block that realloc may move.
 void rk_frames_begin (rk_frames_t *self);
 
 //  Take the next message from a socket without waiting. Returns true and fills self,
@@ -37,6 +37,10 @@ int rk_frames_send (rk_frames_t *self, zsock_t *to);
 
 //  Send as above, but wait for room; gives up with -1 after wait msecs.
 int rk_frames_send_wait (rk_frames_t *self, zsock_t *to, int64_t wait);
+
+//  The same with that way to send.
+int rk_frames_retry (rk_frames_t *self, zsock_t *to, int64_t wait,
+                     int (*send) (rk_frames_t *self, zsock_t *to));
 
 //  The same between actors of this process, both ends of it: what is on its way counts as queued bytes, but for
 //  short messages, of which there can't be many. Who reads uses rk_wait_take.
@@ -68,7 +72,7 @@ size_t rk_frames_unpack_here (rk_frames_t *self);
 //  Throw all parts away. Harmless on an empty object; memory must be zero or once used.
 void rk_frames_clear (rk_frames_t *self);
 
-//  Move all parts to another object, which must be empty.
+//  Move all parts to another object, which must be empty. What rk_frames_replace has put there must outlive that one.
 void rk_frames_move (rk_frames_t *self, rk_frames_t *from);
 
 //  Drop one part. All of ours go this way, not by zmq_msg_close: parts may share their bytes
@@ -82,7 +86,7 @@ void rk_frames_add (rk_frames_t *self, const void *data, size_t size);
 void *rk_frames_reserve (rk_frames_t *self, size_t size);
 void rk_frames_addstr (rk_frames_t *self, const char *string);
 
-//  Append a part of another message, sharing its bytes when they are a message of their own; else it is a copy.
+//  Append a part of another message: a copy, but of what is long and a message of its own a share.
 void rk_frames_share (rk_frames_t *self, rk_frames_t *from, size_t index);
 
 //  Make a part a message of its own: what is shared often is copied once then.

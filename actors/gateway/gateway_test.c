@@ -264,7 +264,7 @@ gateway_test (void)
     lws_set_log_level (LLL_ERR, NULL);
     uv_loop_init (&fixture->loop);
     char *url = zsys_sprintf ("ws://127.0.0.1:%d/ws", args.port);
-    fixture->ws = rk_ws_new (&fixture->loop, url, &handlers, fixture, &error);
+    fixture->ws = rk_ws_new (&fixture->loop, url, &handlers, fixture, false, &error);
     rk_check (fixture->ws);
     s_test_connect (fixture, 0);
     s_test_connect (fixture, 1);

@@ -15,6 +15,7 @@ struct rk_ws {
     char *path;
     int port;
     bool tls;
+    bool many;
     zlistx_t *connections;
     rk_wire_buffer_t buffer;
     bool ending;
@@ -107,7 +108,7 @@ s_parse_url (rk_ws_t *self, const char *url)
 
 rk_ws_t *
 rk_ws_new (uv_loop_t *loop, const char *url, const rk_ws_handlers_t *handlers, void *arg,
-           char **error)
+           bool many, char **error)
 {
     static const struct lws_protocols protocols[] = {
         {.name = "rookery", .callback = s_callback, .rx_buffer_size = 16384}, {0}};
@@ -115,6 +116,7 @@ rk_ws_new (uv_loop_t *loop, const char *url, const rk_ws_handlers_t *handlers, v
     self->loop = loop;
     self->handlers = handlers;
     self->arg = arg;
+    self->many = many;
     self->connections = zlistx_new ();
     void *loops[] = {loop};
     struct lws_context_creation_info info = {
@@ -178,26 +180,26 @@ rk_ws_connect (rk_ws_t *self, void *user)
     rk_ws_connection_t *connection =
         (rk_ws_connection_t *) zmalloc (sizeof (rk_ws_connection_t));
     connection->user = user;
-    //  The server pings. libwebsockets would keep a timer of each connection in one sorted list
+    //  libwebsockets would keep a timer of each connection in one sorted list; the server pings
     static const lws_retry_bo_t never = {.secs_since_valid_ping = 0};
     zlistx_add_end (self->connections, connection);
-    struct lws_client_connect_info info = {.context = self->lws,
-                                           .vhost = self->vhost,
-                                           .address = self->host,
-                                           .port = self->port,
-                                           .ssl_connection =
-                                               self->tls ? LCCSCF_USE_SSL : 0,
-                                           .path = self->path,
-                                           .host = self->host,
-                                           .origin = self->host,
-                                           .local_protocol_name = "rookery",
-                                           .retry_and_idle_policy = &never,
-                                           .userdata = connection};
+    struct lws_client_connect_info info = {
+        .context = self->lws,
+        .vhost = self->vhost,
+        .address = self->host,
+        .port = self->port,
+        .ssl_connection = self->tls ? LCCSCF_USE_SSL : 0,
+        .path = self->path,
+        .host = self->host,
+        .origin = self->host,
+        .local_protocol_name = "rookery",
+        .retry_and_idle_policy = self->many ? &never : NULL,
+        .userdata = connection};
     //  From one address to one port the kernel looks ever longer for a free port of ours; loopback has many addresses
     char from[20];
     snprintf (from, sizeof (from), "127.0.%zu.1",
               zlistx_size (self->connections) / FROM_ONE % 256);
-    if (streq (self->host, "127.0.0.1"))
+    if (self->many && streq (self->host, "127.0.0.1"))
         info.iface = from;
     lws_client_connect_via_info (&info);    //  A failure comes as a callback
     return connection;

@@ -26,9 +26,10 @@ typedef struct {
 
 //  A client for ws://HOST:PORT/PATH, or wss:// with the certificates that the system trusts, or those of
 //  the file that SSL_CERT_FILE names (SSL_CTX_set_default_verify_paths(3)). Returns NULL with the reason in *error (the caller
-//  frees it). The handlers are borrowed.
+//  frees it). The handlers are borrowed. With many it is for thousands of connections: without pings of its own, and from
+//  several addresses when the host is 127.0.0.1.
 rk_ws_t *rk_ws_new (uv_loop_t *loop, const char *url, const rk_ws_handlers_t *handlers,
-                    void *arg, char **error);
+                    void *arg, bool many, char **error);
 void rk_ws_destroy (rk_ws_t **self_p);
 
 //  Begin a connection; it belongs to the client and lives until destroy.

@@ -75,15 +75,16 @@ s_flush_local (rk_sender_t *self)
 }
 
 
-void
+bool
 rk_sender_flush_local (rk_sender_t *self)
 {
     if (s_flush_local (self) == 0)
-        return;
+        return true;
     rk_sender_gateway_t *gateway = (rk_sender_gateway_t *) rk_index_lookup (
         self->gateways, rk_slice (self->args->local));
     if (gateway && gateway->here)    //  Else it is tried when something else comes
         self->stuck = true;
+    return false;
 }
 
 

@@ -187,6 +187,7 @@ s_self_destroy (rk_sender_t **self_p)
     rk_sender_t *self = *self_p;
     rk_frames_clear (&self->frames);
     rk_wait_clear (&self->inbox);
+    rk_wait_clear (&self->local);
     rk_bundle_clear (&self->out);
     rk_queue_clear (&self->settling);
     rk_queue_clear (&self->fallen);
@@ -237,11 +238,8 @@ sender_actor (zsock_t *pipe, void *args_p)
         rk_life_wake (&self->life, s_taken (self));
         if (self->inbox.ready)
             s_read_inbox (self);
-        //  Those that we have sent on now are looked at before we sleep
         if (!self->remote.armed)
             rk_sender_read_gateways (self);
-        if (args->local_socket && !self->local.armed)
-            rk_sender_read_local (self);
         if (self->stuck)
             rk_sender_flush_all (self);
         if (self->settling.head)
@@ -251,7 +249,9 @@ sender_actor (zsock_t *pipe, void *args_p)
         rk_sender_ping_all (self);
         if (self->sweeping)
             rk_sender_sweep_all (self);
-        rk_sender_flush_local (self);
+        //  What we have sent on is looked at before we sleep
+        while (rk_sender_flush_local (self) && args->local_socket && !self->local.armed)
+            rk_sender_read_local (self);
         if (self->life.draining && !self->inbox.ready && !self->stuck)
             rk_life_drained (&self->life);
         rk_life_rest (&self->life, s_taken (self));

@@ -81,8 +81,8 @@ rk_sender_gateway_t *rk_sender_gateway_get (rk_sender_t *self, rk_slice_t id,
 void rk_sender_send (rk_sender_t *self, rk_frames_t *frames, rk_slice_t id);
 void rk_sender_send_to (void *arg, rk_slice_t id);
 
-//  Gives the gateway of this process what it is to have from this turn.
-void rk_sender_flush_local (rk_sender_t *self);
+//  Gives the gateway of this process what it is to have from this turn. False when it takes nothing.
+bool rk_sender_flush_local (rk_sender_t *self);
 
 //  Gives gateways what waits for them; what has waited too long is dropped.
 void rk_sender_flush_all (rk_sender_t *self);

@@ -350,7 +350,7 @@ redis_actor (zsock_t *pipe, void *args_p)
                              .owner = self,
                              .report = s_report};
     rk_life_begin (&self->life, NULL);
-    self->inbox = (rk_wait_t){.socket = args->inbox};
+    rk_wait_begin (&self->inbox, args->inbox);
     int64_t wait = 0;
     while (!self->life.terminated)
         s_round (self, &wait);

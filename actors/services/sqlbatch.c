@@ -49,7 +49,7 @@ rk_sqlbatch_live (rk_sqlbatch_t *self, zsock_t *pipe)
                               .counters = self->counters,
                               .owner = self,
                               .report = s_report};
-    self->inbox = (rk_wait_t){.socket = self->args->inbox};
+    rk_wait_begin (&self->inbox, self->args->inbox);
 }
 
 

@@ -22,7 +22,7 @@
 #include <systemd/sd-daemon.h>
 
 #define QUIET 100    //  msec without a change until the handlers are loaded
-#define JSON_LIMITS ((rk_json_limits_t){100, INT64_MAX})
+#define JSON_LIMITS ((rk_json_limits_t){100, INT64_MAX, NULL})
 
 struct rk_control {
     rk_config_t *config;

@@ -9,7 +9,7 @@
 
 #define NUMBER_SIZE 32    //  bytes of r and of s (RFC 7518, 3.4)
 
-static const rk_json_limits_t s_limits = {8, 200};
+static const rk_json_limits_t s_limits = {8, 200, NULL};
 
 
 //  The part of that number, from 0; the three have dots between them.

@@ -268,13 +268,13 @@ s_unsubscribe (lua_State *L)
 //  --------------------------------------------------------------------------
 //  Links
 
-//  The frames of a table; none when it isn't a list of 1 to 13 strings and numbers. Three more are
+//  The frames of a table, written to frames; an error when it isn't a list of 1 to 13 strings and numbers. Three more are
 //  for the envelope of a call, with a bound link's.
 
-static rk_frames_t
-s_check_frames (lua_State *L, int index)
+static void
+s_check_frames (lua_State *L, int index, rk_frames_t *frames)
 {
-    rk_frames_t frames = {0};
+    rk_frames_begin (frames);
     luaL_checktype (L, index, LUA_TTABLE);
     lua_Integer count = luaL_len (L, index);
     if (count < 1 || count > RK_FRAMES_MAX - 3)
@@ -283,16 +283,15 @@ s_check_frames (lua_State *L, int index)
     for (lua_Integer nbr = 1; nbr <= count; nbr++) {
         int type = lua_geti (L, index, nbr);
         if (type != LUA_TSTRING && type != LUA_TNUMBER) {
-            rk_frames_clear (&frames);
+            rk_frames_clear (frames);
             rk_lua_complain (L, "frame %d: string or number expected, not %s", (int) nbr,
                              luaL_typename (L, -1));
         }
         size_t size;
         const char *data = lua_tolstring (L, -1, &size);
-        rk_frames_add (&frames, data, size);
+        rk_frames_add (frames, data, size);
         lua_pop (L, 1);
     }
-    return frames;
 }
 
 
@@ -312,7 +311,8 @@ s_link_send (lua_State *L)
 {
     rk_lua_host_t *host = rk_lua_host (L);
     int service = (int) luaL_checkinteger (L, 1);
-    rk_frames_t frames = s_check_frames (L, 2);
+    rk_frames_t frames;
+    s_check_frames (L, 2, &frames);
     if (host->link (host->worker, NULL, service, &frames) == 0)
         return s_link_full (L);
     lua_pushboolean (L, true);
@@ -328,7 +328,8 @@ s_link_call (lua_State *L)
     rk_lua_host_t *host = rk_lua_host (L);
     rk_task_t *task = s_waiting_task (L);
     int service = (int) luaL_checkinteger (L, 1);
-    rk_frames_t frames = s_check_frames (L, 2);
+    rk_frames_t frames;
+    s_check_frames (L, 2, &frames);
     task->call = host->link (host->worker, task, service, &frames);
     return task->call ? lua_yieldk (L, 0, 0, s_finish_reply) : s_link_full (L);
 }

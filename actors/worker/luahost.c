@@ -377,8 +377,9 @@ rk_lua_new (const rk_lua_host_t *host, char **error)
     self->limit_nsec = rk_config_int (host->config, "lua/time") * 1000000;
     self->limit_memory = (size_t) rk_config_int (host->config, "lua/memory");
     self->limit_message = (size_t) rk_config_int (host->config, "lua/message");
-    self->limits = (rk_json_limits_t){(int) rk_config_int (host->config, "lua/depth"),
-                                      rk_config_int (host->config, "lua/keys")};
+    self->limits =
+        (rk_json_limits_t){(int) rk_config_int (host->config, "lua/depth"),
+                           rk_config_int (host->config, "lua/keys"), rk_lua_check_budget};
     self->ceiling = self->limit_memory;
     self->keys = rk_tokens_new (host->config, error);
     if (!self->keys) {

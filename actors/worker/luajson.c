@@ -94,16 +94,30 @@ s_write_head (lua_State *L, int first, char head[HEAD_MOST])
 }
 
 
+static const rk_json_limits_t s_any = {1000, INT64_MAX, NULL};
+
+static void
+s_check_object (lua_State *L, int index, rk_slice_t object)
+{
+    size_t offset;
+    const char *why = rk_json_check (object, s_any, &offset);
+    luaL_argcheck (L, !why, index, why);
+}
+
+
 //  The object at index, from its brace on, and its head: of the arguments from first on, seq or nil, at.
 
 static rk_slice_t
-s_check_stamp (lua_State *L, int index, int first, char head[HEAD_MOST])
+s_check_stamp (lua_State *L, int index, int first, bool again, char head[HEAD_MOST])
 {
     rk_slice_t text = rk_luaapi_check_slice (L, index);
     const char *brace = memchr (text.data, '{', text.size);
     luaL_argcheck (L, brace, index, "must be a JSON object");
+    rk_slice_t object = {brace, text.size - (size_t) (brace - text.data)};
+    if (again)    //  Its members are looked for
+        s_check_object (L, index, object);
     s_write_head (L, first, head);
-    return (rk_slice_t){brace, text.size - (size_t) (brace - text.data)};
+    return object;
 }
 
 
@@ -111,7 +125,7 @@ int
 rk_luaapi_json_stamp (lua_State *L)
 {
     char head[HEAD_MOST];
-    rk_slice_t object = s_check_stamp (L, 1, 2, head);
+    rk_slice_t object = s_check_stamp (L, 1, 2, lua_toboolean (L, 4), head);
     s_push_stamped (L, object, head, lua_toboolean (L, 4) ? s_ours : NULL);
     return 1;
 }
@@ -131,7 +145,7 @@ rk_luaapi_send_stamped (lua_State *L)
         "the position of a frame expected");
     for (int nbr = before + 1; nbr <= count; nbr++)
         luaL_checkstring (L, nbr);
-    rk_slice_t object = s_check_stamp (L, position, 2, head);
+    rk_slice_t object = s_check_stamp (L, position, 2, ours != NULL, head);
     rk_slice_t front = rk_slice (head);
     rk_frames_t frames;
     rk_frames_begin (&frames);
@@ -158,11 +172,10 @@ rk_luaapi_send_stamped (lua_State *L)
 int
 rk_luaapi_json_stored (lua_State *L)
 {
-    static const rk_json_limits_t any = {1000, INT64_MAX};
     char head[HEAD_MOST];
     size_t offset;
     rk_slice_t text = rk_luaapi_check_slice (L, 1);
-    const char *why = rk_json_check (text, any, &offset);
+    const char *why = rk_json_check (text, s_any, &offset);
     const char *brace = text.data + strspn (text.data, " \t\r\n");
     if (why || *brace != '{') {
         lua_pushnil (L);

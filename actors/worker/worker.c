@@ -293,8 +293,8 @@ static void
 s_list_sockets (rk_work_t *self)
 {
     worker_args_t *args = self->args;
-    self->replies = (rk_wait_t){.socket = args->replies};
-    self->inbox = (rk_wait_t){.socket = args->inbox};
+    rk_wait_begin (&self->replies, args->replies);
+    rk_wait_begin (&self->inbox, args->inbox);
     self->items[0] = &self->life.wait;
     self->items[1] = &self->replies;
     self->items[2] = &self->inbox;

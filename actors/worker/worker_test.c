@@ -191,9 +191,10 @@ s_test_faults (s_fixture_t *fixture)
     rk_check (rk_actor_count (fixture->actor, "lua_bytes") < 40000000);
     static const char *harmless[][2] = {{"rep", "\"nothing\":\"\""},
                                         {"plain", "\"plain\":true"},
+                                        {"stamp", "\"stamped\":true"},
                                         {"share", "\"shared\":true"},
                                         {"timers", "\"code\":\"internal\""}};
-    for (size_t nbr = 0; nbr < 4; nbr++) {
+    for (size_t nbr = 0; nbr < sizeof (harmless) / sizeof (*harmless); nbr++) {
         char text[100];
         snprintf (text, sizeof (text), "{\"action\":\"fault\",\"how\":\"%s\"}",
                   harmless[nbr][0]);

@@ -208,7 +208,7 @@ s_host_subscribe (void *worker, int nbr, const char *word, rk_slice_t channel, b
     rk_frames_addstr (&frames, word);
     rk_frames_add (&frames, &token, sizeof (token));
     rk_frames_add (&frames, channel.data, channel.size);
-    bool good = rk_frames_send (&frames, s_service (self, nbr)->members[0]) == 0;
+    bool good = rk_frames_give (&frames, s_service (self, nbr)->members[0]) == 0;
     s_service (self, nbr)->asked[0] += good;
     rk_frames_clear (&frames);
     return good;

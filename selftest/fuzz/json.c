@@ -70,7 +70,7 @@ s_around (lua_State *L, rk_slice_t text)
 {
     const char *why = NULL;
     size_t offset = 0;
-    rk_json_limits_t limits = {32, 10000};
+    rk_json_limits_t limits = {32, 10000, NULL};
     lua_settop (L, 0);
     if (!rk_json_decode (L, text, limits, NULL, &why, &offset)) {
         assert (why && offset <= text.size);

@@ -88,6 +88,17 @@ function faults.shared_json ()
     return {tree = json.encode (tree)}
 end
 
+--  A text that is none is refused, wherever it ends
+function faults.stamp ()
+    local whole = '{"a":[1,"\\n"],"seq":{"b":2},"at":"x"}'
+    for size = 1, #whole - 1 do
+        assert (not pcall (json.stamp, whole:sub (1, size), 1, 2, true), size)
+        assert (not pcall (live.talk, "bob", "g.1", "a,b", 1, 2, true, whole:sub (1, size)), size)
+    end
+    assert (json.stamp (whole, 1, 2, true) == '{"seq":1,"at":2,"a":[1,"\\n"]}')
+    return {stamped = true}
+end
+
 function faults.timers ()
     while timer.after (0, os.clock) do end
     error ("no more timers")

@@ -1,0 +1,126 @@
+//  framesgive.c - messages from one actor of this process to another; documented in frames.h
+
+#include "frames.h"
+#include "queue.h"
+
+#define TRANSIT_LEAST 1024    //  bytes of a message that counts between two actors
+
+
+//  Bytes that count while a message is on its way between actors
+
+static ptrdiff_t
+s_transit (rk_frames_t *self)
+{
+    size_t bytes = rk_frames_bytes (self);
+    return bytes < TRANSIT_LEAST ? 0 : (ptrdiff_t) bytes;
+}
+
+
+bool
+rk_frames_take_whole (rk_frames_t *self, zsock_t *from)
+{
+    if (!rk_frames_recv (self, from))
+        return false;
+    ptrdiff_t bytes = s_transit (self);
+    if (bytes && rk_frames_local (self))
+        rk_queues_note (-bytes);
+    return true;
+}
+
+
+int
+rk_frames_give_whole (rk_frames_t *self, zsock_t *to)
+{
+    ptrdiff_t bytes = s_transit (self);
+    if (bytes)
+        rk_queues_note (bytes);
+    int rc = rk_frames_send (self, to);
+    if (rc == -1 && bytes)
+        rk_queues_note (-bytes);
+    return rc;
+}
+
+
+size_t
+rk_frames_packed_size (rk_frames_t *self)
+{
+    return 1 + self->count * sizeof (uint32_t) + rk_frames_bytes (self);
+}
+
+
+unsigned char *
+rk_frames_pack (rk_frames_t *self, unsigned char *to)
+{
+    *to++ = (unsigned char) self->count;
+    for (size_t nbr = 0; nbr < self->count; nbr++) {
+        rk_slice_t part = rk_frames_at (self, nbr);
+        uint32_t size = (uint32_t) part.size;
+        to = (unsigned char *) mempcpy (to, &size, sizeof (size));
+        to = (unsigned char *) mempcpy (to, part.data, part.size);
+    }
+    return to;
+}
+
+
+//  The message in the first of those that are held, from there on.
+
+static size_t
+s_unpack (rk_frames_t *self, size_t at)
+{
+    const char *data = (const char *) zmq_msg_data (&self->hold[0]);
+    size_t whole = zmq_msg_size (&self->hold[0]);
+    self->count = (unsigned char) data[at++];
+    assert (self->count <= RK_FRAMES_MAX);    //  It is ours
+    for (size_t nbr = 0; nbr < self->count; nbr++) {
+        uint32_t size;
+        assert (sizeof (size) <= whole - at);
+        memcpy (&size, data + at, sizeof (size));
+        assert (size <= whole - at - sizeof (size));
+        self->part[nbr] = (rk_slice_t){data + at + sizeof (size), size};
+        at += sizeof (size) + size;
+    }
+    return at;
+}
+
+
+size_t
+rk_frames_unpack (rk_frames_t *self, zmq_msg_t *packed, size_t at)
+{
+    assert (self->count == 0 && self->held == 0);
+    self->dropped = 0;
+    self->held = 1;
+    zmq_msg_init (&self->hold[0]);
+    zmq_msg_copy (&self->hold[0], packed);
+    return s_unpack (self, at);
+}
+
+
+size_t
+rk_frames_unpack_here (rk_frames_t *self)
+{
+    return s_unpack (self, 1);
+}
+
+
+int
+rk_frames_give (rk_frames_t *self, zsock_t *to)
+{
+    size_t size = 1 + rk_frames_packed_size (self);
+    if (size > RK_FRAMES_SHORT)
+        return rk_frames_give_whole (self, to);
+    rk_frames_t packed;
+    rk_frames_begin (&packed);
+    unsigned char *data = (unsigned char *) rk_frames_reserve (&packed, size);
+    *data = RK_FRAMES_MARK;
+    rk_frames_pack (self, data + 1);
+    int rc = rk_frames_give_whole (&packed, to);
+    rk_frames_clear (rc == 0 ? self : &packed);
+    return rc;
+}
+
+
+int
+rk_frames_give_wait (rk_frames_t *self, zsock_t *to, int64_t wait)
+{
+    return rk_frames_retry (self, to, wait, rk_frames_give);
+}
