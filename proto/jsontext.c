@@ -7,8 +7,8 @@
 
 #include "json_priv.h"
 
-#define WAITING                                                                          \
-    32    //  Members of an object on Lua's stack, until their table has its size
+//  Members of an object that wait on Lua's stack, until their table is made with room for them
+#define WAITING 32
 
 
 //  What is at the front can't be there.

@@ -220,29 +220,21 @@ rk_part_close (zmq_msg_t *part)
 }
 
 
-//  Bytes that stay as long as the object: in the room, or in a message of their own.
-
-static char *
-s_place (rk_frames_t *self, size_t size)
-{
-    if (size <= sizeof (self->room) - self->used) {
-        char *place = self->room + self->used;
-        self->used += size;
-        return place;
-    }
-    assert (self->held <= RK_FRAMES_MAX);
-    zmq_msg_t *message = &self->hold[self->held++];
-    int rc = zmq_msg_init_size (message, size);
-    assert (rc == 0);
-    return (char *) zmq_msg_data (message);
-}
-
+//  In the room, or in a message of its own.
 
 void *
 rk_frames_reserve (rk_frames_t *self, size_t size)
 {
-    assert (self->count < RK_FRAMES_MAX);
-    char *place = s_place (self, size);
+    assert (self->count < RK_FRAMES_MAX && self->held <= RK_FRAMES_MAX);
+    char *place = self->room + self->used;
+    if (size <= sizeof (self->room) - self->used)
+        self->used += size;
+    else {
+        zmq_msg_t *message = &self->hold[self->held++];
+        int rc = zmq_msg_init_size (message, size);
+        assert (rc == 0);
+        place = (char *) zmq_msg_data (message);
+    }
     self->part[self->count++] = (rk_slice_t){place, size};
     return place;
 }

@@ -15,11 +15,12 @@
 typedef struct {
     size_t count;      //  Parts, at most RK_FRAMES_MAX
     size_t dropped;    //  Those that came beyond RK_FRAMES_MAX and were thrown away
-    rk_slice_t part
-        [RK_FRAMES_MAX];    //  Where each lies: in one of the messages, or in the room
-    size_t held, used;
+    //  Where each lies: in one of the messages that are held, or in the room, where parts are made
+    rk_slice_t part[RK_FRAMES_MAX];
+    size_t held;
     zmq_msg_t hold[RK_FRAMES_MAX + 1];
-    char room[RK_FRAMES_ROOM];    //  Of parts that were made here
+    size_t used;    //  bytes of the room
+    char room[RK_FRAMES_ROOM];
 } rk_frames_t;
 
 //  Makes an object empty that has never been used. Zeros are an empty one as well. It has slices of itself, so it is never
@@ -56,7 +57,7 @@ int rk_frames_give_whole (rk_frames_t *self, zsock_t *to);
 #define RK_FRAMES_MARK 1
 #define RK_FRAMES_SHORT 4096    //  bytes
 
-//  How many bytes the message is packed.
+//  How many bytes a message has when it is packed.
 size_t rk_frames_packed_size (rk_frames_t *self);
 
 //  Writes it there and returns where it ends.
@@ -66,7 +67,7 @@ unsigned char *rk_frames_pack (rk_frames_t *self, unsigned char *to);
 //  share of. Returns where it ends.
 size_t rk_frames_unpack (rk_frames_t *self, zmq_msg_t *packed, size_t at);
 
-//  The same for what rk_frames_take_whole has left in self.
+//  The same for the first message of what rk_frames_take_whole has left in self.
 size_t rk_frames_unpack_here (rk_frames_t *self);
 
 //  Throw all parts away. Harmless on an empty object; memory must be zero or once used.
@@ -92,8 +93,8 @@ void rk_frames_share (rk_frames_t *self, rk_frames_t *from, size_t index);
 //  Make a part a message of its own: what is shared often is copied once then.
 void rk_frames_own (rk_frames_t *self, size_t index);
 
-//  The part as a ZeroMQ message, which the caller closes: the one that it is, taken out, if it is one of its own, a share
-//  of that, or a copy.
+//  The part as a ZeroMQ message, which the caller closes. Of one of its own it is that message, taken out, or a share of
+//  it; else it is a copy.
 void rk_frames_take_part (rk_frames_t *self, size_t index, zmq_msg_t *part);
 void rk_frames_share_part (rk_frames_t *self, size_t index, zmq_msg_t *part);
 
