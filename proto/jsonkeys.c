@@ -62,8 +62,7 @@ rk_json_keys_twin (const rk_json_keys_t *self, size_t *offset)
     qsort (keys, count, sizeof (*keys), s_compare_keys);
     bool found = false;
     for (size_t nbr = 1; nbr < count; nbr++) {
-        rk_slice_t one = keys[nbr - 1]->name, other = keys[nbr]->name;
-        if (one.size != other.size || memcmp (one.data, other.data, one.size) != 0)
+        if (!rk_slice_same (keys[nbr - 1]->name, keys[nbr]->name))
             continue;
         if (!found || keys[nbr]->offset < *offset)
             *offset = keys[nbr]->offset;

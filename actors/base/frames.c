@@ -97,8 +97,7 @@ rk_frames_recv (rk_frames_t *self, zsock_t *from)
             self->dropped++;
         }
         else {
-            self->part[self->count++] =
-                (rk_slice_t){(const char *) zmq_msg_data (part), zmq_msg_size (part)};
+            self->part[self->count++] = rk_part_bytes (part);
             self->held++;
         }
     }
@@ -220,6 +219,13 @@ rk_part_close (zmq_msg_t *part)
 }
 
 
+rk_slice_t
+rk_part_bytes (zmq_msg_t *part)
+{
+    return (rk_slice_t){(const char *) zmq_msg_data (part), zmq_msg_size (part)};
+}
+
+
 //  In the room, or in a message of its own.
 
 void *
@@ -271,22 +277,7 @@ rk_frames_hold (rk_frames_t *self, zmq_msg_t *part)
     zmq_msg_t *message = &self->hold[self->held++];
     zmq_msg_init (message);
     zmq_msg_move (message, part);
-    self->part[self->count++] =
-        (rk_slice_t){(const char *) zmq_msg_data (message), zmq_msg_size (message)};
-}
-
-
-void
-rk_frames_take_part (rk_frames_t *self, size_t index, zmq_msg_t *part)
-{
-    zmq_msg_t *own = s_own (self, index);
-    if (own) {
-        zmq_msg_init (part);
-        zmq_msg_move (part, own);
-        self->part[index] = (rk_slice_t){"", 0};
-    }
-    else
-        s_copy_part (self->part[index], part);
+    self->part[self->count++] = rk_part_bytes (message);
 }
 
 
@@ -326,8 +317,7 @@ rk_frames_own (rk_frames_t *self, size_t index)
     assert (self->held <= RK_FRAMES_MAX);
     zmq_msg_t *message = &self->hold[self->held++];
     s_copy_part (self->part[index], message);
-    self->part[index] =
-        (rk_slice_t){(const char *) zmq_msg_data (message), self->part[index].size};
+    self->part[index] = rk_part_bytes (message);
 }
 
 

@@ -80,6 +80,9 @@ void rk_frames_move (rk_frames_t *self, rk_frames_t *from);
 //  with another thread's, and the thread sanitizer must be told of that.
 void rk_part_close (zmq_msg_t *part);
 
+//  Its bytes where they lie.
+rk_slice_t rk_part_bytes (zmq_msg_t *part);
+
 //  Append a part with a copy of the bytes. The object must have room.
 void rk_frames_add (rk_frames_t *self, const void *data, size_t size);
 
@@ -93,9 +96,7 @@ void rk_frames_share (rk_frames_t *self, rk_frames_t *from, size_t index);
 //  Make a part a message of its own: what is shared often is copied once then.
 void rk_frames_own (rk_frames_t *self, size_t index);
 
-//  The part as a ZeroMQ message, which the caller closes. Of one of its own it is that message, taken out, or a share of
-//  it; else it is a copy.
-void rk_frames_take_part (rk_frames_t *self, size_t index, zmq_msg_t *part);
+//  The part as a ZeroMQ message, which the caller closes: a share of its own, or a copy.
 void rk_frames_share_part (rk_frames_t *self, size_t index, zmq_msg_t *part);
 
 //  Append a ZeroMQ message, which is empty then.

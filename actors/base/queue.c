@@ -6,12 +6,7 @@
 rk_parcel_t *
 rk_parcel_new (rk_frames_t *frames)
 {
-    size_t size = sizeof (rk_parcel_t) + frames->count * sizeof (zmq_msg_t);
-    rk_parcel_t *self = (rk_parcel_t *) zmalloc (size);
-    self->bytes = rk_frames_bytes (frames) + size;
-    self->count = frames->count;
-    for (size_t nbr = 0; nbr < self->count; nbr++)
-        rk_frames_take_part (frames, nbr, &self->part[nbr]);
+    rk_parcel_t *self = rk_parcel_share (frames, 0);
     rk_frames_clear (frames);
     return self;
 }
@@ -21,9 +16,9 @@ rk_parcel_t *
 rk_parcel_share (rk_frames_t *frames, size_t first)
 {
     size_t count = frames->count > first ? frames->count - first : 0;
-    rk_parcel_t *self =
-        (rk_parcel_t *) zmalloc (sizeof (rk_parcel_t) + count * sizeof (zmq_msg_t));
-    self->bytes = sizeof (rk_parcel_t) + count * sizeof (zmq_msg_t);
+    size_t size = sizeof (rk_parcel_t) + count * sizeof (zmq_msg_t);
+    rk_parcel_t *self = (rk_parcel_t *) zmalloc (size);
+    self->bytes = size;
     self->count = count;
     for (size_t nbr = 0; nbr < count; nbr++) {
         rk_frames_share_part (frames, first + nbr, &self->part[nbr]);

@@ -240,7 +240,8 @@ rk_gateway_say (rk_gateway_app_t *app, const char *word, const char *version,
 void
 rk_gateway_read_events (rk_gateway_app_t *app)
 {
-    rk_frames_t frames = {0};
+    rk_frames_t frames;
+    rk_frames_begin (&frames);
     while (app->events.socket && rk_wait_recv (&app->events, &frames)) {
         uint16_t number = 0;
         rk_slice_t head = rk_frames_at (&frames, 0);

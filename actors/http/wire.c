@@ -138,9 +138,8 @@ s_write (rk_wire_t *self, rk_parcel_t *parcel, rk_wire_buffer_t *buffer)
         at += sizeof (length);
     }
     for (size_t nbr = 0; nbr < parcel->count; nbr++) {
-        size_t length = zmq_msg_size (&parcel->part[nbr]);
-        memcpy (at, zmq_msg_data (&parcel->part[nbr]), length);
-        at += length;
+        rk_slice_t part = rk_part_bytes (&parcel->part[nbr]);
+        at = (unsigned char *) mempcpy (at, part.data, part.size);
     }
     self->written += size;
     return self->transport->write (self->handle, data, size,
@@ -156,10 +155,10 @@ s_write_pongs (rk_wire_t *self, rk_wire_buffer_t *buffer)
     int rc = 0;
     while (self->pongs.head && rc >= 0 && !self->transport->full (self->handle)) {
         rk_parcel_t *pong = rk_queue_pop (&self->pongs);
-        size_t size = zmq_msg_size (&pong->part[0]);
-        unsigned char *data = s_reserve (buffer, size);
-        memcpy (data, zmq_msg_data (&pong->part[0]), size);
-        rc = self->transport->write (self->handle, data, size, RK_WIRE_PONG);
+        rk_slice_t payload = rk_part_bytes (&pong->part[0]);
+        unsigned char *data = s_reserve (buffer, payload.size);
+        memcpy (data, payload.data, payload.size);
+        rc = self->transport->write (self->handle, data, payload.size, RK_WIRE_PONG);
         rk_parcel_destroy (&pong);
     }
     return rc < 0 ? -1 : 0;

@@ -108,9 +108,7 @@ rk_sender_settle (rk_sender_t *self)
         if (until > now)
             return;
         rk_parcel_t *note = rk_queue_pop (&self->settling);
-        rk_slice_t cid = {(const char *) zmq_msg_data (&note->part[1]),
-                          zmq_msg_size (&note->part[1])};
-        s_settle_one (self, cid);
+        s_settle_one (self, rk_part_bytes (&note->part[1]));
         rk_parcel_destroy (&note);
     }
 }

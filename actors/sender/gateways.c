@@ -137,15 +137,14 @@ rk_sender_send (rk_sender_t *self, rk_frames_t *frames, rk_slice_t id)
         self->counters[UNDELIVERED_NOBODY].value++;
         return;
     }
-    if (gateway->local && gateway->here && !gateway->queue.count &&
-        s_post (self, gateway, frames) == 0)
+    bool now = gateway->here && !gateway->queue.count;
+    if (now && gateway->local && s_post (self, gateway, frames) == 0)
         return;
     rk_frames_t out;
     s_address (gateway, &out);
     for (size_t nbr = 0; nbr < frames->count && nbr + 1 < RK_FRAMES_MAX; nbr++)
         rk_frames_share (&out, frames, nbr);
-    if (gateway->local || !gateway->here || gateway->queue.count ||
-        s_post (self, gateway, &out) == -1)
+    if (!now || gateway->local || s_post (self, gateway, &out) == -1)
         s_keep (self, gateway, &out);
 }
 
@@ -166,8 +165,7 @@ s_expire (rk_sender_t *self, rk_sender_gateway_t *gateway)
     rk_queue_t waiting = gateway->queue;
     memset (&gateway->queue, 0, sizeof (gateway->queue));
     for (rk_parcel_t *parcel; (parcel = rk_queue_pop (&waiting));) {
-        zmq_msg_t *name = &parcel->part[s_first (gateway)];
-        rk_slice_t word = {(const char *) zmq_msg_data (name), zmq_msg_size (name)};
+        rk_slice_t word = rk_part_bytes (&parcel->part[s_first (gateway)]);
         if (gateway->stamp && rk_slice_is (word, "setting")) {
             rk_queue_push (&gateway->queue, parcel);
             continue;

@@ -28,9 +28,7 @@
 static void
 s_answer (rk_redis_t *self, rk_parcel_t *call, bool good, rk_slice_t text)
 {
-    rk_slice_t token = {(const char *) zmq_msg_data (&call->part[1]),
-                        zmq_msg_size (&call->part[1])};
-    rk_pool_reply (self->args, &self->life, token, good, text);
+    rk_pool_reply (self->args, &self->life, rk_part_bytes (&call->part[1]), good, text);
     rk_parcel_destroy (&call);
     self->counters[CALLS].value++;
     self->counters[BYTES_OUT].value += text.size;

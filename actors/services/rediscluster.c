@@ -96,8 +96,7 @@ rk_redis_node_get (rk_redis_t *self, const char *address)
 static rk_slice_t
 s_words (rk_parcel_t *call)
 {
-    return (rk_slice_t){(const char *) zmq_msg_data (&call->part[2]),
-                        zmq_msg_size (&call->part[2])};
+    return rk_part_bytes (&call->part[2]);
 }
 
 

@@ -204,9 +204,7 @@ rk_redisnode_append_call (rk_redisnode_t *self, rk_parcel_t *call)
 {
     const char *few[ARGS_MOST], **argv = few;
     size_t few_sizes[ARGS_MOST], *sizes = few_sizes;
-    rk_slice_t rest = {(const char *) zmq_msg_data (&call->part[2]),
-                       zmq_msg_size (&call->part[2])};
-    rk_slice_t counted = rest;
+    rk_slice_t rest = rk_part_bytes (&call->part[2]), counted = rest;
     rk_value_t value;
     int argc = -1, nbr = 0;
     while (rk_unpack (&counted, &value))

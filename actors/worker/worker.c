@@ -96,7 +96,8 @@ static void
 s_start_ready (rk_work_t *self)
 {
     rk_work_run_turns (self);
-    rk_frames_t frames = {0};
+    rk_frames_t frames;
+    rk_frames_begin (&frames);
     rk_work_connection_t *connection;
     for (int nbr = 0; nbr < BATCH && self->waiting < self->waiting_most; nbr++) {
         if (self->life.terminated || !(connection = rk_work_next_ready (self)))
