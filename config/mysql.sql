@@ -14,6 +14,9 @@ CREATE TABLE IF NOT EXISTS message (
     at BIGINT NOT NULL,
     body LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
     attachment LONGBLOB,
+    kind TINYINT NOT NULL DEFAULT 0,
+    target BIGINT,
+    edited BIGINT,
     PRIMARY KEY (conversation, seq),
     UNIQUE KEY message_chat (sender, chat_id, conversation)
 ) ENGINE = InnoDB;
@@ -23,6 +26,10 @@ CREATE TABLE IF NOT EXISTS member (
     conversation VARBINARY(257) NOT NULL,
     direct TINYINT NOT NULL,
     since BIGINT NOT NULL,
+    read_seq BIGINT NOT NULL DEFAULT 0,
+    muted BIGINT NOT NULL DEFAULT 0,
+    pinned TINYINT NOT NULL DEFAULT 0,
+    silenced BIGINT NOT NULL DEFAULT 0,
     PRIMARY KEY (uid, conversation),
     KEY member_conversation (conversation, uid),
     KEY member_direct (uid, direct, conversation)
@@ -36,7 +43,14 @@ CREATE TABLE IF NOT EXISTS membership (
 CREATE TABLE IF NOT EXISTS room (
     conversation VARBINARY(257) NOT NULL PRIMARY KEY,
     creator VARBINARY(128) NOT NULL,
-    invited TINYINT NOT NULL
+    invited TINYINT NOT NULL,
+    name TEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin,
+    picture TEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin,
+    description TEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin,
+    announcement TEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin,
+    writers TINYINT NOT NULL DEFAULT 0,
+    hidden TINYINT NOT NULL DEFAULT 0,
+    keep INT
 ) ENGINE = InnoDB;
 
 CREATE TABLE IF NOT EXISTS owner (
@@ -48,12 +62,21 @@ CREATE TABLE IF NOT EXISTS owner (
 CREATE TABLE IF NOT EXISTS invitation (
     conversation VARBINARY(257) NOT NULL,
     uid VARBINARY(128) NOT NULL,
+    state TINYINT NOT NULL DEFAULT 0,
+    PRIMARY KEY (conversation, uid)
+) ENGINE = InnoDB;
+
+CREATE TABLE IF NOT EXISTS silence (
+    conversation VARBINARY(257) NOT NULL,
+    uid VARBINARY(128) NOT NULL,
+    till BIGINT NOT NULL,
     PRIMARY KEY (conversation, uid)
 ) ENGINE = InnoDB;
 
 CREATE TABLE IF NOT EXISTS device (
     uid VARBINARY(128) NOT NULL,
     device VARBINARY(128) NOT NULL,
+    seen INT NOT NULL DEFAULT 0,
     PRIMARY KEY (uid, device)
 ) ENGINE = InnoDB;
 
@@ -66,6 +89,58 @@ CREATE TABLE IF NOT EXISTS `cursor` (
     KEY cursor_conversation (conversation, seq)
 ) ENGINE = InnoDB;
 
+CREATE TABLE IF NOT EXISTS version (
+    conversation VARBINARY(257) NOT NULL,
+    seq BIGINT NOT NULL,
+    edited BIGINT NOT NULL,
+    body LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+    PRIMARY KEY (conversation, seq, edited)
+) ENGINE = InnoDB;
+
+CREATE TABLE IF NOT EXISTS reaction (
+    conversation VARBINARY(257) NOT NULL,
+    seq BIGINT NOT NULL,
+    uid VARBINARY(128) NOT NULL,
+    word VARBINARY(64) NOT NULL,
+    PRIMARY KEY (conversation, seq, uid, word)
+) ENGINE = InnoDB;
+
+CREATE TABLE IF NOT EXISTS mention (
+    uid VARBINARY(128) NOT NULL,
+    conversation VARBINARY(257) NOT NULL,
+    seq BIGINT NOT NULL,
+    PRIMARY KEY (conversation, uid, seq)
+) ENGINE = InnoDB;
+
+CREATE TABLE IF NOT EXISTS user (
+    uid VARBINARY(128) NOT NULL PRIMARY KEY,
+    name TEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin,
+    picture TEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin,
+    about TEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin,
+    seen BIGINT NOT NULL
+) ENGINE = InnoDB;
+
+CREATE TABLE IF NOT EXISTS contact (
+    uid VARBINARY(128) NOT NULL,
+    other VARBINARY(128) NOT NULL,
+    state TINYINT NOT NULL DEFAULT 0,
+    blocked TINYINT NOT NULL DEFAULT 0,
+    PRIMARY KEY (uid, other)
+) ENGINE = InnoDB;
+
+CREATE TABLE IF NOT EXISTS search_upto (
+    conversation VARBINARY(257) NOT NULL PRIMARY KEY,
+    seq BIGINT NOT NULL
+) ENGINE = InnoDB;
+
+CREATE TABLE IF NOT EXISTS search (
+    conversation VARBINARY(257) NOT NULL,
+    seq BIGINT NOT NULL,
+    words LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci NOT NULL,
+    PRIMARY KEY (conversation, seq),
+    FULLTEXT KEY search_words (words)
+) ENGINE = InnoDB;
+
 CREATE TABLE IF NOT EXISTS schema_version (version INT NOT NULL PRIMARY KEY) ENGINE = InnoDB;
 
-INSERT IGNORE INTO schema_version VALUES (4);
+INSERT IGNORE INTO schema_version VALUES (5);

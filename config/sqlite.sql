@@ -17,6 +17,9 @@ CREATE TABLE message (
     at INTEGER NOT NULL,            --  msec since 1970, the server's clock
     body TEXT NOT NULL,             --  The client's JSON as it came
     attachment BLOB,
+    kind INTEGER NOT NULL DEFAULT 0,    --  0: a chat, 1: a change of a message, 2: of the group, 3: a chat that was recalled
+    target INTEGER,                 --  Of a change: the seq of what it changes
+    edited INTEGER,                 --  Of a chat: the seq of its last change
     PRIMARY KEY (conversation, seq)
 );
 
@@ -27,6 +30,10 @@ CREATE TABLE member (
     conversation TEXT NOT NULL,
     direct INTEGER NOT NULL,        --  1: a talk of two, 0: a group
     since INTEGER NOT NULL,         --  seq when the user came
+    read_seq INTEGER NOT NULL DEFAULT 0,    --  Read up to here, on any device
+    muted INTEGER NOT NULL DEFAULT 0,       --  msec since 1970 until when the user wants no notice of it
+    pinned INTEGER NOT NULL DEFAULT 0,      --  1: the user wants it on top
+    silenced INTEGER NOT NULL DEFAULT 0,    --  As silence has it
     PRIMARY KEY (uid, conversation)
 ) WITHOUT ROWID;
 
@@ -43,7 +50,14 @@ CREATE TABLE membership (
 CREATE TABLE room (
     conversation TEXT NOT NULL PRIMARY KEY,
     creator TEXT NOT NULL,
-    invited INTEGER NOT NULL        --  1: only who is invited may join
+    invited INTEGER NOT NULL,       --  1: only who is invited may join, 2: who was let in when it asked
+    name TEXT,
+    picture TEXT,
+    description TEXT,
+    announcement TEXT,
+    writers INTEGER NOT NULL DEFAULT 0,     --  0: all members, 1: owners, 2: nobody, for it was dissolved
+    hidden INTEGER NOT NULL DEFAULT 0,      --  1: what was said before a member came isn't for it; it stays so
+    keep INTEGER                    --  Days that its messages are kept; NULL: as chat/keep says
 ) WITHOUT ROWID;
 
 CREATE TABLE owner (
@@ -55,12 +69,22 @@ CREATE TABLE owner (
 CREATE TABLE invitation (
     conversation TEXT NOT NULL,
     uid TEXT NOT NULL,
+    state INTEGER NOT NULL DEFAULT 0,       --  0: is invited, 1: asks to be let in, 2: is banned
+    PRIMARY KEY (conversation, uid)
+) WITHOUT ROWID;
+
+--  Who may say nothing in a group, until when in msec since 1970; also while it isn't in it
+CREATE TABLE silence (
+    conversation TEXT NOT NULL,
+    uid TEXT NOT NULL,
+    till INTEGER NOT NULL,
     PRIMARY KEY (conversation, uid)
 ) WITHOUT ROWID;
 
 CREATE TABLE device (
     uid TEXT NOT NULL,
     device TEXT NOT NULL,
+    seen INTEGER NOT NULL DEFAULT 0,        --  The day, counted from 1970, when it was last bound
     PRIMARY KEY (uid, device)
 ) WITHOUT ROWID;
 
@@ -74,4 +98,63 @@ CREATE TABLE cursor (
 
 CREATE INDEX cursor_conversation ON cursor (conversation, seq);
 
-PRAGMA user_version = 4;
+--  What a message was before it was edited or recalled: up to the change that has the seq edited, 0 is the first
+CREATE TABLE version (
+    conversation TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    edited INTEGER NOT NULL,
+    body TEXT NOT NULL,
+    PRIMARY KEY (conversation, seq, edited)
+) WITHOUT ROWID;
+
+CREATE TABLE reaction (
+    conversation TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    uid TEXT NOT NULL,
+    word TEXT NOT NULL,             --  Such as a heart
+    PRIMARY KEY (conversation, seq, uid, word)
+) WITHOUT ROWID;
+
+--  Whom a message names; an empty uid is all
+CREATE TABLE mention (
+    uid TEXT NOT NULL,
+    conversation TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    PRIMARY KEY (conversation, uid, seq)
+) WITHOUT ROWID;
+
+--  Everybody who was ever bound, or has a profile
+CREATE TABLE user (
+    uid TEXT NOT NULL PRIMARY KEY,
+    name TEXT,
+    picture TEXT,
+    about TEXT,
+    seen INTEGER NOT NULL           --  msec since 1970; 0: never bound
+) WITHOUT ROWID;
+
+--  What a user is to another: two contacts are two rows
+CREATE TABLE contact (
+    uid TEXT NOT NULL,
+    other TEXT NOT NULL,
+    state INTEGER NOT NULL DEFAULT 0,    --  0: nothing, 1: has asked, 2: are contacts, 3: is asked
+    blocked INTEGER NOT NULL DEFAULT 0,  --  1: what other says to uid is refused
+    PRIMARY KEY (uid, other)
+) WITHOUT ROWID;
+
+--  Up to where a conversation is in the search index; whoever searches brings it up to date
+CREATE TABLE search_upto (
+    conversation TEXT NOT NULL PRIMARY KEY,
+    seq INTEGER NOT NULL
+) WITHOUT ROWID;
+
+--  Which message a row of search is
+CREATE TABLE search_row (
+    id INTEGER PRIMARY KEY,
+    conversation TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    UNIQUE (conversation, seq)
+);
+
+CREATE VIRTUAL TABLE search USING fts5 (words, tokenize = "unicode61 remove_diacritics 2");
+
+PRAGMA user_version = 5;

@@ -3,6 +3,7 @@
 
 The part of script/bench --large; no test. LARGE_IDLE, LARGE_GROUPS and LARGE_MESSAGES say how many; 18000, 10000, 10000000."""
 
+import asyncio
 import contextlib
 import os
 import re
@@ -13,12 +14,14 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "e2e"))
-from rookery import Server, check
+from rookery import Client, Server, check
 
 IDLE, GROUPS, MESSAGES = (int(os.environ.get(f"LARGE_{name}", most)) for name, most in
                           (("IDLE", 18_000), ("GROUPS", 10_000), ("MESSAGES", 10_000_000)))
+LISTED = 1000    # Conversations of one user
 CHATS = os.environ.get("CHATS", "200000")
 LIMITS = ("gateway/address=1000000", "gateway/connections=18900", "console/enabled=0", "receiver/upstream=none", "sender/downstream=none")
 LOADS = (("window 16", ("--window", "16", "--chats", CHATS)),
@@ -58,13 +61,33 @@ def fill(path):
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.execute("PRAGMA synchronous = OFF")
         db.execute("BEGIN")
-        db.executemany("INSERT INTO member VALUES (?, ?, 0, 0)", ((f"old{nbr % 977}.{place}", f"group{nbr}")
+        db.executemany("INSERT INTO member (uid, conversation, direct, since) VALUES (?, ?, 0, 0)", ((f"old{nbr % 977}.{place}", f"group{nbr}")
                                                                  for nbr in range(GROUPS) for place in range(10)))
+        db.executemany("INSERT INTO member (uid, conversation, direct, since, read_seq) VALUES (?, ?, 1, 0, ?)",
+                       ((uid, f"old{nbr:08d}", 0 if nbr % 10 == 0 else 1000) for nbr in range(LISTED) for uid in ("old1", f"with{nbr}")))
         body = '{"action":"chat","content":{"fromAccountID":"old1","toAccountID":"old2","text":"hello"}}'
-        db.executemany("INSERT INTO message VALUES (?, ?, 'old1', ?, 'old2', '', 1700000000000, ?, NULL)",
+        db.executemany("INSERT INTO message (conversation, seq, sender, chat_id, recipient, device, at, body, attachment) "
+                       "VALUES (?, ?, 'old2', ?, 'old1', '', 1700000000000, ?, NULL)",
                        ((f"old{nbr // 1000:08d}", nbr % 1000 + 1, f"{nbr:09d}", body) for nbr in range(MESSAGES)))
         db.execute("COMMIT")
     os.sync()    # Else the server's first syncs write what was made here
+
+
+async def ask_list(server):
+    """msec that the first page of a user's list takes, of 1,000 conversations of which every tenth has a thousand unread messages."""
+    client = await Client.open(server, "old1", "phone")
+    await asyncio.sleep(1)    # What the device has missed begins to come
+    took = []
+    for _ in range(100):
+        began = time.monotonic()
+        await client.send({"action": "conversations", "limit": 50, "requestID": "list"})
+        while (got := await client.receive()).get("requestID") != "list":
+            pass
+        check(len(got["conversations"]) == 50 and got["conversations"][0]["unread"] == 100, got)
+        took.append((time.monotonic() - began) * 1000)
+    await client.close()
+    took.sort()
+    print(f"   the list of {LISTED} conversations, a page of 50: p50 {took[50]:.2f} ms, p99 {took[98]:.2f} ms", flush=True)
 
 
 def main():
@@ -88,6 +111,7 @@ def main():
                 fill(f"{folder}/chat.db")
                 server = Server(*LIMITS, "chat/durability=stored", folder=folder)
                 measure(f"{MESSAGES} messages, {GROUPS} groups", server)
+                asyncio.run(ask_list(server))
                 server.stop()
         finally:
             server.remove()

@@ -206,6 +206,57 @@ s_trace (s_ctl_t *ctl)
 
 
 //  --------------------------------------------------------------------------
+//  erase UID, export UID: piece by piece, each of which says whether there is more
+
+static int
+s_erase (s_ctl_t *ctl)
+{
+    char *text = NULL;
+    do {
+        zstr_free (&text);
+        text = rk_operator_ask (&ctl->operator, ctl->words, PATIENCE);
+    } while (text && streq (text, "more"));
+    if (text)
+        printf ("%s is erased\n", ctl->words[1]);
+    int rc = text ? 0 : 1;
+    zstr_free (&text);
+    if (rc == 0) {
+        const char *words[] = {"connections", ctl->words[1], NULL};
+        rk_operator_say (&ctl->operator, words);
+        char *cids = NULL, *word = rk_operator_hear (&ctl->operator, PATIENCE, &cids);
+        if (word && streq (word, "ok"))
+            printf ("and has connections still: rookery ctl kick %s\n", ctl->words[1]);
+        zstr_free (&word);
+        zstr_free (&cids);
+    }
+    return rc;
+}
+
+
+static int
+s_export (s_ctl_t *ctl)
+{
+    char *place = NULL, *text;
+    bool more = true;
+    while (more) {
+        const char *words[] = {"export", ctl->words[1], place, NULL};
+        text = rk_operator_ask (&ctl->operator, words, PATIENCE);
+        zstr_free (&place);
+        if (!text)
+            return 1;
+        size_t head = strcspn (text, "\n");
+        if (text[head])
+            printf ("%s\n", text + head + 1);
+        text[head] = '\0';
+        more = head > 0;
+        place = more ? strdup (text) : NULL;
+        zstr_free (&text);
+    }
+    return 0;
+}
+
+
+//  --------------------------------------------------------------------------
 //  All the others: the answer is what is printed
 
 static int
@@ -226,9 +277,8 @@ static const struct {
     const char *name;
     int (*run) (s_ctl_t *ctl);
 } s_own[] = {
-    {"status", s_status},
-    {"trace", s_trace},
-    {NULL, NULL},
+    {"status", s_status}, {"trace", s_trace}, {"erase", s_erase},
+    {"export", s_export}, {NULL, NULL},
 };
 
 
@@ -240,7 +290,7 @@ rk_command_ctl (int argc, char *argv[])
         NULL,
         s_parse,
         "status\nreload\nhandlers\nhandler open|close|load|unload NAME\n"
-        "connections UID\nkick CID-or-UID\n"
+        "connections UID\nkick CID-or-UID\nerase UID\nexport UID\n"
         "send cid|uid|gid ID JSON\nlog debug|info|warn|error [ACTOR]\ntrace CID "
         "[MESSAGES]\n"
         "drain\nstop",
@@ -249,7 +299,9 @@ rk_command_ctl (int argc, char *argv[])
         "handler is named by its file. A closed one answers nobody until it is opened.\n"
         "connections lists those of a user. kick closes one, or all of a user. send puts "
         "a message on its way "
-        "down.\n"
+        "down. export prints all that is kept of a user, a line of JSON each; erase "
+        "takes "
+        "it away: its messages become empty, and keep their places.\n"
         "log says how much is logged, by one actor (worker-1, or worker for all of them) "
         "or by "
         "all. trace shows the way of a connection's next messages through the actors, "

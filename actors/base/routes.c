@@ -196,8 +196,11 @@ rk_routes_leave_set (rk_routes_t *self, rk_routes_route_t *route, size_t nbr)
         free (holder->name);
         *holder = membership.set->holders[--membership.set->holder_count];
     }
-    if (zlistx_size (membership.set->members) == 0)
-        rk_index_delete (self->sets[membership.set->group], membership.set->key);
+    if (zlistx_size (membership.set->members) > 0)
+        return;
+    if (self->note && !membership.set->group)
+        self->note (self->note_arg, membership.set->key, false);
+    rk_index_delete (self->sets[membership.set->group], membership.set->key);
 }
 
 
@@ -209,7 +212,10 @@ rk_routes_bind (rk_routes_t *self, rk_slice_t cid, rk_slice_t uid)
 {
     rk_routes_route_t *route = rk_routes_route_get (self, cid);
     rk_routes_set_t *set = rk_routes_set_get (self, false, uid);
+    bool first = zlistx_size (set->members) == 0;
     s_join_set (route, set);
+    if (first && self->note)
+        self->note (self->note_arg, set->key, true);
     for (size_t nbr = 0; nbr < route->membership_count; nbr++)
         if (!route->memberships[nbr].set->group && route->memberships[nbr].set != set) {
             rk_routes_leave_set (self, route, nbr);

@@ -18,6 +18,31 @@ void rk_routes_destroy (rk_routes_t **self_p);
 //  The connection belongs to this user; an earlier user of it is forgotten.
 void rk_routes_bind (rk_routes_t *self, rk_slice_t cid, rk_slice_t uid);
 
+//  What kind of device it is on: the letters that its name begins with.
+void rk_routes_set_kind (rk_routes_t *self, rk_slice_t cid, rk_slice_t device);
+
+//  Call visit with the kind of each connection of a user that has one.
+void rk_routes_kinds (rk_routes_t *self, rk_slice_t uid, rk_routes_visit_fn *visit,
+                      void *arg);
+
+//  Call note when the first connection of a user has come, and when the last one has gone. The routes mustn't
+//  be changed by it.
+typedef void (rk_routes_note_fn) (void *arg, rk_slice_t uid, bool here);
+void rk_routes_note_users (rk_routes_t *self, rk_routes_note_fn *note, void *arg);
+
+//  The group of those connections that watch whether a user is here: a name that no other group can have. It is in
+//  no list of a user's groups, so rk_routes_regroup leaves it alone.
+#define RK_ROUTES_WATCH "presence "
+
+//  Whether anybody is in a group.
+bool rk_routes_is_known (rk_routes_t *self, rk_slice_t gid);
+
+//  Takes the next id off a list ID[,ID...]; false at its end.
+bool rk_routes_next_id (rk_slice_t *list, rk_slice_t *id);
+
+//  How many users a connection watches.
+size_t rk_routes_watches (rk_routes_t *self, rk_slice_t cid);
+
 //  The connection listens to these groups (GID[,GID...]), or no longer does.
 void rk_routes_join (rk_routes_t *self, rk_slice_t cid, rk_slice_t gids);
 void rk_routes_leave (rk_routes_t *self, rk_slice_t cid, rk_slice_t gids);

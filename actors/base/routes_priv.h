@@ -61,6 +61,7 @@ typedef struct {
         HOLDING,     //  Live, but for the conversations of its gaps
         BEHIND
     } state;
+    char kind[12];      //  Of device; or empty
     bool begun;         //  What it has missed is read from the store by now
     bool missed_all;    //  More than GAPS_MOST
     rk_routes_gap_t *gaps;
@@ -73,6 +74,8 @@ struct rk_routes {
     rk_index_t *sides;      //  Gateways
     uint64_t stamp;
     uint64_t marks;
+    rk_routes_note_fn *note;    //  Who wants to know of users, or NULL
+    void *note_arg;
 };
 
 //  routesbehind.c
@@ -98,8 +101,8 @@ rk_routes_membership_t *rk_routes_membership (rk_routes_route_t *route,
 //  Leaves one membership; the last one takes its place in the array. An empty set goes away.
 void rk_routes_leave_set (rk_routes_t *self, rk_routes_route_t *route, size_t nbr);
 
-//  Takes the next GID off a list; false at its end.
-bool rk_routes_next_id (rk_slice_t *list, rk_slice_t *id);
+//  Whether it is the group of those who watch a user
+bool rk_routes_is_watch (const rk_routes_set_t *set);
 
 //  Appends to a list ID,ID..., which is made when *list is NULL.
 void rk_routes_append (zchunk_t **list, rk_slice_t id);

@@ -249,7 +249,7 @@ s_regroup (rk_routes_t *self, rk_routes_route_t *route, rk_slice_t gids,
     }
     for (size_t nbr = route->membership_count; nbr-- > 0;) {
         rk_routes_set_t *set = route->memberships[nbr].set;
-        if (!set->group || set->mark == mark)
+        if (!set->group || set->mark == mark || rk_routes_is_watch (set))
             continue;
         rk_routes_append (&went, set->key);
         rk_routes_leave_set (self, route, nbr);

@@ -180,6 +180,18 @@ s_handle_downstream (rk_gateway_t *self, rk_gateway_app_t *app)
 }
 
 
+//  What isn't worth keeping: a client for which much waits already doesn't get it.
+
+static int
+s_handle_hint (rk_gateway_t *self, rk_gateway_app_t *app)
+{
+    self->hint = true;
+    int rc = s_handle_downstream (self, app);
+    self->hint = false;
+    return rc;
+}
+
+
 static int
 s_handle_setting (rk_gateway_t *self, rk_gateway_app_t *app)
 {
@@ -338,6 +350,7 @@ static const struct {
     int (*handle) (rk_gateway_t *self, rk_gateway_app_t *app);
 } s_inbox_routes[] = {
     {"downstream", s_handle_downstream},
+    {"hint", s_handle_hint},
     {"setting", s_handle_setting},
     {"ping", s_handle_ping},
     {"pong", s_handle_pong},

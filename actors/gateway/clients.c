@@ -128,6 +128,10 @@ rk_gateway_push (rk_gateway_t *self, rk_client_t *client, rk_frames_t *frames,
 {
     if (client->wire.close_code)
         return;
+    if (self->hint && client->held) {
+        self->counters[HINTS_LEFT_OUT].value++;
+        return;
+    }
     if (rk_follows)
         rk_follow (client->key, rk_frames_at (frames, first),
                    "down to the client, %zu bytes wait before it",

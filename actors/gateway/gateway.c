@@ -2,6 +2,7 @@
 //
 //  In     clients     messages on /ws: text is JSON, binary is length, JSON, attachment
 //         downstream  downstream cid|uid|gid ID content [attachment...]
+//                     hint uid|gid ID content
 //                     setting status CID closed, setting uidmap CID UID [DEVICE]
 //                     setting gidmap|gidunmap CID GID[,GID...]
 //                     welcome VERSION, refused REASON, ping, pong
@@ -213,6 +214,7 @@ static const rk_counter_t s_counters[] = {
     [BAD_FRAME] = {.name = "bad_frame"},
     [REFUSED] = {.name = "refused"},
     [NOBODY] = {.name = "nobody"},
+    [HINTS_LEFT_OUT] = {.name = "hints_left_out"},
     [MALFORMED] = {.name = "malformed"},
     [STALLS] = {.name = "stalls"},
     [HELD] = {.name = "held"},

@@ -28,6 +28,7 @@ enum {
     BAD_FRAME,
     REFUSED,
     NOBODY,
+    HINTS_LEFT_OUT,
     MALFORMED,
     STALLS,
     HELD,
@@ -81,6 +82,7 @@ typedef struct {
     rk_client_list_t soon, later;
     rk_wire_buffer_t buffer;
     rk_frames_t frames;    //  The message in hand
+    bool hint;             //  It isn't worth keeping
     uint64_t epoch;        //  Random; makes CIDs unique over restarts
     uint64_t serial;
     const char *id;

@@ -190,6 +190,49 @@ rk_sender_handle_live (rk_sender_t *self)
 }
 
 
+//  Only that of this process knows hints, and leaves them out for a client that has no room.
+
+static void
+s_visit_hint (void *arg, rk_slice_t id)
+{
+    rk_sender_t *self = (rk_sender_t *) arg;
+    rk_sender_gateway_t *gateway = rk_sender_gateway_get (self, id, false);
+    if (!gateway || !gateway->here || gateway->queue.count) {
+        self->counters[HINTS_LEFT_OUT].value++;
+        return;
+    }
+    rk_frames_replace (&self->frames, 0,
+                       rk_slice (gateway->local ? "hint" : "downstream"));
+    rk_sender_send_to (self, id);
+}
+
+
+static void
+s_visit_hint_apart (void *arg, rk_slice_t cid)
+{
+    rk_sender_t *self = (rk_sender_t *) arg;
+    rk_frames_replace (&self->frames, 2, cid);
+    s_visit_hint (self, rk_routes_gateway_of (cid));
+}
+
+
+int
+rk_sender_handle_hint (rk_sender_t *self)
+{
+    rk_slice_t kind = rk_frames_at (&self->frames, 1),
+               id = rk_frames_at (&self->frames, 2);
+    bool group = rk_slice_is (kind, "gid");
+    if (self->frames.count != 4 || (!group && !rk_slice_is (kind, "uid")))
+        return -1;
+    rk_routes_gateways (self->routes, group, id, s_visit_hint, self);
+    if (group && rk_routes_apart (self->routes, true, id)) {
+        rk_frames_replace (&self->frames, 1, rk_slice ("cid"));
+        rk_routes_visit_apart (self->routes, id, s_visit_hint_apart, self);
+    }
+    return 0;
+}
+
+
 int
 rk_sender_handle_downstream (rk_sender_t *self)
 {

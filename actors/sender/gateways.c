@@ -275,6 +275,7 @@ s_handle_hello (rk_sender_t *self, rk_sender_gateway_t *gateway, rk_slice_t vers
     gateway->instance = instance.size ? rk_slice_dup (instance) : NULL;
     gateway->stamp = rk_routes_stamp (self->routes);
     gateway->sweep = zclock_mono () + (anew ? 0 : self->args->keep);
+    gateway->back = gateway->swept;
     gateway->swept = false;
     self->sweeping |= anew;
     s_answer (self, gateway, "welcome", VERSION);

@@ -3,6 +3,7 @@
 //  In     inbox     downstream cid|uid|gid ID content [attachment...]
 //                   downstream talk UID CID content [attachment...]    to the user UID, and to
 //                       the other connections of the user that CID belongs to
+//                   hint uid|gid ID content    the same for what isn't worth keeping
 //                   live talk UID CID CONVERSATION SEQ content [attachment...]    the same for what is
 //                   live group GID SEQ content [attachment...]    stored: those who are behind get
 //                   live row CID CONVERSATION SEQ content [attachment...]    it from the store
@@ -13,6 +14,7 @@
 //                   setting groups UID VERSION GID[,GID...] [behind]    these and no others, if that is
 //                       news; with "behind" who comes to one has to catch up with it
 //                   setting behind CID -    it has to catch up first
+//                   setting watch|unwatch CID UID[,UID...]    whether these users are here
 //                   CATCHUP token CID begin|end
 //                   RESUME worker    its connections that catch up begin anew
 //                   status connected CID [UID [GID,GID... [DEVICE]]], status closed CID [UID];
@@ -24,7 +26,8 @@
 //                   status lost CID UID    it was catching up when its worker went down
 //         workers   REPLY token ok packed: what a connection has missed meanwhile
 //         gateways, local    welcome VERSION, refused REASON, ping, pong
-//                   downstream cid|uid|gid ..., setting status|uidmap|gidmap|gidunmap ...
+//                   downstream cid|uid|gid ..., hint uid|gid ... (to the one of this process),
+//                   setting status|uidmap|gidmap|gidunmap ...
 //  Owns   the routes, and for each gateway a bounded queue of what it has not taken yet.
 //  Drops  frames for a gateway whose queue is full, or that was away too long, or for an ID
 //         that no gateway holds: all are counted as undelivered. A stored message comes again
@@ -54,13 +57,10 @@ static const struct {
     const char *name;
     int (*handle) (rk_sender_t *self);
 } s_inbox_routes[] = {
-    {"live", rk_sender_handle_live},
-    {"downstream", rk_sender_handle_downstream},
-    {"setting", rk_sender_handle_setting},
-    {"status", rk_sender_handle_status},
-    {"CATCHUP", rk_sender_handle_catchup},
-    {"RESUME", rk_sender_handle_resume},
-    {NULL, NULL},
+    {"live", rk_sender_handle_live},     {"downstream", rk_sender_handle_downstream},
+    {"hint", rk_sender_handle_hint},     {"setting", rk_sender_handle_setting},
+    {"status", rk_sender_handle_status}, {"CATCHUP", rk_sender_handle_catchup},
+    {"RESUME", rk_sender_handle_resume}, {NULL, NULL},
 };
 
 void
@@ -163,6 +163,7 @@ static const rk_counter_t s_counters[] = {
     [UNDELIVERED_FULL] = {.name = "undelivered_full"},
     [UNDELIVERED_AWAY] = {.name = "undelivered_away"},
     [UNDELIVERED_NOBODY] = {.name = "undelivered_nobody"},
+    [HINTS_LEFT_OUT] = {.name = "hints_left_out"},
     [MALFORMED] = {.name = "malformed"},
     [GATEWAYS] = {.name = "gateways", .gauge = true},
     [QUEUED] = {.name = "queued", .gauge = true},
@@ -175,6 +176,9 @@ s_self_new (sender_args_t *args)
     self->args = args;
     self->routes = rk_routes_new ();
     self->gateways = rk_index_new (rk_sender_gateway_free);
+    self->leaving = rk_index_new (NULL);
+    self->leaving_order = zlistx_new ();
+    rk_routes_note_users (self->routes, rk_sender_note_user, self);
     self->replied = (uint64_t *) zmalloc (args->count * sizeof (uint64_t));
     memcpy (self->counters, s_counters, sizeof (s_counters));
     return self;
@@ -191,6 +195,8 @@ s_self_destroy (rk_sender_t **self_p)
     rk_bundle_clear (&self->out);
     rk_queue_clear (&self->settling);
     rk_queue_clear (&self->fallen);
+    rk_routes_note_users (self->routes, NULL, NULL);
+    rk_sender_forget_leaving (self);
     rk_index_destroy (&self->gateways);
     rk_routes_destroy (&self->routes);
     free (self->replied);
@@ -229,9 +235,8 @@ sender_actor (zsock_t *pipe, void *args_p)
     while (!self->life.terminated) {
         bool busy =
             self->life.draining || self->stuck || self->sweeping || self->fallen.head;
-        int64_t wait = busy                                           ? 1
-                       : self->settling.head && args->ping > SETTLING ? SETTLING
-                                                                      : args->ping;
+        bool soon = self->settling.head || zlistx_size (self->leaving_order) > 0;
+        int64_t wait = busy ? 1 : soon && args->ping > SETTLING ? SETTLING : args->ping;
         rk_wait (items, args->local_socket ? 4 : 3, wait);
         if (self->life.wait.ready)
             rk_life_handle (&self->life);
@@ -246,6 +251,7 @@ sender_actor (zsock_t *pipe, void *args_p)
             rk_sender_settle (self);
         if (self->fallen.head)
             rk_sender_tell_fallen (self);
+        rk_sender_tell_leaving (self);
         rk_sender_ping_all (self);
         if (self->sweeping)
             rk_sender_sweep_all (self);

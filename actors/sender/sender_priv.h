@@ -23,6 +23,7 @@ enum {
     UNDELIVERED_FULL,
     UNDELIVERED_AWAY,
     UNDELIVERED_NOBODY,
+    HINTS_LEFT_OUT,
     MALFORMED,
     GATEWAYS,
     QUEUED,
@@ -40,6 +41,7 @@ typedef struct {
     uint64_t stamp;    //  Connections older than this it no longer has, and from
     int64_t sweep;     //  this time on we forget them; msec, monotonic, or 0
     bool swept;        //  It is away for long, and all of them are to be forgotten
+    bool back;         //  It was when it said hello: whoever watches was told so
     char *instance;    //  Random at each start of it; owned
     rk_queue_t queue;
 } rk_sender_gateway_t;
@@ -60,6 +62,10 @@ typedef struct {
     rk_queue_t settling;    //  Until when, and CID
     //  What workers must hear of connections that are behind: statuses
     rk_queue_t fallen;
+    //  Users whose last connection has gone a moment ago, and when each is away for those who watch it
+    rk_index_t *leaving;
+    zlistx_t *leaving_order;
+    bool quiet;           //  A gateway that joins says who was here all along
     bool catch_up;        //  The setting in hand says that who comes to a group has to
     uint32_t resumed;     //  The worker whose message is in hand
     uint64_t *replied;    //  Replies to each worker
@@ -110,6 +116,24 @@ int rk_sender_handle_live (rk_sender_t *self);
 
 //  downstream cid|uid|gid|talk
 int rk_sender_handle_downstream (rk_sender_t *self);
+
+//  hint uid|gid: what isn't worth keeping. To a gateway that is behind it doesn't go at all.
+int rk_sender_handle_hint (rk_sender_t *self);
+
+//  presence.c
+
+//  A user's first connection has come, or the last one has gone; see rk_routes_note_users.
+void rk_sender_note_user (void *self, rk_slice_t uid, bool here);
+
+//  Those who left long enough ago are away for those who watch them.
+void rk_sender_tell_leaving (rk_sender_t *self);
+
+//  setting watch|unwatch CID UID[,UID...]: the connection is told of each user now, and when that changes
+void rk_sender_set_watch (rk_sender_t *self, rk_slice_t cid, rk_slice_t uids);
+void rk_sender_set_unwatch (rk_sender_t *self, rk_slice_t cid, rk_slice_t uids);
+
+//  Frees what is noted of them.
+void rk_sender_forget_leaving (rk_sender_t *self);
 
 //  settings.c
 

@@ -17,8 +17,11 @@ static void
 s_set_uidmap (rk_sender_t *self, rk_slice_t cid, rk_slice_t uid)
 {
     if (rk_sender_gateway_get (self, rk_routes_gateway_of (cid),
-                               false))    //  Else nobody would forget it
+                               false)) {    //  Else nobody would forget it
+        if (self->frames.count == 5)
+            rk_routes_set_kind (self->routes, cid, rk_frames_at (&self->frames, 4));
         rk_routes_bind (self->routes, cid, uid);
+    }
     rk_sender_send_to (self, rk_routes_gateway_of (cid));
 }
 
@@ -152,6 +155,8 @@ static const struct {
     {"gidunmap-user", 4, 4, s_set_gidunmap_user},
     {"groups", 5, 6, s_set_groups},
     {"behind", 4, 4, s_set_behind},
+    {"watch", 4, 4, rk_sender_set_watch},
+    {"unwatch", 4, 4, rk_sender_set_unwatch},
     {NULL, 0, 0, NULL},
 };
 
@@ -177,11 +182,17 @@ rk_sender_handle_status (rk_sender_t *self)
 {
     rk_frames_t *frames = &self->frames;
     rk_slice_t cid = rk_frames_at (frames, 2);
+    rk_sender_gateway_t *gateway;
     if (rk_slice_is (rk_frames_at (frames, 1), "closed"))
         rk_routes_close (self->routes, cid);
-    else if (rk_sender_gateway_get (self, rk_routes_gateway_of (cid), false)) {
-        if (rk_frames_at (frames, 3).size)
+    else if ((gateway =
+                  rk_sender_gateway_get (self, rk_routes_gateway_of (cid), false))) {
+        if (rk_frames_at (frames, 3).size) {
+            self->quiet = !gateway->back;
+            rk_routes_set_kind (self->routes, cid, rk_frames_at (frames, 5));
             rk_routes_bind (self->routes, cid, rk_frames_at (frames, 3));
+            self->quiet = false;
+        }
         if (rk_frames_at (frames, 4).size)
             rk_routes_join (self->routes, cid, rk_frames_at (frames, 4));
         if (rk_slice_is (rk_frames_at (frames, frames->count - 1), "behind") &&

@@ -11,6 +11,7 @@
 //      send cid|uid|gid ID JSON                a message down
 //      log LEVEL [ACTOR]                       how much is logged, by one actor or by all
 //      trace [CID]                             tell of the messages of a connection, or of none
+//      erase UID, export UID [PLACE]           a piece of what the application does then
 //      drain, stop                             end the server: finish what is in flight, or not
 //
 //  With an eye on the folder (inotify(7)) a change there reloads as well, once the writer has
@@ -110,6 +111,40 @@ s_handle_handler (rk_control_t *self, zmsg_t *words, bool *good)
     zstr_free (&word);
     zstr_free (&name);
     return text;
+}
+
+
+//  What the application has a handler for; one worker does it
+
+static char *
+s_command (rk_control_t *self, const char *name, zmsg_t *words, bool *good)
+{
+    char *one = zmsg_popstr (words), *two = zmsg_popstr (words), *text;
+    if (!one)
+        text = zsys_sprintf ("%s UID expected", name);
+    else
+        text = s_ask (self, "worker-1", good,
+                      (char *[]){"COMMAND", (char *) name, one, two}, 4);
+    zstr_free (&one);
+    zstr_free (&two);
+    return text;
+}
+
+
+static char *
+s_handle_erase (rk_control_t *self, zmsg_t *words, bool *good)
+{
+    char *text = s_command (self, "erase", words, good);
+    if (*good && streq (text, "done"))
+        rk_event ("control", 'I', "a user is erased");
+    return text;
+}
+
+
+static char *
+s_handle_export (rk_control_t *self, zmsg_t *words, bool *good)
+{
+    return s_command (self, "export", words, good);
 }
 
 
@@ -224,6 +259,8 @@ static const struct {
     {"reload", s_handle_reload},
     {"handlers", s_handle_handlers},
     {"handler", s_handle_handler},
+    {"erase", s_handle_erase},
+    {"export", s_handle_export},
     {"kick", s_handle_kick},
     {"connections", s_handle_connections},
     {"send", s_handle_send},

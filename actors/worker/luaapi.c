@@ -100,6 +100,17 @@ s_bind (lua_State *L)
 }
 
 
+//  worker.handled (good, text)    what the operator's command in hand is answered
+
+static int
+s_handled (lua_State *L)
+{
+    rk_lua_host_t *host = rk_lua_host (L);
+    host->handled (host->worker, lua_toboolean (L, 1), luaL_checkstring (L, 2));
+    return 0;
+}
+
+
 //  worker.refused (cid)    notes a refused bind; returns how many there have been
 
 static int
@@ -399,6 +410,7 @@ rk_luaapi_open (lua_State *L)
         {"verify", s_verify},
         {"good_id", s_good_id},
         {"refused", s_refused},
+        {"handled", s_handled},
         {"in_turn", s_in_turn},
         {"handler", s_handler},
         {"share", s_share},

@@ -66,6 +66,8 @@ typedef struct {
     //  The number of a handler; the task is in its hands from now on.
     size_t (*handler) (void *worker, const char *name);
     void (*doing) (void *worker, rk_task_t *task, size_t handler);
+    //  What the operator's COMMAND in hand is answered.
+    void (*handled) (void *worker, bool good, const char *text);
     //  Count something under a name of Lua's choice.
     void (*count) (void *worker, const char *name);
 } rk_lua_host_t;

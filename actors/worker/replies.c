@@ -37,8 +37,8 @@ s_handle_reply (rk_work_t *self, rk_frames_t *frames)
 //  Timers and events are messages of the background. They wait where the others do, and when there
 //  are too many the rest is left out.
 
-static void
-s_start_background (rk_work_t *self, rk_frames_t *frames)
+bool
+rk_work_background (rk_work_t *self, rk_frames_t *frames)
 {
     if (self->waiting < self->waiting_most && !self->background.queue.count)
         rk_work_start (self, &self->background, frames);
@@ -46,8 +46,11 @@ s_start_background (rk_work_t *self, rk_frames_t *frames)
         rk_queue_push (&self->background.queue, rk_parcel_new (frames));
         rk_work_make_ready (self, &self->background);
     }
-    else
+    else {
         self->counters[RK_WORK_EVENTS_LOST].value++;
+        return false;
+    }
+    return true;
 }
 
 
@@ -55,7 +58,7 @@ static void
 s_handle_event (rk_work_t *self, rk_frames_t *frames)
 {
     self->counters[RK_WORK_EVENTS].value++;
-    s_start_background (self, frames);
+    rk_work_background (self, frames);
 }
 
 

@@ -278,8 +278,27 @@ s_handle_handler (void *owner, zmsg_t *words)
 }
 
 
+//  COMMAND word...: what the application's handler of that command says, when it has run
+
+static void
+s_handle_command (void *owner, zmsg_t *words)
+{
+    rk_work_t *self = (rk_work_t *) owner;
+    rk_frames_t frames;
+    rk_frames_begin (&frames);
+    rk_frames_addstr (&frames, "COMMAND");
+    for (zframe_t *word = zmsg_first (words); word; word = zmsg_next (words))
+        rk_frames_add (&frames, zframe_data (word), zframe_size (word));
+    if (!rk_work_background (self, &frames)) {
+        rk_frames_clear (&frames);
+        rk_life_say (&self->life, "REFUSED", "too much waits in this worker; try again");
+    }
+}
+
+
 static const rk_command_t s_commands[] = {
     {"RELOAD", s_handle_reload},
+    {"COMMAND", s_handle_command},
     {"HANDLER", s_handle_handler},
     {NULL, NULL},
 };

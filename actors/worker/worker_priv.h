@@ -161,6 +161,9 @@ void rk_work_state_replace (rk_work_t *self, rk_work_state_t *fresh);
 //  Something in the state is over: when it was replaced and that was the last, it goes.
 void rk_work_state_release (rk_work_t *self, rk_work_state_t *state);
 
+//  A message of the background, which waits where the others do; takes the frames. False when too many wait: it is left out.
+bool rk_work_background (rk_work_t *self, rk_frames_t *frames);
+
 //  Start a message of a connection, in the state for new ones or in another; takes the frames.
 void rk_work_start (rk_work_t *self, rk_work_connection_t *connection,
                     rk_frames_t *frames);

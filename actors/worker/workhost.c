@@ -367,6 +367,14 @@ s_host_catches_up (void *state_p)
 }
 
 
+static void
+s_host_handled (void *worker, bool good, const char *text)
+{
+    rk_work_t *self = (rk_work_t *) worker;
+    rk_life_say (&self->life, good ? "HANDLED" : "REFUSED", text);
+}
+
+
 rk_lua_host_t
 rk_work_host (rk_work_t *self, rk_work_state_t *state)
 {
@@ -387,5 +395,6 @@ rk_work_host (rk_work_t *self, rk_work_state_t *state)
                            .in_turn = s_host_in_turn,
                            .handler = s_host_handler,
                            .doing = s_host_doing,
+                           .handled = s_host_handled,
                            .count = s_host_count};
 }

@@ -5,14 +5,6 @@
 local chat, store = require "common", require "store"
 
 local function handle (ctx, msg)
-    local refusal = chat.check_conversation (msg.conversation)
-    if refusal then
-        return refusal
-    elseif math.type (msg.seq) ~= "integer" or msg.seq < 1 then
-        return chat.refuse ("bad-request", "seq must be a whole number from 1")
-    elseif not chat.stored then
-        return chat.refuse ("not-stored", "this server keeps no attachments: chat/durability is relayed")
-    end
     local ok, rows = store.attachment (ctx.uid, msg.conversation, msg.seq)
     if not ok then
         return chat.store_failed (rows)
@@ -30,4 +22,5 @@ local function handle (ctx, msg)
     return {conversation = msg.conversation, seq = msg.seq}, row.attachment
 end
 
-return {action = "attachment", handle = handle}
+return {action = "attachment", stored = true,
+        fields = {conversation = "conversation", seq = "seq"}, handle = handle}

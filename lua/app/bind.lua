@@ -34,6 +34,19 @@ local function check (ctx, msg)
     end
 end
 
+--  Of too many devices the one goes that was seen last longer than a day ago. Returns as store.bind does
+local function bind (uid, device)
+    local now = clock.now ()
+    local ok, known, groups, version = store.bind (uid, device, chat.devices_most, now)
+    if ok and not known then
+        local good, gone = store.forget_oldest (uid, now)
+        if good and gone then
+            return store.bind (uid, device, chat.devices_most, now)
+        end
+    end
+    return ok, known, groups, version
+end
+
 local function handle (ctx, msg)
     local refusal = check (ctx, msg)
     if refusal then
@@ -41,7 +54,7 @@ local function handle (ctx, msg)
     end
     local groups, ok, known, version = {}, true, true, nil
     if chat.stored then
-        ok, known, groups, version = store.bind (msg.uid, msg.device or "", chat.devices_most)
+        ok, known, groups, version = bind (msg.uid, msg.device or "")
     end
     if not ok then
         return chat.store_failed (known)

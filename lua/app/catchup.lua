@@ -17,7 +17,7 @@
 --  "conversation seq", where the last page ended, for whoever comes first, its ack or a timer; or nothing. Who takes
 --  the work over writes its own number, and whoever finds another one there, behind each call that waited, stops.
 
-local chat, store = require "common", require "store"
+local chat, membership, store = require "common", require "membership", require "store"
 
 local NEXT_PAGE = 5000      -- msec that a client has to ack a page; then the next one goes nonetheless
 local FIRST_ACK = 500       -- msec that one has that never acked before, and perhaps never will
@@ -171,7 +171,7 @@ function catchup.begin_anew (cid)
     if not who then
         return
     end
-    local ok, groups, version = store.memberships (who.uid)
+    local ok, groups, version = membership.read (who.uid)
     if not still (cid, mine) then
         return
     elseif ok then

@@ -2,6 +2,17 @@
 
 local chat, store = require "common", require "store"
 
+--  Why the store took no chat of a user
+local function refuse (uid, to)
+    local ok, refused = store.refuses (to, uid)
+    if not ok then
+        return chat.store_failed (refused)
+    elseif refused then
+        return chat.refuse ("not-allowed", "you can't talk to " .. to)
+    end
+    return chat.refuse ("too-many", "you may begin " .. chat.talks_most .. " talks")
+end
+
 local function handle (ctx, msg)
     local content, refusal = chat.check (ctx, msg)
     if not content then
@@ -18,16 +29,23 @@ local function handle (ctx, msg)
         return chat.answer ("chatRsp", content.chatID, conversation, nil, at)
     end
 
-    local ok, seq = store.add_direct (conversation, ctx.uid, content.chatID, to, ctx.device, at,
-                                      ctx.text, attachment, chat.talks_most)
+    local mentions, wrong = chat.mentions (content)
+    if wrong then
+        return wrong
+    end
+    local ok, seq, known = store.add_direct (conversation, ctx.uid, content.chatID, to, ctx.device, at,
+                                             ctx.text, attachment, chat.talks_most, mentions)
     if not ok then
         return chat.store_failed (seq)
     elseif not seq then
-        return chat.answer_again (ctx.uid, content.chatID, conversation)
-               or chat.refuse ("too-many", "you may begin " .. chat.talks_most .. " talks")
+        return chat.answer_again (ctx.uid, content.chatID, conversation) or refuse (ctx.uid, to)
     end
     live.talk (to, ctx.cid, conversation, seq, at, chat.has_stamp (ctx, msg), ctx.text, attachment)
-    return chat.answer ("chatRsp", content.chatID, conversation, seq, at)
+    local answer = chat.answer ("chatRsp", content.chatID, conversation, seq, at)
+    if not known then
+        answer.known = false
+    end
+    return answer
 end
 
 return {action = "chat", pipelined = true, handle = handle}

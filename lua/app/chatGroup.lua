@@ -1,6 +1,25 @@
 --  chatGroup - from one member of a group to all; stored, answered, then delivered
 
-local chat, store = require "common", require "store"
+local chat, store, groups = require "common", require "store", require "store_groups"
+
+--  Why the store took no chat of a user
+local function refuse (uid, gid, at, to_all)
+    local ok, rows = store.may_write (uid, gid)
+    local row = ok and rows[1]
+    if not ok then
+        return chat.store_failed (rows)
+    elseif not row then
+        return chat.refuse ("not-member", "you are not in the group " .. gid)
+    elseif row.silenced > at then
+        return chat.refuse ("not-allowed", "an owner of the group " .. gid .. " has muted you")
+    end
+    local refusal = to_all and chat.refuse_other (gid, groups.owns (uid, gid))
+    if refusal then
+        return refusal
+    end
+    return chat.refuse ("not-allowed", row.writers == 2 and "the group " .. gid .. " was dissolved"
+                        or "only owners write in the group " .. gid)
+end
 
 local function handle (ctx, msg)
     local content, refusal = chat.check (ctx, msg)
@@ -20,13 +39,15 @@ local function handle (ctx, msg)
         return chat.answer ("chatGroupRsp", content.chatID, gid, nil, at)
     end
 
-    local ok, seq = store.add_group (gid, ctx.uid, content.chatID, ctx.device, at, ctx.text,
-                                     attachment)
+    local mentions, wrong = chat.mentions (content)
+    if wrong then
+        return wrong
+    end
+    local ok, seq = store.add_group (gid, ctx.uid, content.chatID, ctx.device, at, ctx.text, attachment, mentions)
     if not ok then
         return chat.store_failed (seq)
     elseif not seq then
-        return chat.answer_again (ctx.uid, content.chatID, gid)
-               or chat.refuse ("not-member", "you are not in the group " .. gid)
+        return chat.answer_again (ctx.uid, content.chatID, gid) or refuse (ctx.uid, gid, at, mentions and mentions.all)
     end
     live.group (gid, seq, at, chat.has_stamp (ctx, msg), ctx.text, attachment)
     return chat.answer ("chatGroupRsp", content.chatID, gid, seq, at)

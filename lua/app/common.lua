@@ -1,6 +1,6 @@
 --  common.lua - what the handlers of the chat application share
 
-local store = require "store"
+local db, store, changes = require "db", require "store", require "store_changes"
 local stamp = json.stamp
 
 --  A whole number of the configuration
@@ -10,41 +10,23 @@ end
 
 local chat = {page = limit ("chat/page"), page_bytes = limit ("gateway/queue") // 8, groups_most = limit ("chat/groups"),
               members_most = limit ("chat/members"), devices_most = limit ("chat/devices"), talks_most = limit ("chat/talks"),
-              stored = config.get ("chat/durability") == "stored",
+              contacts_most = limit ("chat/contacts"), recall = limit ("chat/recall") * 1000, stored = config.get ("chat/durability") == "stored",
               token = config.get ("auth/mode") == "token"}
 
 chat.limit = limit
+
+--  How one gets into a group, and who writes in it: in the store and in messages
+chat.joinings = {open = 0, invitation = 1, request = 2, [0] = "open", "invitation", "request"}
+chat.writers = {[0] = "all", "owners", "nobody"}
 
 --  A reply that refuses
 function chat.refuse (code, message)
     return {code = code, message = message}
 end
 
---  nil when a group's id will do
-function chat.check_group (gid)
-    if not chat.good_id (gid) then
-        return chat.refuse ("bad-request", "groupID must be a group id")
-    end
-end
-
-function chat.check_user (uid)
-    if not chat.good_id (uid) then
-        return chat.refuse ("bad-request", "uid must be a user id")
-    end
-end
-
---  nil when it can be the name of a conversation
-function chat.check_conversation (conversation)
-    if type (conversation) ~= "string" or #conversation > 257 then
-        return chat.refuse ("bad-request", "conversation must be a string")
-    end
-end
-
-chat.no_groups = {code = "not-stored", message = "this server keeps no groups: chat/durability is relayed"}
-
 function chat.store_failed (reason)
     log.warn ("chat: the store failed: %s", reason)
-    if store.is_for_good (reason) then
+    if db.is_for_good (reason) then
         return chat.refuse ("too-large", "the store can't take so much: " .. reason)
     end
     return {code = "store-unavailable", message = "the store can't answer now; try again"}
@@ -60,6 +42,94 @@ end
 --  Two users talk in "alice,bob", in byte order
 function chat.conversation (a, b)
     return a <= b and a .. "," .. b or b .. "," .. a
+end
+
+--  The other one of the two who talk in a conversation, which may be the same; nil for a group's, and for a talk of others
+function chat.other (uid, conversation)
+    local one, two = conversation:match ("^([^,]+),([^,]+)$")
+    return one == uid and two or two == uid and one or nil
+end
+
+--  A name for what a user does without giving it one; no client's can begin so
+local count = 0
+function chat.fresh_id (ctx)
+    count = count + 1
+    return ("\1%s.%d.%d"):format (ctx.cid, clock.now (), count)
+end
+
+--  Delivers a message of the server's own that was stored: to the other one and the user's other connections, or to the group
+function chat.deliver (ctx, conversation, seq, at, text)
+    local other = chat.other (ctx.uid, conversation)
+    if other then
+        live.talk (other, ctx.cid, conversation, seq, at, false, text)
+    else
+        live.group (conversation, seq, at, false, text)
+    end
+end
+
+--  The chat that a message is about, from store_changes.target; with recalled also one that was taken back. Or nil, and the refusal
+function chat.target (ctx, msg, recalled)
+    local ok, rows = changes.target (ctx.uid, msg.conversation, msg.seq)
+    if not ok then
+        return nil, chat.store_failed (rows)
+    end
+    local row = rows[1]
+    if not row or row.kind ~= 0 and not (recalled and row.kind == 3) then
+        return nil, chat.refuse ("not-found", ("there is no chat %d for you in %s"):format (msg.seq, msg.conversation))
+    end
+    return row
+end
+
+--  The same of one that the user may change now; a recalled one, too, for who asks again
+function chat.changeable (ctx, msg)
+    local row, refusal = chat.target (ctx, msg, true)
+    if not row then
+        return nil, refusal
+    elseif row.sender ~= ctx.uid and row.owner == 0 then
+        return nil, chat.refuse ("not-allowed", "only who has said it may do that, or an owner of the group")
+    elseif row.owner == 0 and row.at + chat.recall < clock.now () then
+        return nil, chat.refuse ("not-allowed", ("that may be done for %d seconds"):format (chat.recall // 1000))
+    end
+    return row
+end
+
+--  A change for store_changes, with a name of its own unless the client gave it one
+function chat.change (ctx, msg, body, name)
+    body.conversation, body.of, body.uid = msg.conversation, msg.seq, ctx.uid
+    return {conversation = msg.conversation, sender = ctx.uid, chat_id = msg.chatID or name and "\1" .. name or chat.fresh_id (ctx),
+            device = ctx.device, at = clock.now (), body = json.encode (body), target = msg.seq, other = chat.other (ctx.uid, msg.conversation)}
+end
+
+--  What is left of a change when another one has taken its place
+function chat.no_more (change)
+    return json.encode {action = "edit", conversation = change.conversation, of = change.target, uid = change.sender}
+end
+
+--  Delivers a change that store_changes has done. Returns the answer
+function chat.answer_change (ctx, msg, change, ok, done)
+    if not ok then
+        return chat.store_failed (done)
+    elseif not done then
+        return chat.refuse ("not-allowed", ("you can't change message %d of %s"):format (msg.seq, msg.conversation))
+    elseif not change.before then
+        chat.deliver (ctx, change.conversation, change.seq, change.at, change.body)
+    end
+    return {conversation = change.conversation, of = msg.seq, seq = change.seq, at = change.at, chatID = msg.chatID}
+end
+
+--  A change of a group, for store_groups, which gives it a seq when it is one; then tell delivers it
+function chat.event (ctx, gid, change, more)
+    local body = {action = "groupChanged", groupID = gid, change = change, by = ctx.uid}
+    for key, value in pairs (more or {}) do
+        body[key] = value
+    end
+    return {gid = gid, by = ctx.uid, chat_id = chat.fresh_id (ctx), at = clock.now (), body = json.encode (body)}
+end
+
+function chat.tell (event)
+    if event.seq then
+        live.group (event.gid, event.seq, event.at, false, event.body)
+    end
 end
 
 --  The sender's object has a seq or at of its own, in the place of which it gets ours: they are spliced into the text
@@ -118,6 +188,29 @@ function chat.check (ctx, msg)
     return content
 end
 
+local MENTIONS_MOST = 50
+
+--  Whom a chat mentions: a list without "all", which is in all; nil for nobody. Or nil, and the refusal
+function chat.mentions (content)
+    local mentions = content.mentions
+    if mentions == nil then
+        return nil
+    elseif type (mentions) ~= "table" or #mentions > MENTIONS_MOST then
+        return nil, chat.refuse ("bad-request", "content.mentions must be a list of at most " .. MENTIONS_MOST .. " user ids")
+    end
+    local list = {}
+    for _, uid in pairs (mentions) do
+        if not chat.good_id (uid) then
+            return nil, chat.refuse ("bad-request", "content.mentions must be a list of user ids")
+        elseif uid == "all" then
+            list.all = true
+        else
+            list[#list + 1] = uid
+        end
+    end
+    return next (list) and list
+end
+
 --  The answer to a chat that is accepted; whole, so that nobody has to add to it
 function chat.answer (action, chat_id, conversation, seq, at)
     return {action = action, code = "ok", message = "ok", chatID = chat_id,
@@ -143,17 +236,53 @@ function chat.refuse_other (gid, ok, owns)
     end
 end
 
---  Asks the store whether ctx's user owns the group, before more is asked. Returns nil, or the refusal.
-function chat.check_owner (ctx, gid)
-    if not chat.stored then
-        return chat.no_groups
-    end
-    return chat.refuse_other (gid, store.owns (ctx.uid, gid))
+function chat.not_in (conversation)
+    return chat.refuse ("not-member", "you are not in " .. conversation)
 end
 
---  What all that owners do to a user asks first. Returns nil, or the refusal.
-function chat.check_ownership (ctx, msg)
-    return chat.check_group (msg.groupID) or chat.check_user (msg.uid) or chat.check_owner (ctx, msg.groupID)
+--  Why a user didn't get into a group, from the row of store_groups.join; nil when it has asked to be let in
+function chat.refuse_join (gid, row)
+    if row.state == 2 then
+        return chat.refuse ("not-allowed", "an owner of the group " .. gid .. " keeps you out")
+    elseif row.writers == 2 then
+        return chat.refuse ("not-allowed", "the group " .. gid .. " was dissolved")
+    elseif row.joined_groups >= chat.groups_most then
+        return chat.refuse ("too-many", "a user may be in " .. chat.groups_most .. " groups")
+    elseif row.members >= chat.members_most then
+        return chat.refuse ("too-many", "a group may have " .. chat.members_most .. " members")
+    end
+    return row.state ~= 1 and chat.refuse ("not-invited", "an owner of the group " .. gid .. " must invite you") or nil
+end
+
+--  An owner puts a user out of a group, for good or not. Returns the answer
+function chat.remove (ctx, msg, remove, change, ban)
+    local gid, uid = msg.groupID, msg.uid
+    local event = chat.event (ctx, gid, change, {uid = uid})
+    local ok, owns, list, version, was_in = remove (uid, gid, ctx.uid, event, ban)
+    local refusal = chat.refuse_other (gid, ok, owns)
+    if refusal then
+        return refusal
+    end
+    setting.groups (uid, version, list)
+    chat.tell (event)
+    if was_in then
+        downstream.uid (uid, {action = "groupRemoved", groupID = gid, by = ctx.uid})
+    end
+    return {groupID = gid, uid = uid}
+end
+
+--  Tells another user what ctx's has done to it, unless it takes nothing of that one
+function chat.tell_user (ctx, uid, note)
+    local ok, refused = store.refuses (uid, ctx.uid)
+    if ok and not refused then
+        downstream.uid (uid, note)
+    end
+end
+
+--  What the store said of something that an owner did to a member. Returns nil, or the refusal.
+function chat.refuse_member (msg, ok, owns, there)
+    return chat.refuse_other (msg.groupID, ok, owns)
+           or not there and chat.refuse ("not-member", msg.uid .. " is not in the group " .. msg.groupID) or nil
 end
 
 --  Without a store groups live as long as the connection that joined them: in its mark

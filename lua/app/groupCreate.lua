@@ -1,21 +1,15 @@
---  groupCreate - makes a group whose owner the user is: {"action", "groupID", "invited"}
+--  groupCreate - makes a group whose owner the user is: {"action", "groupID", "name", "joining", "invited"}
 --
---  With "invited": true only those may join whom an owner has invited. A group that nobody made is
+--  joining is open, invitation or request; "invited": true is the older word for invitation. A group that nobody made is
 --  there when its first member joins; it has no owner and is open to all.
 
-local chat, store, catchup = require "common", require "store", require "catchup"
+local chat, groups, catchup = require "common", require "store_groups", require "catchup"
 
 local function handle (ctx, msg)
     local gid = msg.groupID
-    local refusal = chat.check_group (gid)
-    if refusal then
-        return refusal
-    elseif msg.invited ~= nil and type (msg.invited) ~= "boolean" then
-        return chat.refuse ("bad-request", "invited must be true or false")
-    elseif not chat.stored then
-        return chat.no_groups
-    end
-    local ok, row, groups, version = store.create (ctx.uid, gid, msg.invited and 1 or 0, chat.groups_most)
+    local joining = msg.joining and chat.joinings[msg.joining] or msg.invited and 1 or 0
+    local event = chat.event (ctx, gid, "created", {uid = ctx.uid})
+    local ok, row, list, version = groups.create (ctx.uid, gid, event, joining, msg.name, chat.groups_most)
     if not ok then
         return chat.store_failed (row)
     elseif row.joined_groups > chat.groups_most or row.made == 0 and row.joined_groups == chat.groups_most then
@@ -23,9 +17,11 @@ local function handle (ctx, msg)
     elseif row.made == 0 then
         return chat.refuse ("group-exists", "there is a group " .. gid .. " already")
     end
-    setting.groups (ctx.uid, version, groups)
+    setting.groups (ctx.uid, version, list)
     catchup.fill (ctx.cid)    -- Whoever has the answer hears the group, if it had caught up before
+    chat.tell (event)
     return {groupID = gid}
 end
 
-return {action = "groupCreate", handle = handle}
+return {action = "groupCreate", stored = true,
+        fields = {groupID = "group", name = "name?", joining = "joining?", invited = "flag?"}, handle = handle}

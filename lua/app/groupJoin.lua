@@ -1,6 +1,8 @@
 --  groupJoin - the user becomes a member, all its connections listen: {"action", "groupID"}
+--
+--  Where one has to ask, owners are told, and the answer has "asked": true.
 
-local chat, store, catchup = require "common", require "store", require "catchup"
+local chat, groups, catchup = require "common", require "store_groups", require "catchup"
 
 --  Without a store: a note of the connection
 local function join_here (ctx, gid)
@@ -14,27 +16,34 @@ local function join_here (ctx, gid)
     return {groupID = gid}
 end
 
+--  Those who can let the user in learn that it asks
+local function ask (ctx, gid)
+    local ok, rows = groups.owners (gid, chat.page)
+    if not ok then
+        return chat.store_failed (rows)
+    end
+    for _, row in ipairs (rows) do
+        downstream.uid (row.uid, {action = "groupAsked", groupID = gid, uid = ctx.uid})
+    end
+    return {groupID = gid, asked = true}
+end
+
 local function handle (ctx, msg)
     local gid = msg.groupID
-    local refusal = chat.check_group (gid)
-    if refusal then
-        return refusal
-    elseif not chat.stored then
+    if not chat.stored then
         return join_here (ctx, gid)
     end
-    local ok, row, groups, version = store.join (ctx.uid, gid, chat.groups_most, chat.members_most)
+    local event = chat.event (ctx, gid, "joined", {uid = ctx.uid})
+    local ok, row, list, version = groups.join (ctx.uid, gid, event, chat.groups_most, chat.members_most)
     if not ok then
         return chat.store_failed (row)
     elseif row.joined == 1 then
-        setting.groups (ctx.uid, version, groups)
+        setting.groups (ctx.uid, version, list)
         catchup.fill (ctx.cid)    -- Whoever has the answer hears the group, if it had caught up before
+        chat.tell (event)
         return {groupID = gid}
-    elseif row.joined_groups >= chat.groups_most then
-        return chat.refuse ("too-many", "a user may be in " .. chat.groups_most .. " groups")
-    elseif row.members >= chat.members_most then
-        return chat.refuse ("too-many", "a group may have " .. chat.members_most .. " members")
     end
-    return chat.refuse ("not-invited", "an owner of the group " .. gid .. " must invite you")
+    return chat.refuse_join (gid, row) or row.asks and ask (ctx, gid) or {groupID = gid, asked = true}
 end
 
-return {action = "groupJoin", handle = handle}
+return {action = "groupJoin", fields = {groupID = "group"}, handle = handle}

@@ -7,9 +7,6 @@ local chat, store = require "common", require "store"
 local PAGE = 1000
 
 local function handle (ctx, msg)
-    if msg.after ~= nil and (type (msg.after) ~= "string" or #msg.after > 257) then
-        return chat.refuse ("bad-request", "after must be a conversation")
-    end
     local groups, talks = json.array {}, json.array {}
     if not chat.stored then
         for gid in (ctx.mark or ""):gmatch ("[^,]+") do
@@ -32,4 +29,4 @@ local function handle (ctx, msg)
     return {groups = groups, talks = talks, more = #rows == PAGE or nil}
 end
 
-return {action = "groups", handle = handle}
+return {action = "groups", fields = {after = "conversation?"}, handle = handle}

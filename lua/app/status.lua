@@ -5,14 +5,16 @@
 --  since it has come to a group, in which something may have been said since; or that it was catching up when this
 --  worker went down, and who did that is lost.
 
-local chat, catchup = require "common", require "catchup"
+local chat, store, catchup = require "common", require "store", require "catchup"
 
 if chat.stored then
     session.catches_up ()
 end
 
 local function handle (ctx, word)
-    if word == "connected" and ctx.uid and chat.stored then
+    if word == "closed" and ctx.uid and chat.stored then
+        store.seen (ctx.uid, clock.now ())
+    elseif word == "connected" and ctx.uid and chat.stored then
         catchup.begin_anew (ctx.cid)
     elseif word == "behind" then
         catchup.fill (ctx.cid)

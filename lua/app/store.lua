@@ -1,75 +1,10 @@
---  store.lua - every SQL statement of the chat, in one place
+--  store.lua - the SQL of messages, and of what devices have got of them
 --
 --  Each function returns true and a result, or false and a reason.
 
-local run, transaction = sql.run, sql.transaction
+local db, membership = require "db", require "membership"
+local run, transaction, said, fit = db.run, db.transaction, db.said, db.fit
 local store = {}
-
---  Whether what the store said means that the same will fail again, see pool.h
-function store.is_for_good (reason)
-    return reason:find ("^too large: ") ~= nil
-end
-
---  What SQLite and MySQL say differently; all other SQL below is the same for both. MySQL can't
---  read the table in VALUES that it inserts into, SQLite makes a temporary table for the other form. SQLite has one
---  writer; in MySQL another app server may take the seq or the chatID first, and then the statement is run again.
-local dialect = ({
-    sqlite = {
-        next_of_two = [[
-VALUES (?1, last_insert_id((SELECT coalesce(max(seq), 0) + 1 FROM message WHERE conversation = ?1)),
-        ?2, ?3, ?4, ?5, ?6, ?7, {blob ?8})
-ON CONFLICT (sender, chat_id, conversation) DO NOTHING]],
-        again = "", unless_used = "ON CONFLICT (sender, chat_id, conversation) DO NOTHING",
-        once_more = "ON CONFLICT (uid) DO UPDATE SET version = version + 1",
-        forward = "ON CONFLICT (uid, device, conversation) DO UPDATE SET seq = max (seq, excluded.seq)",
-        blob = "CAST (%1 AS BLOB)", bytes = "length (CAST (m.body AS BLOB))",
-        ignore = "INSERT OR IGNORE", greatest = "max", least = "min", lock = ""},
-    mysql = {
-        next_of_two = [[
-SELECT ?1, last_insert_id(coalesce(max(seq), 0) + 1), ?2, ?3, ?4, ?5, ?6, ?7, ?8
-  FROM message WHERE conversation = ?1
-HAVING NOT EXISTS (SELECT 1 FROM message WHERE sender = ?2 AND chat_id = ?3 AND conversation = ?1)]],
-        again = "/* again */",
-        unless_used = "AND NOT EXISTS (SELECT 1 FROM message WHERE sender = ?2 AND chat_id = ?3 AND conversation = ?1)",
-        once_more = "ON DUPLICATE KEY UPDATE version = version + 1",
-        forward = "ON DUPLICATE KEY UPDATE seq = greatest (seq, VALUES (seq))",
-        blob = "%1", bytes = "length (m.body)",
-        ignore = "INSERT IGNORE", greatest = "greatest", least = "least", lock = "FOR UPDATE"},
-})[sql.driver]
-
-local function said (statement)
-    return (statement:gsub ("{([%a_]+)}", dialect):gsub ("{blob (%?%d)}", dialect.blob))
-end
-
---  A user's groups, and how often they have changed: who changes them counts in the same transaction, so that of
---  two lists everybody knows which is newer
-local GROUPS = "SELECT conversation FROM member WHERE uid = ? AND direct = 0"
-local VERSION = "SELECT version FROM membership WHERE uid = ?"
-local CHANGED = said "INSERT INTO membership (uid, version) VALUES (?, 1) {once_more}"
-
---  What the last two statements of a transaction, VERSION and GROUPS, gave: the list, the version. In this order the
---  list is never older than its version, also when another app server changes them in between
-local function membership (results)
-    local groups = {}
-    for nbr, row in ipairs (results[#results]) do
-        groups[nbr] = row.conversation
-    end
-    local row = results[#results - 1][1]
-    return groups, row and row.version or 0
-end
-
---  Runs statements that change a user's groups. Returns ok, the results, groups, version; or false, reason
-local function change_groups (uid, statements)
-    for _, statement in ipairs {{CHANGED, uid}, {VERSION, uid}, {GROUPS, uid}} do
-        statements[#statements + 1] = statement
-    end
-    local ok, results, changes = transaction (statements)
-    if not ok then
-        return false, results
-    end
-    results.changes = changes
-    return true, results, membership (results)
-end
 
 --  A chat of two or to a group gets the next seq of its conversation, unless its sender has used the
 --  chatID in it before, or isn't in the group: then nothing is changed. LAST_INSERT_ID tells us the seq.
@@ -77,25 +12,42 @@ local INSERT_DIRECT = said [[
 INSERT {again} INTO message (conversation, seq, sender, chat_id, recipient, device, at, body, attachment)
 {next_of_two}]]
 
---  The last seq of a conversation, in a query of its own: beside anything else SQLite would read all of it
-local function last_of (conversation)
-    return "(SELECT coalesce (max(seq), 0) AS last FROM message WHERE conversation = " .. conversation .. ") AS it"
-end
-
 --  The first one only when its sender is in the conversation: there is a limit
-local INSERT_FIRST = said ([[
+local INSERT_FIRST = said [[
 INSERT {again} INTO message (conversation, seq, sender, chat_id, recipient, device, at, body, attachment)
-SELECT ?1, last_insert_id(last + 1), ?2, ?3, ?4, ?5, ?6, ?7, {blob ?8} FROM ]] .. last_of "?1" .. [[
-
+SELECT ?1, last_insert_id(last + 1), ?2, ?3, ?4, ?5, ?6, ?7, {blob ?8} FROM {last_of ?1}
  WHERE EXISTS (SELECT 1 FROM member WHERE uid = ?2 AND conversation = ?1)
-   {unless_used}]])
+   AND NOT {refuses} {unless_used}]]
 
-local INSERT_GROUP = said ([[
+local INSERT_GROUP = said [[
 INSERT {again} INTO message (conversation, seq, sender, chat_id, recipient, device, at, body, attachment)
-SELECT ?1, last_insert_id(last + 1), ?2, ?3, NULL, ?4, ?5, ?6, {blob ?7} FROM ]] .. last_of "?1" .. [[
+SELECT ?1, last_insert_id(last + 1), ?2, ?3, NULL, ?4, ?5, ?6, {blob ?7} FROM {last_of ?1}
+ WHERE EXISTS (SELECT 1 FROM member WHERE uid = ?2 AND conversation = ?1 AND silenced <= ?5)
+   AND {may_write}
+   {unless_used}]]
 
- WHERE EXISTS (SELECT 1 FROM member WHERE uid = ?2 AND conversation = ?1)
-   {unless_used}]])
+--  One that mentions all is its owners'
+local INSERT_TO_ALL = INSERT_GROUP:gsub ("WHERE EXISTS", "WHERE EXISTS (SELECT 1 FROM owner WHERE uid = ?2 AND conversation = ?1) AND EXISTS", 1)
+
+--  Whom a chat that was stored at that moment mentions: ?4, if it is there
+local MENTION = said [[
+{ignore} INTO mention (uid, conversation, seq)
+SELECT me.uid, m.conversation, m.seq FROM message AS m JOIN member AS me ON me.conversation = m.conversation
+ WHERE m.sender = ?1 AND m.chat_id = ?2 AND m.conversation = ?3 AND me.uid = ?4 AND m.at = ?5 AND m.kind = 0]]
+local MENTION_ALL = said [[
+{ignore} INTO mention (uid, conversation, seq)
+SELECT '', m.conversation, m.seq FROM message AS m
+ WHERE m.sender = ?1 AND m.chat_id = ?2 AND m.conversation = ?3 AND m.at = ?4 AND m.kind = 0]]
+
+--  Adds the statements that note a chat's mentions: a list of users, and whether all are
+local function mention (statements, sender, chat_id, conversation, at, mentions)
+    for _, uid in ipairs (mentions or {}) do
+        statements[#statements + 1] = {MENTION, sender, chat_id, conversation, uid, at}
+    end
+    if mentions and mentions.all then
+        statements[#statements + 1] = {MENTION_ALL, sender, chat_id, conversation, at}
+    end
+end
 
 local FIND_CHAT = [[
 SELECT seq, at FROM message WHERE sender = ? AND chat_id = ? AND conversation = ?]]
@@ -129,24 +81,12 @@ SELECT m.conversation, m.seq, m.at, m.body,
        length (m.attachment) > ?6 AS bytes]] .. MISSED:format "AND m.seq <= ?5"
 local ATTACHMENT_MOST = math.tointeger (tonumber (config.get ("lua/message"))) * 3 // 4
 
---  How many of the rows, which have sizes, are no more than so many bytes together; one at the least
-local function fit (rows, most)
-    local sum = 0
-    for nbr, row in ipairs (rows) do
-        sum = sum + row.size
-        if sum > most then
-            return math.max (nbr - 1, 1)
-        end
-    end
-    return #rows
-end
-
 --  The first chat of two makes them members of their conversation, in the same transaction. Which
 --  ones have been made we keep, so that later chats need not try.
-local ADD_MEMBERS = said [[
+local ADD_MEMBERS = said ([[
 {ignore} INTO member (uid, conversation, direct, since)
 SELECT two.uid, ?1, 1, 0 FROM (SELECT ?2 AS uid UNION SELECT ?3) AS two
- WHERE (SELECT count(*) FROM member WHERE uid = ?2 AND direct = 1) < ?4]]
+ WHERE (SELECT count(*) FROM member WHERE uid = ?2 AND direct = 1) < ?4 AND NOT ]] .. db.refuses ("?3", "?2"))
 local KNOWN_MOST = 10000
 local known, known_count = {}, 0
 
@@ -160,22 +100,42 @@ local function note_known (conversation)
     end
 end
 
---  Both return ok, the seq or nil
-function store.add_direct (conversation, sender, chat_id, recipient, device, at, body, attachment, talks_most)
-    local ok, reason, changes, seq
-    if known[conversation] then
-        ok, reason, changes, seq = run (INSERT_DIRECT, conversation, sender, chat_id, recipient,
-                                        device, at, body, attachment)
-    else
-        ok, reason, changes, seq = transaction {
-            {ADD_MEMBERS, conversation, sender, recipient, talks_most},
-            {INSERT_FIRST, conversation, sender, chat_id, recipient, device, at, body, attachment, n = 9}}
-        if ok then
-            changes, seq = changes[2], seq[2]
-            if changes > 0 then
-                note_known (conversation)
-            end
+--  Each returns ok, the seq or nil. mentions is a list of users, with all = true for all of a group, or nil
+--  Also returns whether the recipient is known, that is: was ever bound; of who isn't nothing is kept here
+function store.add_direct (conversation, sender, chat_id, recipient, device, at, body, attachment, talks_most, mentions)
+    if known[conversation] and not mentions then
+        local ok, reason, changes, seq = run (INSERT_DIRECT, conversation, sender, chat_id, recipient,
+                                              device, at, body, attachment)
+        if not ok then
+            return false, reason
         end
+        return true, changes > 0 and seq or nil, true
+    end
+    local statements = {
+        {ADD_MEMBERS, conversation, sender, recipient, talks_most},
+        {INSERT_FIRST, conversation, sender, chat_id, recipient, device, at, body, attachment, n = 9},
+        {"SELECT 1 FROM user WHERE uid = ? AND seen > 0", recipient}}
+    mention (statements, sender, chat_id, conversation, at, mentions)
+    local ok, results, changes, seqs = transaction (statements)
+    if not ok then
+        return false, results
+    end
+    local is_known, seq = results[3][1] ~= nil, changes[2] > 0 and seqs[2] or nil
+    if seq and is_known then
+        note_known (conversation)
+    end
+    return true, seq, is_known
+end
+
+function store.add_group (gid, sender, chat_id, device, at, body, attachment, mentions)
+    local ok, reason, changes, seq
+    if not mentions then
+        ok, reason, changes, seq = run (INSERT_GROUP, gid, sender, chat_id, device, at, body, attachment)
+    else
+        local statements = {{mentions.all and INSERT_TO_ALL or INSERT_GROUP, gid, sender, chat_id, device, at, body, attachment, n = 8}}
+        mention (statements, sender, chat_id, gid, at, mentions)
+        ok, reason, changes, seq = transaction (statements)
+        changes, seq = ok and changes[1], ok and seq[1]
     end
     if not ok then
         return false, reason
@@ -183,13 +143,17 @@ function store.add_direct (conversation, sender, chat_id, recipient, device, at,
     return true, changes > 0 and seq or nil
 end
 
-function store.add_group (gid, sender, chat_id, device, at, body, attachment)
-    local ok, reason, changes, seq = run (INSERT_GROUP, gid, sender, chat_id, device, at, body,
-                                          attachment)
-    if not ok then
-        return false, reason
-    end
-    return true, changes > 0 and seq or nil
+--  Why the store took no chat of a user to another: returns ok, and whether the other takes none of it
+function store.refuses (to, from)
+    return db.first_row (run ("SELECT 1 FROM (SELECT 1 AS one) AS it WHERE " .. db.refuses ("?1", "?2"), to, from))
+end
+
+--  The same of a group, as a list of one row or none when the user isn't in it: until when it may say nothing, who
+--  may write (0: all, 1: owners, 2: nobody)
+function store.may_write (uid, gid)
+    return run ([[SELECT me.silenced, coalesce (r.writers, 0) AS writers
+        FROM member AS me LEFT JOIN room AS r ON r.conversation = me.conversation
+        WHERE me.uid = ? AND me.conversation = ?]], uid, gid)
 end
 
 --  The chat that a sender named chat_id in a conversation, as a list of one row or none
@@ -197,36 +161,75 @@ function store.find_chat (sender, chat_id, conversation)
     return run (FIND_CHAT, sender, chat_id, conversation)
 end
 
-local ADD_DEVICE = said [[
-{ignore} INTO device (uid, device)
-SELECT ?1, ?2 FROM (SELECT 1 AS one) AS it WHERE (SELECT count(*) FROM device WHERE uid = ?1) < ?3]]
-
---  Returns ok, the user's groups and their version
-function store.memberships (uid)
-    local ok, results = transaction {{VERSION, uid}, {GROUPS, uid}}
-    if not ok then
-        return false, results
-    end
-    return true, membership (results)
+--  The day, counted from 1970
+local DAY = 86400000    -- msec
+local function today (at)
+    return at // DAY
 end
 
---  A bind: the device is noted, a new one starts where the nameless device stands. Returns ok, whether the device is
---  known now, for there may be too many, and the user's groups with their version
-function store.bind (uid, device, devices_most)
+local ADD_DEVICE = said [[
+{ignore} INTO device (uid, device, seen)
+SELECT ?1, ?2, ?4 FROM (SELECT 1 AS one) AS it WHERE (SELECT count(*) FROM device WHERE uid = ?1) < ?3]]
+
+local SEEN_USER = said "INSERT INTO user (uid, seen) VALUES (?, ?) {seen}"
+
+--  A new device starts where the user has read, or its nameless device has acked
+local START = said [[
+{ignore} INTO `cursor` (uid, device, conversation, seq)
+SELECT me.uid, ?2, me.conversation, {greatest} (me.read_seq, coalesce (c.seq, 0))
+  FROM member AS me LEFT JOIN `cursor` AS c ON c.uid = me.uid AND c.device = '' AND c.conversation = me.conversation
+ WHERE me.uid = ?1 AND (me.read_seq > 0 OR c.seq > 0 AND ?2 <> '')
+   AND NOT EXISTS (SELECT 1 FROM device WHERE uid = ?1 AND device = ?2)
+   AND (SELECT count(*) FROM device WHERE uid = ?1) < ?3]]
+
+--  A bind: the device is noted. Returns ok, whether the device is known now, for there may be too many, and the user's
+--  groups with their version
+function store.bind (uid, device, devices_most, at)
     local ok, results = transaction {
-        {[[INSERT INTO `cursor` (uid, device, conversation, seq)
-           SELECT uid, ?2, conversation, seq FROM `cursor`
-            WHERE uid = ?1 AND device = '' AND ?2 <> ''
-              AND NOT EXISTS (SELECT 1 FROM device WHERE uid = ?1 AND device = ?2)
-              AND (SELECT count(*) FROM device WHERE uid = ?1) < ?3]], uid, device, devices_most},
-        {ADD_DEVICE, uid, device, devices_most},
+        {START, uid, device, devices_most},
+        {ADD_DEVICE, uid, device, devices_most, today (at)},
+        {"UPDATE device SET seen = ?3 WHERE uid = ?1 AND device = ?2 AND seen < ?3", uid, device, today (at)},
+        {SEEN_USER, uid, at},
         {"SELECT 1 FROM device WHERE uid = ? AND device = ?", uid, device},
-        {VERSION, uid}, {GROUPS, uid},
+        {membership.VERSION, uid}, {membership.GROUPS, uid},
     }
     if not ok then
         return false, results
     end
-    return true, results[3][1] ~= nil, membership (results)
+    return true, results[5][1] ~= nil, membership.of (results)
+end
+
+--  The user was here until then
+function store.seen (uid, at)
+    return run ("UPDATE user SET seen = ?2 WHERE uid = ?1 AND seen < ?2", uid, at)
+end
+
+--  Of a user with too many devices the one that was not seen for the longest goes, if that is more than a day. Returns
+--  ok, whether one did
+function store.forget_oldest (uid, at)
+    local ok, rows = run ("SELECT device FROM device WHERE uid = ? AND seen < ? ORDER BY seen LIMIT 1", uid, today (at) - 1)
+    if not ok then
+        return false, rows
+    elseif not rows[1] then
+        return true, false
+    end
+    return store.forget (uid, rows[1].device)
+end
+
+function store.forget (uid, device)
+    local ok, reason = transaction {{"DELETE FROM device WHERE uid = ? AND device = ?", uid, device},
+                                    {"DELETE FROM `cursor` WHERE uid = ? AND device = ?", uid, device}}
+    if not ok then
+        return false, reason
+    end
+    return true, true
+end
+
+--  The devices behind (uid, device), so many at the most, in order: uid, device, and whether they were not seen for
+--  so many days
+function store.devices (uid, device, limit, at, days)
+    return run ([[SELECT uid, device, seen < ?4 AS unseen FROM device
+        WHERE uid >= ?1 AND (uid > ?1 OR device > ?2) ORDER BY uid, device LIMIT ?3]], uid, device, limit, today (at) - days)
 end
 
 --  The sizes of what was missed in the first of these conversations that have any, a row each with conversation, from,
@@ -286,7 +289,7 @@ local function fetch (uid, device, list, limit, bytes)
     end
     local count = math.min (fit (sizes, bytes), limit)
     local good, rows = rows_of (uid, device, sizes, count, ATTACHMENT_MOST)
-    if not good and store.is_for_good (rows) then    -- Without attachments, so that one doesn't stop the others
+    if not good and db.is_for_good (rows) then    -- Without attachments, so that one doesn't stop the others
         good, rows = rows_of (uid, device, sizes, count, -1)
     end
     return good, rows, count < #sizes or count >= limit or list[1] ~= nil
@@ -299,12 +302,12 @@ function store.missed (uid, device, conversation, seq, limit, bytes)
     local ok, results = transaction {
         {BEHIND, uid, device, conversation, limit, seq},
         {"SELECT 1 FROM `cursor` WHERE uid = ? AND device = ? LIMIT 1", uid, device},
-        {VERSION, uid}, {GROUPS, uid}}
+        {membership.VERSION, uid}, {membership.GROUPS, uid}}
     if not ok then
         return false, results
     end
     local state, list = {acks = results[2][1] ~= nil}, results[1]
-    state.groups, state.version = membership (results)
+    state.groups, state.version = membership.of (results)
     local full, last = #list >= limit, list[#list]
     if list[1] and list[1].conversation == conversation then
         list[1].seen = math.max (list[1].seen, seq)
@@ -329,12 +332,11 @@ function store.missed_of (uid, device, conversation, seq, limit, bytes)
     return fetch (uid, device, list, limit, bytes)
 end
 
-local ACK = said ([[
+local ACK = said [[
 INSERT INTO `cursor` (uid, device, conversation, seq)
-SELECT ?1, ?2, ?3, {least}(?4, last) FROM ]] .. last_of "?3" .. [[
-
+SELECT ?1, ?2, ?3, {least}(?4, last) FROM {last_of ?3}
  WHERE EXISTS (SELECT 1 FROM member WHERE uid = ?1 AND conversation = ?3)
-{forward}]])
+{forward}]]
 
 local ACKED = [[
 SELECT seq FROM `cursor` WHERE uid = ?1 AND device = ?2 AND conversation = ?3
@@ -348,150 +350,11 @@ function store.ack (uid, device, conversation, seq)
     return ok, ok and results[2] or results
 end
 
---  A group that was made with "invited" lets in those who are
-local JOIN = said ([[
-{ignore} INTO member (uid, conversation, direct, since)
-SELECT ?1, ?2, 0, last FROM ]] .. last_of "?2" .. [[
-
- WHERE (SELECT count(*) FROM member WHERE uid = ?1 AND direct = 0) < ?3
-   AND (SELECT count(*) FROM member WHERE conversation = ?2) < ?4
-   AND (NOT EXISTS (SELECT 1 FROM room WHERE conversation = ?2 AND invited = 1)
-        OR EXISTS (SELECT 1 FROM invitation WHERE conversation = ?2 AND uid = ?1))]])
-
-local JOINED = [[
-SELECT EXISTS (SELECT 1 FROM member WHERE uid = ?1 AND conversation = ?2) AS joined,
-       (SELECT count(*) FROM member WHERE uid = ?1 AND direct = 0) AS joined_groups,
-       (SELECT count(*) FROM member WHERE conversation = ?2) AS members]]
-
---  Returns ok, a row with joined, groups of the user, members of the group; and the user's groups with their version
-function store.join (uid, gid, groups_most, members_most)
-    local ok, results, groups, version = change_groups (uid, {
-        {JOIN, uid, gid, groups_most, members_most},
-        {JOINED, uid, gid},
-        {[[DELETE FROM invitation WHERE uid = ?1 AND conversation = ?2 AND EXISTS
-           (SELECT 1 FROM member WHERE uid = ?1 AND conversation = ?2)]], uid, gid}})
-    return ok, ok and results[2][1] or results, groups, version
-end
-
---  Whose a group is that all have left may make it anew, and nobody else: its messages are still there. It is
---  whoever left it last
-local MAKE = said [[
-{ignore} INTO room (conversation, creator, invited)
-SELECT ?1, ?2, ?3 FROM (SELECT 1 AS one) AS it
- WHERE NOT EXISTS (SELECT 1 FROM message WHERE conversation = ?1)
-   AND NOT EXISTS (SELECT 1 FROM member WHERE conversation = ?1)
-   AND (SELECT count(*) FROM member WHERE uid = ?2 AND direct = 0) < ?4]]
-
-local OWN = said [[
-{ignore} INTO owner (conversation, uid)
-SELECT ?1, ?2 FROM room WHERE conversation = ?1 AND creator = ?2
-   AND NOT EXISTS (SELECT 1 FROM member WHERE conversation = ?1)]]
-
-local MADE = [[
-SELECT EXISTS (SELECT 1 FROM owner WHERE conversation = ?1 AND uid = ?2) AS made,
-       (SELECT count(*) FROM member WHERE uid = ?2 AND direct = 0) AS joined_groups]]
-
---  Returns ok, a row with made, and groups of the user; and the user's groups with their version. What was said
---  before isn't for who makes it anew
-function store.create (uid, gid, invited, groups_most)
-    local ok, results, groups, version = change_groups (uid, {
-        {MAKE, gid, uid, invited, groups_most}, {OWN, gid, uid},
-        {said [[{ignore} INTO member (uid, conversation, direct, since)
-                SELECT uid, conversation, 0, (SELECT coalesce (max(seq), 0) FROM message WHERE conversation = ?1)
-                  FROM owner WHERE conversation = ?1 AND uid = ?2]], gid, uid},
-        {MADE, gid, uid}})
-    return ok, ok and results[4][1] or results, groups, version
-end
-
---  When its last owner has left a group, the member whose id comes first owns it
-local INHERIT = [[
-INSERT INTO owner (conversation, uid)
-SELECT ?1, min(uid) FROM member WHERE conversation = ?1 AND direct = 0
-HAVING min(uid) IS NOT NULL AND EXISTS (SELECT 1 FROM room WHERE conversation = ?1)
-   AND NOT EXISTS (SELECT 1 FROM owner WHERE conversation = ?1)]]
-
---  Returns ok and whether uid was a member, 1 or 0; and the user's groups with their version
-function store.leave (uid, gid)
-    local ok, results, groups, version = change_groups (uid, {
-        {"DELETE FROM member WHERE uid = ? AND conversation = ? AND direct = 0", uid, gid},
-        {"DELETE FROM owner WHERE uid = ? AND conversation = ?", uid, gid},
-        {[[UPDATE room SET creator = ?1 WHERE conversation = ?2
-              AND NOT EXISTS (SELECT 1 FROM member WHERE conversation = ?2)]], uid, gid},
-        {INHERIT, gid}})
-    return ok, ok and results.changes[1] or results, groups, version
-end
-
---  What owners do, each in one transaction: it begins with whether the user ?3 owns the group ?2, and
---  all else changes nothing when not. Who is no owner any more, because another was faster, has done nothing
-local IS_OWNER = "SELECT 1 FROM owner WHERE conversation = ? AND uid = ?"
-local OWNS = said (IS_OWNER .. " {lock}")
-local BY_OWNER = " AND EXISTS (SELECT 1 FROM (SELECT 1 FROM owner WHERE conversation = ?2 AND uid = ?3 LIMIT 1) AS it)"
-
---  Whether there is a row, in place of the rows
-local function first_row (ok, rows)
-    if not ok then
-        return false, rows
-    end
-    return true, rows[1] ~= nil
-end
-
---  Each returns ok, and whether the user by owns the group; or false and a reason
-function store.owns (by, gid)
-    return first_row (run (IS_OWNER, gid, by))
-end
-
-function store.invite (uid, gid, by)
-    local ok, results = transaction {
-        {OWNS, gid, by},
-        {said "{ignore} INTO invitation (uid, conversation) SELECT ?1, ?2 FROM (SELECT 1 AS one) AS it WHERE 1 = 1" .. BY_OWNER,
-         uid, gid, by}}
-    return first_row (ok, ok and results[1] or results)
-end
-
---  uid is out; a group that uid has made is the owner's who did that. Returns the user's groups as well, with
---  their version
-function store.remove (uid, gid, by)
-    local ok, results, groups, version = change_groups (uid, {
-        {OWNS, gid, by},
-        {"DELETE FROM member WHERE uid = ?1 AND conversation = ?2 AND direct = 0" .. BY_OWNER, uid, gid, by},
-        {"DELETE FROM invitation WHERE uid = ?1 AND conversation = ?2" .. BY_OWNER, uid, gid, by},
-        {"UPDATE room SET creator = ?3 WHERE creator = ?1 AND conversation = ?2" .. BY_OWNER, uid, gid, by},
-        {"DELETE FROM owner WHERE uid = ?1 AND conversation = ?2" .. BY_OWNER, uid, gid, by},
-        {INHERIT, gid}})
-    if not ok then
-        return false, results
-    end
-    return true, results[1][1] ~= nil, groups, version
-end
-
---  Returns whether uid is in the group as well, and so is now what it should be
-function store.set_role (uid, gid, by, owner)
-    local ok, results = transaction {
-        {OWNS, gid, by},
-        owner and {said [[{ignore} INTO owner (conversation, uid) SELECT conversation, uid
-                          FROM member WHERE uid = ?1 AND conversation = ?2 AND direct = 0]] .. BY_OWNER, uid, gid, by}
-              or {"DELETE FROM owner WHERE uid = ?1 AND conversation = ?2" .. BY_OWNER, uid, gid, by},
-        {"SELECT 1 FROM member WHERE uid = ? AND conversation = ?", uid, gid}}
-    if not ok then
-        return false, results
-    end
-    return true, results[1][1] ~= nil, results[3][1] ~= nil
-end
-
---  The members of a group that uid is in; none when it isn't
-function store.members (uid, gid)
-    return run ([[SELECT m.uid, o.uid AS owner FROM member AS m
-        LEFT JOIN owner AS o ON o.conversation = m.conversation AND o.uid = m.uid
-        WHERE m.conversation = ?2 AND m.direct = 0
-        AND EXISTS (SELECT 1 FROM member WHERE uid = ?1 AND conversation = ?2)
-        ORDER BY m.uid]], uid, gid)
-end
-
 --  The last seq of a conversation that the user is in, and from where on it sees it: whoever was invited sees what was
 --  said since it came
 local SPAN = said [[
 SELECT (SELECT coalesce(max(seq), 0) FROM message WHERE conversation = ?2) AS last,
-       CASE WHEN EXISTS (SELECT 1 FROM room WHERE conversation = ?2 AND invited = 1) THEN since ELSE 0 END AS since
+       CASE WHEN direct = 1 OR EXISTS (SELECT 1 FROM room WHERE conversation = ?2 AND hidden = 1) THEN since ELSE 0 END AS since
   FROM member WHERE uid = ?1 AND conversation = ?2]]
 
 local WHICH_HISTORY = [[

@@ -39,6 +39,16 @@ for _, kind in ipairs {"cid", "uid", "gid"} do
     end
 end
 
+--  hint.uid / gid (id, content): the same for what isn't worth keeping, such as that somebody writes: whoever has no room
+--  for it leaves it out
+hint = {}
+for _, kind in ipairs {"uid", "gid"} do
+    local call = "hint." .. kind
+    hint[kind] = function (id, content)
+        worker.send ("hint", kind, check_id (id, call), text_of (content, call))
+    end
+end
+
 --  downstream.talk (uid, cid, content [, attachment]): to all connections of a user, and to
 --  all others of the user whose connection cid is
 function downstream.talk (uid, cid, content, attachment)
@@ -88,6 +98,20 @@ end
 --  setting.behind (cid): what is live waits for the connection, see session.catch_up
 function setting.behind (cid)
     worker.send ("setting", "behind", check_id (cid, "setting.behind"), "-")
+end
+
+--  setting.watch (cid, uids), .unwatch (cid, uids): the connection is told of each of these users whether it is here, now
+--  and when that changes: {"action": "presence", "uid", "online", "devices" or "seen"}
+function setting.watch (cid, uids)
+    if uids[1] then
+        worker.send ("setting", "watch", check_id (cid, "setting.watch"), table.concat (uids, ","))
+    end
+end
+
+function setting.unwatch (cid, uids)
+    if uids[1] then
+        worker.send ("setting", "unwatch", check_id (cid, "setting.unwatch"), table.concat (uids, ","))
+    end
 end
 
 function setting.close (cid)
@@ -185,7 +209,7 @@ local sandbox = copy (_G, [[assert error getmetatable ipairs next pairs pcall ra
     rawlen rawset select setmetatable tonumber tostring type _VERSION]])
 
 --  What all handlers of this state share they can read and not change
-for name in ([[downstream live setting log config metric clock sql json session auth redis_api mysql_api zmq_api timer
+for name in ([[downstream hint live setting log config metric clock sql json session auth redis_api mysql_api zmq_api timer
     string table math utf8 coroutine]]):gmatch ("%S+") do
     sandbox[name] = worker.share (_G[name])
 end
@@ -287,7 +311,7 @@ local older = assert (loadfile (worker.path (worker.config ("lua/core")) .. "/co
               (apps[1], sandbox)
 app_wants_nulls = older ~= nil    --  It has always got them
 
---  The handler that a file returned: a table with "handle", and "action" or frame = "status"; nil
+--  The handler that a file returned: a table with "handle", and "action", "command" or frame = "status"; nil
 --  when the file is something else that others require. A handler's check () may refuse the whole.
 local function as_handler (name, result)
     if result == true then
@@ -299,7 +323,7 @@ local function as_handler (name, result)
             error (name .. ".lua: a handler needs handle = function (ctx, msg), not " .. type (result.handle), 0)
         end
         return nil
-    elseif result.frame ~= "status" and type (result.action) ~= "string" then
+    elseif result.frame ~= "status" and type (result.action) ~= "string" and type (result.command) ~= "string" then
         error (name .. '.lua: a handler needs action = "name"', 0)
     elseif result.check and not result.check () then
         error (name .. ".lua: its check () says no", 0)

@@ -1,20 +1,22 @@
 --  start.lua - what a worker calls: app_call_by_msg (frames), for each message in a coroutine
 
 local handlers, closed = app_load_all ()    --  By file; closed are those that an operator has closed
-local by_action, by_frame = {}, {}
+local by_action, by_frame, by_command = {}, {}, {}
 local number = {}    --  Of each handler, for the worker's books
 local connection, send, in_turn, answered = worker.connection, worker.send, worker.in_turn, worker.answered
 local decode, encode, authorize = json.decode, json.encode, app_authorize
 
 --  Who gets what, after a handler was loaded, unloaded, opened or closed
 local function route_all ()
-    by_action, by_frame = {}, {}
+    by_action, by_frame, by_command = {}, {}, {}
     for name, handler in pairs (handlers) do
         number[handler] = worker.handler (name)
         if closed[name] then
             --  Not there
         elseif handler.frame then
             by_frame[handler.frame] = handler
+        elseif handler.command then
+            by_command[handler.command] = handler
         else
             by_action[handler.action] = handler
         end
@@ -67,9 +69,9 @@ local function cut (text, most)
     return utf8.offset (text, 0, most + 1) - 1
 end
 
-local function refuse (cid, code, message, offset)
+local function refuse (cid, code, message, offset, request_id)
     worker.count ("refused_" .. code:gsub ("%-", "_"))
-    answer (cid, {action = "error", code = code, message = message, offset = offset})
+    answer (cid, {action = "error", code = code, message = message, offset = offset, requestID = request_id})
 end
 
 --  A handler for a first frame gets the message as it is
@@ -95,7 +97,7 @@ local function understand (frames)
     if not handler then
         return refuse (cid, "unknown-action", type (action) == "string"
                        and "there is no action " .. action:sub (1, cut (action, 100))
-                       or "the field action is missing or not a string")
+                       or "the field action is missing or not a string", nil, msg.requestID)
     end
     return msg, handler, action, why
 end
@@ -146,8 +148,19 @@ local function handle_event (frames)
     app_event (frames[2], frames[3], frames[4])
 end
 
+--  What an operator asks the application: its handler returns a text, or nil and the reason why not
+local function handle_command (frames)
+    local handler = by_command[frames[2]]
+    if not handler then
+        return worker.handled (false, "this application has no command " .. frames[2])
+    end
+    in_turn (true, number[handler])
+    local text, reason = handler.handle (table.unpack (frames, 3))
+    worker.handled (text ~= nil, tostring (text or reason))
+end
+
 local routes = {upstream = handle_upstream, status = handle_status,
-                TIMER = handle_timer, EVENT = handle_event}
+                TIMER = handle_timer, EVENT = handle_event, COMMAND = handle_command}
 
 function app_call_by_msg (frames)
     return routes[frames[1]] (frames)
@@ -155,7 +168,9 @@ end
 
 --  The handler failed; its client gets an answer nonetheless
 function app_failed_by_msg (frames, code, reason)
-    if frames[1] ~= "upstream" then
+    if frames[1] == "COMMAND" then
+        return worker.handled (false, reason)
+    elseif frames[1] ~= "upstream" then
         return
     end
     local msg = decode (frames[3], true)
@@ -182,7 +197,7 @@ function control.list ()
     local lines = {}
     for name, handler in pairs (handlers) do
         lines[#lines + 1] = ("%s %s %s"):format (name, closed[name] and "closed" or "open",
-                                                handler.action or handler.frame)
+                                                handler.action or handler.frame or "ctl " .. handler.command)
     end
     table.sort (lines)
     return table.concat (lines, "\n")

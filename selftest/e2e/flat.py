@@ -19,14 +19,16 @@ READS_MOST = 10_000     # 3,115 for the same
 BODY = '{"action":"chatGroup","content":{"fromAccountID":"bob","text":"hello"}}'
 #  {numbers N} has the numbers from 1 to N. Names of chats are made in the order that their index has, which is faster
 FILL = f"""
-INSERT INTO message SELECT {{group g.seq}}, s.seq, 'bob', {{text 100000000+g.seq*1000000+s.seq}}, NULL, '', 1700000000000, '{BODY}', NULL
+INSERT INTO message (conversation, seq, sender, chat_id, recipient, device, at, body, attachment)
+    SELECT {{group g.seq}}, s.seq, 'bob', {{text 100000000+g.seq*1000000+s.seq}}, NULL, '', 1700000000000, '{BODY}', NULL
   FROM {{numbers {GROUPS}}} AS g JOIN {{numbers {EACH}}} AS s;
-INSERT INTO message SELECT 'huge', s.seq, 'bob', {{text 900000000+s.seq}}, NULL, '', 1700000000000, '{BODY}', NULL FROM {{numbers {HUGE}}} AS s;
-INSERT INTO member SELECT uid.uid, {{group g.seq}}, 0, 0
+INSERT INTO message (conversation, seq, sender, chat_id, recipient, device, at, body, attachment)
+    SELECT 'huge', s.seq, 'bob', {{text 900000000+s.seq}}, NULL, '', 1700000000000, '{BODY}', NULL FROM {{numbers {HUGE}}} AS s;
+INSERT INTO member (uid, conversation, direct, since) SELECT uid.uid, {{group g.seq}}, 0, 0
   FROM {{numbers {GROUPS}}} AS g JOIN (SELECT 'ann' AS uid UNION SELECT 'bob') AS uid;
-INSERT INTO member SELECT {{user s.seq}}, 'huge', 0, 0 FROM {{numbers {MEMBERS}}} AS s;
-INSERT INTO member VALUES ('ann', 'huge', 0, 0), ('bob', 'huge', 0, 0);
-INSERT INTO device VALUES ('ann', 'phone'), ('bob', 'pc');
+INSERT INTO member (uid, conversation, direct, since) SELECT {{user s.seq}}, 'huge', 0, 0 FROM {{numbers {MEMBERS}}} AS s;
+INSERT INTO member (uid, conversation, direct, since) VALUES ('ann', 'huge', 0, 0), ('bob', 'huge', 0, 0);
+INSERT INTO device (uid, device) VALUES ('ann', 'phone'), ('bob', 'pc');
 INSERT INTO `cursor` SELECT who.uid, who.device, {{group g.seq}}, {EACH} FROM {{numbers {GROUPS}}} AS g
   JOIN (SELECT 'ann' AS uid, 'phone' AS device UNION SELECT 'ann', '' UNION SELECT 'bob', 'pc') AS who;
 INSERT INTO `cursor` VALUES ('ann', 'phone', 'huge', {HUGE}), ('ann', '', 'huge', {HUGE}), ('bob', 'pc', 'huge', {HUGE});

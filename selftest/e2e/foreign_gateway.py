@@ -35,12 +35,13 @@ class Gateway:
         self.up.send_multipart(frames)
 
     def receive(self):
-        """The next frames that aren't a ping, which is answered."""
+        """The next frames that aren't a ping, which is answered, nor tell of a group's change."""
         while True:
             frames = self.down.recv_multipart()
-            if frames != [b"ping"]:
+            if frames == [b"ping"]:
+                self.down.send(b"pong")
+            elif b"groupChanged" not in frames[-1]:
                 return frames
-            self.down.send(b"pong")
 
     def expect(self, *frames):
         got = self.receive()

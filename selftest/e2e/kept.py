@@ -363,7 +363,8 @@ def several_connections():
 
     async def test():
         ann, others = await Client.open(server, "ann"), [await Client.open(server, f"u{nbr}") for nbr in range(16)]
-        say("BEGIN; INSERT INTO message VALUES ('ann,bob', 1, 'ann', 'other', 'bob', '', 0, '{}', NULL)")
+        say("BEGIN; INSERT INTO message (conversation, seq, sender, chat_id, recipient, device, at, body) "
+            "VALUES ('ann,bob', 1, 'ann', 'other', 'bob', '', 0, '{}')")
         held = asyncio.ensure_future(ann.ask(chat("ann", "bob", "held")))
         tasks = [asyncio.ensure_future(client.ask(chat(f"u{nbr}", f"v{nbr}", "free"))) for nbr, client in enumerate(others)]
         done, _ = await asyncio.wait(tasks, timeout=200, return_when=asyncio.FIRST_COMPLETED)

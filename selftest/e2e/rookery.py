@@ -126,6 +126,7 @@ class Client:
     """A WebSocket client; answers and messages come in order from receive."""
 
     opened = []
+    deaf = ("groupChanged",)    # Actions that it doesn't receive
 
     @classmethod
     async def open(cls, server, uid=None, device=None, **more):
@@ -141,11 +142,15 @@ class Client:
         await self.socket.send(message if isinstance(message, (str, bytes)) else json.dumps(message, ensure_ascii=False))
 
     async def receive(self):
-        data = await asyncio.wait_for(self.socket.recv(), PATIENCE)
-        if isinstance(data, str):
-            return json.loads(data)
-        size = int.from_bytes(data[:4], "big")
-        return {**json.loads(data[4:4 + size]), "attachment": data[4 + size:]}
+        while True:
+            data = await asyncio.wait_for(self.socket.recv(), PATIENCE)
+            if isinstance(data, str):
+                got = json.loads(data)
+            else:
+                size = int.from_bytes(data[:4], "big")
+                got = {**json.loads(data[4:4 + size]), "attachment": data[4 + size:]}
+            if got.get("action") not in self.deaf:
+                return got
 
     async def ask(self, message):
         await self.send(message)
@@ -170,6 +175,60 @@ class Client:
             client = cls.opened.pop()
             if hasattr(client, "socket"):
                 await client.close()
+
+
+class Talker(Client):
+    """A client that keeps what isn't the answer it waits for, in heard; all that it gets must be as client.schema.json has it."""
+
+    deaf = ()
+    strict = True    # Whether it holds what it gets to the schema, which takes time
+
+    async def receive(self):
+        got = await super().receive()
+        if self.strict:
+            from schema import received    # Not all who use this file have jsonschema
+            received(got)
+        return got
+
+    @classmethod
+    async def open(cls, server, uid=None, device=None, **more):
+        self = await super().open(server, **more)
+        self.heard, self.uid, self.device = [], uid, device
+        if uid:
+            await self.request({"uid": uid, **({"device": device} if device else {})}, "ok")
+        return self
+
+    async def request(self, message, code=None):
+        """Sends it and returns the answer, which must have this code."""
+        await self.send(message)
+        while True:
+            got = await self.receive()
+            if got["action"] == message.get("action", "bind") + "Rsp":
+                check(code in (None, got["code"]), f"{message}: {got}")
+                return got
+            self.heard.append(got)
+
+    async def ok(self, action, **fields):
+        return await self.request({"action": action, **fields}, "ok")
+
+    async def refused(self, code, action, **fields):
+        return await self.request({"action": action, **fields}, code)
+
+    async def hear(self, action, **fields):
+        """The next message with this action and these fields, which it waits for; those before it stay in heard."""
+        nbr = 0
+        while True:
+            while nbr == len(self.heard):
+                self.heard.append(await self.receive())
+            got = self.heard[nbr]
+            if got["action"] == action and all(got.get(key) == value for key, value in fields.items()):
+                return self.heard.pop(nbr)
+            nbr += 1
+
+    async def quiet(self, *actions):
+        """Nothing of these has come, nor does before a heart is answered."""
+        await self.ok("heart")
+        check(not [got for got in self.heard if got["action"] in actions], f"{self.uid} has heard {self.heard}")
 
 
 async def shake_hands(server, rcvbuf=None):
