@@ -297,6 +297,7 @@ s_self_destroy (rk_gateway_t **self_p)
     rk_liveness_destroy (&self->liveness);
     free (self->buffer.data);
     zstr_free (&self->web);
+    zstr_free (&self->client);
     free (self->apps);
     free (self);
     *self_p = NULL;

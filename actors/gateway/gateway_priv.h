@@ -67,12 +67,12 @@ typedef struct {
     rk_life_t life;
     gateway_args_t *args;
     rk_webloop_t *loop;
-    struct lws_http_mount mount;
+    struct lws_http_mount mounts[2];
     lws_retry_bo_t patient;    //  libwebsockets keeps no time of its own
     rk_liveness_t *liveness;
     rk_client_t *lagging;    //  Those for which more than limit_queue waits
     int64_t limit_slow;      //  nsec
-    char *web;
+    char *web, *client;
     rk_gateway_app_t *apps;
     rk_index_t *clients;
     rk_routes_t *routes;

@@ -306,11 +306,18 @@ rk_gateway_open_loop (rk_gateway_t *self, char **error)
     static const rk_wstap_told_t told = {s_on_ping, s_on_broken};
     rk_config_t *config = self->args->config;
     self->web = rk_path_find (rk_config_str (config, "gateway/web"));
-    self->mount = (struct lws_http_mount){.mountpoint = "/",
-                                          .mountpoint_len = 1,
-                                          .origin = self->web,
-                                          .def = "index.html",
-                                          .origin_protocol = LWSMPRO_FILE};
+    self->client = rk_path_find ("web/client");
+    self->mounts[0] = (struct lws_http_mount){.mount_next = &self->mounts[1],
+                                              .mountpoint = "/client",
+                                              .mountpoint_len = 7,
+                                              .origin = self->client,
+                                              .def = "rookery.js",
+                                              .origin_protocol = LWSMPRO_FILE};
+    self->mounts[1] = (struct lws_http_mount){.mountpoint = "/",
+                                              .mountpoint_len = 1,
+                                              .origin = self->web,
+                                              .def = "index.html",
+                                              .origin_protocol = LWSMPRO_FILE};
     rk_webloop_args_t args = {
         .owner = self,
         .turn = rk_gateway_on_turn,
@@ -324,7 +331,7 @@ rk_gateway_open_loop (rk_gateway_t *self, char **error)
         .told = &told,
         .gate = self->gate,
         .protocols = protocols,
-        .mounts = &self->mount,
+        .mounts = self->mounts,
         .liveness = &self->patient,
         .each = (size_t) rk_config_int (config, "gateway/address"),
         .failures = (size_t) rk_config_int (config, "gateway/failures"),

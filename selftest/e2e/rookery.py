@@ -18,7 +18,7 @@ import traceback
 
 import websockets
 
-from services import MariaDB
+from services import MariaDB, free_port
 
 PATIENCE = 180    # seconds that anything may take; no test depends on how fast the machine is
 
@@ -60,8 +60,10 @@ class Server:
 
     def start(self):
         words = [self.binary, "run", *self.words]
-        # With tokens there is no TCP for everybody on the machine
-        wires = () if "auth/mode=token" in self.settings else ("receiver/upstream=tcp://127.0.0.1:*", "sender/downstream=tcp://127.0.0.1:*")
+        # With tokens there is no TCP for everybody on the machine. Ports are the kernel's choice: a * takes the first one above
+        # 49151, which another server takes while this one starts again
+        wires = () if "auth/mode=token" in self.settings else (
+            f"receiver/upstream=tcp://127.0.0.1:{free_port()}", f"sender/downstream=tcp://127.0.0.1:{free_port()}")
         for setting in ("gateway/listen=127.0.0.1:0", *wires,
                         f"console/control=ipc://{self.folder}/control",
                         "console/listen=127.0.0.1:0", "gateway/rate=0", "gateway/rate_user=0", *self.store.settings, *self.settings):

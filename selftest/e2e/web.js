@@ -27,7 +27,9 @@ async function say(page, text) {
 }
 
 const waitFor = (page, text) => page.waitForSelector(`#messages li:has-text("${text}")`);
-const waitState = (page, text, state) => page.waitForSelector(`#messages li[data-state=${state}]:has-text("${text}")`);
+// What was read was delivered
+const states = {delivered: ":is([data-state=delivered], [data-state=read])"};
+const waitState = (page, text, state) => page.waitForSelector(`#messages li${states[state] ?? `[data-state=${state}]`}:has-text("${text}")`);
 
 async function talkOfTwo(alice, bob) {
   await openTalk(alice, "bob");
@@ -125,6 +127,54 @@ async function drafts(alice, bob) {
   await alice.fill("#text", "");
 }
 
+// What people do with messages: reactions, edits, replies, taking back; and what they see of each other
+async function together(alice, bob) {
+  const tool = async (page, text, label) => {
+    await page.hover(`#messages li:has-text("${text}")`);
+    await page.click(`#messages li:has-text("${text}") .tools button[aria-label="${label}"]`);
+  };
+  await alice.click("#talks button:has-text('bob')");
+  await bob.click("#talks button:has-text('alice')");
+  await alice.waitForSelector("#presence:has-text('here now')");
+  await alice.fill("#text", "a tpyo\nin two lines, see https://example.org/a?b=c.");
+  await bob.waitForSelector("#presence:has-text('alice is typing')");
+  await alice.press("#text", "Shift+Enter");
+  check((await alice.inputValue("#text")).endsWith("\n"), "Shift+Enter begins no line");
+  await alice.press("#text", "Enter");
+  await waitFor(bob, "a tpyo");
+  await bob.evaluate(() => document.getElementById("messages").scrollTo(0, 1e6));    // It began at the first unread one
+  await waitState(alice, "a tpyo", "read");
+  check(await bob.getAttribute("#messages li:has-text('a tpyo') a", "href") === "https://example.org/a?b=c", "the link");
+  await tool(bob, "a tpyo", "Thumbs up");
+  await alice.waitForSelector("#messages .reactions button:has-text('👍 1')");
+  await bob.waitForSelector("#messages .reactions button.mine:has-text('👍 1')");
+  await tool(alice, "a tpyo", "Edit");
+  await alice.fill("#text", "a typo");
+  await alice.press("#text", "Enter");
+  await bob.waitForSelector("#messages li:has-text('a typo') .foot:has-text('edited')");
+  await tool(bob, "a typo", "Reply");
+  await bob.waitForSelector("#about:has-text('Reply to alice: a typo')");
+  await say(bob, "an answer");
+  await alice.waitForSelector("#messages li:has-text('an answer') .quote:has-text('alice: a typo')");
+  await shot(alice, "together");
+  await bob.click("#messages .reactions button.mine");
+  await alice.waitForFunction(() => !document.querySelector("#messages .reactions"));
+  await tool(bob, "an answer", "Take back");
+  await alice.waitForSelector("#messages li.recalled:has-text('This message was taken back.')");
+  // Unread ones are counted, and no more when they are looked at
+  await bob.click("#talks button:has-text('#rooks')");
+  await bob.waitForSelector("#talks button:has-text('#rooks') .unread", {state: "hidden"});
+  await say(alice, "are you there?");
+  await bob.waitForSelector("#talks button:has-text('alice') .unread:has-text('1')");
+  check((await bob.title()).startsWith("(1) "), await bob.title());
+  await bob.reload();
+  await bob.waitForSelector("#talks button:has-text('alice') .unread:has-text('1')");
+  await bob.click("#talks button:has-text('alice')");
+  await bob.waitForSelector("#messages li.first-unread:has-text('are you there?')");
+  await waitState(alice, "are you there?", "read");
+  await bob.waitForFunction(() => !document.title.startsWith("("));
+}
+
 // The page keeps to its own policy (Content-Security-Policy), pictures and all
 async function policy(url) {
   const complaints = [];
@@ -169,6 +219,7 @@ async function main() {
   await groupTalk(alice, bob);
   await whileAway(alice, bob, url);
   await picture(alice, bob);
+  await together(alice, bob);
   await drafts(alice, bob);
   await policy(url);
   await scrollUp(alice, url);

@@ -1,19 +1,30 @@
-// page.js - the chat page: what a person sees and does
+// page.js - the chat page: what a person does, and what the server says
 
-import {Link} from "./link.js";
-import {Outbox, Talk} from "./talks.js";
+import {IndexedOutbox, Rookery, RookeryError, conversationOf} from "./client/rookery.js";
+import {List} from "./list.js";
+import {Messages} from "./messages.js";
+import {askForNotices, notice} from "./notices.js";
+import {deviceOf, forget, remember, remembered, socketURL} from "./session.js";
+import {Talk} from "./talk.js";
+import {grow, inWords, lastSeen, tooLarge} from "./text.js";
 
-const PAGE = 50;          // Messages asked for at once
-const GAP = "gap";        // Asked for what is missing, not for what came before
-const ACK_PAUSE = 200;    // msec; acks of many messages are joined
+const PAGE = 50, LISTED = 100;             // Messages, conversations asked for at once
+const TYPING_EACH = 3000, TYPING_SHOWN = 5000, READ_PAUSE = 300;    // msec
+const WATCHED = 50;                        // Users of the list whose coming and going is shown
 
 const $ = id => document.getElementById(id);
-let link, outbox, me, open, ackTimer;
-let limits = {attachment: Infinity, message: Infinity};    // bytes, as the server says at the bind
-const talks = new Map();
+const talks = new Map(), here = new Map(), watched = new Set();    // conversation -> Talk, uid -> {online, seen}, uids
+let rookery, me, open, editing, replying, readTimer, typedAt = 0, drawing;
 
-// ---------------------------------------------------------------------------
-// Talks
+const list = new List($("talks"), talk => openTalk(talk));
+const messages = new Messages($("messages"), $("more"), {
+  seen: () => readSoon(), reply: entry => begin("replying", entry), edit: entry => begin("editing", entry), again: entry => sayAgain(entry),
+  recall: entry => ask("recall", {conversation: open.conversation, seq: entry.seq}),
+  react: (entry, key, on = true) => ask("react", {conversation: open.conversation, seq: entry.seq, key, on}).then(answer => {
+    if (answer?.seq)
+      took({action: "react", conversation: answer.conversation, of: entry.seq, key, on, uid: me, seq: answer.seq, at: answer.at});
+  }),
+  fetch: entry => fetchAttachment(entry)}, talk => loadBefore(talk));
 
 function talkOf(conversation) {
   if (!talks.has(conversation))
@@ -21,379 +32,399 @@ function talkOf(conversation) {
   return talks.get(conversation);
 }
 
-// The name of a talk of two: both users in the order of their UTF-8 bytes, as the server has it
-function conversationWith(uid) {
-  const bytes = text => Array.from(new TextEncoder().encode(text), byte => String.fromCharCode(byte)).join("");
-  return bytes(me) <= bytes(uid) ? `${me},${uid}` : `${uid},${me}`;
+// Draws the list, the head and the title at most once a frame
+function draw() {
+  drawing ??= requestAnimationFrame(() => {
+    drawing = undefined;
+    list.show(new Set(talks.values()), open, talk => Boolean(here.get(talk.uid)?.online));
+    const unread = [...talks.values()].filter(talk => !(talk.mutedTill > Date.now())).reduce((sum, talk) => sum + (talk.unread ? 1 : 0), 0);
+    document.title = `${unread ? `(${unread}) ` : ""}${me} – Rookery chat`;
+    $("nothing").hidden = talks.size > 0;
+    drawHead();
+  });
 }
 
-function conversationOf(content) {
-  if (content.chatGroupID)
-    return content.chatGroupID;
-  return conversationWith(content.fromAccountID === me ? content.toAccountID : content.fromAccountID);
+function drawHead() {
+  const state = open && !open.group ? here.get(open.uid) : undefined;
+  $("title").textContent = open ? open.title : "Choose a talk";
+  $("leave").hidden = !open?.group;
+  $("text").disabled = $("send-button").disabled = $("file").disabled = !open;
+  $("chat").classList.toggle("reading", Boolean(open));
+  $("presence").textContent = open?.typing ? `${open.typing} is typing …` : state?.online ? "here now" : lastSeen(state?.seen);
 }
 
-function messageOf(chat, attachment) {
-  const content = chat.content;
-  return {seq: chat.seq, at: chat.at ?? Number(content.fromTimestamp) * 1000, from: content.fromAccountID,
-          text: content.text ?? "", chatID: content.chatID, fileName: content.fileName, attachment,
-          bytes: chat.bytes, state: content.fromAccountID === me ? "stored" : undefined};
-}
-
-function timeOf(at) {
-  const date = new Date(at), today = new Date();
-  const time = date.toLocaleTimeString([], {hour: "2-digit", minute: "2-digit"});
-  return date.toDateString() === today.toDateString() ? time : `${date.toLocaleDateString()} ${time}`;
-}
-
-// Tells the server what is here without a gap, and asks for what is missing
-function ackSoon() {
-  clearTimeout(ackTimer);
-  ackTimer = setTimeout(() => {
-    for (const talk of talks.values()) {
-      if (talk.acked > (talk.told ?? 0) && link.send({action: "ack", conversation: talk.conversation, seq: talk.acked}))
-        talk.told = talk.acked;
-      if (talk.seen.size && talk.asked !== talk.acked) {
-        talk.asked = talk.acked;
-        link.send({action: "history", conversation: talk.conversation, after: talk.acked, limit: PAGE,
-                   requestID: GAP});
-      }
-    }
-  }, ACK_PAUSE);
+// Asks the server; what it refuses is said in people's words
+async function ask(action, fields) {
+  try {
+    return await rookery.ask(action, fields);
+  } catch (error) {
+    if (!(error instanceof RookeryError))
+      throw error;
+    messages.note(inWords(error, open?.title ?? "it"));
+    return undefined;
+  }
 }
 
 // ---------------------------------------------------------------------------
 // What the server says
 
-function onChat(chat, attachment) {
-  const talk = talkOf(conversationOf(chat.content));
-  if (talk.add(messageOf(chat, attachment)) && (talk !== open || document.hidden) && chat.content.fromAccountID !== me)
-    talk.unread++;
-  ackSoon();
-  show(talk);
-}
-
-function onChatAnswer(answer) {
-  if (answer.code === "not-bound" || answer.code === "store-unavailable")
-    return link.again();    // It stays in the outbox and is sent after the next bind
-  outbox.remove(answer.chatID);
-  for (const talk of talks.values()) {
-    const message = talk.messages.find(one => one.chatID === answer.chatID && one.from === me);
-    if (!message)
-      continue;
-    if (answer.code === "ok") {
-      Object.assign(message, {seq: answer.seq, at: answer.at, state: "stored"});
-      if (answer.seq)
-        talk.note(answer.seq);
-      talk.sort();
-      ackSoon();
-    } else {
-      Object.assign(message, {state: "failed", why: answer.message});
-    }
-    show(talk);
+// A message with a seq, of somebody else or of another device, or an own change that was answered
+function took(message) {
+  const talk = talkOf(message.conversation), [entry, isNew] = talk.take(message);
+  const said = message.action === "chat" || message.action === "chatGroup" || message.action === "groupChanged";
+  if (said && isNew) {
+    talk.at = message.at;
+    talk.preview = entry.note ?? (entry.text || entry.fileName || "");
+    watch([talk.uid]);
+    if (talk.typing === entry.from)
+      talk.typing = undefined;
+    if (entry.from && entry.from !== me && (talk !== open || document.hidden || !messages.atEnd()))
+      talk.unread++;
   }
+  if (talk === open && entry)
+    messages.show(entry, isNew);
+  if (talk === open)
+    readSoon();
+  if (said && isNew && entry.from && entry.from !== me)
+    notice(talk, entry, openTalk);
+  draw();
 }
 
-function onGroups(answer) {
-  for (const row of answer.talks) {
-    const talk = talkOf(row.conversation);
-    talk.last = Math.max(talk.last, row.last);
-    talk.delivered = Math.max(talk.delivered, row.delivered ?? 0);
-    if (row.acked > talk.acked) {
-      talk.acked = talk.told = row.acked;
-      talk.note(0);
-      while (talk.seen.delete(talk.acked + 1))
-        talk.acked++;
-    }
-  }
-  for (const gid of answer.groups)
-    talkOf(gid);
-  if (answer.more)
-    link.send({action: "groups", after: answer.talks.at(-1).conversation});
-  showTalks();
-  if (open)
-    load(open);
+function answered(talk, entry, {seq, at}) {
+  talk.put({...entry, seq: seq ?? entry.seq, at, state: "stored", why: undefined});
+  watch([talk.uid]);
 }
 
-function onHistory(answer) {
-  if (answer.code !== "ok")
+function onAnswered(answer, {content}) {
+  const talk = talkOf(content.chatGroupID ?? conversationOf(me, content.toAccountID));
+  const entry = talk.byChatID.get(content.chatID);
+  if (!entry)
     return;
-  const talk = talkOf(answer.conversation), list = $("messages");
-  const bottom = list.scrollHeight - list.scrollTop;
-  talk.last = Math.max(talk.last, answer.last);
-  for (const chat of answer.messages)
-    talk.add(messageOf(chat));
-  if (answer.requestID === GAP) {
-    talk.asked = undefined;
-    ackSoon();
-    return show(talk, true);
-  }
-  talk.complete ||= talk.first() <= 1 || answer.messages.length === 0;
-  talk.loading = false;
-  ackSoon();
-  show(talk, true);
-  if (talk === open && talk.loadedMore)
-    list.scrollTop = list.scrollHeight - bottom;    // What one reads stays where it is
-  talk.loadedMore = false;
+  if (answer.code === "ok")
+    answered(talk, entry, answer);
+  else
+    Object.assign(entry, {state: "failed", why: `${inWords(answer, talk.title)} `});
+  if (answer.known === false)
+    messages.note(`Nobody has ever been here as ${talk.name}; the message waits for whoever comes by that name.`);
+  if (talk === open)
+    messages.show(entry, false);
+  draw();
 }
 
-function onAcked(note) {
-  const talk = talkOf(note.conversation);
-  talk.delivered = Math.max(talk.delivered, note.seq);
-  show(talk);
-}
-
-function onJoined(answer) {
-  if (answer.code !== "ok")
-    return notify(answer.message);
-  openTalk(talkOf(answer.groupID));
-  link.send({action: "groupMembers", groupID: answer.groupID});
-}
-
-function onLeft(answer) {
-  if (answer.code !== "ok")
-    return notify(answer.message);
-  talks.delete(answer.groupID);
-  if (open?.conversation === answer.groupID) {
-    keepDraft();
-    open = undefined;
-  }
-  showTalks();
-  showMessages();
-}
-
-function onMembers(answer) {
-  if (answer.code === "ok" && open?.conversation === answer.groupID)
-    $("members").textContent = answer.members.join(", ");
-}
-
-function onBound(answer) {
-  Object.assign(limits, answer.limits);
+async function onConnected(answer) {
   $("sign-in").hidden = true;
   $("chat").hidden = false;
   $("banner").hidden = true;
   $("state").className = "state on";
   $("state").title = "connected";
-  link.send({action: "groups"});
-  for (const [chatID, chat] of outbox.chats) {
-    const talk = talkOf(conversationOf(chat.content));
-    talk.add({...messageOf(chat), at: Number(chat.content.fromTimestamp) * 1000, state: "sent"});
-    link.send(chat, outbox.attachments.get(chatID));
-  }
-  for (const talk of talks.values())
-    talk.told = undefined;
-  ackSoon();
+  let after;
+  do {    // The first page is shown while the others come
+    const page = await rookery.ask("conversations", {limit: LISTED, ...(after && {after})}).catch(() => undefined);
+    for (const row of page?.conversations ?? [])
+      talkOf(row.conversation).update(row);
+    if (!after)
+      watchList();
+    after = page?.next;
+    draw();
+  } while (after && rookery.connected);
+  for (const gid of answer.groups)
+    talkOf(gid);
+  if (open)
+    loadAfter(open);
+  draw();
 }
 
-function onLost(reason, seconds) {
+// Whether these users are here, from now on; of whom one has never talked to the server says nothing
+function watch(uids) {
+  const fresh = uids.filter(uid => uid && !watched.has(uid));
+  if (fresh.length)
+    rookery.ask("presence", {subscribe: fresh}).then(({users}) => {
+      for (const {uid, seen} of users) {
+        watched.add(uid);
+        here.set(uid, {...here.get(uid), seen: here.get(uid)?.seen ?? seen});
+      }
+      draw();
+    }, () => {});
+}
+
+// Those of the talks at the top of the list
+function watchList() {
+  watched.clear();
+  watch([...talks.values()].filter(talk => talk.uid).sort((a, b) => b.at - a.at).slice(0, WATCHED).map(talk => talk.uid));
+}
+
+function onLost(reason, pause) {
   $("state").className = "state";
   $("state").title = "not connected";
   $("banner").hidden = false;
-  $("banner").firstElementChild.textContent =
-    `No connection${reason ? ` (${reason})` : ""}. Messages wait here; next attempt in ${seconds} s.`;
+  const until = Date.now() + pause;
+  const tick = () => {
+    if (rookery.connected || $("banner").hidden)
+      return;
+    const seconds = Math.max(Math.ceil((until - Date.now()) / 1000), 0);
+    $("banner").firstElementChild.textContent = `No connection${reason ? ` (${reason})` : ""}. What you write waits here; next attempt in ${seconds} s.`;
+    if (seconds)
+      setTimeout(tick, 1000);
+  };
+  tick();
   $("sign-in-error").textContent = $("chat").hidden ? "The server can't be reached; trying again." : "";
 }
 
 function onRefused(answer) {
   $("chat").hidden = true;
   $("sign-in").hidden = false;
+  $("name").value = me;
   $("sign-in-error").textContent = answer.message;
   $("token-label").hidden = answer.code !== "not-allowed";
+  ($("token-label").hidden ? $("name") : $("token")).focus();
+}
+
+function onTyping({conversation, uid}) {
+  const talk = talkOf(conversation);
+  if (uid === me)
+    return;    // On another device
+  talk.typing = uid;
+  clearTimeout(talk.typingTimer);
+  talk.typingTimer = setTimeout(() => {
+    talk.typing = undefined;
+    draw();
+  }, TYPING_SHOWN);
+  draw();
+}
+
+function onRead({conversation, uid, seq}) {
+  const talk = talkOf(conversation);
+  if (uid === me) {
+    talk.read = Math.max(talk.read, seq);
+    if (talk.read >= talk.last)
+      talk.unread = talk.mentions = 0;
+  } else if (!talk.group) {
+    talk.readBy = Math.max(talk.readBy, seq);
+  }
+  if (talk === open)
+    messages.marks();
+  draw();
+}
+
+// ---------------------------------------------------------------------------
+// Loading
+
+async function history(talk, fields) {
+  const answer = await rookery.ask("history", {conversation: talk.conversation, limit: PAGE, ...fields}).catch(() => undefined);
+  if (!answer)
+    return undefined;
+  const before = talk.entries.length;
+  for (const message of answer.messages)
+    if (message.action === "chat" || message.action === "chatGroup" || message.action === "groupChanged")
+      talk.take(message);
+  talk.setReactions(answer.messages, answer.reactions ?? []);
+  talk.last = Math.max(talk.last, answer.last);
+  return [answer.messages, talk.entries.length - before];
+}
+
+// The newest page when the talk is opened, or what was said since
+async function loadAfter(talk) {
+  if (talk.loading || talk.entries.some(entry => entry.seq === talk.last))
+    return;
+  const empty = !talk.entries.length;
+  talk.loading = true;
+  const page = await history(talk);
+  talk.loading = false;
+  if (page)
+    talk.complete ||= page[0].length < PAGE && (page[0][0]?.seq ?? 1) <= 1;
+  if (talk !== open)
+    return;
+  if (empty)
+    messages.open(talk);
+  else
+    messages.toEnd();
+  readSoon();
+}
+
+async function loadBefore(talk) {
+  if (talk.loading || talk.complete)
+    return;
+  talk.loading = true;
+  const page = await history(talk, {before: talk.first()});
+  talk.loading = false;
+  talk.complete ||= page && !page[0].length;
+  if (page && talk === open)
+    messages.before(page[1]);
+}
+
+async function fetchAttachment(entry) {
+  const answer = await ask("attachment", {conversation: open.conversation, seq: entry.seq});
+  if (answer?.attachment) {
+    entry.attachment = answer.attachment;
+    messages.refresh(entry);
+  }
+}
+
+// Tells the server that what is seen is read, when it is
+function readSoon() {
+  clearTimeout(readTimer);
+  readTimer = setTimeout(() => {
+    const talk = open;
+    if (!talk || document.hidden || !messages.atEnd() || talk.read >= talk.last && !talk.unread)
+      return;
+    talk.unread = talk.mentions = 0;
+    if (talk.read < talk.last)
+      rookery.ask("read", {conversation: talk.conversation, seq: talk.last}).then(answer => { talk.read = answer.seq; }, () => {});
+    draw();
+  }, READ_PAUSE);
 }
 
 // ---------------------------------------------------------------------------
 // What the person does
 
-function deviceOf(uid) {
-  const key = "rookery-device-" + uid;
-  // A tab of its own is a device of its own: two tabs of one user both get everything
-  if (!sessionStorage.getItem(key))
-    sessionStorage.setItem(key, "web-" + crypto.getRandomValues(new Uint32Array(2)).join(""));
-  return sessionStorage.getItem(key);
-}
-
-function signIn(uid, token) {
-  me = uid;
+async function signIn(uid, token) {
+  rookery?.close();
   talks.clear();
-  open = undefined;
-  outbox = new Outbox(uid);
+  here.clear();
+  [me, open] = [uid, undefined];
+  messages.open(undefined);
   $("me").textContent = uid;
-  document.title = `${uid} – Rookery chat`;
-  sessionStorage.setItem("rookery-uid", uid);
-  const scheme = location.protocol === "https:" ? "wss:" : "ws:";
-  link = new Link(`${scheme}//${location.host}/ws`, uid, token, deviceOf(uid));
-  link.on("bound", onBound).on("lost", onLost).on("refused", onRefused)
-    .on("chat", onChat).on("chatGroup", onChat).on("chatRsp", onChatAnswer).on("chatGroupRsp", onChatAnswer)
-    .on("groupsRsp", onGroups).on("historyRsp", onHistory).on("acked", onAcked)
-    .on("groupJoinRsp", onJoined).on("groupLeaveRsp", onLeft).on("groupMembersRsp", onMembers)
-    .on("error", answer => notify(answer.message));
-  link.open();
+  remember(uid, token);
+  const outbox = new IndexedOutbox(uid);
+  rookery = new Rookery({url: socketURL(), uid, token, device: deviceOf(uid), outbox});
+  for (const [name, fn] of Object.entries({connected: onConnected, lost: onLost, refused: onRefused, message: took,
+                                           answered: onAnswered, typing: onTyping, read: onRead}))
+    rookery.on(name, fn);
+  rookery.on("presence", ({uid: who, online, seen}) => {
+    here.set(who, {online, seen: seen ?? here.get(who)?.seen});
+    draw();
+  });
+  rookery.on("acked", ({conversation, seq}) => {
+    const talk = talkOf(conversation);
+    talk.delivered = Math.max(talk.delivered, seq);
+    if (talk === open)
+      messages.marks();
+  });
+  rookery.on("groupInvited", ({groupID, by}) => messages.note(`${by} invites you to #${groupID}: open it above to join.`));
+  rookery.on("groupRemoved", ({groupID, by}) => goneFrom(groupID, `${by} has removed you from #${groupID}.`));
+  rookery.on("error", problem => messages.note(problem.message));
+  for (const chat of ["chat", "chatGroup"])    // Of a server that stores nothing they have no seq
+    rookery.on(chat, message => message.seq || took(message));
+  for (const {message, attachment} of await outbox.all().catch(() => []))
+    talkOf(message.content.chatGroupID ?? conversationOf(me, message.content.toAccountID))
+      .put({...new Talk("", me).entryOf({...message, attachment}), at: Number(message.content.fromTimestamp) * 1000, state: "sent"});
+  rookery.open().catch(() => {});    // "refused" has said it
 }
 
-function load(talk, more) {
-  if (talk.loading || talk.complete || (!more && talk.messages.some(message => message.seq === talk.last)))
-    return;
-  talk.loading = true;
-  talk.loadedMore = more;
-  const before = more ? talk.first() : undefined;
-  if (!link.send({action: "history", conversation: talk.conversation, before, limit: PAGE}))
-    talk.loading = false;
-}
-
-// What is written and not sent stays with its talk
-function keepDraft(talk) {
-  if (open)
-    open.draft = $("text").value;
-  $("text").value = talk?.draft ?? "";
+function goneFrom(gid, why) {
+  if (open?.conversation === gid)
+    openTalk(undefined);
+  talks.delete(gid);
+  if (why)
+    messages.note(why);
+  draw();
 }
 
 function openTalk(talk) {
-  if (talk !== open)
-    keepDraft(talk);
+  if (open)
+    open.draft = $("text").value;
+  begin();
   open = talk;
-  talk.unread = 0;
-  $("chat").classList.add("reading");
+  $("text").value = talk?.draft ?? "";
   $("members").textContent = "";
+  messages.open(talk);
+  drawHead();
+  draw();
+  if (!talk)
+    return;
+  grow($("text"));
+  loadAfter(talk);
+  readSoon();
   if (talk.group)
-    link.send({action: "groupMembers", groupID: talk.conversation});
-  load(talk);
-  showTalks();
-  showMessages();
+    rookery.ask("groupMembers", {groupID: talk.conversation}).then(({members}) => {
+      if (talk === open)
+        $("members").textContent = members.join(", ");
+    }, () => {});
+  watch([talk.uid]);
   $("text").focus();
 }
 
-const sizeOf = bytes => bytes < 1e6 ? `${Math.ceil(bytes / 1000)} KB` : `${(bytes / 1e6).toFixed(1)} MB`;
-
-// Why so many bytes can't be sent, before anybody tries; or nothing
-function tooLarge(what, bytes, most) {
-  return bytes > most ? `${what} has ${sizeOf(bytes)}; ${sizeOf(most)} can be sent at most.` : "";
+// What the next text does: edits a message, answers one, or neither
+function begin(what, entry) {
+  editing = what === "editing" ? entry : undefined;
+  replying = what === "replying" ? entry : undefined;
+  $("about").hidden = !entry;
+  if (!entry)
+    return;
+  $("about").firstElementChild.textContent = editing ? "Edit your message" : `Reply to ${entry.from}: ${entry.text || entry.fileName || ""}`;
+  if (editing)
+    $("text").value = entry.text;
+  $("text").focus();
+  grow($("text"));
 }
 
+function fail(entry, talk) {
+  return error => {
+    if (error.code !== "too-large" || entry.state === "failed")
+      return;
+    Object.assign(entry, {state: "failed", why: `${error.message} `});
+    if (talk === open)
+      messages.show(entry, false);
+  };
+}
+
+const sayTo = (talk, content, attachment) => talk.group ? rookery.sayGroup(talk.conversation, content, attachment)
+                                                         : rookery.say(talk.uid, content, attachment);
+
 // False when it can't be sent, which is said
-function sendChat(talk, text, file, attachment) {
-  const content = {fromAccountID: me, fromTimestamp: String(Math.floor(Date.now() / 1000)),
-                   chatID: crypto.getRandomValues(new Uint32Array(4)).join("-"), text};
-  if (attachment)
-    Object.assign(content, {isBytes: 1, fileName: file.name, fileType: file.type});
-  content[talk.group ? "chatGroupID" : "toAccountID"] = talk.group ? talk.conversation : talk.name;
-  const chat = {action: talk.group ? "chatGroup" : "chat", content};
-  const size = new TextEncoder().encode(JSON.stringify(chat)).length + (attachment?.byteLength ?? 0);
-  const why = tooLarge("The message", size, limits.message);
+function say(talk, text, file, attachment) {
+  const content = {text, ...(replying && !file && {replyTo: replying.seq}),
+                   ...(attachment && {isBytes: 1, fileName: file.name, fileType: file.type})};
+  const size = new TextEncoder().encode(JSON.stringify(content)).length + 300 + (attachment?.byteLength ?? 0);
+  const why = tooLarge("The message", size, rookery.limits.message);
   if (why) {
-    notify(why);
+    messages.note(why);
     return false;
   }
-  outbox.put(chat, attachment);
-  talk.add({...messageOf(chat, attachment), at: Date.now(), state: "sent"});
-  if (link.bound)
-    link.send(chat, attachment);
-  showTalks();
-  showMessages();
-  $("messages").scrollTop = $("messages").scrollHeight;
+  const said = sayTo(talk, content, attachment);
+  const [entry] = talk.put({from: me, text, content, chatID: said.chatID, replyTo: content.replyTo, fileName: content.fileName,
+                            attachment, at: Date.now(), state: "sent"});
+  said.catch(fail(entry, talk));
+  [talk.at, talk.preview] = [entry.at, text || file?.name || ""];
+  if (talk === open)
+    messages.show(entry, true);
+  begin();
+  draw();
   return true;
 }
 
-function notify(text) {
-  const note = document.createElement("li");
-  note.className = "note error";
-  note.textContent = text;
-  $("messages").append(note);
-  note.scrollIntoView();
+function sayAgain(entry) {
+  Object.assign(entry, {state: "sent", why: undefined});
+  sayTo(open, {...entry.content, chatID: entry.chatID}, entry.attachment).catch(fail(entry, open));
+  messages.show(entry, false);
 }
 
-// ---------------------------------------------------------------------------
-// What the person sees
-
-const MARKS = {sent: ["…", "sent, not answered yet"], stored: ["✓", "stored by the server"],
-               delivered: ["✓✓", "delivered"], failed: ["!", "not accepted"]};
-
-function attachmentNode(message) {
-  if (!message.attachment)
-    return message.bytes ? message.fileName ?? "(attachment)" : "";
-  const url = message.url ??= URL.createObjectURL(new Blob([message.attachment]));
-  const node = document.createElement(/\.(png|jpe?g|gif|webp)$/i.test(message.fileName ?? "") ? "img" : "a");
-  node.src = node.href = url;
-  node.alt = node.textContent = node.download = message.fileName ?? "attachment";
-  return node;
-}
-
-function messageNode(talk, message) {
-  const node = document.createElement("li"), foot = document.createElement("span");
-  const state = message.from === me ? talk.stateOf(message) : undefined;
-  node.className = message.from === me ? "mine" : "";
-  node.classList.toggle("failed", state === "failed");
-  node.dataset.state = state ?? "";
-  if (talk.group && message.from !== me) {
-    const who = document.createElement("span");
-    who.className = "who";
-    who.textContent = message.from;
-    node.append(who);
-  }
-  foot.className = "foot";
-  foot.textContent = timeOf(message.at) + (state ? ` ${MARKS[state][0]}` : "");
-  foot.title = state ? MARKS[state][1] : "";
-  node.append(message.text, attachmentNode(message), foot);
-  if (message.why) {
-    const why = document.createElement("span");
-    why.className = "why";
-    why.textContent = message.why;
-    node.append(why);
-  }
-  return node;
-}
-
-function showMessages() {
-  const list = $("messages");
-  $("title").textContent = open ? (open.group ? "#" : "") + open.name : "Choose a talk";
-  $("leave").hidden = !open?.group;
-  $("text").disabled = $("send").lastElementChild.disabled = !open;
-  if (!open)
-    $("chat").classList.remove("reading");
-  list.replaceChildren(...(open?.messages ?? []).map(message => messageNode(open, message)));
-}
-
-function showTalks() {
-  const rows = [...talks.values()].sort((a, b) => (b.messages.at(-1)?.at ?? 0) - (a.messages.at(-1)?.at ?? 0));
-  $("talks").replaceChildren(...rows.map(talk => {
-    const row = document.createElement("li"), button = document.createElement("button");
-    const name = document.createElement("span"), last = document.createElement("span");
-    name.textContent = (talk.group ? "#" : "") + talk.name;
-    last.className = "last dim";
-    last.textContent = talk.messages.at(-1)?.text || talk.messages.at(-1)?.fileName || "";
-    button.className = talk === open ? "open" : "";
-    button.append(name);
-    if (talk.unread) {
-      const unread = document.createElement("span");
-      unread.className = "unread";
-      unread.textContent = talk.unread;
-      button.append(unread);
-    }
-    button.append(last);
-    button.onclick = () => openTalk(talk);
-    row.append(button);
-    return row;
-  }));
-}
-
-let pending;
-
-// Draws at most once a frame, however many messages come
-function show(talk, keep) {
-  if (pending)
+async function sendFile(file) {
+  const talk = open;
+  if (!file || !talk)
     return;
-  const list = $("messages");
-  const atEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 80;
-  const draw = () => {
-    pending = undefined;
-    showTalks();
-    showMessages();
-    if (atEnd && !talk.loadedMore)
-      list.scrollTop = list.scrollHeight;
-  };
-  if (keep)
-    draw();
+  const why = tooLarge(file.name, file.size, rookery.limits.attachment);
+  if (why)
+    messages.note(why);
   else
-    pending = setTimeout(draw, 16);
+    say(talk, "", file, new Uint8Array(await file.arrayBuffer()));
+}
+
+async function submit() {
+  const text = $("text").value.trim();
+  if (!text || !open)
+    return;
+  if (editing) {
+    const entry = editing, answer = await ask("edit", {conversation: open.conversation, seq: entry.seq, content: {text}});
+    if (answer)
+      took({action: "edit", conversation: answer.conversation, of: entry.seq, seq: answer.seq, at: answer.at, content: {text}});
+    begin();
+  } else if (!say(open, text)) {
+    return;
+  }
+  $("text").value = open.draft = "";
+  typedAt = 0;
+  grow($("text"));
 }
 
 // ---------------------------------------------------------------------------
@@ -401,51 +432,69 @@ function show(talk, keep) {
 
 $("sign-in-form").onsubmit = event => {
   event.preventDefault();
-  link?.close();
   $("sign-in-error").textContent = "";
   signIn($("name").value.trim(), $("token").value.trim());
 };
 $("sign-out").onclick = () => {
-  link.close();
-  sessionStorage.removeItem("rookery-uid");
+  rookery.close();
+  forget();
   location.reload();
 };
-$("new-talk").onsubmit = event => {
+$("new-talk").onsubmit = async event => {
   event.preventDefault();
-  const name = $("new-name").value.trim();
+  const name = $("new-name").value.trim(), gid = name.slice(1);
   $("new-name").value = "";
-  if (name.startsWith("#") && name.length > 1)
-    link.send({action: "groupJoin", groupID: name.slice(1)});
-  else if (name && /^[^\s,]+$/.test(name))
-    openTalk(talkOf(conversationWith(name)));
-  else if (name)
-    notify("A name has no spaces and no commas.");
+  askForNotices();    // Who begins a talk wants to hear of it
+  if (name.startsWith("#") && gid) {
+    const answer = await rookery.ask("groupJoin", {groupID: gid}).catch(error => messages.note(inWords(error, name)));
+    if (answer?.asked)
+      messages.note(`${name} takes people on request; its owners know now that you ask.`);
+    else if (answer)
+      openTalk(talkOf(gid));
+  } else if (name && /^[^\s,]+$/.test(name)) {
+    openTalk(talkOf(conversationOf(me, name)));
+  } else if (name) {
+    messages.note("A name has no spaces and no commas.");
+  }
 };
 $("send").onsubmit = event => {
   event.preventDefault();
-  const text = $("text").value.trim();
-  if (text && open && !sendChat(open, text))
-    return;
-  $("text").value = "";
+  submit();
 };
-$("file").onchange = async () => {
-  const file = $("file").files[0], talk = open;
+$("text").onkeydown = event => {
+  if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
+    event.preventDefault();
+    submit();
+  } else if (event.key === "Escape") {
+    begin();
+  }
+};
+$("text").oninput = () => {
+  grow($("text"));
+  if (open && $("text").value && Date.now() - typedAt > TYPING_EACH) {
+    typedAt = Date.now();
+    rookery.tell("typing", {conversation: open.conversation});
+  }
+};
+$("text").onpaste = event => sendFile(event.clipboardData.files[0]);
+$("file").onchange = () => {
+  sendFile($("file").files[0]);
   $("file").value = "";
-  if (!file || !talk)
-    return;
-  const why = tooLarge(file.name, file.size, limits.attachment);
-  if (why)
-    notify(why);
-  else
-    sendChat(talk, "", file, await file.arrayBuffer());
 };
-$("leave").onclick = () => link.send({action: "groupLeave", groupID: open.conversation});
-$("back").onclick = () => $("chat").classList.remove("reading");
-$("banner").lastElementChild.onclick = () => link.open();
-$("messages").onscroll = () => {
-  if (open && $("messages").scrollTop < 60)
-    load(open, true);
+$("chat").ondragover = event => event.preventDefault();
+$("chat").ondrop = event => {
+  event.preventDefault();
+  sendFile(event.dataTransfer.files[0]);
 };
-const before = sessionStorage.getItem("rookery-uid");
+$("about").lastElementChild.onclick = () => begin();
+$("leave").onclick = async () => {
+  const gid = open.conversation;
+  if (await ask("groupLeave", {groupID: gid}))
+    goneFrom(gid);
+};
+$("back").onclick = () => openTalk(undefined);
+$("banner").lastElementChild.onclick = () => rookery.tryNow();
+document.addEventListener("visibilitychange", readSoon);
+const before = remembered();
 if (before)
-  signIn(before, "");
+  signIn(before.uid, before.token);
