@@ -115,6 +115,31 @@ s_take_acks (rk_chat_t *self, const cJSON *answer)
 }
 
 
+//  What was done to a message, or to a group. False when it is neither.
+
+static bool
+s_show_change (const cJSON *message, const char *clock)
+{
+    const char *action = s_text (message, "action"), *uid = s_text (message, "uid");
+    const cJSON *content = cJSON_GetObjectItemCaseSensitive (message, "content");
+    double of = cJSON_GetNumberValue (cJSON_GetObjectItemCaseSensitive (message, "of"));
+    bool on = cJSON_IsTrue (cJSON_GetObjectItemCaseSensitive (message, "on"));
+    if (streq (action, "edit"))
+        rk_chat_print ("%s %s edits %.0f: %s", clock, uid, of, s_text (content, "text"));
+    else if (streq (action, "recall"))
+        rk_chat_print ("%s %s takes back %.0f", clock, uid, of);
+    else if (streq (action, "react"))
+        rk_chat_print ("%s %s %s %.0f: %s", clock, uid, on ? "reacts to" : "no longer to",
+                       of, s_text (message, "key"));
+    else if (streq (action, "groupChanged"))
+        rk_chat_print ("%s %s in #%s: %s %s", clock, s_text (message, "by"),
+                       s_text (message, "groupID"), s_text (message, "change"), uid);
+    else
+        return false;
+    return true;
+}
+
+
 //  Whether it was shown before, and is so again when the user has asked for it.
 
 static void
@@ -131,6 +156,8 @@ s_show_chat (rk_chat_t *self, const char *conversation, cJSON *message, bool aga
                           1000);
     char clock[16] = "";
     strftime (clock, sizeof (clock), "%H:%M", localtime (&at));
+    if (s_show_change (message, clock))
+        return;
     if (*gid)
         rk_chat_print ("%s %s in #%s: %s", clock, from, gid, s_text (content, "text"));
     else if (own)
@@ -158,6 +185,24 @@ s_on_chat (rk_chat_t *self, cJSON *message)
     if (stored)
         s_settle (self, conversation);
     zstr_free (&conversation);
+}
+
+
+//  A change that comes by itself. False when it is none.
+
+static bool
+s_on_change (rk_chat_t *self, cJSON *message, const char *action)
+{
+    const char *conversation =
+        s_text (message, streq (action, "groupChanged") ? "groupID" : "conversation");
+    if (!*conversation ||
+        !cJSON_IsNumber (cJSON_GetObjectItemCaseSensitive (message, "seq")) ||
+        !cJSON_IsNumber (cJSON_GetObjectItemCaseSensitive (message, "at")) ||
+        cJSON_GetObjectItemCaseSensitive (message, "code"))
+        return false;
+    s_show_chat (self, conversation, message, false);
+    s_settle (self, conversation);
+    return true;
 }
 
 
@@ -212,8 +257,8 @@ static void
 s_show_answer (rk_chat_t *self, cJSON *message, const char *action)
 {
     cJSON *item;
-    if (streq (action, "ackRsp") || streq (action, "acked") ||
-        s_take_own (self, message, action))
+    if (streq (action, "ackRsp") || streq (action, "acked") || streq (action, "read") ||
+        streq (action, "typing") || s_take_own (self, message, action))
         return;
     bool good = streq (s_text (message, "code"), "ok");
     if (good && (streq (action, "chatRsp") || streq (action, "chatGroupRsp"))) {
@@ -258,7 +303,7 @@ s_on_message (void *arg, rk_ws_connection_t *connection, rk_slice_t text)
     const char *action = s_text (message, "action");
     if (streq (action, "chat") || streq (action, "chatGroup"))
         s_on_chat (self, message);
-    else
+    else if (!s_on_change (self, message, action))
         s_show_answer (self, message, action);
     cJSON_Delete (message);
 }

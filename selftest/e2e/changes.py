@@ -2,7 +2,9 @@
 #  runs: plain asan mysql
 """changes.py - what is done to messages later: edits, recalls, reactions, and what others and late devices see of them"""
 
-from rookery import Talker, chat, check, run
+import asyncio
+
+from rookery import PATIENCE, Talker, chat, check, run
 from app import with_server
 
 
@@ -202,5 +204,32 @@ async def many_kinds(server):
     check("seq" in await bob.ok("react", conversation="club", seq=seq, key="k3"), "one that is there already")
 
 
+@with_server()
+async def terminal(server):
+    """The terminal client says what is done to messages and groups, and acks it."""
+    ann, = await group(server, "club", "ann")
+    bob = await asyncio.create_subprocess_exec(server.binary, "chat", "--as", "bob", "--url", server.url, stdin=asyncio.subprocess.PIPE,
+                                               stdout=asyncio.subprocess.PIPE)
+
+    async def shows(words):
+        while words not in (line := (await asyncio.wait_for(bob.stdout.readline(), PATIENCE)).decode()):
+            check(line and not line.startswith("< "), f"{line!r} for {words}")
+    bob.stdin.write(b"#club\n")
+    await ann.hear("groupChanged", change="joined")
+    await ann.ok("groupRole", groupID="club", uid="bob", role="owner")
+    await shows("ann in #club: role bob")
+    await ann.request(chat("ann", "bob", "1", text="hello"), "ok")
+    await shows("ann: hello")
+    await ann.ok("edit", conversation="ann,bob", seq=1, content={"text": "hullo"})
+    await ann.ok("react", conversation="ann,bob", seq=1, key="+")
+    await ann.ok("react", conversation="ann,bob", seq=1, key="+", on=False)
+    await ann.ok("recall", conversation="ann,bob", seq=1)
+    for words in ("ann edits 1: hullo", "ann reacts to 1: +", "ann no longer to 1: +", "ann takes back 1"):
+        await shows(words)
+    await ann.hear("acked", uid="bob", seq=5)
+    bob.stdin.write(b"/quit\n")
+    await asyncio.wait_for(bob.wait(), PATIENCE)
+
+
 if __name__ == "__main__":
-    run(edited, refusals, too_late, recalled, attachment_recalled, reactions, who_may, many_kinds)
+    run(edited, refusals, too_late, recalled, attachment_recalled, reactions, who_may, many_kinds, terminal)
