@@ -114,14 +114,9 @@ typedef struct {
 static void
 s_tell (s_telling_t *telling, rk_slice_t gateway)
 {
-    rk_frames_t frames;
-    rk_frames_begin (&frames);
-    rk_frames_addstr (&frames, "downstream");
-    rk_frames_addstr (&frames, telling->kind);
-    rk_frames_add (&frames, telling->id.data, telling->id.size);
-    rk_frames_add (&frames, telling->text->text, telling->text->size);
-    rk_sender_send (telling->self, &frames, gateway);
-    rk_frames_clear (&frames);
+    rk_slice_t text = {telling->text->text, telling->text->size};
+    rk_sender_tell (telling->self, gateway, "downstream", telling->kind, telling->id,
+                    text);
 }
 
 

@@ -137,7 +137,9 @@ void rk_sender_forget_leaving (rk_sender_t *self);
 
 //  settings.c
 
-//  A setting of our own for a gateway, besides the message in hand.
+//  NAME KIND ID VALUE for a gateway, besides the message in hand; and a setting of our own.
+void rk_sender_tell (rk_sender_t *self, rk_slice_t gateway, const char *name,
+                     const char *kind, rk_slice_t id, rk_slice_t value);
 void rk_sender_tell_gateway (rk_sender_t *self, const char *kind, rk_slice_t cid,
                              rk_slice_t value);
 

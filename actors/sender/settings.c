@@ -45,17 +45,25 @@ s_set_gidunmap (rk_sender_t *self, rk_slice_t cid, rk_slice_t gids)
 
 
 void
-rk_sender_tell_gateway (rk_sender_t *self, const char *kind, rk_slice_t cid,
-                        rk_slice_t value)
+rk_sender_tell (rk_sender_t *self, rk_slice_t gateway, const char *name, const char *kind,
+                rk_slice_t id, rk_slice_t value)
 {
     rk_frames_t frames;
     rk_frames_begin (&frames);
-    rk_frames_addstr (&frames, "setting");
+    rk_frames_addstr (&frames, name);
     rk_frames_addstr (&frames, kind);
-    rk_frames_add (&frames, cid.data, cid.size);
+    rk_frames_add (&frames, id.data, id.size);
     rk_frames_add (&frames, value.data, value.size);
-    rk_sender_send (self, &frames, rk_routes_gateway_of (cid));
+    rk_sender_send (self, &frames, gateway);
     rk_frames_clear (&frames);
+}
+
+
+void
+rk_sender_tell_gateway (rk_sender_t *self, const char *kind, rk_slice_t cid,
+                        rk_slice_t value)
+{
+    rk_sender_tell (self, rk_routes_gateway_of (cid), "setting", kind, cid, value);
 }
 
 

@@ -1,6 +1,6 @@
 --  common.lua - what the handlers of the chat application share
 
-local db, store, changes = require "db", require "store", require "store_changes"
+local db, store, changes, groups = require "db", require "store", require "store_changes", require "store_groups"
 local stamp = json.stamp
 
 --  A whole number of the configuration
@@ -254,11 +254,33 @@ function chat.refuse_join (gid, row)
     return row.state ~= 1 and chat.refuse ("not-invited", "an owner of the group " .. gid .. " must invite you") or nil
 end
 
+--  Delivers a change of a group that an owner has made. Returns the answer; or what refuses it
+function chat.told (event, refusal, answer)
+    if refusal then
+        return refusal
+    end
+    chat.tell (event)
+    return answer
+end
+
+--  ctx's user leaves a group, which all its connections hear no more. Returns ok, whether it was in it; or false, reason
+function chat.leave (ctx, gid)
+    local event = chat.event (ctx, gid, "left", {uid = ctx.uid})
+    local ok, left, list, version = groups.leave (ctx.uid, gid, event)
+    if not ok then
+        return false, left
+    elseif left > 0 then
+        setting.groups (ctx.uid, version, list)
+        chat.tell (event)
+    end
+    return true, left > 0
+end
+
 --  An owner puts a user out of a group, for good or not. Returns the answer
-function chat.remove (ctx, msg, remove, change, ban)
+function chat.remove (ctx, msg, change, ban)
     local gid, uid = msg.groupID, msg.uid
     local event = chat.event (ctx, gid, change, {uid = uid})
-    local ok, owns, list, version, was_in = remove (uid, gid, ctx.uid, event, ban)
+    local ok, owns, list, version, was_in = groups.remove (uid, gid, ctx.uid, event, ban)
     local refusal = chat.refuse_other (gid, ok, owns)
     if refusal then
         return refusal

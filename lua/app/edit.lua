@@ -9,13 +9,13 @@ local chat, changes, search = require "common", require "store_changes", require
 local KEPT = {"fromAccountID", "toAccountID", "chatGroupID", "chatID", "fromTimestamp", "isBytes", "fileName", "fileType", "fileServer", "fileUrl"}
 
 --  What the chat becomes
-local function edited (row, content, at)
+local function edited (row, content)
     local body = json.decode (row.body)
     for _, field in ipairs (KEPT) do
         content[field] = body.content[field]
     end
-    body.content, body.edited = content, at
-    return json.encode (body)
+    body.content = content
+    return body
 end
 
 local function handle (ctx, msg)
@@ -25,10 +25,10 @@ local function handle (ctx, msg)
     elseif row.sender ~= ctx.uid then
         return chat.refuse ("not-allowed", "only who has said it may edit it")
     end
-    local change = chat.change (ctx, msg, {action = "edit"})
-    local body = edited (row, msg.content, change.at)
-    change.body = json.encode {action = "edit", conversation = msg.conversation, of = msg.seq, uid = ctx.uid, content = msg.content}
-    local ok, done = changes.edit (change, body, chat.no_more (change), false)
+    local body = edited (row, msg.content)
+    local change = chat.change (ctx, msg, {action = "edit", content = msg.content})
+    body.edited = change.at
+    local ok, done = changes.edit (change, json.encode (body), chat.no_more (change), false)
     if ok and done and not change.before then
         search.change (msg.conversation, msg.seq, change.seq, type (msg.content.text) == "string" and msg.content.text or nil)
     end

@@ -3,8 +3,7 @@
 --  A piece at a time; ctl asks until it is done. Its messages are empty then, with nobody as their sender, and keep their seqs;
 --  what others have said of it, and the names of its talks, stay.
 
-local chat, store = require "common", require "store_erase"
-local groups = require "store_groups"
+local chat, membership, store = require "common", require "membership", require "store_erase"
 
 local PIECE = 100         -- Messages
 local NOBODY = "erased"   -- In the place of its id
@@ -25,28 +24,15 @@ local function left_of (row, uid)
         chatGroupID = not other and row.conversation or nil}}
 end
 
-local function leave (uid, gid)
-    local event = chat.event ({cid = "operator", uid = uid}, gid, "left", {uid = uid})
-    local ok, reason, list, version = groups.leave (uid, gid, event)
-    if not ok then
-        return false, reason
-    end
-    setting.groups (uid, version, list)
-    chat.tell (event)
-    return true
-end
-
 local function leave_all (uid)
-    local ok, facts = store.facts (uid)
+    local ok, list = membership.read (uid)
     if not ok then
-        return false, facts
+        return false, list
     end
-    for _, row in ipairs (facts[4]) do
-        if row.direct == 0 then
-            local good, reason = leave (uid, row.conversation)
-            if not good then
-                return false, reason
-            end
+    for _, gid in ipairs (list) do
+        local good, reason = chat.leave ({cid = "operator", uid = uid}, gid)
+        if not good then
+            return false, reason
         end
     end
     return true

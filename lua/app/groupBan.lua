@@ -7,7 +7,7 @@ local function handle (ctx, msg)
     if msg.banned == false then
         return chat.refuse_other (gid, groups.unban (uid, gid, ctx.uid)) or {groupID = gid, uid = uid, banned = false}
     end
-    local answer = chat.remove (ctx, msg, groups.remove, "banned", true)
+    local answer = chat.remove (ctx, msg, "banned", true)
     answer.banned = not answer.code and true or nil
     return answer
 end

@@ -7,11 +7,7 @@ local chat, groups = require "common", require "store_groups"
 local function handle (ctx, msg)
     local event = chat.event (ctx, msg.groupID, "dissolved")
     local refusal = chat.refuse_other (msg.groupID, groups.dissolve (msg.groupID, ctx.uid, event))
-    if refusal then
-        return refusal
-    end
-    chat.tell (event)
-    return {groupID = msg.groupID}
+    return chat.told (event, refusal, {groupID = msg.groupID})
 end
 
 return {action = "groupDissolve", stored = true, owner = true, fields = {groupID = "group"}, handle = handle}

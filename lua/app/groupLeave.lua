@@ -1,6 +1,6 @@
 --  groupLeave - the user is no member any more: {"action", "groupID"}
 
-local chat, groups = require "common", require "store_groups"
+local chat = require "common"
 
 local function handle (ctx, msg)
     local gid = msg.groupID
@@ -9,16 +9,11 @@ local function handle (ctx, msg)
         setting.gidunmap (ctx.cid, gid)
         return {groupID = gid}
     end
-    local event = chat.event (ctx, gid, "left", {uid = ctx.uid})
-    local ok, left, list, version = groups.leave (ctx.uid, gid, event)
+    local ok, left = chat.leave (ctx, gid)
     if not ok then
         return chat.store_failed (left)
-    elseif left == 0 then
-        return chat.not_in (gid)
     end
-    setting.groups (ctx.uid, version, list)
-    chat.tell (event)
-    return {groupID = gid}
+    return left and {groupID = gid} or chat.not_in (gid)
 end
 
 return {action = "groupLeave", fields = {groupID = "group"}, handle = handle}

@@ -12,11 +12,7 @@ local function handle (ctx, msg)
                      or math.min (clock.now () + msg.seconds * 1000, FOR_EVER)
     local event = chat.event (ctx, gid, silenced == 0 and "unmuted" or "muted", {uid = uid, till = silenced > 0 and silenced or nil})
     local refusal = chat.refuse_member (msg, groups.silence (uid, gid, ctx.uid, event, silenced))
-    if refusal then
-        return refusal
-    end
-    chat.tell (event)
-    return {groupID = gid, uid = uid, till = silenced}
+    return chat.told (event, refusal, {groupID = gid, uid = uid, till = silenced})
 end
 
 return {action = "groupMute", stored = true, owner = true,

@@ -1,9 +1,9 @@
 --  groupRemove - an owner ends a user's membership or invitation: {"action", "groupID", "uid"}
 
-local chat, groups = require "common", require "store_groups"
+local chat = require "common"
 
 local function handle (ctx, msg)
-    return chat.remove (ctx, msg, groups.remove, "removed", false)
+    return chat.remove (ctx, msg, "removed", false)
 end
 
 return {action = "groupRemove", stored = true, owner = true,

@@ -6,11 +6,7 @@ local function handle (ctx, msg)
     local gid, uid = msg.groupID, msg.uid
     local event = chat.event (ctx, gid, "role", {uid = uid, role = msg.role})
     local refusal = chat.refuse_member (msg, groups.set_role (uid, gid, ctx.uid, event, msg.role == "owner"))
-    if refusal then
-        return refusal
-    end
-    chat.tell (event)
-    return {groupID = gid, uid = uid, role = msg.role}
+    return chat.told (event, refusal, {groupID = gid, uid = uid, role = msg.role})
 end
 
 return {action = "groupRole", stored = true, owner = true,

@@ -18,11 +18,7 @@ local function handle (ctx, msg)
                  writers = msg.writers and (msg.writers == "owners" and 1 or 0), invited = chat.joinings[msg.joining or ""],
                  keep = msg.keep and math.min (msg.keep, 36500)}
     local refusal = chat.refuse_other (msg.groupID, groups.set (msg.groupID, ctx.uid, event, set))
-    if refusal then
-        return refusal
-    end
-    chat.tell (event)
-    return {groupID = msg.groupID}
+    return chat.told (event, refusal, {groupID = msg.groupID})
 end
 
 return {action = "groupSet", stored = true, owner = true,

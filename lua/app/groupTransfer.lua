@@ -6,11 +6,7 @@ local function handle (ctx, msg)
     local gid, uid = msg.groupID, msg.uid
     local event = chat.event (ctx, gid, "transferred", {uid = uid})
     local refusal = chat.refuse_member (msg, groups.transfer (uid, gid, ctx.uid, event))
-    if refusal then
-        return refusal
-    end
-    chat.tell (event)
-    return {groupID = gid, uid = uid}
+    return chat.told (event, refusal, {groupID = gid, uid = uid})
 end
 
 return {action = "groupTransfer", stored = true, owner = true,

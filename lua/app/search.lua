@@ -38,10 +38,9 @@ local function bring_up (uid, only)
                 end
                 local full = #rows == AT_ONCE
                 for nbr, row in ipairs (rows) do
-                    row.text = row.kind == 0 and text_of (row.body) or nil
-                    if row.text then
-                        local number
-                        row.words, number = words.of (row.text, one.conversation)
+                    local text, number = row.kind == 0 and text_of (row.body) or nil, nil
+                    if text then
+                        row.words, number = words.of (text, one.conversation)
                         work = work + #row.words + number * WORD
                     end
                     if work > WORK then

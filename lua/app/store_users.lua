@@ -55,8 +55,8 @@ end
 --------------------------------------------------------------------------------
 --  Contacts: to each other they are two rows, and their states change together
 
-local NOTHING, HAS_ASKED, CONTACT, IS_ASKED = 0, 1, 2, 3
-users.states = {[HAS_ASKED] = "asked", [CONTACT] = "contact", [IS_ASKED] = "asks"}
+--  As messages have them; 0 is none
+users.states = {"asked", "contact", "asks"}
 
 local ROW = said "{ignore} INTO contact (uid, other) VALUES (?1, ?2)"
 local ROWS_MOST = said [[
@@ -212,12 +212,12 @@ SELECT l.conversation, l.direct, l.since, l.read_seq, l.muted, l.pinned, l.last,
   LEFT JOIN user AS u ON u.uid = t.uid
  ORDER BY l.pinned DESC, l.at DESC, l.conversation]]
 
-users.UNREAD_MOST = 100    -- Messages that are looked at
+local UNREAD_MOST = 100    -- Messages that are looked at
 
 --  For MySQL from where on must be a value, see store.lua
 local UNREAD = ([[
 SELECT count(*) AS unread FROM (SELECT sender, kind FROM message WHERE conversation = ?1 AND seq > ?2 ORDER BY seq DESC LIMIT %d) AS it
- WHERE kind = 0 AND sender <> ?3]]):format (users.UNREAD_MOST)
+ WHERE kind = 0 AND sender <> ?3]]):format (UNREAD_MOST)
 local MENTIONS = [[
 SELECT count(*) AS mentions FROM (SELECT seq FROM mention WHERE conversation = ?1 AND uid = ?3 AND seq > ?2
     UNION SELECT seq FROM mention WHERE conversation = ?1 AND uid = '' AND seq > ?2) AS it]]

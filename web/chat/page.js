@@ -1,6 +1,6 @@
 // page.js - the chat page: what a person does, and what the server says
 
-import {IndexedOutbox, Rookery, RookeryError, conversationOf} from "./client/rookery.js";
+import {IndexedOutbox, Rookery, RookeryError, conversationIn, conversationOf} from "./client/rookery.js";
 import {List} from "./list.js";
 import {Messages} from "./messages.js";
 import {askForNotices, notice} from "./notices.js";
@@ -96,7 +96,7 @@ function answered(talk, entry, {seq, at}) {
 }
 
 function onAnswered(answer, {content}) {
-  const talk = talkOf(content.chatGroupID ?? conversationOf(me, content.toAccountID));
+  const talk = talkOf(conversationIn(content));
   const entry = talk.byChatID.get(content.chatID);
   if (!entry)
     return;
@@ -306,7 +306,7 @@ async function signIn(uid, token) {
   for (const chat of ["chat", "chatGroup"])    // Of a server that stores nothing they have no seq
     rookery.on(chat, message => message.seq || took(message));
   for (const {message, attachment} of await outbox.all().catch(() => []))
-    talkOf(message.content.chatGroupID ?? conversationOf(me, message.content.toAccountID))
+    talkOf(conversationIn(message.content))
       .put({...new Talk("", me).entryOf({...message, attachment}), at: Number(message.content.fromTimestamp) * 1000, state: "sent"});
   rookery.open().catch(() => {});    // "refused" has said it
 }

@@ -189,3 +189,4 @@ export class Rookery {
 
 export function newChatID (): string;
 export function conversationOf (one: string, two: string): string;
+export function conversationIn (content: Content): string;

@@ -39,6 +39,11 @@ export function conversationOf(one, two) {
   return bytes(one) <= bytes(two) ? `${one},${two}` : `${two},${one}`;
 }
 
+// That of a chat's content.
+export function conversationIn({fromAccountID, toAccountID, chatGroupID}) {
+  return chatGroupID ?? conversationOf(fromAccountID, toAccountID);
+}
+
 export class Rookery {
   #link; #handlers = new Map(); #pending = new Map(); #tracks = new Map();
   #requests = 0; #ackTimer; #outbox; #opening; #wanted = false;
@@ -159,8 +164,8 @@ export class Rookery {
   }
 
   // A chatID is a name within its conversation.
-  #keyOf({action, content: {chatID, toAccountID, chatGroupID}}) {
-    return `${action} ${chatGroupID ?? conversationOf(this.uid, toAccountID)} ${chatID}`;
+  #keyOf({action, content}) {
+    return `${action} ${conversationIn(content)} ${content.chatID}`;
   }
 
   #keep(message, attachment) {
@@ -224,7 +229,7 @@ export class Rookery {
     if (NUMBERED.has(message.action) && message.seq)
       return this.#numbered(message);
     if (message.action === "chat" || message.action === "chatGroup")    // A server that stores nothing
-      message.conversation = this.#conversation(message);
+      message.conversation = conversationIn(message.content);
     this.#emit(message.action, message);
   }
 
@@ -270,11 +275,6 @@ export class Rookery {
   // The server gives a connection what its device has not acked in order of seq, and then what is said; so what has come
   // up to a seq is all there is, but for what this device has said itself, which doesn't come back.
 
-  #conversation(message) {
-    const {fromAccountID, toAccountID, chatGroupID} = message.content;
-    return chatGroupID ?? conversationOf(fromAccountID, toAccountID);
-  }
-
   #track(conversation) {
     if (!this.#tracks.has(conversation))
       this.#tracks.set(conversation, {upto: 0, safe: 0, told: 0, life: 0, failed: false, done: Promise.resolve()});
@@ -294,7 +294,7 @@ export class Rookery {
   #numbered(message) {
     // A chat is as its sender has made it: what it says of itself beside its content counts for nothing
     if (message.action === "chat" || message.action === "chatGroup")
-      message.conversation = this.#conversation(message);
+      message.conversation = conversationIn(message.content);
     else if (message.action === "groupChanged")
       message.conversation = message.groupID;
     const track = this.#track(message.conversation);
