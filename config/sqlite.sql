@@ -157,4 +157,27 @@ CREATE TABLE search_row (
 
 CREATE VIRTUAL TABLE search USING fts5 (words, tokenize = "unicode61 remove_diacritics 2");
 
-PRAGMA user_version = 5;
+--  A file that a user may send over HTTP, or has sent
+CREATE TABLE media (
+    id TEXT NOT NULL PRIMARY KEY,
+    uid TEXT NOT NULL,              --  Whose room it takes; empty: nobody's, who sent it is gone
+    size INTEGER NOT NULL,
+    hash TEXT,                      --  SHA-256 in hexadecimal; NULL: it isn't here, as far as we know
+    type TEXT,
+    at INTEGER NOT NULL             --  msec since 1970: when it was asked for, or sent in a chat
+) WITHOUT ROWID;
+
+CREATE INDEX media_uid ON media (uid, size);
+CREATE INDEX media_hash ON media (hash);
+
+--  The file of a chat
+CREATE TABLE media_use (
+    conversation TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    hash TEXT NOT NULL,
+    PRIMARY KEY (conversation, seq)
+) WITHOUT ROWID;
+
+CREATE INDEX media_use_hash ON media_use (hash);
+
+PRAGMA user_version = 6;

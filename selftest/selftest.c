@@ -23,6 +23,7 @@
 #include "sender/sender.h"
 #include "supervisor/policy.h"
 #include "supervisor/supervisor.h"
+#include "services/media.h"
 #include "services/mysql.h"
 #include "services/redis.h"
 #include "services/schema.h"
@@ -33,6 +34,7 @@
 #include "proto/json.h"
 #include "tools/acks.h"
 #include "proto/pack.h"
+#include "proto/ticket.h"
 #include <argp.h>
 
 static const struct {
@@ -66,6 +68,8 @@ static const struct {
     {"board", board_test},
     {"json", json_test},
     {"pack", pack_test},
+    {"ticket", ticket_test},
+    {"media", media_test},
     {"routes", routes_test},
     {"receiver", receiver_test},
     {"dispatcher", dispatcher_test},

@@ -118,6 +118,9 @@ const rk_config_key_t rk_config_keys[] = {
     {"chat/recall", 'i', "86400", 0, 1000000000,
      "seconds that who has said something may edit it or take it back"},
     {"chat/keep", 'i', "0", 0, 36500, "days until a message is deleted; 0 is never"},
+    {"chat/media", 'i', "67108864", 0, 1099511627776, "bytes of one file"},
+    {"chat/quota", 'i', "1073741824", 0, 1125899906842624,
+     "bytes of all files that one user has sent and that are still here"},
     {"chat/device_days", 'i', "30", 1, 36500,
      "days until a device that doesn't bind is forgotten"},
     {"store/driver", 'c', "sqlite", 0, 0,
@@ -127,6 +130,23 @@ const rk_config_key_t rk_config_keys[] = {
     {"store/queue", 'i', "10000", 16, 10000000, "calls waiting for the store"},
     {"store/batch", 'i', "1000", 1, 100000, "calls that share one commit at the most"},
     {"store/time", 'i', "2000", 10, 600000, "msec that one statement may run"},
+
+    {"media/folder", 's', "var/media", 0, 0,
+     "folder of the files that clients send; empty: none are taken"},
+    {"media/url", 's', "", 0, 0,
+     "https://HOST where clients find the gateway that has the files; empty: theirs"},
+    {"media/actors", 'i', "2", 1, 64, "actors that read and write files"},
+    {"media/ticket", 'i', "3600", 60, 604800,
+     "seconds that the leave to get a file is good, and half as many more"},
+    {"media/secret", 'p', "", 0, 0,
+     "key of that leave, at least 32 bytes; the same in gateways and app servers apart, "
+     "which take no files without it"},
+    {"media/s3", 's', "", 0, 0,
+     "URL of a bucket in a store that speaks S3's protocol, to keep files in; the "
+     "folder has then what is on its way"},
+    {"media/s3_region", 's', "us-east-1", 0, 0, "its region"},
+    {"media/s3_key", 's', "", 0, 0, "its access key"},
+    {"media/s3_secret", 'p', "", 0, 0, "the secret of that key"},
 
     {"redis/*/host", 's', "127.0.0.1", 0, 0, "name or address of the Redis server"},
     {"redis/*/port", 'i', "6379", 1, 65535, "its port"},

@@ -25,6 +25,7 @@
 //  clients they came from are not read (TCP holds them back).
 
 #include "gateway_priv.h"
+#include "proto/json.h"
 
 #define PING 10          //  Ticks between pings of app servers
 #define MISSED_MOST 5    //  Pings without an answer until we say hello again
@@ -64,13 +65,19 @@ s_pause (rk_gateway_t *self)
 //  --------------------------------------------------------------------------
 //  The loop
 
-//  What each app server got and gave; the one of this process is two actors
+//  What each media actor, and each app server, got and gave; the one of this process is two actors
 
 static void
 s_report (void *owner, zmsg_t *stats)
 {
     rk_gateway_t *self = (rk_gateway_t *) owner;
     char name[80];
+    for (size_t nbr = 0; nbr < self->args->media_count; nbr++) {
+        snprintf (name, sizeof (name), nbr ? "out:media-%zu" : "out:media", nbr + 1);
+        rk_life_report (stats, name, self->media_asked[nbr], false);
+    }
+    if (self->args->media_count)
+        rk_life_report (stats, "in:media", self->media_taken, false);
     for (size_t nbr = 0; nbr < self->args->count; nbr++) {
         rk_gateway_app_t *app = &self->apps[nbr];
         if (app->args->local) {
@@ -152,6 +159,8 @@ rk_gateway_on_turn (void *owner)
     int count = 0;
     for (size_t nbr = 0; nbr < self->args->count; nbr++)
         count += s_turn_of_app (self, &self->apps[nbr]);
+    if (self->media.socket && !self->media.armed)
+        rk_exchanges_read (self);
     rk_gateway_up_backlogs (self);
     bool later = rk_gateway_flush_dirty (self);
     for (size_t nbr = 0; nbr < self->args->count; nbr++)
@@ -225,6 +234,9 @@ static const rk_counter_t s_counters[] = {
     [FULL] = {.name = "full"},
     [SILENT] = {.name = "silent"},
     [LATER] = {.name = "left_for_later"},
+    [FILES] = {.name = "files", .gauge = true},
+    [FILE_BYTES_IN] = {.name = "file_bytes_in"},
+    [FILE_BYTES_OUT] = {.name = "file_bytes_out"},
 };
 
 static rk_gateway_t *
@@ -235,12 +247,17 @@ s_self_new (zsock_t *pipe, gateway_args_t *args)
     self->clients = rk_index_new (NULL);
     self->routes = rk_routes_new ();
     self->limits = rk_limits_new (args->config);
+    self->exchanges = rk_exchanges_new ();
+    self->media.socket = args->media_answers;
+    self->media_asked =
+        (uint64_t *) zmalloc ((args->media_count + 1) * sizeof (uint64_t));
     static const rk_liveness_fns_t liveness = {rk_gateway_heard, rk_gateway_on_silence};
     self->liveness =
         rk_liveness_new (rk_config_int (args->config, "gateway/ping"),
                          rk_config_int (args->config, "gateway/pong"), &liveness, self);
     self->limit_slow = rk_config_int (args->config, "gateway/slow") * 1000000000;
     rk_webgate_args_t gate = {.path = "/ws",
+                              .media = "/media",
                               .listen = rk_config_str (args->config, "gateway/listen"),
                               .hosts = rk_config_str (args->config, "gateway/hosts"),
                               .origins = rk_config_str (args->config, "gateway/origins"),
@@ -294,6 +311,9 @@ s_self_destroy (rk_gateway_t **self_p)
     rk_index_destroy (&self->clients);
     rk_routes_destroy (&self->routes);
     rk_limits_destroy (&self->limits);
+    rk_index_destroy (&self->exchanges);
+    rk_wait_clear (&self->media);
+    free (self->media_asked);
     rk_liveness_destroy (&self->liveness);
     free (self->buffer.data);
     zstr_free (&self->web);
@@ -323,8 +343,11 @@ gateway_actor (zsock_t *pipe, void *args)
             if (self->apps[nbr].args->events)
                 rk_webloop_watch (self->loop, &self->apps[nbr].events);
         }
+        if (self->media.socket)
+            rk_webloop_watch (self->loop, &self->media);
         rk_webloop_run (self->loop);
     }
     rk_life_end (&self->life);
     s_self_destroy (&self);
+    rk_json_end ();
 }

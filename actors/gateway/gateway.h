@@ -22,8 +22,13 @@ typedef struct {
 typedef struct {
     gateway_app_t *apps;
     size_t count;
-    rk_config_t *config;    //  Borrowed for as long as the actor lives
-    int port;               //  The actor tells here which port it listens to
+    //  PUSH, to each media actor; one of them answers on that PULL. None when no files are taken
+    zsock_t **media;
+    size_t media_count;
+    zsock_t *media_answers;
+    const char *media_secret;    //  Of tickets; borrowed likewise
+    rk_config_t *config;         //  Borrowed for as long as the actor lives
+    int port;                    //  The actor tells here which port it listens to
 } gateway_args_t;
 
 //  NULL, or a fresh reason why the gateway may not run as it is configured.

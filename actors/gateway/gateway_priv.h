@@ -39,6 +39,9 @@ enum {
     FULL,
     SILENT,
     LATER,
+    FILES,
+    FILE_BYTES_IN,
+    FILE_BYTES_OUT,
     COUNTERS
 };
 
@@ -67,7 +70,7 @@ typedef struct {
     rk_life_t life;
     gateway_args_t *args;
     rk_webloop_t *loop;
-    struct lws_http_mount mounts[2];
+    struct lws_http_mount mounts[3];
     lws_retry_bo_t patient;    //  libwebsockets keeps no time of its own
     rk_liveness_t *liveness;
     rk_client_t *lagging;    //  Those for which more than limit_queue waits
@@ -77,6 +80,11 @@ typedef struct {
     rk_index_t *clients;
     rk_routes_t *routes;
     rk_limits_t *limits;
+    rk_index_t *exchanges;    //  Of files, by their number
+    uint64_t exchange_serial;
+    rk_wait_t media;          //  What media actors answer
+    uint64_t *media_asked;    //  Of each
+    uint64_t media_taken;
     rk_webgate_t *gate;
     //  What waits for these is written in this turn; for those, piece by piece
     rk_client_list_t soon, later;
@@ -185,6 +193,20 @@ void rk_gateway_look_at_queues (rk_gateway_t *self);
 
 //  Opens the port. NULL with a fresh reason in *error when it can't be.
 rk_webloop_t *rk_gateway_open_loop (rk_gateway_t *self, char **error);
+
+//  exchange.c
+
+//  The exchanges of files that are under way; and the callback of their protocol for libwebsockets, with its session.
+typedef struct rk_exchange rk_exchange_t;
+typedef struct {
+    rk_exchange_t *exchange;    //  NULL between two of them
+} rk_exchange_session_t;
+rk_index_t *rk_exchanges_new (void);
+int rk_exchange_callback (struct lws *wsi, enum lws_callback_reasons reason, void *user,
+                          void *in, size_t size);
+
+//  Reads what media actors have answered.
+void rk_exchanges_read (rk_gateway_t *self);
 
 //  gateway.c
 

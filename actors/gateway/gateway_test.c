@@ -240,14 +240,14 @@ gateway_test (void)
     zsock_t *upstream = rk_sock_new (ZMQ_PUSH, ">inproc://gateway-test-up", 2);
     gateway_app_t app = {
         .name = "test", .upstream = &upstream, .lanes = 1, .downstream = dealer};
-    gateway_args_t args = {&app, 1, config, 0};
+    gateway_args_t args = {.apps = &app, .count = 1, .config = config};
     fixture->actor = rk_actor_start (gateway_actor, &args, NULL);
     rk_check (fixture->actor && args.port > 0);
 
     //  A second one on its port is told so
     char *taken = zsys_sprintf ("gateway/listen=127.0.0.1:%d", args.port), *reason = NULL;
     rk_config_t *config2 = rk_config_new (NULL, (char *[]){taken, NULL}, &error);
-    gateway_args_t args2 = {&app, 0, config2, 0};
+    gateway_args_t args2 = {.apps = &app, .config = config2};
     rk_check (!rk_actor_start (gateway_actor, &args2, &reason));
     rk_check (strstr (reason, "Address already in use"));
     zstr_free (&reason);

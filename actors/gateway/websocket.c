@@ -302,6 +302,10 @@ rk_gateway_open_loop (rk_gateway_t *self, char **error)
          .per_session_data_size = sizeof (rk_client_t),
          .rx_buffer_size = RX_BYTES,
          .tx_packet_size = TX_BYTES},
+        {.name = "media",
+         .callback = rk_exchange_callback,
+         .per_session_data_size = sizeof (rk_exchange_session_t),
+         .tx_packet_size = TX_BYTES},
         {0}};
     static const rk_wstap_told_t told = {s_on_ping, s_on_broken};
     rk_config_t *config = self->args->config;
@@ -313,7 +317,13 @@ rk_gateway_open_loop (rk_gateway_t *self, char **error)
                                               .origin = self->client,
                                               .def = "rookery.js",
                                               .origin_protocol = LWSMPRO_FILE};
-    self->mounts[1] = (struct lws_http_mount){.mountpoint = "/",
+    self->mounts[1] = (struct lws_http_mount){.mount_next = &self->mounts[2],
+                                              .mountpoint = "/media",
+                                              .mountpoint_len = 6,
+                                              .protocol = "media",
+                                              .origin = "media",
+                                              .origin_protocol = LWSMPRO_CALLBACK};
+    self->mounts[2] = (struct lws_http_mount){.mountpoint = "/",
                                               .mountpoint_len = 1,
                                               .origin = self->web,
                                               .def = "index.html",

@@ -193,6 +193,17 @@ typedef struct {
     const char *why;
 } s_refusal_t;
 
+//  Whether it is a POST to the one path that takes them.
+
+static bool
+s_takes_body (rk_webgate_t *self, struct lws *wsi)
+{
+    char path[16];
+    return self->args.media && s_field (wsi, WSI_TOKEN_POST_URI, path, sizeof (path)) &&
+           streq (path, self->args.media);
+}
+
+
 //  What is wrong with any request; a status of 0 when nothing is. With a body we don't know where it ends for
 //  libwebsockets, which would take it for the next request.
 
@@ -207,13 +218,16 @@ s_check_request (rk_webgate_t *self, struct lws *wsi)
         return (s_refusal_t){400, "the field Host is too long"};
     if (!*host && streq (version, "HTTP/1.1"))
         return (s_refusal_t){400, "the field Host is missing"};
+    bool post = s_takes_body (self, wsi);
     if (!lws_hdr_total_length (wsi, WSI_TOKEN_GET_URI) &&
-        !lws_hdr_total_length (wsi, WSI_TOKEN_HEAD_URI))
+        !lws_hdr_total_length (wsi, WSI_TOKEN_HEAD_URI) && !post)
         return (s_refusal_t){405, "this server answers GET"};
     if (lws_hdr_total_length (wsi, WSI_TOKEN_HTTP_TRANSFER_ENCODING) ||
         !s_field (wsi, WSI_TOKEN_HTTP_CONTENT_LENGTH, length, sizeof (length)) ||
-        (*length && strneq (length, "0")))
-        return (s_refusal_t){413, "this server takes no bodies"};
+        (!post && *length && strneq (length, "0")))
+        return (s_refusal_t){413, "this server takes no such bodies"};
+    if (post && (!*length || strspn (length, "0123456789") != strlen (length)))
+        return (s_refusal_t){411, "a Content-Length is needed, a number of bytes"};
     if (self->args.strict && *host && !rk_webgate_knows (self, host))
         return (s_refusal_t){421, "the Host is none of this server's names: is it in the "
                                   "configuration's hosts?"};
@@ -264,6 +278,16 @@ s_is_ours (rk_webgate_t *self, struct lws *wsi)
     return s_same_name (s_name (behind + 3), s_name (host)) &&
            streq (s_port (behind + 3, secure), s_port (host, secure)) &&
            rk_webgate_knows (self, host);
+}
+
+
+void
+rk_webgate_may_read (rk_webgate_t *self, struct lws *wsi, char *origin, size_t room)
+{
+    if (!s_field (wsi, WSI_TOKEN_ORIGIN, origin, (int) room) ||
+        (!s_in_list (self->args.origins, rk_slice (origin)) &&
+         !s_in_list (self->args.origins, rk_slice ("*"))))
+        *origin = 0;
 }
 
 

@@ -15,6 +15,7 @@ typedef struct rk_webgate rk_webgate_t;
 //  What the owner gives, borrowed.
 typedef struct {
     const char *path;      //  Where WebSockets are
+    const char *media;     //  Where bodies are taken with POST, or NULL
     const char *listen;    //  The address that we listen to, HOST:PORT
     //  Our names besides that, localhost and those of the certificate, with commas
     const char *hosts;
@@ -37,6 +38,9 @@ const char *rk_webgate_request (rk_webgate_t *self, struct lws *wsi);
 
 //  A handshake, at LWS_CALLBACK_HTTP_CONFIRM_UPGRADE, to the protocol of that name; the same.
 const char *rk_webgate_upgrade (rk_webgate_t *self, struct lws *wsi, const char *name);
+
+//  Fills in the Origin of a page of another site that is listed, so that it may read our answers; else an empty text.
+void rk_webgate_may_read (rk_webgate_t *self, struct lws *wsi, char *origin, size_t room);
 
 //  Answers a request or handshake with that status and text; for other reasons.
 void rk_webgate_refuse (struct lws *wsi, unsigned int status, const char *why);

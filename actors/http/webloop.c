@@ -61,6 +61,15 @@ rk_webloop_upgrade (struct lws *wsi, void *owner)
 }
 
 
+void
+rk_webloop_body (struct lws *wsi)
+{
+    rk_webloop_peer_t *peer = (rk_webloop_peer_t *) lws_get_opaque_user_data (wsi);
+    if (peer && peer->tap)
+        rk_wstap_body (peer->tap);
+}
+
+
 const char *
 rk_webloop_refused (struct lws *wsi)
 {

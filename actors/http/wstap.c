@@ -267,6 +267,13 @@ rk_wstap_upgrade (rk_wstap_t *self, void *owner)
 }
 
 
+void
+rk_wstap_body (rk_wstap_t *self)
+{
+    self->body = true;
+}
+
+
 int64_t
 rk_wstap_heard (rk_wstap_t *self)
 {
@@ -283,6 +290,8 @@ static bool
 s_look (rk_wstap_t *self, unsigned char *data, size_t *size)
 {
     self->heard = rk_now ();
+    if (self->body)
+        return true;
     if (!self->owner)
         s_note_http (self, data, *size);
     else

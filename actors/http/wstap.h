@@ -33,6 +33,9 @@ void rk_wstap_destroy (rk_wstap_t **self_p);
 //  The handshake is done: what comes behind it are frames. owner is given to told's functions.
 void rk_wstap_upgrade (rk_wstap_t *self, void *owner);
 
+//  What comes from now on, until the connection's end, is a body: it is handed on as it is.
+void rk_wstap_body (rk_wstap_t *self);
+
 //  When anything came last, nsec, monotonic.
 int64_t rk_wstap_heard (rk_wstap_t *self);
 

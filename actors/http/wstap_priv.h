@@ -18,6 +18,7 @@ struct rk_wstap {
     void *owner;      //  NULL while it is HTTP
     int64_t heard;    //  nsec, monotonic: when something came last
     bool broken;
+    bool body;          //  What comes is the body of a request
     bool fragmented;    //  A message has begun and not ended
     unsigned char head[HEAD_MOST];
     size_t head_size, head_wanted;

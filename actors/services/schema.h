@@ -8,7 +8,7 @@
 
 #include "base/rk.h"
 
-#define RK_SCHEMA 5    //  The version that this server knows
+#define RK_SCHEMA 6    //  The version that this server knows
 
 //  The SQL that brings tables of a version a step on, from 0, which is none at all, to RK_SCHEMA at once. file
 //  is the path of config/ENGINE.sql. Returns the text, which the caller frees, and the version behind it in

@@ -4,6 +4,7 @@
 #include "console/console.h"
 #include "gateway/gateway.h"
 #include "services.h"
+#include "services/media.h"
 #include "worker/tokens.h"
 
 
@@ -123,8 +124,8 @@ char *
 rk_policy_check (rk_config_t *config)
 {
     static char *(*const policies[]) (rk_config_t * config) = {
-        rk_tokens_policy,   rk_gateway_policy, rk_console_policy, s_check_wires,
-        rk_services_policy, s_check_sizes,     s_check_roles};
+        rk_tokens_policy, rk_gateway_policy,  rk_console_policy, rk_media_policy,
+        s_check_wires,    rk_services_policy, s_check_sizes,     s_check_roles};
     char *error = NULL;
     for (size_t nbr = 0; nbr < sizeof (policies) / sizeof (*policies) && !error; nbr++)
         error = policies[nbr](config);

@@ -2,17 +2,20 @@
 
 #include "services.h"
 #include "services/link.h"
+#include "services/media.h"
 #include "services/mysql.h"
 #include "services/redis.h"
 #include "services/sqlite.h"
+#include <curl/curl.h>
 #include <mysql.h>
 
 typedef struct {
     zactor_fn *fn;
     union {
-        rk_pool_args_t pool;    //  Also the first part of the next two
+        rk_pool_args_t pool;    //  Also the first part of the next three
         redis_args_t redis;
         rk_sql_args_t sql;
+        media_args_t media;
         link_args_t link;
     } args;
     int64_t limit;    //  Messages that its inbox holds
@@ -70,9 +73,9 @@ s_add_actor (rk_services_t *self, const char *kind, const char *pool, int nbr,
     assert (self->actor_count < RK_SERVICES_MOST * 4);
     self->actors[self->actor_count++] = actor;
     actor->fn = fn;
-    actor->name = !pool      ? strdup (kind)
-                  : nbr == 1 ? zsys_sprintf ("%s-%s", kind, pool)
-                             : zsys_sprintf ("%s-%s-%d", kind, pool, nbr);
+    char *name = pool ? zsys_sprintf ("%s-%s", kind, pool) : strdup (kind);
+    actor->name = nbr == 1 ? strdup (name) : zsys_sprintf ("%s-%d", name, nbr);
+    zstr_free (&name);
     actor->endpoint = zsys_sprintf ("inproc://service-%s", actor->name);
     char *bound = zsys_sprintf ("@%s", actor->endpoint);
     actor->limit = queue;
@@ -160,6 +163,28 @@ s_add_sqlite (rk_services_t *self)
     s_pool_actor_t *actor = s_add_actor (self, "sqlite", NULL, 1, sqlite_actor, queue);
     actor->args.sql.schema = rk_path_find ("config/sqlite.sql");
     s_add_service (self, RK_STORE, "store", 1, &actor, queue,
+                   rk_config_int (self->config, "worker/timeout"));
+}
+
+
+//  The files that clients send: for the gateway of this process, and for workers, which ask what there is
+
+static void
+s_add_media (rk_services_t *self)
+{
+    s_pool_actor_t *actors[64];
+    size_t count = (size_t) rk_config_int (self->config, "media/actors");
+    bool gateway = rk_config_int (self->config, "gateway/enabled");
+    for (size_t nbr = 0; nbr < count; nbr++) {
+        s_pool_actor_t *actor =
+            s_add_actor (self, "media", NULL, (int) nbr + 1, media_actor, RK_MEDIA_QUEUE);
+        actor->args.media.first = nbr == 0;
+        actor->args.media.gateway =
+            gateway ? s_make (self, ZMQ_PUSH, ">" RK_MEDIA_ANSWERS, RK_MEDIA_QUEUE)
+                    : NULL;
+        actors[nbr] = actor;
+    }
+    s_add_service (self, RK_MEDIA, "media", count, actors, RK_MEDIA_QUEUE,
                    rk_config_int (self->config, "worker/timeout"));
 }
 
@@ -312,13 +337,18 @@ rk_services_new (rk_config_t *config, size_t workers, rk_services_socket_fn *mak
     self->owner = owner;
     self->services =
         (rk_service_t *) zmalloc (workers * RK_SERVICES_MOST * sizeof (rk_service_t));
-    if (streq (rk_config_str (config, "chat/durability"), "stored") &&
+    curl_global_init (CURL_GLOBAL_DEFAULT);    //  Before there are threads
+    mysql_library_init (0, NULL, NULL);
+    if (*rk_config_str (config, "media/folder"))
+        s_add_media (self);
+    if (workers && streq (rk_config_str (config, "chat/durability"), "stored") &&
         streq (rk_config_str (config, "store/driver"), "sqlite"))
         s_add_sqlite (self);
-    mysql_library_init (0, NULL, NULL);    //  Before there are threads
-    s_add_each (self, "mysql", s_add_mysql_pool);
-    s_add_each (self, "redis", s_add_redis);
-    s_add_each (self, "link", s_add_link);
+    if (workers) {
+        s_add_each (self, "mysql", s_add_mysql_pool);
+        s_add_each (self, "redis", s_add_redis);
+        s_add_each (self, "link", s_add_link);
+    }
     if (self->error && !*error)
         *error = strdup (self->error);
     return self;
@@ -336,7 +366,7 @@ s_free_args (s_pool_actor_t *actor)
     free (actor->args.pool.answered);
     if (actor->fn == redis_actor)
         free (actor->args.redis.events);
-    else
+    else if (actor->fn != media_actor)
         free (actor->args.sql.schema);
 }
 

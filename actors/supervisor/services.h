@@ -23,7 +23,7 @@ typedef void (rk_services_watch_fn) (void *owner, zsock_t *socket, const char *n
 //  NULL, or a fresh reason why the services can't be what the configuration says.
 char *rk_services_policy (rk_config_t *config);
 
-//  The services for so many workers. The first error goes to *error; the caller frees it.
+//  The services for so many workers; for none, of a process that is a gateway alone, those of media. The first error goes to *error; the caller frees it.
 rk_services_t *rk_services_new (rk_config_t *config, size_t workers,
                                 rk_services_socket_fn *make, rk_services_watch_fn *watch,
                                 void *owner, char **error);

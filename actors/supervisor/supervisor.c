@@ -37,7 +37,7 @@ s_add_actor (rk_server_t *self, const char *name, zactor_fn *fn, void *args,
 
 
 static void
-s_list_app (rk_server_t *self)
+s_list_services (rk_server_t *self)
 {
     const char *pool;
     zactor_fn *fn;
@@ -50,6 +50,12 @@ s_list_app (rk_server_t *self)
         actor->service = true;
         actor->limit = limit;
     }
+}
+
+
+static void
+s_list_app (rk_server_t *self)
+{
     s_add_actor (self, "sender", sender_actor, &self->wires->sender, "sender/queue");
     for (size_t nbr = 0; nbr < self->wires->workers; nbr++) {
         char name[32];
@@ -72,6 +78,7 @@ s_list_actors (rk_server_t *self)
         s_add_actor (self, "console", console_actor, &self->wires->consoles, NULL);
     if (self->wires->keyring.requests)
         s_add_actor (self, "keyring", keyring_actor, &self->wires->keyring, NULL);
+    s_list_services (self);
     if (self->wires->app)
         s_list_app (self);
     if (self->wires->gateway)

@@ -1,6 +1,7 @@
 //  wires.c - all sockets between actors, and the arguments of each actor that hold them
 
 #include "curve.h"
+#include "proto/ticket.h"
 #include <sys/stat.h>
 
 #define WORDS_MOST 1024    //  bytes of a part that a gateway sends to the sender
@@ -157,6 +158,7 @@ s_wire_worker (rk_wires_t *self, size_t nbr)
         .inbox = s_worker_socket (self, ZMQ_PULL, "@inproc://worker-%zu", nbr, limit),
         .replies = s_worker_socket (self, ZMQ_PULL, "@inproc://worker-%zu-replies", nbr,
                                     waiting * 4),
+        .media_secret = self->media_secret,
         .sender =
             s_socket (self, ZMQ_PUSH, ">inproc://sender", s_int (self, "sender/queue"))};
     self->worker[nbr].services =
@@ -206,9 +208,6 @@ s_wire_app (rk_wires_t *self)
     int queue = s_int (self, "dispatcher/queue");
     zsock_t **workers = (zsock_t **) zmalloc (self->workers * sizeof (zsock_t *));
     self->worker = (worker_args_t *) zmalloc (self->workers * sizeof (worker_args_t));
-    self->services = rk_services_new (self->config, self->workers, s_service_socket,
-                                      s_service_watch, self, &self->error);
-
     self->receiver.inbox =
         s_socket (self, ZMQ_PULL, "@inproc://upstream", UPSTREAM_UNREAD);
     self->dispatcher = (dispatcher_args_t){
@@ -325,10 +324,33 @@ s_wire_gateway_app (rk_wires_t *self, const char *name, const char *up, const ch
 }
 
 
+//  Its sockets to the actors of media, which services.c has made, and from them.
+
+static void
+s_wire_gateway_media (rk_wires_t *self)
+{
+    gateway_args_t *args = &self->gateways;
+    args->media_secret = self->media_secret;
+    args->media_count = *rk_config_str (self->config, "media/folder")
+                            ? (size_t) s_int (self, "media/actors")
+                            : 0;
+    args->media = (zsock_t **) zmalloc ((args->media_count + 1) * sizeof (zsock_t *));
+    for (size_t nbr = 0; nbr < args->media_count; nbr++)
+        args->media[nbr] = s_worker_socket (self, ZMQ_PUSH,
+                                            nbr ? ">inproc://service-media-%zu"
+                                                : ">inproc://service-media",
+                                            nbr, RK_MEDIA_QUEUE);
+    if (args->media_count)
+        args->media_answers =
+            s_socket (self, ZMQ_PULL, "@" RK_MEDIA_ANSWERS, RK_MEDIA_QUEUE);
+}
+
+
 static void
 s_wire_gateway (rk_wires_t *self)
 {
     self->gateways.config = self->config;
+    s_wire_gateway_media (self);
     zlist_t *names = rk_config_names (self->config, "gateway/app");
     if (zlist_size (names) == 0 && self->app)
         s_wire_gateway_local (self);
@@ -386,6 +408,15 @@ rk_wires_new (rk_config_t *config)
         self->keyring.requests = s_socket (self, ZMQ_REP, "@" RK_ZAP_ENDPOINT, 1000);
     if (self->console && !self->error)
         s_wire_console (self);
+    const char *secret = rk_config_str (config, "media/secret");
+    char ids[2][RK_FILE_ID + 1];
+    rk_ticket_id (ids[0]);
+    rk_ticket_id (ids[1]);
+    self->media_secret =
+        *secret ? strdup (secret) : zsys_sprintf ("%s%s", ids[0], ids[1]);
+    self->services =
+        rk_services_new (config, self->app ? self->workers : 0, s_service_socket,
+                         s_service_watch, self, &self->error);
     if (self->app && !self->error)
         s_wire_app (self);
     if (self->gateway && !self->error)
@@ -442,6 +473,8 @@ rk_wires_destroy (rk_wires_t **self_p)
         free (self->gateways.apps[nbr].upstream);
     }
     free (self->gateways.apps);
+    free (self->gateways.media);
+    zstr_free (&self->media_secret);
     zcert_destroy (&self->certificate);
     zstr_free (&self->error);
     free (self);

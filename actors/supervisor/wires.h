@@ -29,8 +29,9 @@ typedef struct {
     console_args_t consoles;
     keyring_args_t keyring;    //  Without a socket when there is no CURVE
     zcert_t *certificate;      //  Our own, or NULL
-    zlistx_t *sockets;         //  All of them, in the order they were made
-    char *error;               //  The first one, NULL when all is well
+    char *media_secret;    //  Of tickets: what the configuration says, or one of our own
+    zlistx_t *sockets;     //  All of them, in the order they were made
+    char *error;           //  The first one, NULL when all is well
 } rk_wires_t;
 
 //  Opens all sockets that the configuration asks for. The configuration is borrowed for as long as

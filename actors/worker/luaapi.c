@@ -6,6 +6,7 @@
 
 #include "luaapi_priv.h"
 #include "base/id.h"
+#include "proto/ticket.h"
 
 
 rk_slice_t
@@ -310,6 +311,54 @@ s_verify (lua_State *L)
 }
 
 
+//  worker.ticket (claims)    returns a ticket, see proto/ticket.h; claims is the text of a JSON object
+
+static int
+s_ticket (lua_State *L)
+{
+    char *ticket =
+        rk_ticket_sign (rk_lua_host (L)->media_secret, luaL_checkstring (L, 1));
+    if (!ticket)
+        return luaL_error (L, "a ticket's claims must be an object");
+    lua_pushstring (L, ticket);
+    free (ticket);
+    return 1;
+}
+
+
+//  worker.receipt (text)    returns the claims of a receipt as id, hash, size and type; or nil, reason
+
+static int
+s_receipt (lua_State *L)
+{
+    const char *why;
+    const cJSON *claims = rk_ticket_read (rk_lua_host (L)->media_secret,
+                                          luaL_checkstring (L, 1), "kept", &why);
+    if (!claims) {
+        lua_pushnil (L);
+        lua_pushstring (L, why);
+        return 2;
+    }
+    lua_pushstring (L, rk_ticket_text (claims, "id"));
+    lua_pushstring (L, rk_ticket_text (claims, "hash"));
+    lua_pushinteger (L, rk_ticket_number (claims, "size"));
+    lua_pushstring (L, rk_ticket_text (claims, "type"));
+    return 4;
+}
+
+
+//  worker.fresh_id ()    returns 32 hexadecimal digits at random
+
+static int
+s_fresh_id (lua_State *L)
+{
+    char id[RK_FILE_ID + 1];
+    rk_ticket_id (id);
+    lua_pushstring (L, id);
+    return 1;
+}
+
+
 //  --------------------------------------------------------------------------
 //  What all handlers of a state share
 
@@ -408,6 +457,9 @@ rk_luaapi_open (lua_State *L)
         {"path", s_path},
         {"files", s_files},
         {"verify", s_verify},
+        {"ticket", s_ticket},
+        {"receipt", s_receipt},
+        {"fresh_id", s_fresh_id},
         {"good_id", s_good_id},
         {"refused", s_refused},
         {"handled", s_handled},

@@ -121,7 +121,7 @@ rk_lua_call (lua_State *L, int service, lua_KFunction finish)
 static int
 s_service (lua_State *L)
 {
-    static const char *kinds[] = {"store", "mysql", "redis", "link", NULL};
+    static const char *kinds[] = {"store", "mysql", "redis", "link", "media", NULL};
     rk_lua_host_t *host = rk_lua_host (L);
     int kind = luaL_checkoption (L, 1, NULL, kinds);
     int service = host->service (host->worker, kind, luaL_checkstring (L, 2));
@@ -234,6 +234,20 @@ s_redis (lua_State *L)
         rk_lua_pack_value (L, nbr, nbr - 3, "argument");
     }
     return rk_lua_call (L, service, s_finish_reply);
+}
+
+
+//  worker.media (service, word, hash)    true, reply; or false, reason
+
+static int
+s_media (lua_State *L)
+{
+    rk_lua_pack (L)->size = 0;
+    for (int nbr = 2; nbr <= 3; nbr++) {
+        luaL_checkstring (L, nbr);
+        rk_lua_pack_value (L, nbr, nbr - 1, "argument");
+    }
+    return rk_lua_call (L, (int) luaL_checkinteger (L, 1), s_finish_reply);
 }
 
 
@@ -398,6 +412,7 @@ const luaL_Reg rk_lua_calls[] = {
     {"catches_up", s_catches_up},
     {"catchup", s_catchup},
     {"redis", s_redis},
+    {"media", s_media},
     {"subscribe", s_subscribe},
     {"unsubscribe", s_unsubscribe},
     {"link_send", s_link_send},

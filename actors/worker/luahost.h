@@ -32,6 +32,7 @@ typedef struct {
     void *worker;
     void *state;    //  Whatever the worker has for this Lua state
     rk_config_t *config;
+    const char *media_secret;    //  Of tickets
     //  Queue a message to the sender; takes the frames.
     void (*send) (void *worker, rk_frames_t *frames);
     //  The number of a service by its kind and name, or -1.

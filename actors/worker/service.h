@@ -9,7 +9,7 @@
 
 //  One of them, as one worker sees it.
 typedef struct {
-    enum { RK_STORE, RK_MYSQL, RK_REDIS, RK_LINK } kind;
+    enum { RK_STORE, RK_MYSQL, RK_REDIS, RK_LINK, RK_MEDIA } kind;
     const char *name;
     zsock_t **members;    //  To each actor of the pool; of a link the one to the service
     char **names;     //  Of those actors; of a link that we connect its own, "link-NAME"

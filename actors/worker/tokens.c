@@ -1,7 +1,7 @@
 //  tokens.c - the keys that clients' tokens are signed with
 
 #include "tokens_priv.h"
-#include "jws.h"
+#include "proto/jws.h"
 #include <dirent.h>
 #include <jwt.h>
 #include <openssl/pem.h>

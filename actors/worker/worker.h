@@ -14,8 +14,9 @@ typedef struct {
     zsock_t *sender;           //  PUSH
     rk_service_t *services;    //  What Lua can call or send to
     size_t service_count;
-    rk_config_t *config;    //  Borrowed for as long as the actor lives
-    rk_handover_t kept;     //  What the actor left behind when it went DOWN
+    const char *media_secret;    //  Of tickets; borrowed likewise
+    rk_config_t *config;         //  Borrowed for as long as the actor lives
+    rk_handover_t kept;          //  What the actor left behind when it went DOWN
 } worker_args_t;
 
 void worker_actor (zsock_t *pipe, void *args);

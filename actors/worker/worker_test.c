@@ -96,14 +96,14 @@ static void
 s_fixture_open (s_fixture_t *fixture, rk_config_t *config, int run, char **error)
 {
     *fixture = (s_fixture_t){
-        .args = {0,
-                 s_test_socket (ZMQ_PULL, "@inproc://worker-test-%d", run),
-                 s_test_socket (ZMQ_PULL, "@inproc://worker-test-replies-%d", run),
-                 s_test_socket (ZMQ_PUSH, "@inproc://worker-test-sender-%d", run),
-                 &fixture->service,
-                 1,
-                 config,
-                 {NULL, NULL}},
+        .args = {.inbox = s_test_socket (ZMQ_PULL, "@inproc://worker-test-%d", run),
+                 .replies =
+                     s_test_socket (ZMQ_PULL, "@inproc://worker-test-replies-%d", run),
+                 .sender =
+                     s_test_socket (ZMQ_PUSH, "@inproc://worker-test-sender-%d", run),
+                 .services = &fixture->service,
+                 .service_count = 1,
+                 .config = config},
         .store = s_test_socket (ZMQ_PUSH, "@inproc://worker-test-store-%d", run),
         .in = s_test_socket (ZMQ_PUSH, ">inproc://worker-test-%d", run),
         .answers = s_test_socket (ZMQ_PUSH, ">inproc://worker-test-replies-%d", run),

@@ -123,7 +123,9 @@ s_host_call (void *worker, rk_task_t *task, int nbr, rk_slice_t packed)
     size_t member = s_member (service, connection);
     rk_frames_t frames;
     rk_frames_begin (&frames);
-    rk_frames_addstr (&frames, service->kind == RK_REDIS ? "REDIS" : "SQL");
+    rk_frames_addstr (&frames, service->kind == RK_REDIS   ? "REDIS"
+                               : service->kind == RK_MEDIA ? "MEDIA"
+                                                           : "SQL");
     rk_frames_add (&frames, &token, sizeof (token));
     rk_frames_add (&frames, packed.data, packed.size);
     self->counters[RK_WORK_BYTES_OUT].value += packed.size + sizeof (token);
@@ -381,6 +383,7 @@ rk_work_host (rk_work_t *self, rk_work_state_t *state)
     return (rk_lua_host_t){.worker = self,
                            .state = state,
                            .config = self->args->config,
+                           .media_secret = self->args->media_secret,
                            .send = rk_work_send,
                            .service = s_host_service,
                            .call = s_host_call,

@@ -29,12 +29,12 @@ local function handle (ctx, msg)
         return chat.answer ("chatRsp", content.chatID, conversation, nil, at)
     end
 
-    local mentions, wrong = chat.mentions (content)
+    local named, wrong = chat.named (ctx, content)
     if wrong then
         return wrong
     end
     local ok, seq, known = store.add_direct (conversation, ctx.uid, content.chatID, to, ctx.device, at,
-                                             ctx.text, attachment, chat.talks_most, mentions)
+                                             ctx.text, attachment, chat.talks_most, named)
     if not ok then
         return chat.store_failed (seq)
     elseif not seq then

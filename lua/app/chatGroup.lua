@@ -39,15 +39,15 @@ local function handle (ctx, msg)
         return chat.answer ("chatGroupRsp", content.chatID, gid, nil, at)
     end
 
-    local mentions, wrong = chat.mentions (content)
+    local named, wrong = chat.named (ctx, content)
     if wrong then
         return wrong
     end
-    local ok, seq = store.add_group (gid, ctx.uid, content.chatID, ctx.device, at, ctx.text, attachment, mentions)
+    local ok, seq = store.add_group (gid, ctx.uid, content.chatID, ctx.device, at, ctx.text, attachment, named)
     if not ok then
         return chat.store_failed (seq)
     elseif not seq then
-        return chat.answer_again (ctx.uid, content.chatID, gid) or refuse (ctx.uid, gid, at, mentions and mentions.all)
+        return chat.answer_again (ctx.uid, content.chatID, gid) or refuse (ctx.uid, gid, at, named and named.all)
     end
     live.group (gid, seq, at, chat.has_stamp (ctx, msg), ctx.text, attachment)
     return chat.answer ("chatGroupRsp", content.chatID, gid, seq, at)

@@ -1,6 +1,6 @@
 --  common.lua - what the handlers of the chat application share
 
-local db, store, changes, groups = require "db", require "store", require "store_changes", require "store_groups"
+local db, store, changes, groups, media = require "db", require "store", require "store_changes", require "store_groups", require "store_media"
 local stamp = json.stamp
 
 --  A whole number of the configuration
@@ -190,8 +190,24 @@ end
 
 local MENTIONS_MOST = 50
 
+--  The hash of the file that a chat names, or nil; its sender must have it. Or nil, and the refusal
+local function file_of (ctx, content)
+    local url = content.fileUrl
+    local hash = type (url) == "string" and url:match ("^/media/(%x+)$")
+    if not hash then
+        return nil    -- It lies somewhere else, if it is anything
+    end
+    local ok, has = media.has (ctx.uid, hash, clock.now ())
+    if not ok then
+        return nil, chat.store_failed (has)
+    elseif not has then
+        return nil, chat.refuse ("not-found", "you have no file " .. url .. ": send it first")
+    end
+    return hash
+end
+
 --  Whom a chat mentions: a list without "all", which is in all; nil for nobody. Or nil, and the refusal
-function chat.mentions (content)
+local function mentions_of (content)
     local mentions = content.mentions
     if mentions == nil then
         return nil
@@ -209,6 +225,22 @@ function chat.mentions (content)
         end
     end
     return next (list) and list
+end
+
+--  What a chat names, for the store: whom it mentions and its file; nil for nothing. Or nil, and the refusal
+function chat.named (ctx, content)
+    local named, refusal = mentions_of (content)
+    if refusal then
+        return nil, refusal
+    end
+    local file, wrong = file_of (ctx, content)
+    if wrong then
+        return nil, wrong
+    elseif file then
+        named = named or {}
+        named.file = file
+    end
+    return named
 end
 
 --  The answer to a chat that is accepted; whole, so that nobody has to add to it

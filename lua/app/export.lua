@@ -27,6 +27,9 @@ local function facts_of (uid)
         lines[#lines + 1] = json.encode {kind = "conversation", conversation = row.conversation, group = row.direct == 0,
                                          read = row.read_seq, mutedTill = row.muted > 0 and row.muted or nil, pinned = row.pinned == 1 or nil}
     end
+    for _, row in ipairs (facts[5]) do
+        lines[#lines + 1] = json.encode {kind = "file", fileUrl = "/media/" .. row.hash, size = row.size, type = row.type, at = row.at}
+    end
     return lines
 end
 

@@ -39,13 +39,22 @@ local MENTION_ALL = said [[
 SELECT '', m.conversation, m.seq FROM message AS m
  WHERE m.sender = ?1 AND m.chat_id = ?2 AND m.conversation = ?3 AND m.at = ?4 AND m.kind = 0]]
 
---  Adds the statements that note a chat's mentions: a list of users, and whether all are
-local function mention (statements, sender, chat_id, conversation, at, mentions)
-    for _, uid in ipairs (mentions or {}) do
+--  The file that it names
+local USE = said [[
+{ignore} INTO media_use (conversation, seq, hash)
+SELECT m.conversation, m.seq, ?5 FROM message AS m
+ WHERE m.sender = ?1 AND m.chat_id = ?2 AND m.conversation = ?3 AND m.at = ?4 AND m.kind = 0]]
+
+--  Adds the statements that note what a chat names: a list of users, with all = true for all of them, and file, a hash
+local function note (statements, sender, chat_id, conversation, at, named)
+    for _, uid in ipairs (named or {}) do
         statements[#statements + 1] = {MENTION, sender, chat_id, conversation, uid, at}
     end
-    if mentions and mentions.all then
+    if named and named.all then
         statements[#statements + 1] = {MENTION_ALL, sender, chat_id, conversation, at}
+    end
+    if named and named.file then
+        statements[#statements + 1] = {USE, sender, chat_id, conversation, at, named.file}
     end
 end
 
@@ -100,10 +109,11 @@ local function note_known (conversation)
     end
 end
 
---  Each returns ok, the seq or nil. mentions is a list of users, with all = true for all of a group, or nil
+--  Each returns ok, the seq or nil. named is whom it mentions, a list of users with all = true for all of a group, and
+--  file, the hash of its file; or nil
 --  Also returns whether the recipient is known, that is: was ever bound; of who isn't nothing is kept here
-function store.add_direct (conversation, sender, chat_id, recipient, device, at, body, attachment, talks_most, mentions)
-    if known[conversation] and not mentions then
+function store.add_direct (conversation, sender, chat_id, recipient, device, at, body, attachment, talks_most, named)
+    if known[conversation] and not named then
         local ok, reason, changes, seq = run (INSERT_DIRECT, conversation, sender, chat_id, recipient,
                                               device, at, body, attachment)
         if not ok then
@@ -115,7 +125,7 @@ function store.add_direct (conversation, sender, chat_id, recipient, device, at,
         {ADD_MEMBERS, conversation, sender, recipient, talks_most},
         {INSERT_FIRST, conversation, sender, chat_id, recipient, device, at, body, attachment, n = 9},
         {"SELECT 1 FROM user WHERE uid = ? AND seen > 0", recipient}}
-    mention (statements, sender, chat_id, conversation, at, mentions)
+    note (statements, sender, chat_id, conversation, at, named)
     local ok, results, changes, seqs = transaction (statements)
     if not ok then
         return false, results
@@ -127,13 +137,13 @@ function store.add_direct (conversation, sender, chat_id, recipient, device, at,
     return true, seq, is_known
 end
 
-function store.add_group (gid, sender, chat_id, device, at, body, attachment, mentions)
+function store.add_group (gid, sender, chat_id, device, at, body, attachment, named)
     local ok, reason, changes, seq
-    if not mentions then
+    if not named then
         ok, reason, changes, seq = run (INSERT_GROUP, gid, sender, chat_id, device, at, body, attachment)
     else
-        local statements = {{mentions.all and INSERT_TO_ALL or INSERT_GROUP, gid, sender, chat_id, device, at, body, attachment, n = 8}}
-        mention (statements, sender, chat_id, gid, at, mentions)
+        local statements = {{named.all and INSERT_TO_ALL or INSERT_GROUP, gid, sender, chat_id, device, at, body, attachment, n = 8}}
+        note (statements, sender, chat_id, gid, at, named)
         ok, reason, changes, seq = transaction (statements)
         changes, seq = ok and changes[1], ok and seq[1]
     end

@@ -69,7 +69,7 @@ local function forget (of)
     return "DELETE FROM " .. of .. [[ WHERE conversation = ?1 AND seq = ?2
    AND EXISTS (SELECT 1 FROM message WHERE conversation = ?1 AND seq = ?2 AND kind = 3)]]
 end
-local FORGET_REACTIONS, FORGET_MENTIONS = forget "reaction", forget "mention"
+local FORGET = {forget "reaction", forget "mention", forget "media_use"}
 
 --  A change, a table: conversation, sender, chat_id, device, at, body, target, other (the other one of two, or nil)
 local function row (statement, change, word)
@@ -107,7 +107,9 @@ function changes.edit (change, body, empty, recalled)
         {SET, conversation, target, body, recalled and 3 or 0, change.sender, change.chat_id},
         {EMPTY, conversation, target, empty}}
     if recalled then
-        table.move ({{FORGET_REACTIONS, conversation, target}, {FORGET_MENTIONS, conversation, target}}, 1, 2, #statements + 1, statements)
+        for _, statement in ipairs (FORGET) do
+            statements[#statements + 1] = {statement, conversation, target}
+        end
     end
     statements[#statements + 1] = {FIND, change.sender, change.chat_id, conversation}
     return result (change, transaction (statements))

@@ -31,7 +31,8 @@ function erase.facts (uid)
         {"SELECT uid, name, picture, about, seen FROM user WHERE uid = ?", uid},
         {"SELECT device, seen FROM device WHERE uid = ? ORDER BY device", uid},
         {"SELECT other, state, blocked FROM contact WHERE uid = ? ORDER BY other", uid},
-        {"SELECT conversation, direct, read_seq, muted, pinned FROM member WHERE uid = ? ORDER BY conversation", uid}}
+        {"SELECT conversation, direct, read_seq, muted, pinned FROM member WHERE uid = ? ORDER BY conversation", uid},
+        {"SELECT hash, size, type, at FROM media WHERE uid = ? AND hash IS NOT NULL ORDER BY at", uid}}
 end
 
 --  One of its messages becomes nothing but its place: sender and name are nobody's
@@ -44,7 +45,7 @@ function erase.empty (rows)
     local statements = {}
     for _, row in ipairs (rows) do
         statements[#statements + 1] = {EMPTY, row.conversation, row.seq, row.empty, row.name}
-        for _, name in ipairs {"version", "reaction", "mention"} do
+        for _, name in ipairs {"version", "reaction", "mention", "media_use"} do
             statements[#statements + 1] = {"DELETE FROM " .. name .. " WHERE conversation = ? AND seq = ?", row.conversation, row.seq}
         end
         local words = search.take (row.conversation, row.seq)
@@ -59,6 +60,7 @@ local PLACE = "(SELECT coalesce (max(m.seq), 0) FROM message AS m WHERE m.conver
 function erase.rest (uid)
     return transaction {
         {"UPDATE member SET since = " .. PLACE .. ", read_seq = " .. PLACE .. ", muted = 0, pinned = 0 WHERE uid = ? AND direct = 1", uid},
+        {"UPDATE media SET uid = '' WHERE uid = ?", uid},
         {"DELETE FROM reaction WHERE uid = ?", uid}, {"DELETE FROM mention WHERE uid = ?", uid},
         {"DELETE FROM invitation WHERE uid = ? AND state < 2", uid}, {"UPDATE room SET creator = '' WHERE creator = ?", uid},
         {"DELETE FROM contact WHERE uid = ?", uid}, {"DELETE FROM contact WHERE other = ? AND blocked = 0", uid},

@@ -31,7 +31,7 @@ local SEARCH = db.driver == "mysql" and {"DELETE FROM search WHERE conversation 
 --  place: seqs never begin anew
 function keep.drop (conversation, upto, last, empty)
     local statements = {{"DELETE FROM message WHERE conversation = ? AND seq <= ? AND seq < ?", conversation, upto, last}}
-    for _, name in ipairs {"version", "reaction", "mention"} do
+    for _, name in ipairs {"version", "reaction", "mention", "media_use"} do
         statements[#statements + 1] = {"DELETE FROM " .. name .. " WHERE conversation = ? AND seq <= ?", conversation, upto}
     end
     for _, statement in ipairs (SEARCH) do

@@ -1,12 +1,12 @@
 --  sweep.lua - what nobody needs any more goes, a little at a time
 --
 --  Devices that didn't bind for chat/device_days; messages older than chat/keep, or than their group keeps them, whichever
---  is less. Each worker goes through all of them by itself: what one has done another finds done.
+--  is less; files that no chat names. Each worker goes through all of them by itself: what one has done another finds done.
 
-local chat, store, keep = require "common", require "store", require "store_keep"
+local chat, store, keep, media = require "common", require "store", require "store_keep", require "store_media"
 
 local PAUSE, REST = 1000, 60000    -- msec between two steps, and between the last and the first one
-local DEVICES, CONVERSATIONS, MESSAGES = 500, 20, 500    -- Looked at in one step
+local DEVICES, CONVERSATIONS, MESSAGES, FILES = 500, 20, 500, 100    -- Looked at in one step
 
 local DEVICE_DAYS, KEEP = chat.limit ("chat/device_days"), chat.limit ("chat/keep")
 
@@ -76,15 +76,58 @@ local function sweep_conversations ()
     return true
 end
 
+--  The next files that users may send, or have sent. Returns whether there are more
+local file = ""
+local function sweep_files ()
+    local ok, rows = media.rows (file, clock.now (), FILES)
+    if not ok then
+        return false
+    end
+    for _, row in ipairs (rows) do
+        if row.unused == 1 then
+            media.forget (row.id, clock.now ())
+        end
+        file = row.id
+    end
+    return #rows == FILES
+end
+
+--  The next ones that are here: those that have no row go. Returns whether there are more
+local hash = ""
+local function sweep_hashes ()
+    local ok, hashes = media_api.list (hash)
+    if not ok or not hashes[1] then
+        return false
+    end
+    local good, strange = media.strange (table.move (hashes, 1, math.min (#hashes, FILES), 1, {}))
+    if not good then
+        return false
+    end
+    for _, one in ipairs (strange) do
+        if media_api.remove (one) then
+            metric.count ("files_removed")
+        end
+    end
+    hash = hashes[math.min (#hashes, FILES)]
+    return true
+end
+
 local function step ()
     local devices, conversations = sweep_devices (), sweep_conversations ()
+    local files, hashes = sweep_files (), media_api.enabled and sweep_hashes ()
     if not devices then
         uid, device = "", ""
     end
     if not conversations then
         place = ""
     end
-    timer.after ((devices or conversations) and PAUSE or REST, step, "sweep")
+    if not files then
+        file = ""
+    end
+    if not hashes then
+        hash = ""
+    end
+    timer.after ((devices or conversations or files or hashes) and PAUSE or REST, step, "sweep")
 end
 
 if chat.stored then

@@ -209,7 +209,7 @@ local sandbox = copy (_G, [[assert error getmetatable ipairs next pairs pcall ra
     rawlen rawset select setmetatable tonumber tostring type _VERSION]])
 
 --  What all handlers of this state share they can read and not change
-for name in ([[downstream hint live setting log config metric clock sql json session auth redis_api mysql_api zmq_api timer
+for name in ([[downstream hint live setting log config metric clock sql json session auth redis_api mysql_api zmq_api media_api timer
     string table math utf8 coroutine]]):gmatch ("%S+") do
     sandbox[name] = worker.share (_G[name])
 end

@@ -162,6 +162,42 @@ function zmq_api.cmd (link, how, frames)
 end
 
 --------------------------------------------------------------------------------
+--  media_api: files that clients send over HTTP
+
+local media = worker.service ("media", "media")
+
+--  Whether this server takes files
+media_api = {enabled = media ~= nil}
+
+--  media_api.ticket (claims): leave to send or get a file, see docs/lua.md
+function media_api.ticket (claims)
+    return worker.ticket (json.encode (claims))
+end
+
+--  media_api.receipt (text): the id, hash, size and media type of a file that is here; or nil, reason
+media_api.receipt = worker.receipt
+
+--  media_api.fresh_id (): a name for a file that is to come
+media_api.fresh_id = worker.fresh_id
+
+local function media_call (word, hash)
+    if not media then
+        return false, "this server keeps no files: media/folder is empty"
+    end
+    return worker.media (media, word, hash)
+end
+
+--  media_api.list (hash): true, some hashes behind that one of files that are older than a day, in order; or false, reason
+function media_api.list (hash)
+    return media_call ("list", hash)
+end
+
+--  media_api.remove (hash): true when the file is gone, if it is older than a day; or false, reason
+function media_api.remove (hash)
+    return media_call ("remove", hash)
+end
+
+--------------------------------------------------------------------------------
 --  timer
 
 timer = {}

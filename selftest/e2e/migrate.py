@@ -97,7 +97,7 @@ async def look(server, version):
 def older(version, store, folder):
     server = Server(folder=folder)
     live(server, lambda: look(server, version))
-    check(f"of version {version} and are of version 5 now" in server.logged(), server.logged())
+    check(f"of version {version} and are of version 6 now" in server.logged(), server.logged())
     with tempfile.TemporaryDirectory(prefix="rookery-migrate-") as other:
         fresh = Server(folder=other)
 
@@ -108,7 +108,7 @@ def older(version, store, folder):
     #  It is said once
     again = Server(folder=folder)
     live(again, lambda: asyncio.sleep(0))
-    check(again.logged().count("are of version 5 now") == 1, again.logged())
+    check(again.logged().count("are of version 6 now") == 1, again.logged())
 
 
 def interrupted():
@@ -148,7 +148,7 @@ def newer():
             Server(folder=folder).remove()
             raise RuntimeError("it started")
         except AssertionError as error:
-            check("of version 99, made by a newer server; this one knows version 5: start that server" in str(error), error)
+            check("of version 99, made by a newer server; this one knows version 6: start that server" in str(error), error)
 
 
 if __name__ == "__main__":

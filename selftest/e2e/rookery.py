@@ -66,7 +66,7 @@ class Server:
             f"receiver/upstream=tcp://127.0.0.1:{free_port()}", f"sender/downstream=tcp://127.0.0.1:{free_port()}")
         for setting in ("gateway/listen=127.0.0.1:0", *wires,
                         f"console/control=ipc://{self.folder}/control",
-                        "console/listen=127.0.0.1:0", "gateway/rate=0", "gateway/rate_user=0", *self.store.settings, *self.settings):
+                        "console/listen=127.0.0.1:0", "gateway/rate=0", "gateway/rate_user=0", f"media/folder={self.folder}/media", *self.store.settings, *self.settings):
             words += ["-s", setting]
         self.log = open(f"{self.folder}/log", "ab")
         self.process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=self.log, text=True)

@@ -31,6 +31,9 @@ export interface Requests {
   reactions: {conversation: string; seq: number};
   versions: {conversation: string; seq: number};
   search: {text: string; conversation?: string; before?: string; limit?: number};
+  upload: {size: number};
+  uploaded: {receipt: string};
+  media: {conversation: string; seq: number};
   typing: {conversation: string};
   presence: {subscribe?: string[]; unsubscribe?: string[]};
   profile: {name?: string; picture?: string; text?: string};
@@ -78,6 +81,9 @@ export interface Answers {
   reactions: {action: "reactionsRsp"; conversation: string; seq: number; reactions: {key: string; uid: string}[]; more?: boolean; code: "ok"; message: string};
   versions: {action: "versionsRsp"; conversation: string; seq: number; versions: {at?: number; content: Record<string, unknown>}[]; code: "ok"; message: string};
   search: {action: "searchRsp"; messages: {conversation: string; message: Numbered}[]; next?: string; indexing?: boolean; code: "ok"; message: string};
+  upload: {action: "uploadRsp"; fileServer: string; fileUrl: string; code: "ok"; message: string};
+  uploaded: {action: "uploadedRsp"; fileServer: string; fileUrl: string; size: number; type: string; code: "ok"; message: string};
+  media: {action: "mediaRsp"; fileServer: string; fileUrl: string; size: number; type: string; until: number; code: "ok"; message: string};
   presence: {action: "presenceRsp"; users: {uid: string; seen?: number}[]; code: "ok"; message: string};
   profile: {action: "profileRsp"; uid: string; code: "ok"; message: string};
   users: {action: "usersRsp"; users: {uid: string; name?: string; picture?: string; text?: string; known: boolean}[]; code: "ok"; message: string};

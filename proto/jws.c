@@ -1,7 +1,7 @@
 //  jws.c - the form and the signature of a token
 
 #include "jws.h"
-#include "proto/json.h"
+#include "json.h"
 #include <openssl/ec.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>

@@ -1,0 +1,98 @@
+--  store_media.lua - the SQL of files that users send over HTTP
+--
+--  A row of media for each file that a user was allowed to send, a row of media_use for each chat that names one. A row whose file no chat
+--  names goes after a day, and then the file.
+--
+--  Each function returns true and a result, or false and a reason.
+
+local db = require "db"
+local run, transaction, said = db.run, db.transaction, db.said
+local media = {}
+
+local DAY = 86400000    -- msec
+local BLOCK = 4096      -- bytes that a file takes at the least
+
+--  A user may send a file of so many bytes, unless all of its files would be more than quota. Returns ok, whether it may
+local ADD = said ([[
+INSERT INTO media (id, uid, size, at)
+SELECT ?1, ?2, ?3, ?4 FROM (SELECT 1 AS one) AS it
+ WHERE (SELECT coalesce (sum({greatest} (size, BLOCK)), 0) FROM media WHERE uid = ?2) + {greatest} (?3, BLOCK) <= ?5]]):gsub ("BLOCK", BLOCK)
+
+function media.add (id, uid, size, at, quota)
+    local ok, reason, changes = run (ADD, id, uid, size, at, quota)
+    if not ok then
+        return false, reason
+    end
+    return true, changes > 0
+end
+
+--  The file is here. Returns ok, whether the user was allowed to send it
+function media.kept (id, uid, hash, kind)
+    local ok, results = transaction {
+        {"UPDATE media SET hash = ?3, type = ?4 WHERE id = ?1 AND uid = ?2", id, uid, hash, kind},
+        {"SELECT 1 FROM media WHERE id = ? AND uid = ? AND hash = ?", id, uid, hash}}
+    if not ok then
+        return false, results
+    end
+    return true, results[2][1] ~= nil
+end
+
+--  Whether a user has sent a file, or may see a chat that names it; then the file stays for a day more
+local HAS = [[hash = ?2 AND (uid = ?1 OR EXISTS (
+    SELECT 1 FROM media_use AS u JOIN message AS m ON m.conversation = u.conversation AND m.seq = u.seq
+      JOIN member AS me ON me.conversation = u.conversation AND me.uid = ?1
+     WHERE u.hash = ?2 AND ]] .. db.SEES .. "))"
+
+function media.has (uid, hash, at)
+    local ok, results = transaction {
+        {"UPDATE media SET at = ?3 WHERE " .. HAS, uid, hash, at},
+        {"SELECT 1 FROM media WHERE " .. HAS .. " LIMIT 1", uid, hash}}
+    if not ok then
+        return false, results
+    end
+    return true, results[2][1] ~= nil
+end
+
+--  The file of a chat that a user may see: a list of one row or none of hash, type, size and the chat's body
+local OF = [[
+SELECT u.hash, f.type, f.size, m.body FROM media_use AS u
+  JOIN message AS m ON m.conversation = u.conversation AND m.seq = u.seq
+  JOIN member AS me ON me.conversation = u.conversation AND me.uid = ?1
+  JOIN media AS f ON f.hash = u.hash
+ WHERE u.conversation = ?2 AND u.seq = ?3 AND ]] .. db.SEES .. " LIMIT 1"
+
+function media.of (uid, conversation, seq)
+    return run (OF, uid, conversation, seq)
+end
+
+--  The rows behind an id, so many at the most, in order: id, and whether it is older than a day and no chat names its file
+local UNUSED = [[
+at < ?2 AND NOT EXISTS (SELECT 1 FROM media_use AS u WHERE u.hash = media.hash)]]
+
+function media.rows (after, at, limit)
+    return run ("SELECT id, " .. UNUSED .. " AS unused FROM media WHERE id > ?1 ORDER BY id LIMIT ?3", after, at - DAY, limit)
+end
+
+function media.forget (id, at)
+    return run ("DELETE FROM media WHERE id = ?1 AND " .. UNUSED, id, at - DAY)
+end
+
+--  Which of these hashes, a hundred at the most, have no row: a set
+function media.strange (hashes)
+    local statements, strange = {}, {}
+    for nbr, hash in ipairs (hashes) do
+        statements[nbr] = {"SELECT 1 FROM media WHERE hash = ? LIMIT 1", hash}
+    end
+    local ok, results = transaction (statements)
+    if not ok then
+        return false, results
+    end
+    for nbr, hash in ipairs (hashes) do
+        if not results[nbr][1] then
+            strange[#strange + 1] = hash
+        end
+    end
+    return true, strange
+end
+
+return media
