@@ -12,6 +12,7 @@
 
 #include "exchange_priv.h"
 
+#define REFUSED 5    //  Seconds for a body that is refused
 #define MOST 1000    //  Exchanges at once
 #define SWALLOWED                                                                        \
     4194304    //  bytes of a body that is refused, read so that its client sees why
@@ -46,7 +47,8 @@ s_new (rk_gateway_t *gateway, struct lws *wsi)
 {
     rk_exchange_t *self = (rk_exchange_t *) zmalloc (sizeof (rk_exchange_t));
     self->wsi = wsi;
-    self->nbr = ++gateway->exchange_serial;
+    //  An answer to the gateway's life before is nobody's
+    self->nbr = gateway->epoch << 16 ^ ++gateway->exchange_serial;
     self->key = (rk_slice_t){(const char *) &self->nbr, sizeof (self->nbr)};
     rk_index_insert (gateway->exchanges, &self->key, self);
     gateway->counters[FILES].value = rk_index_size (gateway->exchanges);
@@ -57,6 +59,8 @@ s_new (rk_gateway_t *gateway, struct lws *wsi)
 static void
 s_end (rk_gateway_t *gateway, rk_exchange_session_t *session)
 {
+    if (session->exchange)
+        gateway->exchanges_good -= session->exchange->counts;
     if (session->exchange)
         rk_index_delete (gateway->exchanges, session->exchange->key);    //  Frees it
     session->exchange = NULL;
@@ -98,6 +102,8 @@ rk_exchange_answer (rk_exchange_t *self, unsigned int status, cJSON *object)
                          1);    //  Without that libwebsockets writes nothing either
     if (self->whole || !self->sends)
         lws_callback_on_writable (self->wsi);
+    else    //  Nobody waits long for the rest of a body that isn't taken
+        self->heard -= (RK_EXCHANGE_SILENCE - REFUSED) * 1000;
 }
 
 
@@ -124,10 +130,9 @@ rk_exchange_add (struct lws *wsi, const char *name, const char *value, unsigned 
 int
 rk_exchange_add_origin (rk_exchange_t *self, unsigned char **at, unsigned char *end)
 {
-    return *self->origin &&
-           (rk_exchange_add (self->wsi, "access-control-allow-origin:", self->origin, at,
-                             end) ||
-            rk_exchange_add (self->wsi, "vary:", "origin", at, end));
+    return rk_exchange_add (self->wsi, "vary:", "origin", at, end) ||
+           (*self->origin && rk_exchange_add (self->wsi, "access-control-allow-origin:",
+                                              self->origin, at, end));
 }
 
 
@@ -240,6 +245,19 @@ static const struct {
 };
 
 
+//  libwebsockets has a time of its own for each piece of a body, which is too short for a phone.
+
+void
+rk_exchanges_look (rk_gateway_t *gateway)
+{
+    int64_t late = zclock_mono () - RK_EXCHANGE_SILENCE * 1000;
+    rk_exchange_t *self = (rk_exchange_t *) rk_index_first (gateway->exchanges);
+    for (; self; self = (rk_exchange_t *) rk_index_next (gateway->exchanges))
+        lws_set_timeout (self->wsi, PENDING_TIMEOUT_HTTP_CONTENT,
+                         self->heard < late ? LWS_TO_KILL_ASYNC : RK_EXCHANGE_SILENCE);
+}
+
+
 void
 rk_exchanges_read (rk_gateway_t *gateway)
 {
@@ -254,8 +272,7 @@ rk_exchanges_read (rk_gateway_t *gateway)
             rk_frames_begin (&frames);
             rk_frames_move (&frames, &gateway->frames);
             self->asked = false;
-            lws_set_timeout (self->wsi, PENDING_TIMEOUT_HTTP_CONTENT,
-                             RK_EXCHANGE_SILENCE);
+            self->heard = zclock_mono ();
             s_media_routes[nbr].handle (gateway, self, &frames);
             rk_frames_clear (&frames);
         }
@@ -302,8 +319,8 @@ s_on_http (rk_gateway_t *gateway, rk_exchange_session_t *session, struct lws *ws
         rk_webgate_refuse (wsi, 404, "this server keeps no files: see media/folder");
         return -1;
     }
-    if (gateway->life.paused || rk_index_size (gateway->exchanges) >= MOST) {
-        rk_webgate_refuse (wsi, 503, "too many files are on their way; try again");
+    if (gateway->life.paused) {
+        rk_webgate_refuse (wsi, 503, "the server is going down");
         return -1;
     }
     rk_exchange_t *self = s_new (gateway, wsi);
@@ -312,7 +329,12 @@ s_on_http (rk_gateway_t *gateway, rk_exchange_session_t *session, struct lws *ws
     rk_webgate_may_read (gateway->gate, wsi, self->origin, sizeof (self->origin));
     int64_t size = self->sends ? rk_exchange_body_size (self) : 0;
     const char *why = s_read_ticket (gateway, self, in.data ? in.data : "");
-    lws_set_timeout (wsi, PENDING_TIMEOUT_HTTP_CONTENT, RK_EXCHANGE_SILENCE);
+    self->heard = zclock_mono ();
+    self->counts = !why;    //  Who has no ticket takes nobody's place
+    gateway->exchanges_good += self->counts;
+    if (gateway->exchanges_good > MOST)
+        rk_exchange_refuse (self, 503, "overloaded",
+                            "too many files are on their way; try again");
     if (self->sends)
         rk_exchange_begin_post (gateway, self, why, size);
     else
@@ -331,7 +353,7 @@ s_on_writeable (rk_gateway_t *gateway, rk_exchange_session_t *session, struct lw
     rk_exchange_t *self = session->exchange;
     if (!self || self->broken)
         return -1;
-    lws_set_timeout (wsi, PENDING_TIMEOUT_HTTP_CONTENT, RK_EXCHANGE_SILENCE);
+    self->heard = zclock_mono ();
     if (self->answer)
         return s_write_answer (self);
     if (self->asked || self->sends)

@@ -16,7 +16,9 @@
 struct rk_exchange {
     struct lws *wsi;
     uint64_t nbr;
+    int64_t heard;      //  msec, monotonic: when it went on last
     rk_slice_t key;     //  Its bytes
+    bool counts;        //  It has a ticket
     bool sends;         //  The client does: POST
     bool head;          //  HEAD
     bool asks;          //  With no body: how much is here?

@@ -4,6 +4,8 @@
 #include <ctype.h>
 #include <curl/curl.h>
 
+#define FAR_AWAY ((uint64_t) 1 << 62)    //  No file has so many bytes
+
 
 //  --------------------------------------------------------------------------
 //  What was asked for
@@ -35,7 +37,11 @@ s_read_range (rk_exchange_t *self)
     const char *from = text + 6, *to = strchr (from, '-');
     if (!to || (!isdigit ((unsigned char) *from) && from != to))
         return;
-    uint64_t first = strtoull (from, NULL, 10), last = strtoull (to + 1, &end, 10);
+    //  Numbers beyond any file are as good as the largest one (RFC 9110, 14.1.2)
+    uint64_t first = (uint64_t) strtoll (from, NULL, 10),
+             last = (uint64_t) strtoll (to + 1, &end, 10);
+    first = first < FAR_AWAY ? first : FAR_AWAY;
+    last = last < FAR_AWAY ? last : FAR_AWAY;
     bool open = end == to + 1;
     if (*end || (open && from == to) || (!open && from != to && last < first))
         return;
@@ -61,6 +67,8 @@ rk_exchange_begin_get (rk_gateway_t *gateway, rk_exchange_t *self, const char *w
     self->head = lws_hdr_total_length (self->wsi, WSI_TOKEN_HEAD_URI) > 0;
     self->piece = (char *) zmalloc (LWS_PRE + RK_MEDIA_PIECE);
     s_read_range (self);
+    if (self->answer)
+        return;
     if (why)
         rk_exchange_refuse (self, 401, "not-authorized", why);
     else if (s_is_known (self)) {

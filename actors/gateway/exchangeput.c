@@ -101,10 +101,11 @@ void
 rk_exchange_begin_post (rk_gateway_t *gateway, rk_exchange_t *self, const char *why,
                         int64_t size)
 {
-    rk_webloop_body (self->wsi);
     self->whole = size == 0;
     if (why)
         rk_exchange_refuse (self, 401, "not-authorized", why);
+    else if (self->answer)
+        return;
     else if (self->offset > self->total || (uint64_t) size > self->total - self->offset)
         rk_exchange_refuse (self, 413, "too-large", "the file was to have fewer bytes");
     else if (size == 0) {
@@ -121,9 +122,10 @@ rk_exchange_body (rk_gateway_t *gateway, rk_exchange_session_t *session, struct 
     rk_exchange_t *self = session->exchange;
     if (!self)
         return -1;
-    lws_set_timeout (wsi, PENDING_TIMEOUT_HTTP_CONTENT, RK_EXCHANGE_SILENCE);
+    (void) wsi;
     if (self->answer)
         return 0;
+    self->heard = zclock_mono ();
     if (self->size + in.size > self->room) {
         self->room = self->size + in.size + RK_MEDIA_PIECE;
         self->piece = (char *) realloc (self->piece, self->room);
@@ -146,7 +148,7 @@ rk_exchange_body_end (rk_gateway_t *gateway, rk_exchange_session_t *session,
     if (!self || self->whole)
         return self ? 0 : -1;
     self->whole = true;
-    lws_set_timeout (wsi, PENDING_TIMEOUT_HTTP_CONTENT, RK_EXCHANGE_SILENCE);
+    self->heard = zclock_mono ();
     if (self->answer)
         lws_callback_on_writable (wsi);
     else if (!self->asked)

@@ -193,6 +193,7 @@ rk_gateway_on_tick (void *owner)
     rk_gateway_look_at_queues (self);
     if (self->ticks++ % PING)
         return;
+    rk_exchanges_look (self);
     for (size_t nbr = 0; nbr < self->args->count; nbr++) {
         rk_gateway_app_t *app = &self->apps[nbr];
         if (app->welcome && ++app->missed > MISSED_MOST) {
@@ -258,6 +259,7 @@ s_self_new (zsock_t *pipe, gateway_args_t *args)
     self->limit_slow = rk_config_int (args->config, "gateway/slow") * 1000000000;
     rk_webgate_args_t gate = {.path = "/ws",
                               .media = "/media",
+                              .files = rk_config_str (args->config, "media/url"),
                               .listen = rk_config_str (args->config, "gateway/listen"),
                               .hosts = rk_config_str (args->config, "gateway/hosts"),
                               .origins = rk_config_str (args->config, "gateway/origins"),

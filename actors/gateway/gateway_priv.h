@@ -82,6 +82,7 @@ typedef struct {
     rk_limits_t *limits;
     rk_index_t *exchanges;    //  Of files, by their number
     uint64_t exchange_serial;
+    size_t exchanges_good;    //  Those with a ticket
     rk_wait_t media;          //  What media actors answer
     uint64_t *media_asked;    //  Of each
     uint64_t media_taken;
@@ -204,6 +205,9 @@ typedef struct {
 rk_index_t *rk_exchanges_new (void);
 int rk_exchange_callback (struct lws *wsi, enum lws_callback_reasons reason, void *user,
                           void *in, size_t size);
+
+//  Once a second: those that go on have time, others are cut.
+void rk_exchanges_look (rk_gateway_t *self);
 
 //  Reads what media actors have answered.
 void rk_exchanges_read (rk_gateway_t *self);

@@ -12,17 +12,8 @@ struct rk_webgate {
     rk_webgate_args_t args;
     X509 *certificate;
     char name[256];    //  The machine's
-};
-
-const struct lws_protocol_vhost_options rk_webgate_headers[] = {
-    {&rk_webgate_headers[1], NULL, "content-security-policy:",
-     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: "
-     "data:; "
-     "media-src 'self' blob:; font-src 'self'; connect-src 'self' ws: wss:; "
-     "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"},
-    {&rk_webgate_headers[2], NULL, "x-content-type-options:", "nosniff"},
-    {&rk_webgate_headers[3], NULL, "x-frame-options:", "DENY"},
-    {NULL, NULL, "referrer-policy:", "no-referrer"},
+    char *policy;      //  Content-Security-Policy of our pages
+    struct lws_protocol_vhost_options headers[4];
 };
 
 
@@ -49,6 +40,22 @@ rk_webgate_new (const rk_webgate_args_t *args)
     self->args = *args;
     self->certificate = s_certificate (args->certificate);
     gethostname (self->name, sizeof (self->name) - 1);
+    const char *files = args->files ? args->files : "";
+    self->policy = zsys_sprintf (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: "
+        "data: %s; media-src 'self' blob: %s; font-src 'self'; connect-src 'self' ws: "
+        "wss: %s; manifest-src 'self'; frame-ancestors 'none'; base-uri 'none'; "
+        "form-action 'none'",
+        files, files, files);
+    struct lws_protocol_vhost_options *fields = self->headers;
+    fields[0] = (struct lws_protocol_vhost_options){
+        &fields[1], NULL, "content-security-policy:", self->policy};
+    fields[1] = (struct lws_protocol_vhost_options){&fields[2], NULL,
+                                                    "x-content-type-options:", "nosniff"};
+    fields[2] =
+        (struct lws_protocol_vhost_options){&fields[3], NULL, "x-frame-options:", "DENY"};
+    fields[3] = (struct lws_protocol_vhost_options){NULL, NULL,
+                                                    "referrer-policy:", "no-referrer"};
     return self;
 }
 
@@ -61,8 +68,16 @@ rk_webgate_destroy (rk_webgate_t **self_p)
     if (!self)
         return;
     X509_free (self->certificate);
+    zstr_free (&self->policy);
     free (self);
     *self_p = NULL;
+}
+
+
+const struct lws_protocol_vhost_options *
+rk_webgate_headers (rk_webgate_t *self)
+{
+    return self->headers;
 }
 
 

@@ -22,6 +22,8 @@ typedef struct {
     //  Of other sites whose pages may connect, with commas; * for all
     const char *origins;
     const char *certificate;    //  File, or empty
+    //  Another place whose files our pages may show and fetch, https://HOST, or empty
+    const char *files;
     //  Each request must name one of our hosts, not only a page's WebSocket
     bool strict;
 } rk_webgate_args_t;
@@ -45,8 +47,8 @@ void rk_webgate_may_read (rk_webgate_t *self, struct lws *wsi, char *origin, siz
 //  Answers a request or handshake with that status and text; for other reasons.
 void rk_webgate_refuse (struct lws *wsi, unsigned int status, const char *why);
 
-//  Header fields of all our pages, for lws_context_creation_info: nothing from elsewhere, no frames.
-extern const struct lws_protocol_vhost_options rk_webgate_headers[];
+//  Header fields of all our pages, for lws_context_creation_info: nothing from elsewhere, no frames. They are the gate's.
+const struct lws_protocol_vhost_options *rk_webgate_headers (rk_webgate_t *self);
 
 //  Whether a Host or the rest of an Origin is one of our names; for tests.
 bool rk_webgate_knows (rk_webgate_t *self, const char *authority);

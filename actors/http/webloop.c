@@ -61,15 +61,6 @@ rk_webloop_upgrade (struct lws *wsi, void *owner)
 }
 
 
-void
-rk_webloop_body (struct lws *wsi)
-{
-    rk_webloop_peer_t *peer = (rk_webloop_peer_t *) lws_get_opaque_user_data (wsi);
-    if (peer && peer->tap)
-        rk_wstap_body (peer->tap);
-}
-
-
 const char *
 rk_webloop_refused (struct lws *wsi)
 {
@@ -246,7 +237,7 @@ s_open_lws (rk_webloop_t *self)
         .uid = -1,
         .pt_serv_buf_size = 16384,
         .max_http_header_data = 2 * RK_WSTAP_HEAD_MOST - 1,
-        .headers = rk_webgate_headers,
+        .headers = self->args.gate ? rk_webgate_headers (self->args.gate) : NULL,
         .options = LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS};
     if (s_has_tls (self)) {
         info.options |= LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;

@@ -51,9 +51,6 @@ void rk_webloop_watch (rk_webloop_t *self, rk_wait_t *wait);
 //  A connection has become a WebSocket: owner is told of its frames.
 void rk_webloop_upgrade (struct lws *wsi, void *owner);
 
-//  A request with a body is being read: that is no head of a request.
-void rk_webloop_body (struct lws *wsi);
-
 //  Why a connection's request is to be refused with 429, a constant; or NULL.
 const char *rk_webloop_refused (struct lws *wsi);
 

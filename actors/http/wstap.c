@@ -217,7 +217,11 @@ s_hide_protocols (rk_wstap_t *self, unsigned char *byte)
 static void
 s_note_http (rk_wstap_t *self, unsigned char *data, size_t size)
 {
-    for (size_t nbr = 0; nbr < size; nbr++) {
+    for (size_t nbr = 0; nbr < size && !self->body; nbr++) {
+        if (!self->begun && !strchr ("\r\n", data[nbr])) {
+            self->begun = true;
+            self->posts = data[nbr] == 'P';    //  POST, PUT, PATCH
+        }
         s_hide_protocols (self, &data[nbr]);
         if (self->early_size == EARLY_MOST)
             self->early_size = 0;    //  No handshake any more, or one that is refused
@@ -230,8 +234,11 @@ s_note_http (rk_wstap_t *self, unsigned char *data, size_t size)
                                           : 0;
         if (++self->head_bytes > RK_WSTAP_HEAD_MOST)
             self->too_long = self->broken = true;
-        if (self->ended == 4)
+        if (self->ended == 4) {
+            self->body = self->posts;
+            self->begun = false;
             self->ended = self->early_size = self->head_bytes = 0;
+        }
     }
 }
 
@@ -264,13 +271,6 @@ rk_wstap_upgrade (rk_wstap_t *self, void *owner)
     self->owner = owner;
     rk_wstap_filter (self, early,
                      size);    //  libwebsockets has them already; pings it answers itself
-}
-
-
-void
-rk_wstap_body (rk_wstap_t *self)
-{
-    self->body = true;
 }
 
 

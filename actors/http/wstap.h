@@ -25,16 +25,14 @@ typedef struct {
     void (*broken) (void *owner, const char *why);
 } rk_wstap_told_t;
 
-//  Taps a descriptor of this thread, as long as it speaks HTTP; returns what goes on when it becomes a WebSocket.
+//  Taps a descriptor of this thread, as long as it speaks HTTP. What comes behind the head of a POST is handed on as it is: its connection
+//  must end with the answer. Returns what goes on when it becomes a WebSocket.
 //  told is borrowed.
 rk_wstap_t *rk_wstap_new (int handle, const rk_wstap_told_t *told);
 void rk_wstap_destroy (rk_wstap_t **self_p);
 
 //  The handshake is done: what comes behind it are frames. owner is given to told's functions.
 void rk_wstap_upgrade (rk_wstap_t *self, void *owner);
-
-//  What comes from now on, until the connection's end, is a body: it is handed on as it is.
-void rk_wstap_body (rk_wstap_t *self);
 
 //  When anything came last, nsec, monotonic.
 int64_t rk_wstap_heard (rk_wstap_t *self);

@@ -18,8 +18,9 @@ struct rk_wstap {
     void *owner;      //  NULL while it is HTTP
     int64_t heard;    //  nsec, monotonic: when something came last
     bool broken;
-    bool body;          //  What comes is the body of a request
-    bool fragmented;    //  A message has begun and not ended
+    bool begun, posts;    //  A head has begun, and its method has a body
+    bool body;            //  What comes is that
+    bool fragmented;      //  A message has begun and not ended
     unsigned char head[HEAD_MOST];
     size_t head_size, head_wanted;
     uint64_t left;    //  bytes of the payload in hand

@@ -309,6 +309,13 @@ rk_media_policy (rk_config_t *config)
         return zsys_sprintf ("media/s3 = %s: must be the URL of a bucket, as "
                              "https://s3.example.com/files",
                              s3);
+    const char *url = rk_config_str (config, "media/url");
+    if (*url &&
+        (strpbrk (url, " ;,'\"") ||
+         (strncmp (url, "https://", 8) != 0 && strncmp (url, "http://", 7) != 0) ||
+         strchr (strstr (url, "://") + 3, '/')))
+        return zsys_sprintf ("media/url = %s: must be https://HOST or https://HOST:PORT",
+                             url);
     if (*secret && strlen (secret) < 32)
         return strdup ("media/secret: must have at least 32 bytes");
     zlist_t *apps = rk_config_names (config, "gateway/app");

@@ -15,6 +15,10 @@ typedef struct {
 //  NULL, or a fresh reason why files can't be kept as the configuration says.
 char *rk_media_policy (rk_config_t *config);
 
+//  The key of tickets, a fresh text: media/secret, or one of our own that lies beside the files, so that tickets outlive the
+//  server.
+char *rk_media_secret (rk_config_t *config);
+
 void media_actor (zsock_t *pipe, void *args);
 void media_test (void);
 

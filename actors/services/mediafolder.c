@@ -16,6 +16,47 @@ rk_media_folder (rk_config_t *config, const char *name)
 }
 
 
+//  Reads the file, or makes it; whoever comes second reads what the first has made.
+
+static char *
+s_own_secret (const char *path)
+{
+    char ids[2][RK_FILE_ID + 1];
+    rk_ticket_id (ids[0]);
+    rk_ticket_id (ids[1]);
+    int handle = open (path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (handle != -1) {
+        if (dprintf (handle, "%s%s\n", ids[0], ids[1]) < 0)
+            rk_log ('W', "%s: %s", path, strerror (errno));
+        close (handle);
+    }
+    zchunk_t *chunk = zchunk_slurp (path, 2 * RK_FILE_ID);
+    bool whole = chunk && zchunk_size (chunk) == 2 * RK_FILE_ID;
+    if (!whole)
+        rk_log ('W', "%s: %s; files that are on their way begin anew at each start", path,
+                chunk ? "is too short, remove it" : strerror (errno));
+    char *secret = whole ? zchunk_strdup (chunk) : zsys_sprintf ("%s%s", ids[0], ids[1]);
+    zchunk_destroy (&chunk);
+    return secret;
+}
+
+
+char *
+rk_media_secret (rk_config_t *config)
+{
+    const char *secret = rk_config_str (config, "media/secret");
+    if (*secret || !*rk_config_str (config, "media/folder"))
+        return strdup (secret);
+    char *folder = rk_media_folder (config, ""),
+         *path = rk_media_folder (config, "secret");
+    zsys_dir_create ("%s", folder);
+    char *own = s_own_secret (path);
+    free (folder);
+    free (path);
+    return own;
+}
+
+
 static void *
 s_open (rk_config_t *config)
 {

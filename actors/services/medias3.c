@@ -135,6 +135,8 @@ s_perform (s_self_t *self, struct curl_slist *headers, rk_media_error_t *error)
     curl_easy_getinfo (self->curl, CURLINFO_RESPONSE_CODE, &status);
     curl_easy_setopt (self->curl, CURLOPT_ERRORBUFFER, NULL);
     curl_slist_free_all (headers);
+    if (status == 416)
+        return status;    //  Whatever it says about that
     if (status == 404)
         return rk_media_fail (error, 404, "there is no such file any more");
     if (status == 507 || status == 403 || status == 400 || status >= 500)
@@ -187,7 +189,7 @@ s_read (void *store, const char *hash, uint64_t offset, size_t count, char *data
     //  An empty file has no range, and a short one may come whole
     if (status != 206 && !(status == 200 && offset == 0) && status != 416)
         return rk_media_fail (error, 503, "media/s3 = %s answers %ld", self->url, status);
-    *size = status == 206 ? answer.whole : status == 200 ? answer.size : 0;
+    *size = status == 200 ? answer.size : answer.whole;
     return status == 416 ? 0 : (int64_t) answer.size;
 }
 

@@ -2,6 +2,7 @@
 
 #include "curve.h"
 #include "proto/ticket.h"
+#include "services/media.h"
 #include <sys/stat.h>
 
 #define WORDS_MOST 1024    //  bytes of a part that a gateway sends to the sender
@@ -408,12 +409,7 @@ rk_wires_new (rk_config_t *config)
         self->keyring.requests = s_socket (self, ZMQ_REP, "@" RK_ZAP_ENDPOINT, 1000);
     if (self->console && !self->error)
         s_wire_console (self);
-    const char *secret = rk_config_str (config, "media/secret");
-    char ids[2][RK_FILE_ID + 1];
-    rk_ticket_id (ids[0]);
-    rk_ticket_id (ids[1]);
-    self->media_secret =
-        *secret ? strdup (secret) : zsys_sprintf ("%s%s", ids[0], ids[1]);
+    self->media_secret = rk_media_secret (config);
     self->services =
         rk_services_new (config, self->app ? self->workers : 0, s_service_socket,
                          s_service_watch, self, &self->error);

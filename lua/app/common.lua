@@ -163,7 +163,8 @@ end
 local ATTACHMENT_MOST = limit ("chat/attachment")
 
 --  bytes that clients are told at their bind
-chat.limits = {attachment = ATTACHMENT_MOST, message = limit ("gateway/message")}
+chat.limits = {attachment = ATTACHMENT_MOST, message = limit ("gateway/message"),
+               file = chat.stored and media_api.enabled and limit ("chat/media") or nil}
 
 local function attachment_size (frames)
     local size = 0

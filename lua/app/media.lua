@@ -11,7 +11,7 @@ local function name_of (body)
     local msg = json.decode (body, true)
     local content = type (msg) == "table" and msg.content
     local name = type (content) == "table" and content.fileName
-    return type (name) == "string" and #name < 300 and name or nil
+    return type (name) == "string" and #name < 300 and not name:find ("[%c\\]") and name or nil
 end
 
 local function handle (ctx, msg)

@@ -26,15 +26,19 @@ function media.add (id, uid, size, at, quota)
     return true, changes > 0
 end
 
---  The file is here. Returns ok, whether the user was allowed to send it
-function media.kept (id, uid, hash, kind)
+--  The file is here. What the user has sent twice counts once. Returns ok, whether the user was allowed to send it
+function media.kept (id, uid, hash, kind, at)
     local ok, results = transaction {
-        {"UPDATE media SET hash = ?3, type = ?4 WHERE id = ?1 AND uid = ?2", id, uid, hash, kind},
-        {"SELECT 1 FROM media WHERE id = ? AND uid = ? AND hash = ?", id, uid, hash}}
+        {"UPDATE media SET hash = ?3, type = ?4, at = ?5 WHERE id = ?1 AND uid = ?2", id, uid, hash, kind, at},
+        {"SELECT min(id) AS id FROM media WHERE uid = ? AND hash = ?", uid, hash}}
     if not ok then
         return false, results
     end
-    return true, results[2][1] ~= nil
+    local first = results[2][1].id
+    if first then
+        run ("DELETE FROM media WHERE uid = ?1 AND hash = ?2 AND id > ?3", uid, hash, first)
+    end
+    return true, first ~= nil
 end
 
 --  Whether a user has sent a file, or may see a chat that names it; then the file stays for a day more

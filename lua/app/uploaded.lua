@@ -9,7 +9,7 @@ local function handle (ctx, msg)
     if not id then
         return chat.refuse ("bad-request", "receipt isn't one: " .. hash)
     end
-    local ok, mine = media.kept (id, ctx.uid, hash, kind)
+    local ok, mine = media.kept (id, ctx.uid, hash, kind, clock.now ())
     if not ok then
         return chat.store_failed (mine)
     elseif not mine then

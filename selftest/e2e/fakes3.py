@@ -95,7 +95,7 @@ class Handler(BaseHTTPRequestHandler):
         if not asked:
             self.answer(200, data, Last_Modified=when)
         elif int(asked[1]) >= len(data):
-            self.answer(416, b"InvalidRange")
+            self.answer(416, b"<Error><Code>InvalidRange</Code></Error>" * 100, Content_Range=f"bytes */{len(data)}")
         else:
             part = data[int(asked[1]):int(asked[2]) + 1]
             self.answer(206, part, Content_Range=f"bytes {asked[1]}-{int(asked[1]) + len(part) - 1}/{len(data)}", Last_Modified=when)
