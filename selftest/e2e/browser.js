@@ -16,7 +16,7 @@ function startServer(...settings) {
     const words = ["run"];
     for (const setting of ["gateway/listen=127.0.0.1:0", "receiver/upstream=none", "sender/downstream=none",
                            "console/listen=127.0.0.1:0", `console/control=ipc://${folder}/control`,
-                           `store/path=${folder}/chat.db`, ...settings])
+                           `store/path=${folder}/chat.db`, `media/folder=${folder}/media`, ...settings])
       words.push("-s", setting);
     server = spawn(binary, words, {stdio: ["ignore", "pipe", "inherit"]});
     server.stdout.on("data", data => {
@@ -44,15 +44,16 @@ function check(good, what) {
 //  The tests' own functions run by eval, which the pages' policy forbids; web.js "policy" keeps to it
 async function openContext(options) {
   browser ??= await chromium.launch({executablePath: "/usr/bin/chromium", args: ["--no-sandbox", "--disable-gpu",
-    "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]});
+    "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream", "--autoplay-policy=no-user-gesture-required"]});
   const context = await browser.newContext({bypassCSP: true, ...options});
-  context.setDefaultTimeout(180000);
+  context.setDefaultTimeout(Number(process.env.ROOKERY_PATIENCE ?? 180) * 1000);    // Shorter to see sooner what is wrong with a test
   context.on("page", page => page.on("pageerror", error => { throw error; }));
   return context;
 }
 
 // A screenshot, when the command line names a folder for them
-const shot = (page, name, options) => shots && page.screenshot({path: path.join(shots, name + ".png"), ...options});
+const shot = (page, name, options) => shots && page.bringToFront().then(() => page.screenshot({path: path.join(shots, name + ".png"), ...options}));
 
 // Runs the test, ends all that was started, exits with a closing line
 function run(test) {

@@ -91,6 +91,30 @@ def through():
     live(server, test)
 
 
+def files():
+    """A file arrives whole, whatever happens on its way; one that waited in the outbox goes, too."""
+    server = Server("media/secret=a secret of the test, 32 bytes long", "chat/media=8000000")
+
+    async def test():
+        proxy, got, cuts = Proxy(server), [], 0
+        await proxy.start()
+        async for line in user(proxy.url, "files"):
+            progress = line.get("progress")
+            if progress and progress > 1500000 * (cuts + 1) and cuts < 3:
+                cuts += 1
+                if cuts == 2:
+                    server.stop(signal.SIGKILL)
+                    server.start()
+                proxy.cut()
+            elif not progress:
+                got.append(line)
+        check(cuts == 3, cuts)
+        check(got == [{"same": True, "size": 6000000, "type": "application/octet-stream", "url": 71},
+                      {"refused": "too-large", "stranger": "not-found", "text": "from before", "climbs": True}], got)
+        proxy.listener.close()
+    live(server, test)
+
+
 def failing():
     server = Server()
 
@@ -155,7 +179,7 @@ def packed():
                 file.write(example)
             said = await asyncio.to_thread(words, "node", "example.mjs", env={**os.environ, "ROOKERY_URL": server.url})
             for line in ("message 1 of ann,bob is stored", "ann: Hello Bob!", "bob has read it", "ann is typing …", 'ann,bob: 0 unread, last "Hello dear Bob!"',
-                         "in history: Hello dear Bob!, 👍 by 1", "bob got 3 bytes", "not-owner"):
+                         "in history: Hello dear Bob!, 👍 by 1", "bob got 3000000 bytes", "not-owner"):
                 check(line in said.split("\n"), f"{line!r} isn't in\n{said}")
     live(server, test)
 
@@ -204,4 +228,4 @@ def clients():
 
 
 if __name__ == "__main__":
-    run(through, failing, refusals, forged, packed, clients)
+    run(through, files, failing, refusals, forged, packed, clients)

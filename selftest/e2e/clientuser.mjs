@@ -114,4 +114,35 @@ async function forged() {
   bob.close();
 }
 
-await {through, failing, refusals, forged}[what]();
+// A file while connections are cut and the server is killed; a refusal; and what the outbox had
+async function files() {
+  const kept = new Map(), outbox = {put: async (key, entry) => kept.set(key, entry), remove: async key => kept.delete(key), all: async () => [...kept.values()]};
+  const ann = new Rookery({url, uid: "ann", device: "a", outbox}), bob = new Rookery({url, uid: "bob", device: "b"});
+  const bytes = new Uint8Array(6000000).map((_, nbr) => nbr * 7 + (nbr >> 8)), steps = [];
+  const heard = [new Promise(resolve => bob.on("chat", message => message.seq === 1 && resolve(message))),
+                 new Promise(resolve => bob.on("chat", message => message.seq === 2 && resolve(message)))];
+  ann.on("progress", (message, count) => {
+    steps.push(count);
+    say({progress: count});
+  });
+  await Promise.all([ann.open(), bob.open()]);
+  const answer = await ann.say("bob", {fileName: "noise.bin"}, new Blob([bytes]));
+  const {content} = await heard[0];
+  const got = new Uint8Array(await (await fetch(await bob.fileURL("ann,bob", answer.seq))).arrayBuffer());
+  say({same: got.length === bytes.length && got.every((byte, nbr) => byte === bytes[nbr]), size: content.fileSize, type: content.fileType, url: content.fileUrl.length});
+  const refused = await ann.say("bob", {}, new Blob([new Uint8Array(8000001)])).catch(error => error.code);
+  const stranger = await bob.fileURL("ann,bob", 99).catch(error => error.code);
+  ann.close();
+  kept.set("chat ann,bob late", {message: {action: "chat", content: {fromAccountID: "ann", toAccountID: "bob", chatID: "late", fileName: "a.txt"}},
+                                 file: new Blob(["from before"])});
+  const again = new Rookery({url, uid: "ann", device: "a", outbox});
+  await again.open();
+  const {seq} = await heard[1], text = await (await fetch(await bob.fileURL("ann,bob", seq))).text();
+  while (kept.size)
+    await new Promise(resolve => setTimeout(resolve, 20));
+  say({refused, stranger, text, climbs: steps.every((count, nbr) => !nbr || count >= steps[nbr - 1] || count === 0)});
+  again.close();
+  bob.close();
+}
+
+await {through, failing, refusals, forged, files}[what]();

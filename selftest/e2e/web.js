@@ -103,7 +103,7 @@ async function picture(alice, bob) {
 
 // A draft stays with its talk, and so does a picture that takes a moment to be read; what is too large isn't sent
 async function drafts(alice, bob) {
-  const drafted = "to be written on", large = {name: "large.bin", mimeType: "application/octet-stream", buffer: Buffer.alloc(2_000_000)};
+  const drafted = "to be written on", large = {name: "large.bin", mimeType: "application/octet-stream", buffer: Buffer.alloc(7_000_000)};
   await alice.click("#talks button:has-text('bob')");
   await alice.fill("#text", drafted);
   await openTalk(alice, "carol");
@@ -114,7 +114,7 @@ async function drafts(alice, bob) {
   await alice.click("#talks button:has-text('carol')");
   check(await alice.inputValue("#text") === "for carol", "carol's draft is gone");
   await alice.setInputFiles("#file", large);
-  await alice.waitForSelector("#messages .error:has-text('large.bin has 2.0 MB; 1.0 MB can be sent at most.')");
+  await alice.waitForSelector("#messages .error:has-text('large.bin has 7.0 MB; 6.0 MB can be sent at most.')");
   await shot(alice, "too-large");
   await alice.fill("#text", "x".repeat(1_200_000));
   await alice.press("#text", "Enter");
@@ -211,7 +211,7 @@ async function readme(context, url, bob) {
 }
 
 async function main() {
-  const url = (await startServer()).split(" ")[1];
+  const url = (await startServer("chat/media=6000000")).split(" ")[1];
   const context = await openContext({viewport: {width: 1000, height: 640}});
   const alice = await signIn(context, url, "alice"), bob = await signIn(context, url, "bob");
   await talkOfTwo(alice, bob);

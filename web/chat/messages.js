@@ -1,5 +1,6 @@
 // messages.js - the messages of the open talk: nodes are appended and changed, and about 200 of them are in the page
 
+import {Media} from "./media.js";
 import {dayOf, element, linked, timeOf} from "./text.js";
 
 const MOST = 200, PIECE = 60;    // Nodes in the page; shown at once
@@ -7,19 +8,71 @@ const NEAR = 80;                 // Pixels from the end that count as the end
 
 const MARKS = {sent: ["…", "sent, not answered yet"], stored: ["✓", "stored by the server"], delivered: ["✓✓", "delivered"],
                read: ["✓✓", "read"], failed: ["!", "not accepted"]};
-const PICTURE = /\.(png|jpe?g|gif|webp)$/i, SOUND = /\.(mp3|ogg|oga|wav|m4a|webm)$/i;
-
 export class Messages {
-  // node is the list's element; does has what can be done with an entry: reply, react, edit, recall, again, fetch; need (talk) is
-  // called when what lies before the first one is wanted
+  // node is the list's element; does has what can be done with an entry: reply, react, edit, recall, forward, again, fetch, and url (entry), where
+  // its file is; need (talk) is called when what lies before the first one is wanted
   constructor(node, more, does, need) {
-    Object.assign(this, {node, more, does, need, nodes: new Map(), start: 0, fresh: 0});
+    Object.assign(this, {node, more, does, need, nodes: new Map(), start: 0, fresh: 0, drawn: 0, stays: true});
+    this.media = new Media(node, entry => does.url(entry), () => this.stays && this.scrollToEnd());
     node.addEventListener("scroll", () => this.onScroll(), {passive: true});
+    node.addEventListener("keydown", event => this.move(event));
     more.addEventListener("click", () => this.toEnd());
   }
 
+  // Whether the newest message is in sight, and so the next one will be
   atEnd() {
-    return this.node.scrollHeight - this.node.scrollTop - this.node.clientHeight < NEAR;
+    return this.stays;
+  }
+
+  // Returns whether the end of what is drawn is in sight, which needn't be all
+  measure() {
+    const near = this.node.scrollHeight - this.node.scrollTop - this.node.clientHeight < NEAR;
+    this.stays = near && this.start + MOST >= this.drawn;
+    this.node.classList.toggle("stays", this.stays);
+    return near;
+  }
+
+  // What comes later, such as a picture, doesn't push the end away; nor does the browser, which holds on to what one reads
+  scrollToEnd() {
+    this.stays = true;
+    this.node.classList.add("stays");
+    this.node.scrollTop = this.node.scrollHeight;
+  }
+
+  // Arrow keys go from message to message, the Tab key then to what can be done with one
+  move(event) {
+    const step = {ArrowUp: "previousElementSibling", ArrowDown: "nextElementSibling"}[event.key], item = event.target.closest("li");
+    const next = step && (item ? item[step] : this.node.lastElementChild);
+    if (!next)
+      return;
+    event.preventDefault();
+    next.focus();
+    next.scrollIntoView({block: "nearest"});
+  }
+
+  // The message of that seq, if it is loaded
+  showSeq(seq) {
+    const entry = this.talk?.bySeq.get(seq), at = this.talk?.entries.indexOf(entry);
+    if (!entry)
+      return;
+    if (at < this.start || at >= this.start + MOST) {
+      this.start = Math.max(at - PIECE, 0);
+      this.draw();
+    }
+    const node = this.nodes.get(entry);
+    node.scrollIntoView({block: "center"});
+    node.focus();
+    this.measure();
+    this.count();
+  }
+
+  // How much of an entry's file is sent
+  progress(entry) {
+    const bar = this.nodes.get(entry)?.querySelector("progress");
+    if (bar)
+      bar.value = entry.progress;
+    else
+      this.refresh(entry);
   }
 
   // Another talk, or none: from its first unread message on
@@ -30,43 +83,59 @@ export class Messages {
     this.nodes.clear();
     this.node.replaceChildren();
     this.fresh = 0;
-    const {length} = talk?.entries ?? [], unread = talk?.entries.indexOf(this.firstUnread()) ?? -1;
-    this.start = Math.max(unread < 0 ? length - PIECE : Math.min(unread - 5, length - PIECE), length - MOST, 0);
+    const entries = talk?.entries ?? [], {length} = entries;
+    const unread = entries.findIndex(entry => entry.seq > this.unreadFrom && entry.from && entry.from !== talk.me);
+    this.unread = entries[unread];
+    this.start = Math.max(unread < 0 ? length - PIECE : Math.min(unread - 5, length - PIECE), 0);
     this.draw();
     const first = this.node.querySelector(".first-unread");
-    if (first)
+    if (first) {
       first.scrollIntoView({block: "center"});
-    else
-      this.node.scrollTop = this.node.scrollHeight;
+      this.measure();
+    } else {
+      this.scrollToEnd();
+    }
     this.count();
-  }
-
-  firstUnread() {
-    return this.talk?.entries.find(entry => entry.seq > this.unreadFrom && entry.from && entry.from !== this.talk.me);
   }
 
   toEnd() {
     this.start = Math.max(this.start, this.talk.entries.length - MOST, 0);
     this.fresh = 0;
     this.draw();
-    this.node.scrollTop = this.node.scrollHeight;
+    this.scrollToEnd();
     this.count();
   }
 
   // An entry has come to the open talk, or has changed
   show(entry, isNew) {
-    const stay = this.atEnd();
+    const mine = entry.from === this.talk.me;
     if (!isNew && this.nodes.has(entry))
       this.refresh(entry);
-    else
-      this.draw();
-    if (stay || entry.from === this.talk.me && isNew) {
-      this.node.scrollTop = this.node.scrollHeight;
-      this.fresh = 0;
-    } else if (isNew && entry.from !== this.talk.me) {
+    if (isNew && mine)
+      Object.assign(this, {stays: true, start: Math.max(this.start, this.talk.entries.length - MOST)});
+    if (isNew && !mine && !this.atEnd())
       this.fresh++;
-    }
-    this.count();
+    this.drawSoon();
+  }
+
+  // Once for all that has come until the next frame
+  drawSoon() {
+    if (this.drawing)
+      return;
+    this.drawing = true;
+    const draw = () => {
+      this.drawing = false;
+      const stay = this.stays;
+      this.draw();
+      if (stay)
+        this.toEnd();
+      else
+        this.count();
+    };
+    if (document.hidden)
+      setTimeout(draw, 500);    // There are no frames
+    else
+      requestAnimationFrame(draw);
   }
 
   count() {
@@ -95,18 +164,18 @@ export class Messages {
       node.focus();
   }
 
-  // Brings the page in line with the entries from start on; what is there already stays as it is
+  // Brings the page in line with the entries from start on, as many as there may be; what is there already stays as it is
   draw() {
-    const entries = this.talk?.entries ?? [], atEnd = this.atEnd();
-    if (atEnd && entries.length - this.start > MOST)
+    const entries = this.talk?.entries ?? [];
+    if (this.stays && entries.length - this.start > MOST)
       this.start = entries.length - MOST;
-    const shown = new Set(entries.slice(this.start));
+    this.drawn = entries.length;
+    const shown = new Set(entries.slice(this.start, this.start + MOST));
     for (const [entry, node] of this.nodes)
       if (!shown.has(entry)) {
         node.remove();
         this.nodes.delete(entry);
       }
-    const unread = this.firstUnread();
     let before = null, day;
     for (const entry of shown) {
       let node = this.nodes.get(entry);
@@ -114,13 +183,13 @@ export class Messages {
         node = this.make(entry);
         this.nodes.set(entry, node);
       }
-      node.classList.toggle("first-unread", entry === unread);
-      const today = dayOf(entry.at), first = today !== day;
-      day = today;
-      if (first)
-        node.dataset.day = today;
-      else
+      node.classList.toggle("first-unread", entry === this.unread);
+      const today = new Date(entry.at).toDateString();
+      if (today === day)
         delete node.dataset.day;
+      else if (node.dataset.day !== dayOf(entry.at))
+        node.dataset.day = dayOf(entry.at);
+      day = today;
       const place = before ? before.nextSibling : this.node.firstChild;
       if (place !== node)
         this.node.insertBefore(node, place);
@@ -131,21 +200,36 @@ export class Messages {
     this.node.classList.toggle("empty", !shown.size);
   }
 
-  // What came before was loaded, or is wanted from memory: what one reads stays where it is
-  before(count) {
-    const bottom = this.node.scrollHeight - this.node.scrollTop;
-    this.start = Math.max(this.start + (count ?? 0) - PIECE, 0);
+  // Moves the window on the entries; what one reads stays where it is
+  shift(start) {
+    const top = this.node.getBoundingClientRect().top;
+    const anchor = [...this.nodes].find(([, node]) => node.getBoundingClientRect().bottom > top), at = anchor?.[1].getBoundingClientRect().top;
+    this.stays = false;
+    this.start = start;
     this.draw();
-    this.node.scrollTop = this.node.scrollHeight - bottom;
+    if (this.nodes.get(anchor?.[0])?.isConnected)
+      this.node.scrollTop += anchor[1].getBoundingClientRect().top - at;
+    this.measure();
     this.count();
   }
 
+  // What came before was loaded, so many, or is wanted from memory. Who has gone to the end meanwhile stays there
+  before(count = 0) {
+    const stay = this.stays, least = stay ? this.talk.entries.length - MOST : 0;
+    this.shift(Math.max(this.start + count - PIECE, least, 0));
+    if (stay)
+      this.scrollToEnd();
+  }
+
   onScroll() {
+    const near = this.measure();
     this.count();
     if (!this.talk)
       return;
-    if (this.atEnd())
+    if (this.stays)
       this.does.seen();
+    else if (near)
+      this.shift(this.start + Math.min(PIECE, this.drawn - this.start - MOST));
     if (this.node.scrollTop > NEAR)
       return;
     if (this.start > 0)
@@ -154,8 +238,14 @@ export class Messages {
       this.need(this.talk);
   }
 
-  note(text) {
+  // Says something that is no message; with [label, act] there is something to do about it
+  note(text, [label, act] = []) {
     const node = element("li", "note error", text);
+    if (label)
+      node.append(this.button(label, () => {
+        node.remove();
+        act();
+      }));
     node.setAttribute("role", "alert");
     this.node.append(node);
     node.scrollIntoView();
@@ -212,7 +302,8 @@ export class Messages {
 
   tools(entry, mine) {
     const node = element("span", "tools", this.button("👍", () => this.does.react(entry, "👍"), "Thumbs up"),
-                         this.button("❤️", () => this.does.react(entry, "❤️"), "Heart"), this.button("↩", () => this.does.reply(entry), "Reply"));
+                         this.button("❤️", () => this.does.react(entry, "❤️"), "Heart"), this.button("↩", () => this.does.reply(entry), "Reply"),
+                         this.button("➜", () => this.does.forward(entry), "Forward"));
     if (mine)
       node.append(this.button("✎", () => this.does.edit(entry), "Edit"));
     if (mine || this.talk.owner)
@@ -232,17 +323,9 @@ export class Messages {
   }
 
   attachment(entry) {
-    const name = String(entry.fileName ?? "attachment");
-    if (!entry.attachment)
-      return entry.bytes ? this.button(`↓ ${name}`, () => this.does.fetch(entry), `Load ${name}`) : "";
-    const url = entry.url ??= URL.createObjectURL(new Blob([entry.attachment]));
-    const node = element(PICTURE.test(name) ? "img" : SOUND.test(name) ? "audio" : "a");
-    node.src = node.href = url;
-    node.alt = node.download = name;
-    if (node.localName === "audio")
-      node.controls = true;
-    if (node.localName === "a")
-      node.textContent = name;
-    return node;
+    if (!entry.attachment && !entry.file && !entry.fileUrl)
+      return entry.bytes ? this.button(`↓ ${entry.fileName ?? "attachment"}`, () => this.does.fetch(entry), `Load ${entry.fileName ?? "attachment"}`) : "";
+    const node = this.media.show(entry);
+    return entry.sending && entry.state === "sent" ? element("span", "sending", node, this.media.progress(entry)) : node;
   }
 }

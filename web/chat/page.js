@@ -1,30 +1,46 @@
 // page.js - the chat page: what a person does, and what the server says
 
 import {IndexedOutbox, Rookery, RookeryError, conversationIn, conversationOf} from "./client/rookery.js";
+import {groupDialog, newGroup, ownDialog, userDialog} from "./groups.js";
+import {History} from "./history.js";
 import {List} from "./list.js";
+import {Mentions, mentionsIn} from "./mentions.js";
 import {Messages} from "./messages.js";
 import {askForNotices, notice} from "./notices.js";
+import {Search, forwardDialog} from "./search.js";
 import {deviceOf, forget, remember, remembered, socketURL} from "./session.js";
 import {Talk} from "./talk.js";
 import {grow, inWords, lastSeen, tooLarge} from "./text.js";
+import {voiceButton} from "./voice.js";
 
-const PAGE = 50, LISTED = 100;             // Messages, conversations asked for at once
-const TYPING_EACH = 3000, TYPING_SHOWN = 5000, READ_PAUSE = 300;    // msec
+const LISTED = 100;                        // Conversations asked for at once
+const TYPING_EACH = 3000, TYPING_SHOWN = 5000, SEARCH_PAUSE = 300;    // msec
 const WATCHED = 50;                        // Users of the list whose coming and going is shown
 
 const $ = id => document.getElementById(id);
 const talks = new Map(), here = new Map(), watched = new Set();    // conversation -> Talk, uid -> {online, seen}, uids
-let rookery, me, open, editing, replying, readTimer, typedAt = 0, drawing;
+let rookery, me, open, editing, replying, typedAt = 0, drawing, searchTimer;
 
 const list = new List($("talks"), talk => openTalk(talk));
 const messages = new Messages($("messages"), $("more"), {
-  seen: () => readSoon(), reply: entry => begin("replying", entry), edit: entry => begin("editing", entry), again: entry => sayAgain(entry),
+  seen: () => history.readSoon(), reply: entry => begin("replying", entry), edit: entry => begin("editing", entry), again: entry => sayAgain(entry),
   recall: entry => ask("recall", {conversation: open.conversation, seq: entry.seq}),
   react: (entry, key, on = true) => ask("react", {conversation: open.conversation, seq: entry.seq, key, on}).then(answer => {
     if (answer?.seq)
       took({action: "react", conversation: answer.conversation, of: entry.seq, key, on, uid: me, seq: answer.seq, at: answer.at});
   }),
-  fetch: entry => fetchAttachment(entry)}, talk => loadBefore(talk));
+  forward: entry => forwardDialog(app, entry, talk => forward(entry, talk)), url: entry => rookery.fileURL(open.conversation, entry.seq),
+  fetch: entry => fetchAttachment(entry)}, talk => history.before(talk));
+
+// What the page's other files see of it
+const app = {talks, here, messages, talkOf, openTalk, goneFrom, draw, signOut,
+             get rookery() { return rookery; }, get me() { return me; }, get open() { return open; }};
+const history = new History(app), mentions = new Mentions($("text"), $("offered"), () => (open?.group ? open.names : []).filter(uid => uid !== me));
+const search = new Search(app, $("found"), async (talk, seq) => {
+  openTalk(talk);
+  await history.upTo(talk, seq);
+  messages.showSeq(seq);
+});
 
 function talkOf(conversation) {
   if (!talks.has(conversation))
@@ -47,8 +63,8 @@ function draw() {
 function drawHead() {
   const state = open && !open.group ? here.get(open.uid) : undefined;
   $("title").textContent = open ? open.title : "Choose a talk";
-  $("leave").hidden = !open?.group;
-  $("text").disabled = $("send-button").disabled = $("file").disabled = !open;
+  $("info").hidden = !open;
+  $("text").disabled = $("send-button").disabled = $("file").disabled = $("voice").disabled = !open;
   $("chat").classList.toggle("reading", Boolean(open));
   $("presence").textContent = open?.typing ? `${open.typing} is typing …` : state?.online ? "here now" : lastSeen(state?.seen);
 }
@@ -84,15 +100,27 @@ function took(message) {
   if (talk === open && entry)
     messages.show(entry, isNew);
   if (talk === open)
-    readSoon();
+    history.readSoon();
+  if (message.action === "groupChanged" && talk === open)
+    showMembers(talk);
   if (said && isNew && entry.from && entry.from !== me)
     notice(talk, entry, openTalk);
   draw();
 }
 
-function answered(talk, entry, {seq, at}) {
-  talk.put({...entry, seq: seq ?? entry.seq, at, state: "stored", why: undefined});
+function answered(talk, entry, {seq, at}, {fileUrl, fileServer, fileSize, fileType = entry.fileType}) {
+  talk.put({...entry, seq: seq ?? entry.seq, at, state: "stored", why: undefined, fileUrl, fileSize, fileType, sending: false,
+            content: {...entry.content, fileUrl, fileServer, fileSize, fileType, ...(fileUrl && {isBytes: 0})}});
   watch([talk.uid]);
+}
+
+function onProgress({content}, bytes) {
+  const talk = talkOf(conversationIn(content)), entry = talk.byChatID.get(content.chatID);
+  if (!entry)
+    return;
+  Object.assign(entry, {progress: bytes, sending: true});
+  if (talk === open)
+    messages.progress(entry);
 }
 
 function onAnswered(answer, {content}) {
@@ -101,7 +129,7 @@ function onAnswered(answer, {content}) {
   if (!entry)
     return;
   if (answer.code === "ok")
-    answered(talk, entry, answer);
+    answered(talk, entry, answer, content);
   else
     Object.assign(entry, {state: "failed", why: `${inWords(answer, talk.title)} `});
   if (answer.known === false)
@@ -130,7 +158,7 @@ async function onConnected(answer) {
   for (const gid of answer.groups)
     talkOf(gid);
   if (open)
-    loadAfter(open);
+    history.after(open);
   draw();
 }
 
@@ -206,72 +234,12 @@ function onRead({conversation, uid, seq}) {
   draw();
 }
 
-// ---------------------------------------------------------------------------
-// Loading
-
-async function history(talk, fields) {
-  const answer = await rookery.ask("history", {conversation: talk.conversation, limit: PAGE, ...fields}).catch(() => undefined);
-  if (!answer)
-    return undefined;
-  const before = talk.entries.length;
-  for (const message of answer.messages)
-    if (message.action === "chat" || message.action === "chatGroup" || message.action === "groupChanged")
-      talk.take(message);
-  talk.setReactions(answer.messages, answer.reactions ?? []);
-  talk.last = Math.max(talk.last, answer.last);
-  return [answer.messages, talk.entries.length - before];
-}
-
-// The newest page when the talk is opened, or what was said since
-async function loadAfter(talk) {
-  if (talk.loading || talk.entries.some(entry => entry.seq === talk.last))
-    return;
-  const empty = !talk.entries.length;
-  talk.loading = true;
-  const page = await history(talk);
-  talk.loading = false;
-  if (page)
-    talk.complete ||= page[0].length < PAGE && (page[0][0]?.seq ?? 1) <= 1;
-  if (talk !== open)
-    return;
-  if (empty)
-    messages.open(talk);
-  else
-    messages.toEnd();
-  readSoon();
-}
-
-async function loadBefore(talk) {
-  if (talk.loading || talk.complete)
-    return;
-  talk.loading = true;
-  const page = await history(talk, {before: talk.first()});
-  talk.loading = false;
-  talk.complete ||= page && !page[0].length;
-  if (page && talk === open)
-    messages.before(page[1]);
-}
-
 async function fetchAttachment(entry) {
   const answer = await ask("attachment", {conversation: open.conversation, seq: entry.seq});
   if (answer?.attachment) {
     entry.attachment = answer.attachment;
     messages.refresh(entry);
   }
-}
-
-// Tells the server that what is seen is read, when it is
-function readSoon() {
-  clearTimeout(readTimer);
-  readTimer = setTimeout(() => {
-    const talk = open;
-    if (!talk || document.hidden || !messages.atEnd() || talk.read >= talk.last && !talk.unread)
-      return;
-    talk.unread = talk.mentions = 0;
-    if (talk.read < talk.last)
-      rookery.ask("read", {conversation: talk.conversation, seq: talk.last}).then(answer => { talk.read = answer.seq; }, () => {});
-    draw();
-  }, READ_PAUSE);
 }
 
 // ---------------------------------------------------------------------------
@@ -288,7 +256,7 @@ async function signIn(uid, token) {
   const outbox = new IndexedOutbox(uid);
   rookery = new Rookery({url: socketURL(), uid, token, device: deviceOf(uid), outbox});
   for (const [name, fn] of Object.entries({connected: onConnected, lost: onLost, refused: onRefused, message: took,
-                                           answered: onAnswered, typing: onTyping, read: onRead}))
+                                           answered: onAnswered, progress: onProgress, typing: onTyping, read: onRead}))
     rookery.on(name, fn);
   rookery.on("presence", ({uid: who, online, seen}) => {
     here.set(who, {online, seen: seen ?? here.get(who)?.seen});
@@ -300,14 +268,18 @@ async function signIn(uid, token) {
     if (talk === open)
       messages.marks();
   });
-  rookery.on("groupInvited", ({groupID, by}) => messages.note(`${by} invites you to #${groupID}: open it above to join.`));
+  rookery.on("groupInvited", ({groupID, by}) => messages.note(`${by} invites you to #${groupID}.`, ["Join", () => join(groupID)]));
+  rookery.on("groupAsked", ({groupID, uid: who}) => messages.note(`${who} asks to join #${groupID}.`, ["Look", () => groupDialog(app, talkOf(groupID))]));
+  rookery.on("groupAnswered", ({groupID, by, accept}) => accept ? messages.note(`${by} has let you into #${groupID}.`, ["Open", () => openTalk(talkOf(groupID))])
+                                                                 : messages.note(`${by} doesn't let you into #${groupID}.`));
+  rookery.on("contactChanged", ({uid: who, state}) => state === "asks" && messages.note(`${who} asks to be your contact.`, ["Look", () => userDialog(app, talkOf(conversationOf(me, who)))]));
   rookery.on("groupRemoved", ({groupID, by}) => goneFrom(groupID, `${by} has removed you from #${groupID}.`));
   rookery.on("error", problem => messages.note(problem.message));
   for (const chat of ["chat", "chatGroup"])    // Of a server that stores nothing they have no seq
     rookery.on(chat, message => message.seq || took(message));
-  for (const {message, attachment} of await outbox.all().catch(() => []))
+  for (const {message, attachment, file} of await outbox.all().catch(() => []))
     talkOf(conversationIn(message.content))
-      .put({...new Talk("", me).entryOf({...message, attachment}), at: Number(message.content.fromTimestamp) * 1000, state: "sent"});
+      .put({...new Talk("", me).entryOf({...message, attachment}), file, at: Number(message.content.fromTimestamp) * 1000, state: "sent"});
   rookery.open().catch(() => {});    // "refused" has said it
 }
 
@@ -327,21 +299,41 @@ function openTalk(talk) {
   open = talk;
   $("text").value = talk?.draft ?? "";
   $("members").textContent = "";
+  $("offered").hidden = true;
   messages.open(talk);
   drawHead();
   draw();
   if (!talk)
     return;
   grow($("text"));
-  loadAfter(talk);
-  readSoon();
+  history.after(talk);
+  history.readSoon();
   if (talk.group)
-    rookery.ask("groupMembers", {groupID: talk.conversation}).then(({members}) => {
-      if (talk === open)
-        $("members").textContent = members.join(", ");
-    }, () => {});
+    showMembers(talk);
   watch([talk.uid]);
   $("text").focus();
+}
+
+function showMembers(talk) {
+  rookery.ask("groupMembers", {groupID: talk.conversation}).then(({members, owners}) => {
+    [talk.names, talk.owner] = [members, owners.includes(me)];
+    if (talk === open)
+      $("members").textContent = members.join(", ");
+  }, () => {});
+}
+
+async function join(gid) {
+  const answer = await rookery.ask("groupJoin", {groupID: gid}).catch(error => messages.note(inWords(error, `#${gid}`)));
+  if (answer?.asked)
+    messages.note(`#${gid} takes people on request; its owners know now that you ask.`);
+  else if (answer)
+    openTalk(talkOf(gid));
+}
+
+function forward(entry, talk) {
+  const {fileName, fileUrl, fileServer, fileType, fileSize} = entry.content;
+  openTalk(talk);
+  say(talk, entry.text, undefined, fileUrl && {isBytes: 0, fileName, fileUrl, fileServer, fileType, fileSize});
 }
 
 // What the next text does: edits a message, answers one, or neither
@@ -371,21 +363,21 @@ function fail(entry, talk) {
 const sayTo = (talk, content, attachment) => talk.group ? rookery.sayGroup(talk.conversation, content, attachment)
                                                          : rookery.say(talk.uid, content, attachment);
 
-// False when it can't be sent, which is said
-function say(talk, text, file, attachment) {
-  const content = {text, ...(replying && !file && {replyTo: replying.seq}),
-                   ...(attachment && {isBytes: 1, fileName: file.name, fileType: file.type})};
-  const size = new TextEncoder().encode(JSON.stringify(content)).length + 300 + (attachment?.byteLength ?? 0);
-  const why = tooLarge("The message", size, rookery.limits.message);
+// False when it can't be sent, which is said. file is a File to be sent, of a recording with duration; more is put into the content
+function say(talk, text, file, more) {
+  const named = talk.group ? mentionsIn(text, talk.names, talk.owner) : [];
+  const content = {text, ...(replying && !file && {replyTo: replying.seq}), ...(named.length && {mentions: named}),
+                   ...(file && {isBytes: 0, fileName: file.name, fileType: file.type}), ...more};
+  const {limits} = rookery, size = new TextEncoder().encode(JSON.stringify(content)).length + 300;
+  const why = file ? tooLarge(file.name, file.size, limits.file ?? limits.attachment) : tooLarge("The message", size, limits.message);
   if (why) {
     messages.note(why);
     return false;
   }
-  const said = sayTo(talk, content, attachment);
-  const [entry] = talk.put({from: me, text, content, chatID: said.chatID, replyTo: content.replyTo, fileName: content.fileName,
-                            attachment, at: Date.now(), state: "sent"});
+  const said = sayTo(talk, content, file);
+  const [entry] = talk.put({...talk.entryOf({content: {...content, fromAccountID: me, chatID: said.chatID}}), file, at: Date.now(), state: "sent"});
   said.catch(fail(entry, talk));
-  [talk.at, talk.preview] = [entry.at, text || file?.name || ""];
+  [talk.at, talk.preview] = [entry.at, text || content.fileName || ""];
   if (talk === open)
     messages.show(entry, true);
   begin();
@@ -395,19 +387,13 @@ function say(talk, text, file, attachment) {
 
 function sayAgain(entry) {
   Object.assign(entry, {state: "sent", why: undefined});
-  sayTo(open, {...entry.content, chatID: entry.chatID}, entry.attachment).catch(fail(entry, open));
+  sayTo(open, {...entry.content, chatID: entry.chatID}, entry.file ?? entry.attachment).catch(fail(entry, open));
   messages.show(entry, false);
 }
 
-async function sendFile(file) {
-  const talk = open;
-  if (!file || !talk)
-    return;
-  const why = tooLarge(file.name, file.size, rookery.limits.attachment);
-  if (why)
-    messages.note(why);
-  else
-    say(talk, "", file, new Uint8Array(await file.arrayBuffer()));
+function sendFiles(files, more) {
+  for (const file of open ? files : [])
+    say(open, "", file, more);
 }
 
 async function submit() {
@@ -435,10 +421,24 @@ $("sign-in-form").onsubmit = event => {
   $("sign-in-error").textContent = "";
   signIn($("name").value.trim(), $("token").value.trim());
 };
-$("sign-out").onclick = () => {
+function signOut() {
   rookery.close();
   forget();
   location.reload();
+}
+$("own").onclick = () => ownDialog(app);
+$("new-group").onclick = () => newGroup(app);
+$("info").onclick = () => open.group ? groupDialog(app, open) : userDialog(app, open);
+voiceButton($("voice"), text => messages.note(text), () => open, (talk, {file, duration}) => talk === open && sendFiles([file], {duration}));
+$("search").oninput = () => {
+  clearTimeout(searchTimer);
+  searchTimer = setTimeout(() => search.run($("search").value.trim()), SEARCH_PAUSE);
+};
+$("search").onkeydown = event => {
+  if (event.key === "Escape") {
+    $("search").value = "";
+    search.run("");
+  }
 };
 $("new-talk").onsubmit = async event => {
   event.preventDefault();
@@ -446,11 +446,7 @@ $("new-talk").onsubmit = async event => {
   $("new-name").value = "";
   askForNotices();    // Who begins a talk wants to hear of it
   if (name.startsWith("#") && gid) {
-    const answer = await rookery.ask("groupJoin", {groupID: gid}).catch(error => messages.note(inWords(error, name)));
-    if (answer?.asked)
-      messages.note(`${name} takes people on request; its owners know now that you ask.`);
-    else if (answer)
-      openTalk(talkOf(gid));
+    await join(gid);
   } else if (name && /^[^\s,]+$/.test(name)) {
     openTalk(talkOf(conversationOf(me, name)));
   } else if (name) {
@@ -462,6 +458,8 @@ $("send").onsubmit = event => {
   submit();
 };
 $("text").onkeydown = event => {
+  if (mentions.key(event))
+    return;
   if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
     event.preventDefault();
     submit();
@@ -470,31 +468,28 @@ $("text").onkeydown = event => {
   }
 };
 $("text").oninput = () => {
+  mentions.offer();
   grow($("text"));
   if (open && $("text").value && Date.now() - typedAt > TYPING_EACH) {
     typedAt = Date.now();
     rookery.tell("typing", {conversation: open.conversation});
   }
 };
-$("text").onpaste = event => sendFile(event.clipboardData.files[0]);
+$("text").onpaste = event => sendFiles(event.clipboardData.files);
 $("file").onchange = () => {
-  sendFile($("file").files[0]);
+  sendFiles($("file").files);
   $("file").value = "";
 };
 $("chat").ondragover = event => event.preventDefault();
 $("chat").ondrop = event => {
   event.preventDefault();
-  sendFile(event.dataTransfer.files[0]);
+  sendFiles(event.dataTransfer.files);
 };
 $("about").lastElementChild.onclick = () => begin();
-$("leave").onclick = async () => {
-  const gid = open.conversation;
-  if (await ask("groupLeave", {groupID: gid}))
-    goneFrom(gid);
-};
 $("back").onclick = () => openTalk(undefined);
 $("banner").lastElementChild.onclick = () => rookery.tryNow();
-document.addEventListener("visibilitychange", readSoon);
+document.addEventListener("visibilitychange", () => history.readSoon());
+navigator.serviceWorker?.register("sw.js").catch(() => {});    // A page without TLS has none
 const before = remembered();
 if (before)
   signIn(before.uid, before.token);

@@ -25,7 +25,7 @@ export class Talk {
     this.bySeq = new Map();
     this.byChatID = new Map();
     this.reactions = new Map();    // seq -> Map of key -> {count, mine}
-    Object.assign(this, {last: 0, at: 0, read: 0, readBy: 0, delivered: 0, unread: 0, mentions: 0, preview: "", draft: "", complete: false});
+    Object.assign(this, {last: 0, at: 0, read: 0, readBy: 0, delivered: 0, unread: 0, mentions: 0, preview: "", draft: "", complete: false, names: []});
   }
 
   get title() {
@@ -88,7 +88,7 @@ export class Talk {
     case "edit":
       return [this.change(message.of, message.content && {text: message.content.text ?? "", edited: message.at}), false];
     case "recall":
-      return [this.change(message.of, {recalled: true, text: "", attachment: undefined, bytes: false}), false];
+      return [this.change(message.of, {recalled: true, text: "", attachment: undefined, file: undefined, fileUrl: undefined, bytes: false}), false];
     case "react":
       this.react(message.of, message.key, message.on ? 1 : -1, message.uid === this.me ? message.on : undefined);
       return [this.bySeq.get(message.of), false];
@@ -100,7 +100,8 @@ export class Talk {
     const {content} = message, mine = content.fromAccountID === this.me;
     return {seq: message.seq, at: message.at ?? Number(content.fromTimestamp) * 1000, from: content.fromAccountID, content,
             text: typeof content.text === "string" ? content.text : "", chatID: content.chatID, replyTo: content.replyTo,
-            fileName: content.fileName, attachment: message.attachment, bytes: message.bytes, edited: message.edited,
+            fileName: content.fileName, fileType: content.fileType, fileSize: content.fileSize, attachment: message.attachment, bytes: message.bytes,
+            fileUrl: typeof content.fileUrl === "string" && content.fileUrl.startsWith("/media/") ? content.fileUrl : undefined, edited: message.edited,
             recalled: Boolean(message.recalled), state: mine ? "stored" : undefined};
   }
 

@@ -1,7 +1,7 @@
 // outbox.js - chats that aren't answered yet, over a reload of the page and longer
 //
 // An outbox has put (key, entry), remove (key) and all (), which resolves to the entries in the order they were put; an entry is
-// {message, attachment}.
+// {message, attachment, file}: bytes, or a Blob that isn't sent yet.
 
 // In this browser's IndexedDB, for one user; attachments with it.
 export class IndexedOutbox {

@@ -63,7 +63,7 @@ export interface Requests {
 
 /** What it is answered when its code is ok. */
 export interface Answers {
-  bind: {action: "bindRsp"; uid: string; groups: string[]; at: number; limits: {attachment: number; message: number}; code: "ok"; message: string};
+  bind: {action: "bindRsp"; uid: string; groups: string[]; at: number; limits: {attachment: number; message: number; file?: number}; code: "ok"; message: string};
   chat: {action: "chatRsp"; chatID: string; conversation: string; seq?: number; at: number; known?: boolean; code: "ok"; message: string};
   chatGroup: {action: "chatGroupRsp"; chatID: string; conversation: string; seq?: number; at: number; code: "ok"; message: string};
   powerOn: {action: "powerOnRsp"; code: "ok"; message: string};
@@ -141,10 +141,11 @@ export type Events = {[name in keyof Told]: [message: Told[name] & {conversation
   refused: [answer: {code: Code; message: string}];
   answered: [answer: {code: Code; message: string; chatID: string; conversation?: string; seq?: number; at?: number},
              message: {action: "chat" | "chatGroup"; content: Content}];
+  progress: [message: {action: "chat" | "chatGroup"; content: Content}, bytes: number];
   error: [problem: Error | Told["error"]];
 };
 
-export interface Entry {message: {action: string; content: Content}; attachment?: Uint8Array | ArrayBuffer}
+export interface Entry {message: {action: string; content: Content}; attachment?: Uint8Array | ArrayBuffer; file?: Blob}
 
 export interface Outbox {
   put (key: string, entry: Entry): Promise<unknown>;
@@ -182,15 +183,16 @@ export class Rookery {
   constructor (options: Options);
   readonly uid: string;
   readonly connected: boolean;
-  readonly limits: {attachment: number; message: number};
+  readonly limits: {attachment: number; message: number; file?: number};
   open (): Promise<Answers["bind"]>;
   close (): void;
   tryNow (): void;
   on<Name extends keyof Events> (name: Name, fn: (...args: Events[Name]) => unknown): () => void;
   ask<Action extends Asked> (action: Action, fields?: Requests[Action]): Promise<Answers[Action] & {attachment?: Uint8Array}>;
   tell (action: "typing" | "ack", fields: {conversation: string; seq?: number}): boolean;
-  say (uid: string, content: Sayable, attachment?: Uint8Array | ArrayBuffer): Said<"chat">;
-  sayGroup (gid: string, content: Sayable, attachment?: Uint8Array | ArrayBuffer): Said<"chatGroup">;
+  say (uid: string, content: Sayable, attachment?: Uint8Array | ArrayBuffer | Blob): Said<"chat">;
+  sayGroup (gid: string, content: Sayable, attachment?: Uint8Array | ArrayBuffer | Blob): Said<"chatGroup">;
+  fileURL (conversation: string, seq: number): Promise<string>;
 }
 
 export function newChatID (): string;

@@ -3,6 +3,7 @@
 // proto/CLIENT.md says what clients and the server say to each other. Here: one connection that lives as long as the object
 // does, requests with promises, chats that are sent until they are answered, acks. README.md shows how it is used.
 
+import {baseOf, send as sendFile} from "./files.js";
 import {Link, pack} from "./link.js";
 
 export {IndexedOutbox} from "./outbox.js";
@@ -46,13 +47,14 @@ export function conversationIn({fromAccountID, toAccountID, chatGroupID}) {
 
 export class Rookery {
   #link; #handlers = new Map(); #pending = new Map(); #tracks = new Map();
-  #requests = 0; #ackTimer; #outbox; #opening; #wanted = false;
+  #requests = 0; #ackTimer; #outbox; #opening; #wanted = false; #base; #urls = new Map();
 
   // url: of the server's /ws; uid; token: a text, or a function that returns one or its promise, called at each bind;
   // device: a name that stays the same, so that the server knows what this device has got; outbox: see outbox.js;
   // acks: false when the application acks itself; WebSocket: a class to be used.
   constructor({url, uid, token, device, outbox, acks = true, WebSocket}) {
     Object.assign(this, {uid, device, acks, limits: {attachment: Infinity, message: Infinity}});
+    this.#base = baseOf(url);
     this.#outbox = outbox;
     this.#link = new Link({url, uid, token, device, WebSocket}, {
       bound: answer => this.#bound(answer), refused: answer => this.#refused(answer),
@@ -65,7 +67,7 @@ export class Rookery {
   }
 
   // Calls fn with each message of this action. "message": each with a seq; "connected" (answer), "lost" (reason, msec until the next
-  // attempt), "refused" (answer) and "answered" (answer, message), of a chat, are the library's own. Returns a function that ends it.
+  // attempt), "refused" (answer), "answered" (answer, message), of a chat, and "progress" (message, bytes), of its file, are the library's own. Returns a function that ends it.
   // What a function of a message with a seq returns is waited for, if it is a promise, before that is acked.
   on(name, fn) {
     if (!this.#handlers.has(name))
@@ -92,9 +94,9 @@ export class Rookery {
     opened.catch(() => {});    // Whoever called has another promise of it
     this.#wanted = true;
     globalThis.addEventListener?.("online", this.wake);
-    for (const {message, attachment} of await this.#outbox?.all() ?? [])
+    for (const {message, attachment, file} of await this.#outbox?.all() ?? [])
       if (!this.#pending.has(this.#keyOf(message)))
-        this.#keep(message, attachment).catch(() => {});    // Who said it is gone; "answered" tells
+        this.#keep(message, attachment, file).catch(() => {});    // Who said it is gone; "answered" tells
     if (this.#wanted)
       this.#link.open();
     return opened;
@@ -134,7 +136,8 @@ export class Rookery {
   }
 
   // Says something to a user. content is an object of any fields, text as a rule. It is sent until it is answered, also behind lost
-  // connections. Returns a promise of the answer, with the chatID as a property.
+  // connections. attachment is bytes, or a Blob of any size, which goes beside the connection as a file first. Returns a promise of
+  // the answer, with the chatID as a property.
   say(uid, content, attachment) {
     return this.#say("chat", {toAccountID: uid}, content, attachment);
   }
@@ -148,15 +151,29 @@ export class Rookery {
     const chatID = content.chatID ?? newChatID();
     const message = {action, content: {...content, fromAccountID: this.uid, ...to, chatID,
                                        fromTimestamp: content.fromTimestamp ?? String(Math.floor(Date.now() / 1000))}};
-    const why = this.#tooLarge(message, attachment);
+    const file = attachment instanceof Blob ? attachment : undefined, bytes = file ? undefined : attachment;
+    const why = this.#tooLarge(message, bytes, file);
     if (why)
       return Object.assign(Promise.reject(new RookeryError("too-large", why)), {chatID});
     // What can't be kept is sent nonetheless
-    Promise.resolve(this.#outbox?.put(this.#keyOf(message), {message, attachment})).catch(error => this.#emit("error", error));
-    return Object.assign(this.#keep(message, attachment), {chatID});
+    Promise.resolve(this.#outbox?.put(this.#keyOf(message), {message, attachment: bytes, file})).catch(error => this.#emit("error", error));
+    return Object.assign(this.#keep(message, bytes, file), {chatID});
   }
 
-  #tooLarge(message, attachment) {
+  // Where the file of a chat is to be had, as a URL for fetch, pictures and players; asked once for as long as it is good.
+  async fileURL(conversation, seq) {
+    const key = `${conversation} ${seq}`, known = this.#urls.get(key);
+    if (known?.until > Date.now() + 60000)
+      return known.url;
+    const {fileServer, fileUrl, until} = await this.ask("media", {conversation, seq});
+    const url = (fileServer || this.#base) + fileUrl;
+    this.#urls.set(key, {url, until});
+    return url;
+  }
+
+  #tooLarge(message, attachment, file) {
+    if (file && file.size > (this.limits.file ?? this.limits.attachment))
+      return `the file has ${file.size} bytes, ${this.limits.file ?? this.limits.attachment} may be sent`;
     const bytes = attachment?.byteLength ?? 0, all = bytes + new TextEncoder().encode(JSON.stringify(message)).length;
     if (bytes > this.limits.attachment)
       return `the attachment has ${bytes} bytes, ${this.limits.attachment} may be sent`;
@@ -168,13 +185,13 @@ export class Rookery {
     return `${action} ${conversationIn(content)} ${content.chatID}`;
   }
 
-  #keep(message, attachment) {
-    return this.#begin(this.#keyOf(message), message, attachment, true);
+  #keep(message, attachment, file) {
+    return this.#begin(this.#keyOf(message), message, attachment, true, file);
   }
 
-  #begin(key, message, attachment, again) {
+  #begin(key, message, attachment, again, file) {
     return new Promise((resolve, reject) => {
-      const entry = {key, message, attachment, again, resolve, reject, pause: STORE_PAUSE};
+      const entry = {key, message, attachment, again, file, resolve, reject, pause: STORE_PAUSE};
       this.#pending.set(key, entry);
       if (this.connected)
         this.#send(entry);
@@ -184,7 +201,51 @@ export class Rookery {
   }
 
   #send(entry) {
-    this.#link.send(pack(entry.message, entry.attachment));
+    if (entry.file)
+      this.#sendFile(entry);
+    else
+      this.#link.send(pack(entry.message, entry.attachment));
+  }
+
+  // A chat goes when its file is there; to a server that takes none it goes as an attachment
+  async #sendFile(entry) {
+    if (entry.sending)
+      return;
+    entry.sending = true;
+    const {content} = entry.message, wanted = () => this.#pending.get(entry.key) === entry;
+    try {
+      const kept = await sendFile(entry.file, {
+        ask: (action, fields) => this.ask(action, fields), base: this.#base, wanted,
+        refuse: (code, message) => new RookeryError(code, message, {action: entry.message.action, code, message}),
+        progress: bytes => this.#emit("progress", entry.message, bytes)});
+      if (!kept)
+        return;
+      Object.assign(content, {isBytes: 0, fileServer: kept.fileServer, fileUrl: kept.fileUrl, fileSize: kept.size, fileType: kept.type});
+    } catch (error) {
+      const bytes = error.code === "not-stored" && entry.file.size <= this.limits.attachment && await entry.file.arrayBuffer().catch(() => undefined);
+      if (!bytes)
+        return this.#refuse(entry, error);
+      entry.attachment = new Uint8Array(bytes);
+      content.isBytes = 1;
+    }
+    entry.file = undefined;
+    if (this.connected && wanted())
+      this.#send(entry);
+  }
+
+  // What became of a chat, if it is one
+  #tell(entry, answer) {
+    if (!entry.message.content?.chatID || entry.message.requestID)
+      return;
+    this.#outbox?.remove(entry.key)?.catch?.(problem => this.#emit("error", problem));
+    this.#emit("answered", answer, entry.message);
+  }
+
+  #refuse(entry, error) {
+    if (this.#pending.get(entry.key) !== entry)
+      return;
+    this.#tell(entry, error.answer ?? {action: `${entry.message.action}Rsp`, code: error.code ?? "internal", message: error.message});
+    this.#finish(entry, error);
   }
 
   #finish(entry, error, answer) {
@@ -199,7 +260,8 @@ export class Rookery {
   // What the link says
 
   #bound(answer) {
-    Object.assign(this.limits, answer.limits);
+    Object.assign(this.limits, {file: undefined}, answer.limits);
+    this.#urls.clear();
     this.#resume();
     for (const entry of this.#pending.values())
       this.#send(entry);
@@ -252,10 +314,7 @@ export class Rookery {
     if (answer.code === "store-unavailable" && entry.again)
       return this.#later(entry);
     const error = answer.code === "ok" ? undefined : new RookeryError(answer.code, answer.message, answer);
-    if (entry.message.content?.chatID && !entry.message.requestID) {
-      this.#outbox?.remove(entry.key)?.catch?.(problem => this.#emit("error", problem));
-      this.#emit("answered", answer, entry.message);
-    }
+    this.#tell(entry, answer);
     if (answer.seq && !error && (!entry.message.requestID || NAMED.has(entry.message.action)))
       this.#own(answer.conversation, answer.seq);
     this.#finish(entry, error, answer);
