@@ -290,7 +290,7 @@ rk_command_ctl (int argc, char *argv[])
         NULL,
         s_parse,
         "status\nreload\nhandlers\nhandler open|close|load|unload NAME\n"
-        "connections UID\nkick CID-or-UID\nerase UID\nexport UID\n"
+        "connections UID\nkick CID-or-UID\nerase UID\nexport UID\nprofile UID JSON\n"
         "send cid|uid|gid ID JSON\nlog debug|info|warn|error [ACTOR]\ntrace CID "
         "[MESSAGES]\n"
         "drain\nstop",
@@ -301,7 +301,9 @@ rk_command_ctl (int argc, char *argv[])
         "a message on its way "
         "down. export prints all that is kept of a user, a line of JSON each; erase "
         "takes "
-        "it away: its messages become empty, and keep their places.\n"
+        "it away: its messages become empty, and keep their places. profile sets what "
+        "others "
+        "see of a user: name, picture, text.\n"
         "log says how much is logged, by one actor (worker-1, or worker for all of them) "
         "or by "
         "all. trace shows the way of a connection's next messages through the actors, "

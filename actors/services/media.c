@@ -191,6 +191,21 @@ s_list (s_self_t *self, const char *after, rk_pack_t *result, rk_media_error_t *
 }
 
 
+//  "has" hash: whether the file is here
+
+static int
+s_has (s_self_t *self, const char *hash, rk_pack_t *result, rk_media_error_t *error)
+{
+    char byte;
+    uint64_t size;
+    int64_t got = *hash ? self->calls->read (self->store, hash, 0, 1, &byte, &size, error)
+                        : rk_media_fail (error, 400, "that is no hash");
+    bool strange = got == -1 && error->status == 404;
+    rk_pack_bool (result, !strange);
+    return got == -1 && !strange ? -1 : 0;
+}
+
+
 //  "remove" hash: a file that is older than a day goes
 
 static int
@@ -208,7 +223,7 @@ static const struct {
     const char *name;
     int (*handle) (s_self_t *self, const char *hash, rk_pack_t *result,
                    rk_media_error_t *error);
-} s_calls[] = {{"list", s_list}, {"remove", s_remove}, {NULL, NULL}};
+} s_calls[] = {{"list", s_list}, {"has", s_has}, {"remove", s_remove}, {NULL, NULL}};
 
 
 static void

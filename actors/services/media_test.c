@@ -150,8 +150,10 @@ s_test_calls (s_media_t *media, const char *hash, const char *path)
     s_expect (s_call (media, "list", hash), "ok", "[]", NULL);
     s_expect (s_call (media, "remove", "no hash"), "error", "*", NULL);
     s_expect (s_call (media, "dance", hash), "error", "*", NULL);
+    s_expect (s_call (media, "has", hash), "ok", "t", NULL);
     s_expect (s_call (media, "remove", hash), "ok", "t", NULL);
     rk_check (access (path, F_OK) == -1);
+    s_expect (s_call (media, "has", hash), "ok", "f", NULL);
     s_expect (s_ask (media, "READ", hash, "0", "3", NULL), "FAILED", "*", "404", "*",
               NULL);
 }

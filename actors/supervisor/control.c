@@ -11,6 +11,7 @@
 //      send cid|uid|gid ID JSON                a message down
 //      log LEVEL [ACTOR]                       how much is logged, by one actor or by all
 //      trace [CID]                             tell of the messages of a connection, or of none
+//      profile UID JSON                        what others see of a user
 //      erase UID, export UID [PLACE]           a piece of what the application does then
 //      drain, stop                             end the server: finish what is in flight, or not
 //
@@ -142,6 +143,13 @@ s_handle_erase (rk_control_t *self, zmsg_t *words, bool *good)
 
 
 static char *
+s_handle_profile (rk_control_t *self, zmsg_t *words, bool *good)
+{
+    return s_command (self, "profile", words, good);
+}
+
+
+static char *
 s_handle_export (rk_control_t *self, zmsg_t *words, bool *good)
 {
     return s_command (self, "export", words, good);
@@ -256,19 +264,13 @@ static const struct {
     const char *name;
     char *(*handle) (rk_control_t *self, zmsg_t *words, bool *good);
 } s_control_routes[] = {
-    {"reload", s_handle_reload},
-    {"handlers", s_handle_handlers},
-    {"handler", s_handle_handler},
-    {"erase", s_handle_erase},
-    {"export", s_handle_export},
-    {"kick", s_handle_kick},
-    {"connections", s_handle_connections},
-    {"send", s_handle_send},
-    {"log", s_handle_log},
-    {"trace", s_handle_trace},
-    {"drain", s_handle_drain},
-    {"stop", s_handle_stop},
-    {NULL, NULL},
+    {"reload", s_handle_reload},   {"handlers", s_handle_handlers},
+    {"handler", s_handle_handler}, {"erase", s_handle_erase},
+    {"export", s_handle_export},   {"profile", s_handle_profile},
+    {"kick", s_handle_kick},       {"connections", s_handle_connections},
+    {"send", s_handle_send},       {"log", s_handle_log},
+    {"trace", s_handle_trace},     {"drain", s_handle_drain},
+    {"stop", s_handle_stop},       {NULL, NULL},
 };
 
 

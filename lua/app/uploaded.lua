@@ -15,6 +15,12 @@ local function handle (ctx, msg)
     elseif not mine then
         return chat.refuse ("not-found", "you were not to send that file, or it took more than a day")
     end
+    local good, here = media_api.has (hash)    -- The sweeper may have met it when it was an old one
+    if not good then
+        return chat.store_failed (here)
+    elseif not here then
+        return chat.refuse ("not-found", "the file isn't here any more: send it again")
+    end
     return {fileServer = config.get ("media/url"), fileUrl = "/media/" .. hash, size = size, type = kind}
 end
 

@@ -192,6 +192,11 @@ function media_api.list (hash)
     return media_call ("list", hash)
 end
 
+--  media_api.has (hash): true and whether that file is here; or false, reason
+function media_api.has (hash)
+    return media_call ("has", hash)
+end
+
 --  media_api.remove (hash): true when the file is gone, if it is older than a day; or false, reason
 function media_api.remove (hash)
     return media_call ("remove", hash)

@@ -25,6 +25,15 @@ async def profiles(server):
     check(answer["users"][1]["known"] and not answer["users"][2]["known"], answer)
     await ann.ok("profile", name="")
     check((await bob.ok("users", uids=["ann"]))["users"][0]["name"] == "", "it can be emptied")
+    # Another system says it for her
+    check(server.ctl("profile", "ann", '{"name":"Ann of the tower"}') == "the profile of ann is set", "ctl profile")
+    await desk.hear("profileChanged", uid="ann", name="Ann of the tower")
+    one = (await bob.ok("users", uids=["ann"]))["users"][0]
+    check((one["name"], one["text"]) == ("Ann of the tower", "hello"), one)
+    for words, why in (((), "UID expected"), (("ann",), "an object"), (("ann", "{"), "an object"), (("ann", "[1]"), "an object"), (("ann", '{"name":5}'), "name must be"),
+                       (("a b", '{"name":"x"}'), "UID JSON expected")):
+        check(why in server.ctl("profile", *words, good=False), words)
+    await ann.ok("profile", name="")
     for wrong in ({}, {"name": 5}, {"name": "x" * 257}):
         await ann.refused("bad-request", "profile", **wrong)
     for wrong in ("ann", ["a b"], [str(nbr) for nbr in range(51)], {"0": "ann"}):

@@ -1,0 +1,31 @@
+--  setProfile - ctl profile UID JSON: the operator, or another system, says what others see of a user
+--
+--  JSON is an object of "name", "picture" and "text"; what is left out stays.
+
+local chat, fields, users = require "common", require "fields", require "store_users"
+
+local FIELDS = {name = "name?", picture = "url?", text = "text?"}
+
+--  Returns what has been done; or nil and the reason
+local function handle (uid, text)
+    local set = json.decode (text or "", true)
+    if not chat.stored then
+        return nil, "this server keeps nothing: chat/durability is relayed"
+    elseif not chat.good_id (uid) then
+        return nil, "profile UID JSON expected"
+    elseif type (set) ~= "table" or not (set.name or set.picture or set.text) then
+        return nil, 'an object with name, picture or text expected, such as {"name":"Ann"}'
+    end
+    local why = fields.check (set, FIELDS)
+    if why then
+        return nil, why
+    end
+    local ok, reason = users.set_profile (uid, set)
+    if not ok then
+        return nil, reason
+    end
+    downstream.uid (uid, {action = "profileChanged", uid = uid, name = set.name, picture = set.picture, text = set.text})
+    return "the profile of " .. uid .. " is set"
+end
+
+return {command = "profile", handle = handle}
