@@ -55,6 +55,37 @@ async function openContext(options) {
 // A screenshot, when the command line names a folder for them
 const shot = (page, name, options) => shots && page.bringToFront().then(() => page.screenshot({path: path.join(shots, name + ".png"), ...options}));
 
+// What people do in the chat page
+async function signIn(context, url, name) {
+  const page = await context.newPage();
+  page.errors = [];    // What its console has complained about
+  page.on("console", line => line.type() === "error" && page.errors.push(line.text()));
+  await page.goto(url);
+  await page.fill("#name", name);
+  await page.click("#sign-in-form button");
+  await page.waitForSelector("#chat:not([hidden])");
+  return page;
+}
+
+async function openTalk(page, name) {
+  await page.fill("#new-name", name);
+  await page.click("#new-talk button");
+  await page.waitForFunction(title => document.getElementById("title").textContent === title, name);
+}
+
+async function say(page, text) {
+  await page.fill("#text", text);
+  await page.press("#text", "Enter");
+}
+
+const waitFor = (page, text) => page.waitForSelector(`#messages li:has-text("${text}")`);
+
+// Chooses one of the things that can be done with a message
+async function tool(page, text, label) {
+  await page.hover(`#messages li:has-text("${text}")`);
+  await page.click(`#messages li:has-text("${text}") .tools button[aria-label="${label}"]`);
+}
+
 // Runs the test, ends all that was started, exits with a closing line
 function run(test) {
   test().then(() => 0, error => {
@@ -69,4 +100,4 @@ function run(test) {
   });
 }
 
-module.exports = {binary, folder, startServer, stopServer, check, openContext, shot, run};
+module.exports = {binary, folder, startServer, stopServer, check, openContext, shot, signIn, openTalk, say, waitFor, tool, run};

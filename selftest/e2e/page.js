@@ -6,38 +6,10 @@
 const fs = require("fs");
 const path = require("path");
 const {execFileSync} = require("node:child_process");
-const {folder, startServer, stopServer, check, openContext, shot, run} = require("./browser.js");
+const {folder, startServer, stopServer, check, openContext, shot, signIn, openTalk, say, waitFor, tool, run} = require("./browser.js");
 
 const PNG = Buffer.from("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==", "base64");
 const settings = ["media/secret=a secret of the test, 32 bytes long", "chat/media=20000000"];
-
-async function signIn(context, url, name) {
-  const page = await context.newPage();
-  page.errors = [];
-  page.on("console", line => line.type() === "error" && page.errors.push(line.text()));
-  await page.goto(url);
-  await page.fill("#name", name);
-  await page.click("#sign-in-form button");
-  await page.waitForSelector("#chat:not([hidden])");
-  return page;
-}
-
-async function openTalk(page, name) {
-  await page.fill("#new-name", name);
-  await page.click("#new-talk button");
-  await page.waitForFunction(title => document.getElementById("title").textContent === title, name);
-}
-
-async function say(page, text) {
-  await page.fill("#text", text);
-  await page.press("#text", "Enter");
-}
-
-const waitFor = (page, text) => page.waitForSelector(`#messages li:has-text("${text}")`);
-const tool = async (page, text, label) => {
-  await page.hover(`#messages li:has-text("${text}")`);
-  await page.click(`#messages li:has-text("${text}") .tools button[aria-label="${label}"]`);
-};
 
 // A picture, a file with nothing to see, progress, and pictures that aren't loaded before they are in sight
 async function files(ann, bob) {

@@ -4,29 +4,8 @@
 
 const fs = require("fs");
 const path = require("path");
-const {startServer, stopServer, check, openContext, shot, run} = require("./browser.js");
+const {startServer, stopServer, check, openContext, shot, signIn, openTalk, say, waitFor, tool, run} = require("./browser.js");
 
-async function signIn(context, url, name) {
-  const page = await context.newPage();
-  await page.goto(url);
-  await page.fill("#name", name);
-  await page.click("#sign-in-form button");
-  await page.waitForSelector("#chat:not([hidden])");
-  return page;
-}
-
-async function openTalk(page, name) {
-  await page.fill("#new-name", name);
-  await page.click("#new-talk button");
-  await page.waitForFunction(title => document.getElementById("title").textContent === title, name);
-}
-
-async function say(page, text) {
-  await page.fill("#text", text);
-  await page.press("#text", "Enter");
-}
-
-const waitFor = (page, text) => page.waitForSelector(`#messages li:has-text("${text}")`);
 // What was read was delivered
 const states = {delivered: ":is([data-state=delivered], [data-state=read])"};
 const waitState = (page, text, state) => page.waitForSelector(`#messages li${states[state] ?? `[data-state=${state}]`}:has-text("${text}")`);
@@ -129,10 +108,6 @@ async function drafts(alice, bob) {
 
 // What people do with messages: reactions, edits, replies, taking back; and what they see of each other
 async function together(alice, bob) {
-  const tool = async (page, text, label) => {
-    await page.hover(`#messages li:has-text("${text}")`);
-    await page.click(`#messages li:has-text("${text}") .tools button[aria-label="${label}"]`);
-  };
   await alice.click("#talks button:has-text('bob')");
   await bob.click("#talks button:has-text('alice')");
   await alice.waitForSelector("#presence:has-text('here now')");
