@@ -2,6 +2,7 @@
 
 #include "exchange_priv.h"
 
+#define RECEIPT 3600    //  Seconds that a receipt is good
 #define ENOUGH 49152    //  bytes that are worth a message
 
 
@@ -29,6 +30,7 @@ static void
 s_answer_kept (rk_gateway_t *gateway, rk_exchange_t *self, const char *hash,
                const char *type)
 {
+    int64_t until = zclock_time () / 1000 + RECEIPT;
     rk_json_fresh ();
     cJSON *claims = cJSON_CreateObject ();
     cJSON_AddStringToObject (claims, "use", "kept");
@@ -36,7 +38,7 @@ s_answer_kept (rk_gateway_t *gateway, rk_exchange_t *self, const char *hash,
     cJSON_AddStringToObject (claims, "hash", hash);
     cJSON_AddNumberToObject (claims, "size", (double) self->total);
     cJSON_AddStringToObject (claims, "type", type);
-    cJSON_AddNumberToObject (claims, "exp", (double) (zclock_time () / 1000 + 3600));
+    cJSON_AddNumberToObject (claims, "exp", (double) until);
     char *receipt =
         rk_ticket_sign (gateway->args->media_secret, cJSON_PrintUnformatted (claims));
     cJSON *object = rk_exchange_object ("ok", NULL);
