@@ -19,6 +19,7 @@ local function handle (ctx, msg)
     if not good then
         return chat.store_failed (here)
     elseif not here then
+        log.warn ("media: the file of a receipt isn't here; gateway and app server must have the same media/folder, or media/s3")
         return chat.refuse ("not-found", "the file isn't here any more: send it again")
     end
     return {fileServer = config.get ("media/url"), fileUrl = "/media/" .. hash, size = size, type = kind}

@@ -383,6 +383,7 @@ def apart():
         check(answer["code"] == "not-stored", answer)
     for settings, work in (((f"media/secret={SECRET}",), test), ((), without)):
         server = Server("gateway/enabled=0", *settings)
+        settings = (f"media/folder={server.folder}/media", *settings)
         gateway = Server("app/enabled=0", f"gateway/app/one/upstream={server.upstream}", f"gateway/app/one/downstream={server.downstream}",
                          *settings)
         try:
