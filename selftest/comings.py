@@ -126,7 +126,8 @@ def main():
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     folder = tempfile.mkdtemp(prefix="rookery-comings-")
     try:
-        settings = ("gateway/address=1000000", "chat/members=100000", "receiver/upstream=none", "sender/downstream=none", "gateway/failures=0")
+        settings = ("gateway/address=1000000", "chat/members=100000", "receiver/upstream=none", "sender/downstream=none", "gateway/failures=0",
+                    "gateway/ping=3600")    # The lines answer no pings
         server = Server(*settings, folder=folder)
         server.stop()
         fill(f"{folder}/chat.db")
