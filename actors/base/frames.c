@@ -271,6 +271,25 @@ rk_frames_addstr (rk_frames_t *self, const char *string)
 
 
 void
+rk_frames_add_number (rk_frames_t *self, uint64_t number)
+{
+    char text[24];
+    snprintf (text, sizeof (text), "%" PRIu64, number);
+    rk_frames_addstr (self, text);
+}
+
+
+uint64_t
+rk_frames_number (rk_frames_t *self, size_t index)
+{
+    char text[24];
+    rk_slice_t part = rk_frames_at (self, index);
+    snprintf (text, sizeof (text), "%.*s", (int) part.size, part.data);
+    return strtoull (text, NULL, 10);
+}
+
+
+void
 rk_frames_hold (rk_frames_t *self, zmq_msg_t *part)
 {
     assert (self->count < RK_FRAMES_MAX && self->held <= RK_FRAMES_MAX);

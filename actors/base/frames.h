@@ -90,6 +90,10 @@ void rk_frames_add (rk_frames_t *self, const void *data, size_t size);
 void *rk_frames_reserve (rk_frames_t *self, size_t size);
 void rk_frames_addstr (rk_frames_t *self, const char *string);
 
+//  Append a number as decimal text; and a part read as one, 0 when it begins with no digit.
+void rk_frames_add_number (rk_frames_t *self, uint64_t number);
+uint64_t rk_frames_number (rk_frames_t *self, size_t index);
+
 //  Append a part of another message: a copy, but of what is long and a message of its own a share.
 void rk_frames_share (rk_frames_t *self, rk_frames_t *from, size_t index);
 

@@ -149,9 +149,22 @@ s_test_signals (void)
 }
 
 
+static void
+s_test_numbers (void)
+{
+    rk_frames_t frames = {0};
+    rk_frames_add_number (&frames, UINT64_MAX);
+    rk_frames_addstr (&frames, "none");
+    rk_check (rk_frames_number (&frames, 0) == UINT64_MAX);
+    rk_check (rk_frames_number (&frames, 1) == 0 && rk_frames_number (&frames, 2) == 0);
+    rk_frames_clear (&frames);
+}
+
+
 void
 frames_test (void)
 {
+    s_test_numbers ();
     s_test_signals ();
 #ifndef __SANITIZE_THREAD__    //  Which doesn't see how libzmq hands a dead connection's memory over
     s_test_peers_that_leave ();

@@ -21,9 +21,6 @@
 //  --------------------------------------------------------------------------
 //  Birth and death
 
-//  --------------------------------------------------------------------------
-//  Birth and death
-
 static void
 s_free (void **self_p)
 {
@@ -59,10 +56,10 @@ s_new (rk_gateway_t *gateway, struct lws *wsi)
 static void
 s_end (rk_gateway_t *gateway, rk_exchange_session_t *session)
 {
-    if (session->exchange)
-        gateway->exchanges_good -= session->exchange->counts;
-    if (session->exchange)
-        rk_index_delete (gateway->exchanges, session->exchange->key);    //  Frees it
+    if (!session->exchange)
+        return;
+    gateway->exchanges_good -= session->exchange->counts;
+    rk_index_delete (gateway->exchanges, session->exchange->key);    //  Frees it
     session->exchange = NULL;
     gateway->counters[FILES].value = rk_index_size (gateway->exchanges);
 }
@@ -100,7 +97,7 @@ rk_exchange_answer (rk_exchange_t *self, unsigned int status, cJSON *object)
             true;    //  Half a file is gone out: all that can be said is the connection's end
     lws_rx_flow_control (self->wsi,
                          1);    //  Without that libwebsockets writes nothing either
-    if (self->whole || !self->sends)
+    if (self->whole)
         lws_callback_on_writable (self->wsi);
     else    //  Nobody waits long for the rest of a body that isn't taken
         self->heard -= (RK_EXCHANGE_SILENCE - REFUSED) * 1000;
@@ -115,24 +112,14 @@ rk_exchange_refuse (rk_exchange_t *self, unsigned int status, const char *code,
 }
 
 
-int
-rk_exchange_add (struct lws *wsi, const char *name, const char *value, unsigned char **at,
-                 unsigned char *end)
-{
-    return lws_add_http_header_by_name (wsi, (const unsigned char *) name,
-                                        (const unsigned char *) value,
-                                        (int) strlen (value), at, end);
-}
-
-
 //  What pages of other sites, which gateway/origins lists, may read
 
 int
 rk_exchange_add_origin (rk_exchange_t *self, unsigned char **at, unsigned char *end)
 {
-    return rk_exchange_add (self->wsi, "vary:", "origin", at, end) ||
-           (*self->origin && rk_exchange_add (self->wsi, "access-control-allow-origin:",
-                                              self->origin, at, end));
+    return rk_webgate_add (self->wsi, "vary:", "origin", at, end) ||
+           (*self->origin && rk_webgate_add (self->wsi, "access-control-allow-origin:",
+                                             self->origin, at, end));
 }
 
 
@@ -143,18 +130,17 @@ s_write_answer (rk_exchange_t *self)
 {
     unsigned char buffer[LWS_PRE + 8192], *start = buffer + LWS_PRE, *at = start,
                                           *end = buffer + sizeof (buffer) - 1;
-    size_t size = self->answer ? strlen (self->answer) : 0;
+    size_t size = strlen (self->answer);
     if (lws_add_http_common_headers (self->wsi, self->status, "application/json", size,
                                      &at, end) ||
-        rk_exchange_add (self->wsi, "cache-control:", "no-store", &at, end) ||
-        rk_exchange_add (self->wsi, "connection:", "close", &at, end) ||
+        rk_webgate_add (self->wsi, "cache-control:", "no-store", &at, end) ||
+        rk_webgate_add (self->wsi, "connection:", "close", &at, end) ||
         rk_exchange_add_origin (self, &at, end) ||
         lws_finalize_http_header (self->wsi, &at, end))
         return -1;
     if (size > (size_t) (end - at))
         return -1;
-    if (size)
-        at = (unsigned char *) mempcpy (at, self->answer, size);
+    at = (unsigned char *) mempcpy (at, self->answer, size);
     lws_write (self->wsi, start, (size_t) (at - start), LWS_WRITE_HTTP_HEADERS);
     return -1;
 }
@@ -162,28 +148,6 @@ s_write_answer (rk_exchange_t *self)
 
 //  --------------------------------------------------------------------------
 //  Media actors
-
-//  --------------------------------------------------------------------------
-//  Media actors
-
-void
-rk_exchange_add_number (rk_frames_t *frames, uint64_t number)
-{
-    char text[24];
-    snprintf (text, sizeof (text), "%" PRIu64, number);
-    rk_frames_addstr (frames, text);
-}
-
-
-uint64_t
-rk_exchange_number (rk_frames_t *frames, size_t index)
-{
-    char text[24];
-    rk_slice_t part = rk_frames_at (frames, index);
-    snprintf (text, sizeof (text), "%.*s", (int) part.size, part.data);
-    return strtoull (text, NULL, 10);
-}
-
 
 void
 rk_exchange_begin (rk_exchange_t *self, rk_frames_t *frames, const char *word,
@@ -217,7 +181,7 @@ static void
 s_handle_failed (rk_gateway_t *gateway, rk_exchange_t *self, rk_frames_t *frames)
 {
     (void) gateway;
-    unsigned int status = (unsigned int) rk_exchange_number (frames, 2);
+    unsigned int status = (unsigned int) rk_frames_number (frames, 2);
     char *why = rk_slice_dup (rk_frames_at (frames, 3));
     //  Where the server keeps things is nobody's business: operators find it in the log
     rk_exchange_refuse (self, status,
@@ -332,16 +296,17 @@ s_on_http (rk_gateway_t *gateway, rk_exchange_session_t *session, struct lws *ws
     self->heard = zclock_mono ();
     self->counts = !why;    //  Who has no ticket takes nobody's place
     gateway->exchanges_good += self->counts;
-    if (gateway->exchanges_good > MOST)
+    self->whole = size == 0;
+    if (why)
+        rk_exchange_refuse (self, 401, "not-authorized", why);
+    else if (gateway->exchanges_good > MOST)
         rk_exchange_refuse (self, 503, "overloaded",
                             "too many files are on their way; try again");
-    if (self->sends)
-        rk_exchange_begin_post (gateway, self, why, size);
+    else if (self->sends)
+        rk_exchange_begin_post (gateway, self, size);
     else
-        rk_exchange_begin_get (gateway, self, why);
-    if (self->answer && size > SWALLOWED)
-        return s_write_answer (self);
-    return 0;
+        rk_exchange_begin_get (gateway, self);
+    return self->answer && size > SWALLOWED ? s_write_answer (self) : 0;
 }
 
 

@@ -23,7 +23,7 @@ struct rk_exchange {
     bool head;          //  HEAD
     bool asks;          //  With no body: how much is here?
     bool asked;         //  A media actor owes an answer
-    bool whole;         //  The body is here, all of it
+    bool whole;         //  The body, if there is any, is here
     bool headed;        //  The answer has begun
     bool ranged;        //  A part was asked for
     bool wants_last;    //  So many bytes of its end
@@ -50,25 +50,18 @@ void rk_exchange_answer (rk_exchange_t *self, unsigned int status, cJSON *object
 void rk_exchange_refuse (rk_exchange_t *self, unsigned int status, const char *code,
                          const char *why);
 
-//  Add a field to an answer's head, as lws_add_http_header_by_name does; and what pages of other sites, which gateway/origins
-//  lists, may read. Not 0 when there is no room.
-int rk_exchange_add (struct lws *wsi, const char *name, const char *value,
-                     unsigned char **at, unsigned char *end);
+//  Add to an answer's head what pages of other sites, which gateway/origins lists, may read. Not 0 when there is no room.
 int rk_exchange_add_origin (rk_exchange_t *self, unsigned char **at, unsigned char *end);
 
-//  A message to a media actor about the file of that name: its beginning, numbers in it, and that it is asked. Each file has
-//  one actor.
+//  A message to a media actor about the file of that name: its beginning, and that it is asked. Each file has one actor.
 void rk_exchange_begin (rk_exchange_t *self, rk_frames_t *frames, const char *word,
                         const char *name);
-void rk_exchange_add_number (rk_frames_t *frames, uint64_t number);
 void rk_exchange_ask (rk_gateway_t *gateway, rk_exchange_t *self, rk_frames_t *frames,
                       const char *name);
-uint64_t rk_exchange_number (rk_frames_t *frames, size_t index);
 
-//  exchangeput.c: POST. why is what is wrong with its ticket, or NULL; size the body's bytes.
+//  exchangeput.c: POST; size is the body's bytes
 int64_t rk_exchange_body_size (rk_exchange_t *self);
-void rk_exchange_begin_post (rk_gateway_t *gateway, rk_exchange_t *self, const char *why,
-                             int64_t size);
+void rk_exchange_begin_post (rk_gateway_t *gateway, rk_exchange_t *self, int64_t size);
 int rk_exchange_body (rk_gateway_t *gateway, rk_exchange_session_t *session,
                       struct lws *wsi, rk_slice_t in);
 int rk_exchange_body_end (rk_gateway_t *gateway, rk_exchange_session_t *session,
@@ -77,7 +70,7 @@ void rk_exchange_handle_wrote (rk_gateway_t *gateway, rk_exchange_t *self,
                                rk_frames_t *frames);
 
 //  exchangeget.c: GET and HEAD
-void rk_exchange_begin_get (rk_gateway_t *gateway, rk_exchange_t *self, const char *why);
+void rk_exchange_begin_get (rk_gateway_t *gateway, rk_exchange_t *self);
 void rk_exchange_handle_bytes (rk_gateway_t *gateway, rk_exchange_t *self,
                                rk_frames_t *frames);
 

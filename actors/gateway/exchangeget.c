@@ -16,10 +16,10 @@ s_ask_read (rk_gateway_t *gateway, rk_exchange_t *self)
     rk_frames_t frames;
     uint64_t left = self->end - self->offset;
     rk_exchange_begin (self, &frames, "READ", self->hash);
-    rk_exchange_add_number (&frames, self->offset);
-    rk_exchange_add_number (&frames, self->wants_last && !self->total ? 1
-                                     : left < RK_MEDIA_PIECE          ? left
-                                                                      : RK_MEDIA_PIECE);
+    rk_frames_add_number (&frames, self->offset);
+    rk_frames_add_number (&frames, self->wants_last && !self->total ? 1
+                                   : left < RK_MEDIA_PIECE          ? left
+                                                                    : RK_MEDIA_PIECE);
     rk_exchange_ask (gateway, self, &frames, self->hash);
 }
 
@@ -62,16 +62,12 @@ s_is_known (rk_exchange_t *self)
 
 
 void
-rk_exchange_begin_get (rk_gateway_t *gateway, rk_exchange_t *self, const char *why)
+rk_exchange_begin_get (rk_gateway_t *gateway, rk_exchange_t *self)
 {
     self->head = lws_hdr_total_length (self->wsi, WSI_TOKEN_HEAD_URI) > 0;
     self->piece = (char *) zmalloc (LWS_PRE + RK_MEDIA_PIECE);
     s_read_range (self);
-    if (self->answer)
-        return;
-    if (why)
-        rk_exchange_refuse (self, 401, "not-authorized", why);
-    else if (s_is_known (self)) {
+    if (s_is_known (self)) {
         self->status = 304;
         lws_callback_on_writable (self->wsi);
     }
@@ -106,7 +102,7 @@ s_is_settled (rk_gateway_t *gateway, rk_exchange_t *self, uint64_t total)
 void
 rk_exchange_handle_bytes (rk_gateway_t *gateway, rk_exchange_t *self, rk_frames_t *frames)
 {
-    if (!s_is_settled (gateway, self, rk_exchange_number (frames, 2)))
+    if (!s_is_settled (gateway, self, rk_frames_number (frames, 2)))
         return;
     rk_slice_t bytes = rk_frames_at (frames, 3);
     uint64_t left = self->offset < self->end ? self->end - self->offset : 0;
@@ -160,7 +156,7 @@ s_add_range (rk_exchange_t *self, unsigned char **at, unsigned char *end)
     else
         snprintf (range, sizeof (range), "bytes */%" PRIu64, self->total);
     return self->status != 200 && self->status != 304 &&
-           rk_exchange_add (self->wsi, "content-range:", range, at, end);
+           rk_webgate_add (self->wsi, "content-range:", range, at, end);
 }
 
 
@@ -177,15 +173,15 @@ s_write_head (rk_exchange_t *self)
     int rc =
         lws_add_http_common_headers (self->wsi, self->status, type,
                                      bare ? 0 : self->end - self->offset, &at, end) ||
-        rk_exchange_add (self->wsi, "content-disposition:", disposition, &at, end) ||
-        rk_exchange_add (self->wsi,
-                         "content-security-policy:", "default-src 'none'; sandbox", &at,
-                         end) ||
-        rk_exchange_add (self->wsi,
-                         "cache-control:", "private, max-age=31536000, immutable", &at,
-                         end) ||
-        rk_exchange_add (self->wsi, "accept-ranges:", "bytes", &at, end) ||
-        rk_exchange_add (self->wsi, "etag:", etag, &at, end) ||
+        rk_webgate_add (self->wsi, "content-disposition:", disposition, &at, end) ||
+        rk_webgate_add (self->wsi,
+                        "content-security-policy:", "default-src 'none'; sandbox", &at,
+                        end) ||
+        rk_webgate_add (self->wsi,
+                        "cache-control:", "private, max-age=31536000, immutable", &at,
+                        end) ||
+        rk_webgate_add (self->wsi, "accept-ranges:", "bytes", &at, end) ||
+        rk_webgate_add (self->wsi, "etag:", etag, &at, end) ||
         s_add_range (self, &at, end) || rk_exchange_add_origin (self, &at, end) ||
         lws_finalize_http_header (self->wsi, &at, end);
     zstr_free (&disposition);

@@ -13,8 +13,8 @@ s_ask_write (rk_gateway_t *gateway, rk_exchange_t *self)
 {
     rk_frames_t frames;
     rk_exchange_begin (self, &frames, "WRITE", self->id);
-    rk_exchange_add_number (&frames, self->total);
-    rk_exchange_add_number (&frames, self->offset);
+    rk_frames_add_number (&frames, self->total);
+    rk_frames_add_number (&frames, self->offset);
     rk_frames_add (&frames, self->piece, self->size);
     self->offset += self->size;
     gateway->counters[FILE_BYTES_IN].value += self->size;
@@ -66,7 +66,7 @@ s_answer_offset (rk_exchange_t *self, unsigned int status, uint64_t offset)
 void
 rk_exchange_handle_wrote (rk_gateway_t *gateway, rk_exchange_t *self, rk_frames_t *frames)
 {
-    uint64_t here = rk_exchange_number (frames, 2);
+    uint64_t here = rk_frames_number (frames, 2);
     if (frames->count > 3) {
         char *hash = rk_slice_dup (rk_frames_at (frames, 3)),
              *type = rk_slice_dup (rk_frames_at (frames, 4));
@@ -85,7 +85,7 @@ rk_exchange_handle_wrote (rk_gateway_t *gateway, rk_exchange_t *self, rk_frames_
 }
 
 
-//  The bytes that a client is about to send; -1 when the file was to have fewer.
+//  The bytes that a client is about to send, and where they belong.
 
 int64_t
 rk_exchange_body_size (rk_exchange_t *self)
@@ -100,15 +100,9 @@ rk_exchange_body_size (rk_exchange_t *self)
 
 
 void
-rk_exchange_begin_post (rk_gateway_t *gateway, rk_exchange_t *self, const char *why,
-                        int64_t size)
+rk_exchange_begin_post (rk_gateway_t *gateway, rk_exchange_t *self, int64_t size)
 {
-    self->whole = size == 0;
-    if (why)
-        rk_exchange_refuse (self, 401, "not-authorized", why);
-    else if (self->answer)
-        return;
-    else if (self->offset > self->total || (uint64_t) size > self->total - self->offset)
+    if (self->offset > self->total || (uint64_t) size > self->total - self->offset)
         rk_exchange_refuse (self, 413, "too-large", "the file was to have fewer bytes");
     else if (size == 0) {
         self->asks = true;
@@ -121,12 +115,10 @@ int
 rk_exchange_body (rk_gateway_t *gateway, rk_exchange_session_t *session, struct lws *wsi,
                   rk_slice_t in)
 {
-    rk_exchange_t *self = session->exchange;
-    if (!self)
-        return -1;
     (void) wsi;
-    if (self->answer)
-        return 0;
+    rk_exchange_t *self = session->exchange;
+    if (!self || self->answer)
+        return self ? 0 : -1;
     self->heard = zclock_mono ();
     if (self->size + in.size > self->room) {
         self->room = self->size + in.size + RK_MEDIA_PIECE;

@@ -179,6 +179,16 @@ s_has_word (struct lws *wsi, enum lws_token_indexes token, const char *word)
 }
 
 
+int
+rk_webgate_add (struct lws *wsi, const char *name, const char *value, unsigned char **at,
+                unsigned char *end)
+{
+    return lws_add_http_header_by_name (wsi, (const unsigned char *) name,
+                                        (const unsigned char *) value,
+                                        (int) strlen (value), at, end);
+}
+
+
 void
 rk_webgate_refuse (struct lws *wsi, unsigned int status, const char *why)
 {
@@ -187,12 +197,9 @@ rk_webgate_refuse (struct lws *wsi, unsigned int status, const char *why)
     size_t size = strlen (why) + 1;
     if (lws_add_http_common_headers (wsi, status, "text/plain; charset=utf-8", size, &at,
                                      end) ||
-        (status == 426 && (lws_add_http_header_by_name (
-                               wsi, (const unsigned char *) "sec-websocket-version:",
-                               (const unsigned char *) "13", 2, &at, end) ||
-                           lws_add_http_header_by_name (
-                               wsi, (const unsigned char *) "upgrade:",
-                               (const unsigned char *) "websocket", 9, &at, end))) ||
+        (status == 426 &&
+         (rk_webgate_add (wsi, "sec-websocket-version:", "13", &at, end) ||
+          rk_webgate_add (wsi, "upgrade:", "websocket", &at, end))) ||
         lws_finalize_http_header (wsi, &at, end))
         return;
     at += snprintf ((char *) at, (size_t) (end - at), "%s\n", why);

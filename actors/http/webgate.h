@@ -44,6 +44,10 @@ const char *rk_webgate_upgrade (rk_webgate_t *self, struct lws *wsi, const char 
 //  Fills in the Origin of a page of another site that is listed, so that it may read our answers; else an empty text.
 void rk_webgate_may_read (rk_webgate_t *self, struct lws *wsi, char *origin, size_t room);
 
+//  Adds a field to an answer's head, as lws_add_http_header_by_name does. Not 0 when there is no room.
+int rk_webgate_add (struct lws *wsi, const char *name, const char *value,
+                    unsigned char **at, unsigned char *end);
+
 //  Answers a request or handshake with that status and text; for other reasons.
 void rk_webgate_refuse (struct lws *wsi, unsigned int status, const char *why);
 

@@ -51,16 +51,6 @@ typedef struct {
 //  --------------------------------------------------------------------------
 //  What the gateway asks
 
-static uint64_t
-s_number (s_self_t *self, size_t index)
-{
-    char text[24];
-    rk_slice_t part = rk_frames_at (&self->frames, index);
-    snprintf (text, sizeof (text), "%.*s", (int) part.size, part.data);
-    return strtoull (text, NULL, 10);
-}
-
-
 //  The name of so many digits that the message is about: it goes into a path.
 
 static bool
@@ -99,20 +89,11 @@ s_begin_answer (s_self_t *self, rk_frames_t *answer, const char *word)
 
 
 static void
-s_add_number (rk_frames_t *answer, uint64_t number)
-{
-    char text[24];
-    snprintf (text, sizeof (text), "%" PRIu64, number);
-    rk_frames_addstr (answer, text);
-}
-
-
-static void
 s_tell_failure (s_self_t *self, rk_media_error_t *error)
 {
     rk_frames_t answer;
     s_begin_answer (self, &answer, "FAILED");
-    s_add_number (&answer, (uint64_t) error->status);
+    rk_frames_add_number (&answer, (uint64_t) error->status);
     rk_frames_addstr (&answer, error->why);
     if (error->status >= 500) {
         self->counters[ERRORS].value++;
@@ -131,8 +112,9 @@ s_handle_write (s_self_t *self)
     rk_media_error_t error = {0, NULL};
     rk_slice_t piece = rk_frames_at (&self->frames, 5);
     int64_t here = s_has_name (self, RK_FILE_ID, id, &error)
-                       ? rk_incoming_write (&self->incoming, id, s_number (self, 3),
-                                            s_number (self, 4), piece, &done, &error)
+                       ? rk_incoming_write (
+                             &self->incoming, id, rk_frames_number (&self->frames, 3),
+                             rk_frames_number (&self->frames, 4), piece, &done, &error)
                        : -1;
     self->counters[BYTES_IN].value += piece.size;
     if (here == -1) {
@@ -141,7 +123,7 @@ s_handle_write (s_self_t *self)
     }
     rk_frames_t answer;
     s_begin_answer (self, &answer, "WROTE");
-    s_add_number (&answer, (uint64_t) here);
+    rk_frames_add_number (&answer, (uint64_t) here);
     if (*done.hash) {
         self->counters[KEPT].value++;
         rk_frames_addstr (&answer, done.hash);
@@ -156,20 +138,21 @@ s_handle_read (s_self_t *self)
 {
     static _Thread_local char data[RK_MEDIA_PIECE];
     char hash[RK_FILE_HASH + 1];
-    uint64_t size = 0, count = s_number (self, 4);
+    uint64_t size = 0, count = rk_frames_number (&self->frames, 4);
     rk_media_error_t error = {0, NULL};
     count = count < sizeof (data) ? count : sizeof (data);
-    int64_t got = s_has_name (self, RK_FILE_HASH, hash, &error)
-                      ? self->calls->read (self->store, hash, s_number (self, 3), count,
-                                           data, &size, &error)
-                      : -1;
+    int64_t got =
+        s_has_name (self, RK_FILE_HASH, hash, &error)
+            ? self->calls->read (self->store, hash, rk_frames_number (&self->frames, 3),
+                                 count, data, &size, &error)
+            : -1;
     if (got == -1) {
         s_tell_failure (self, &error);
         return;
     }
     rk_frames_t answer;
     s_begin_answer (self, &answer, "BYTES");
-    s_add_number (&answer, size);
+    rk_frames_add_number (&answer, size);
     rk_frames_add (&answer, data, (size_t) got);
     self->counters[BYTES_OUT].value += (uint64_t) got;
     s_tell_gateway (self, &answer);
@@ -309,6 +292,13 @@ static const rk_counter_t s_counters[] = {
 };
 
 
+static bool
+s_is_url (const char *text)
+{
+    return strncmp (text, "https://", 8) == 0 || strncmp (text, "http://", 7) == 0;
+}
+
+
 char *
 rk_media_policy (rk_config_t *config)
 {
@@ -320,15 +310,13 @@ rk_media_policy (rk_config_t *config)
     if (*s3 && !*folder)
         return strdup ("media/folder: must name a folder for files that are on their way "
                        "to media/s3");
-    if (*s3 && strncmp (s3, "https://", 8) != 0 && strncmp (s3, "http://", 7) != 0)
+    if (*s3 && !s_is_url (s3))
         return zsys_sprintf ("media/s3 = %s: must be the URL of a bucket, as "
                              "https://s3.example.com/files",
                              s3);
     const char *url = rk_config_str (config, "media/url");
-    if (*url &&
-        (strpbrk (url, " ;,'\"") ||
-         (strncmp (url, "https://", 8) != 0 && strncmp (url, "http://", 7) != 0) ||
-         strchr (strstr (url, "://") + 3, '/')))
+    if (*url && (strpbrk (url, " ;,'\"") || !s_is_url (url) ||
+                 strchr (strstr (url, "://") + 3, '/')))
         return zsys_sprintf ("media/url = %s: must be https://HOST or https://HOST:PORT",
                              url);
     if (*secret && strlen (secret) < 32)

@@ -136,10 +136,13 @@ s_read (void *store, const char *hash, uint64_t offset, size_t count, char *data
 //  Whether it is older than so many seconds; one that isn't there isn't.
 
 static bool
-s_is_old (const char *path, int64_t seconds)
+s_is_old (void *store, const char *hash, int64_t seconds)
 {
     struct stat found;
-    return stat (path, &found) == 0 && found.st_mtime + seconds < time (NULL);
+    char *path = s_path (store, hash);
+    bool is = stat (path, &found) == 0 && found.st_mtime + seconds < time (NULL);
+    free (path);
+    return is;
 }
 
 
@@ -155,13 +158,11 @@ s_list_folder (void *store, unsigned nbr, const char *after, size_t count,
     size_t listed = 0;
     for (int entry = 0; entry < found; entry++) {
         const char *hash = entries[entry]->d_name;
-        char *path = zsys_sprintf ("%s/%s", folder, hash);
         if (listed < count && rk_ticket_is_hex (hash, RK_FILE_HASH) &&
-            strcmp (hash, after) > 0 && s_is_old (path, seconds)) {
+            strcmp (hash, after) > 0 && s_is_old (store, hash, seconds)) {
             rk_pack_text (hashes, hash, RK_FILE_HASH);
             listed++;
         }
-        free (path);
         free (entries[entry]);
     }
     if (found >= 0)
@@ -188,7 +189,7 @@ s_remove (void *store, const char *hash, int64_t seconds, rk_media_error_t *erro
 {
     char *path = s_path (store, hash);
     int rc = 0;
-    if (s_is_old (path, seconds) && unlink (path) == -1 && errno != ENOENT)
+    if (s_is_old (store, hash, seconds) && unlink (path) == -1 && errno != ENOENT)
         rc = rk_media_fail_errno (error, path);
     free (path);
     return rc;

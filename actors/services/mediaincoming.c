@@ -203,18 +203,21 @@ rk_incoming_write (rk_incoming_t *self, const char *id, uint64_t total, uint64_t
 {
     char *path = zsys_sprintf ("%s/%s", self->folder, id);
     int64_t here = -1;
-    if (s_was_done (path, done))
+    int handle = open (path, O_RDWR | O_CLOEXEC);
+    bool is_new = handle == -1 && errno == ENOENT;
+    if (is_new && s_was_done (path, done))
         here = (int64_t) total;
     else {
-        zsys_dir_create ("%s", self->folder);
-        int handle = open (path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-        if (handle == -1)
-            rk_media_fail_errno (error, path);
-        else {
-            here = s_write (self, handle, path, total, offset, piece, done, error);
-            close (handle);
+        if (is_new) {
+            zsys_dir_create ("%s", self->folder);
+            handle = open (path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
         }
+        here = handle == -1
+                   ? rk_media_fail_errno (error, path)
+                   : s_write (self, handle, path, total, offset, piece, done, error);
     }
+    if (handle != -1)
+        close (handle);
     zstr_free (&path);
     return here;
 }
