@@ -2,6 +2,11 @@
 
 local chat, users = require "common", require "store_users"
 
+--  What the user's connections are told
+local function changed (uid, set)
+    return {action = "profileChanged", uid = uid, name = set.name, picture = set.picture, text = set.text}
+end
+
 local function handle (ctx, msg)
     if not (msg.name or msg.picture or msg.text) then
         return chat.refuse ("bad-request", "nothing to set: one of name, picture, text")
@@ -10,9 +15,9 @@ local function handle (ctx, msg)
     if not ok then
         return chat.store_failed (reason)
     end
-    downstream.talk (ctx.uid, ctx.cid, {action = "profileChanged", uid = ctx.uid, name = msg.name, picture = msg.picture, text = msg.text})
+    downstream.talk (ctx.uid, ctx.cid, changed (ctx.uid, msg))
     return {uid = ctx.uid}
 end
 
 return {action = "profile", stored = true,
-        fields = {name = "name?", picture = "url?", text = "text?"}, handle = handle}
+        fields = {name = "name?", picture = "url?", text = "text?"}, handle = handle, changed = changed}

@@ -2,9 +2,7 @@
 --
 --  JSON is an object of "name", "picture" and "text"; what is left out stays.
 
-local chat, fields, users = require "common", require "fields", require "store_users"
-
-local FIELDS = {name = "name?", picture = "url?", text = "text?"}
+local chat, fields, users, profile = require "common", require "fields", require "store_users", require "profile"
 
 --  Returns what has been done; or nil and the reason
 local function handle (uid, text)
@@ -16,7 +14,7 @@ local function handle (uid, text)
     elseif type (set) ~= "table" or not (set.name or set.picture or set.text) then
         return nil, 'an object with name, picture or text expected, such as {"name":"Ann"}'
     end
-    local why = fields.check (set, FIELDS)
+    local why = fields.check (set, profile.fields)
     if why then
         return nil, why
     end
@@ -24,7 +22,7 @@ local function handle (uid, text)
     if not ok then
         return nil, reason
     end
-    downstream.uid (uid, {action = "profileChanged", uid = uid, name = set.name, picture = set.picture, text = set.text})
+    downstream.uid (uid, profile.changed (uid, set))
     return "the profile of " .. uid .. " is set"
 end
 

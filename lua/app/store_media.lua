@@ -81,7 +81,7 @@ function media.forget (id, at)
     return run ("DELETE FROM media WHERE id = ?1 AND " .. UNUSED, id, at - DAY)
 end
 
---  Which of these hashes, a hundred at the most, have no row: a set
+--  Which of these hashes, as many as media_api.list gives at once, have no row: a list
 function media.strange (hashes)
     local statements, strange = {}, {}
     for nbr, hash in ipairs (hashes) do

@@ -99,7 +99,7 @@ local function sweep_hashes ()
     if not ok or not hashes[1] then
         return false
     end
-    local good, strange = media.strange (table.move (hashes, 1, math.min (#hashes, FILES), 1, {}))
+    local good, strange = media.strange (hashes)
     if not good then
         return false
     end
@@ -108,7 +108,7 @@ local function sweep_hashes ()
             metric.count ("files_removed")
         end
     end
-    hash = hashes[math.min (#hashes, FILES)]
+    hash = hashes[#hashes]
     return true
 end
 

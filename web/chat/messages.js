@@ -125,12 +125,10 @@ export class Messages {
     this.drawing = true;
     const draw = () => {
       this.drawing = false;
-      const stay = this.stays;
+      if (this.stays)
+        return this.toEnd();
       this.draw();
-      if (stay)
-        this.toEnd();
-      else
-        this.count();
+      return this.count();
     };
     if (document.hidden)
       setTimeout(draw, 500);    // There are no frames

@@ -4,14 +4,19 @@ import {action, closeDialog, showDialog} from "./dialog.js";
 import {avatar} from "./list.js";
 import {element, inWords, whenOf} from "./text.js";
 
-function row(app, {conversation, message}, open) {
+// A talk to be chosen, with more about it
+function row(talk, choose, ...more) {
+  const button = element("button", "", avatar(talk.name, talk.group), element("span", "name", talk.title), ...more);
+  button.type = "button";
+  button.onclick = choose;
+  return element("li", "", button);
+}
+
+function foundRow(app, {conversation, message}, open) {
   const talk = app.talkOf(conversation), {content} = message;
   const text = element("span", "last dim", `${content.fromAccountID}: ${content.text || content.fileName || ""}`);
   text.dir = "auto";
-  const button = element("button", "", avatar(talk.name, talk.group), element("span", "name", talk.title), element("span", "when dim", whenOf(message.at)), text);
-  button.type = "button";
-  button.onclick = () => open(talk, message.seq);
-  return element("li", "", button);
+  return row(talk, () => open(talk, message.seq), element("span", "when dim", whenOf(message.at)), text);
 }
 
 // Fills node with what is found; open (talk, seq) when one is chosen
@@ -42,7 +47,7 @@ export class Search {
       return;
     if (!before)
       this.node.replaceChildren();
-    this.node.append(...answer.messages.map(found => row(this.app, found, this.open)));
+    this.node.append(...answer.messages.map(found => foundRow(this.app, found, this.open)));
     if (!this.node.childElementCount)
       this.node.append(element("li", "hint", answer.why ?? `Nothing has all of these words: ${text}`));
     if (answer.next)
@@ -61,14 +66,9 @@ export class Search {
 // Asks whom an entry goes on to: choose (talk)
 export function forwardDialog(app, entry, choose) {
   const talks = [...app.talks.values()].sort((a, b) => b.at - a.at);
-  const rows = talks.map(talk => {
-    const button = element("button", "", avatar(talk.name, talk.group), element("span", "name", talk.title));
-    button.type = "button";
-    button.onclick = () => {
-      closeDialog();
-      choose(talk);
-    };
-    return element("li", "", button);
-  });
+  const rows = talks.map(talk => row(talk, () => {
+    closeDialog();
+    choose(talk);
+  }));
   showDialog("Forward to", element("p", "dim", entry.text || entry.fileName || ""), element("ul", "rows", ...rows));
 }

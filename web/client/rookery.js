@@ -172,8 +172,9 @@ export class Rookery {
   }
 
   #tooLarge(message, attachment, file) {
-    if (file && file.size > (this.limits.file ?? this.limits.attachment))
-      return `the file has ${file.size} bytes, ${this.limits.file ?? this.limits.attachment} may be sent`;
+    const most = this.limits.file ?? this.limits.attachment;
+    if (file?.size > most)
+      return `the file has ${file.size} bytes, ${most} may be sent`;
     const bytes = attachment?.byteLength ?? 0, all = bytes + new TextEncoder().encode(JSON.stringify(message)).length;
     if (bytes > this.limits.attachment)
       return `the attachment has ${bytes} bytes, ${this.limits.attachment} may be sent`;
