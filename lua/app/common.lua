@@ -191,20 +191,20 @@ end
 
 local MENTIONS_MOST = 50
 
---  The hash of the file that a chat names, or nil; its sender must have it. Or nil, and the refusal
-local function file_of (ctx, content)
-    local url = content.fileUrl
+--  The hash and the type of the file that a user names, which must have it; nil when it lies somewhere else, if it is anything.
+--  Or nil, and the refusal
+function chat.file_of (uid, url)
     local hash = type (url) == "string" and url:match ("^/media/(%x+)$")
     if not hash then
-        return nil    -- It lies somewhere else, if it is anything
+        return nil
     end
-    local ok, has = media.has (ctx.uid, hash, clock.now ())
+    local ok, kind = media.has (uid, hash, clock.now ())
     if not ok then
-        return nil, chat.store_failed (has)
-    elseif not has then
+        return nil, chat.store_failed (kind)
+    elseif not kind then
         return nil, chat.refuse ("not-found", "you have no file " .. url .. ": send it first")
     end
-    return hash
+    return hash, kind
 end
 
 --  Whom a chat mentions: a list without "all", which is in all; nil for nobody. Or nil, and the refusal
@@ -234,8 +234,8 @@ function chat.named (ctx, content)
     if refusal then
         return nil, refusal
     end
-    local file, wrong = file_of (ctx, content)
-    if wrong then
+    local file, wrong = chat.file_of (ctx.uid, content.fileUrl)
+    if wrong and not file then
         return nil, wrong
     elseif file then
         named = named or {}

@@ -1,6 +1,6 @@
 --  contacts - the user's contacts, whom it has asked, who asks it, whom it has blocked: {"action", "after", "limit"}
 
-local chat, users = require "common", require "store_users"
+local chat, files, users = require "common", require "files", require "store_users"
 
 local function handle (ctx, msg)
     local limit = math.min (msg.limit or chat.page, chat.page)
@@ -11,7 +11,7 @@ local function handle (ctx, msg)
     local found = json.array {}
     for nbr, row in ipairs (rows) do
         found[nbr] = {uid = row.other, state = users.states[row.state] or "none", blocked = row.blocked == 1 or nil,
-                      name = row.name, picture = row.picture, text = row.about}
+                      name = row.name, picture = files.picture (row.picture), text = row.about}
     end
     return {contacts = found, more = #rows == limit or nil}
 end

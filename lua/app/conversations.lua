@@ -2,7 +2,7 @@
 --
 --  Those pinned first, then the newest; behind "next" of the page before, which is "after" then.
 
-local chat, users = require "common", require "store_users"
+local chat, files, users = require "common", require "files", require "store_users"
 
 local PAGE, TEXT_MOST = 100, 160    -- bytes of a text that are told
 local EVENT, CHANGE, RECALLED = 2, 1, 3
@@ -38,8 +38,8 @@ local function shown (row, now)
     return {conversation = row.conversation, kind = group and "group" or "talk", at = row.at > 0 and row.at or nil,
             last = row.last, read = row.read_seq, unread = row.unread, mentions = group and row.mentions or nil,
             mutedTill = row.muted > now and row.muted or nil, pinned = row.pinned == 1 or nil, members = row.members,
-            uid = row.other, name = group and row.name or row.other_name, picture = group and row.picture or row.other_picture,
-            owner = row.owner == 1 or nil, writers = group and chat.writers[row.writers or 0] or nil, readBy = row.read_by,
+            uid = row.other, name = group and row.name or row.other_name,
+            picture = files.picture (group and row.picture or row.other_picture), owner = row.owner == 1 or nil, writers = group and chat.writers[row.writers or 0] or nil, readBy = row.read_by,
             message = row.kind ~= CHANGE and (row.last > row.since or group and row.hidden ~= 1) and said (row) or nil}
 end
 

@@ -1,7 +1,7 @@
 --  groupSet - an owner says what the group is like: {"action", "groupID"} and what shall change: "name", "picture",
 --  "description", "announcement", "writers" (all, owners), "joining" (open, invitation, request), "keep" (days)
 
-local chat, groups = require "common", require "store_groups"
+local chat, files, groups = require "common", require "files", require "store_groups"
 
 local FIELDS = {"name", "picture", "description", "announcement", "writers", "joining", "keep"}
 
@@ -13,8 +13,12 @@ local function handle (ctx, msg)
     if not next (changed) then
         return chat.refuse ("bad-request", "nothing to set: one of " .. table.concat (FIELDS, ", "))
     end
+    local picture, why = files.picture_of (ctx.uid, msg.picture)
+    if why then
+        return why
+    end
     local event = chat.event (ctx, msg.groupID, "set", {set = changed})
-    local set = {name = msg.name, picture = msg.picture, description = msg.description, announcement = msg.announcement,
+    local set = {name = msg.name, picture = picture, description = msg.description, announcement = msg.announcement,
                  writers = msg.writers and (msg.writers == "owners" and 1 or 0), invited = chat.joinings[msg.joining or ""],
                  keep = msg.keep and math.min (msg.keep, 36500)}
     local refusal = chat.refuse_other (msg.groupID, groups.set (msg.groupID, ctx.uid, event, set))

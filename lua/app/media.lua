@@ -1,11 +1,8 @@
 --  media - where the file of a chat is to be had: {"action", "conversation", "seq"}
 --
---  Whoever has that URL may get the file until "until", so that pictures and players work by themselves. All who ask within
---  media/ticket seconds get the same one, and browsers keep what they have got.
+--  Whoever has that URL may get the file until "until", so that pictures and players work by themselves.
 
-local chat, media = require "common", require "store_media"
-
-local TICKET = chat.limit ("media/ticket")    -- seconds
+local chat, files, media = require "common", require "files", require "store_media"
 
 local function name_of (body)
     local msg = json.decode (body, true)
@@ -22,10 +19,8 @@ local function handle (ctx, msg)
     elseif not row then
         return chat.refuse ("not-found", ("there is no chat %d with a file for you in %s"):format (msg.seq, msg.conversation))
     end
-    local till = (clock.now () // (TICKET * 500) + 3) * TICKET // 2
-    local ticket = media_api.ticket {use = "get", hash = row.hash, type = row.type, name = name_of (row.body), exp = till}
-    return {fileServer = config.get ("media/url"), fileUrl = ("/media/%s?ticket=%s"):format (row.hash, ticket),
-            size = row.size, type = row.type, ["until"] = till * 1000}
+    local url, till = files.url (row.hash, row.type, name_of (row.body))
+    return {fileServer = config.get ("media/url"), fileUrl = url, size = row.size, type = row.type, ["until"] = till * 1000}
 end
 
 return {action = "media", stored = true, fields = {conversation = "conversation", seq = "seq"}, handle = handle}

@@ -1,7 +1,7 @@
 --  presence - is told whether users are here, from now on: {"action", "subscribe", "unsubscribe"}, 50 at the most of each
 --
---  How it stands is told at once, in a message for each of those whom the user may see; the answer says when those who
---  aren't here were seen last.
+--  How it stands is told at once, in a message for each of those whom the user may see; the answer names them, and says when
+--  those who aren't here were seen last.
 
 local chat, users, rules = require "common", require "store_users", require "rules"
 
@@ -18,9 +18,12 @@ local function handle (ctx, msg)
     if not ok then
         return chat.store_failed (rows)
     end
-    local found = json.array {}
-    for nbr, row in ipairs (rows) do
-        found[nbr] = {uid = row.uid, seen = row.seen > 1 and row.seen or nil}
+    local seen, found = {}, json.array {}
+    for _, row in ipairs (rows) do
+        seen[row.uid] = row.seen > 1 and row.seen or nil
+    end
+    for nbr, uid in ipairs (list) do
+        found[nbr] = {uid = uid, seen = seen[uid]}
     end
     setting.watch (ctx.cid, list)
     return {users = found}

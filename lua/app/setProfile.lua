@@ -2,7 +2,7 @@
 --
 --  JSON is an object of "name", "picture" and "text"; what is left out stays.
 
-local chat, fields, users, profile = require "common", require "fields", require "store_users", require "profile"
+local chat, fields, profile = require "common", require "fields", require "profile"
 
 --  Returns what has been done; or nil and the reason
 local function handle (uid, text)
@@ -18,11 +18,11 @@ local function handle (uid, text)
     if why then
         return nil, why
     end
-    local ok, reason = users.set_profile (uid, set)
-    if not ok then
-        return nil, reason
+    local changed, refusal = profile.change (uid, set)
+    if refusal then
+        return nil, refusal.message
     end
-    downstream.uid (uid, profile.changed (uid, set))
+    downstream.uid (uid, changed)
     return "the profile of " .. uid .. " is set"
 end
 

@@ -60,7 +60,7 @@ local PLACE = "(SELECT coalesce (max(m.seq), 0) FROM message AS m WHERE m.conver
 function erase.rest (uid)
     return transaction {
         {"UPDATE member SET since = " .. PLACE .. ", read_seq = " .. PLACE .. ", muted = 0, pinned = 0 WHERE uid = ? AND direct = 1", uid},
-        {"UPDATE media SET uid = '' WHERE uid = ?", uid},
+        {"UPDATE media SET uid = '' WHERE uid = ?", uid}, {"DELETE FROM media_use WHERE conversation = ? AND seq = 0", "," .. uid},
         {"DELETE FROM reaction WHERE uid = ?", uid}, {"DELETE FROM mention WHERE uid = ?", uid},
         {"DELETE FROM invitation WHERE uid = ? AND state < 2", uid}, {"UPDATE room SET creator = '' WHERE creator = ?", uid},
         {"DELETE FROM contact WHERE uid = ?", uid}, {"DELETE FROM contact WHERE other = ? AND blocked = 0", uid},

@@ -4,7 +4,7 @@
 --  told by a numbered message, an event, that is stored with it: a table {gid, by, chat_id, at, body}, which gets its
 --  seq here, when there was a change. Groups that nobody made tell nothing.
 
-local db, membership = require "db", require "membership"
+local db, media, membership = require "db", require "store_media", require "membership"
 local run, transaction, said = db.run, db.transaction, db.said
 local groups = {}
 
@@ -262,7 +262,7 @@ function groups.set (gid, by, event, set)
            hidden = CASE WHEN ?8 > 0 THEN 1 ELSE hidden END,
            keep = coalesce (?9, keep) WHERE conversation = ?2 AND writers < 2]] .. BY_OWNER,
          set.name, gid, by, set.picture, set.description, set.announcement, set.writers, set.invited, set.keep, n = 10},
-        tell (event)})
+        tell (event), table.unpack (set.picture and {media.pictured (gid .. ",", "room WHERE conversation", gid)} or {})})
 end
 
 --  Nobody may write in it or join it any more; all can read it until they leave

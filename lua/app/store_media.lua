@@ -1,7 +1,7 @@
 --  store_media.lua - the SQL of files that users send over HTTP
 --
---  A row of media for each file that a user was allowed to send, a row of media_use for each chat that names one. A row whose file no chat
---  names goes after a day, and then the file.
+--  A row of media for each file that a user was allowed to send, a row of media_use for each chat that names one, and for each user or
+--  group whose picture it is. A row whose file nothing names goes after a day, and then the file.
 --
 --  Each function returns true and a result, or false and a reason.
 
@@ -41,7 +41,8 @@ function media.kept (id, uid, hash, kind, at)
     return true, first ~= nil
 end
 
---  Whether a user has sent a file, or may see a chat that names it; then the file stays for a day more
+--  The type of a file that a user has sent, or of which it may see a chat that names it, nil of any other; then the file stays for a
+--  day more
 local HAS = [[hash = ?2 AND (uid = ?1 OR EXISTS (
     SELECT 1 FROM media_use AS u JOIN message AS m ON m.conversation = u.conversation AND m.seq = u.seq
       JOIN member AS me ON me.conversation = u.conversation AND me.uid = ?1
@@ -50,11 +51,19 @@ local HAS = [[hash = ?2 AND (uid = ?1 OR EXISTS (
 function media.has (uid, hash, at)
     local ok, results = transaction {
         {"UPDATE media SET at = ?3 WHERE " .. HAS, uid, hash, at},
-        {"SELECT 1 FROM media WHERE " .. HAS .. " LIMIT 1", uid, hash}}
+        {"SELECT type FROM media WHERE " .. HAS .. " LIMIT 1", uid, hash}}
     if not ok then
         return false, results
     end
-    return true, results[2][1] ~= nil
+    return true, results[2][1] and results[2][1].type
+end
+
+--  Statements behind the one that has set a picture, see files.lua: of a user, place is ",uid" and source "user WHERE uid"; of a group
+--  "gid," and "room WHERE conversation". No conversation is called so
+function media.pictured (place, source, id)
+    return {"DELETE FROM media_use WHERE conversation = ? AND seq = 0", place},
+           {"INSERT INTO media_use (conversation, seq, hash) SELECT ?1, 0, substr(picture, 8, 64) FROM " .. source
+            .. " = ?2 AND picture LIKE '/media/%'", place, id}
 end
 
 --  The file of a chat that a user may see: a list of one row or none of hash, type, size and the chat's body
@@ -69,12 +78,12 @@ function media.of (uid, conversation, seq)
     return run (OF, uid, conversation, seq)
 end
 
---  The rows behind an id, so many at the most, in order: id, and whether it is older than a day and no chat names its file
+--  The rows behind an id, so many at the most, in order: id, hash, and whether it is older than a day and nothing names its file
 local UNUSED = [[
 at < ?2 AND NOT EXISTS (SELECT 1 FROM media_use AS u WHERE u.hash = media.hash)]]
 
 function media.rows (after, at, limit)
-    return run ("SELECT id, " .. UNUSED .. " AS unused FROM media WHERE id > ?1 ORDER BY id LIMIT ?3", after, at - DAY, limit)
+    return run ("SELECT id, hash, " .. UNUSED .. " AS unused FROM media WHERE id > ?1 ORDER BY id LIMIT ?3", after, at - DAY, limit)
 end
 
 function media.forget (id, at)

@@ -2,7 +2,7 @@
 --
 --  Each function returns true and a result, or false and a reason.
 
-local db = require "db"
+local db, media = require "db", require "store_media"
 local run, transaction, said = db.run, db.transaction, db.said
 local users = {}
 
@@ -17,8 +17,9 @@ INSERT INTO user (uid, name, picture, about, seen) VALUES (?1, ?2, ?3, ?4, 0)
 ON CONFLICT (uid) DO UPDATE SET name = coalesce (?2, name), picture = coalesce (?3, picture), about = coalesce (?4, about)]]
 
 --  What is nil stays as it is
-function users.set_profile (uid, set)
-    return run (PROFILE, uid, set.name, set.picture, set.text)
+function users.set_profile (uid, name, picture, text)
+    return transaction {{PROFILE, uid, name, picture, text, n = 5},
+                        table.unpack (picture and {media.pictured ("," .. uid, "user WHERE uid", uid)} or {})}
 end
 
 --  One row for each of the users that is known: uid, name, picture, about, seen

@@ -1,11 +1,12 @@
 --  sweep.lua - what nobody needs any more goes, a little at a time
 --
 --  Devices that didn't bind for chat/device_days; messages older than chat/keep, or than their group keeps them, whichever
---  is less; files that no chat names. Each worker goes through all of them by itself: what one has done another finds done.
+--  is less; files that nothing names. Each worker goes through all of them by itself: what one has done another finds done.
 
 local chat, store, keep, media = require "common", require "store", require "store_keep", require "store_media"
 
-local PAUSE, REST = 1000, 60000    -- msec between two steps, and between the last and the first one
+local PAUSE = 1000                     -- msec between two steps
+local REST, LONG_REST = 60000, 3600000    -- msec between the last and the first one
 local DEVICES, CONVERSATIONS, MESSAGES, FILES = 500, 20, 500, 100    -- Looked at in one step
 
 local DEVICE_DAYS, KEEP = chat.limit ("chat/device_days"), chat.limit ("chat/keep")
@@ -23,6 +24,9 @@ local function sweep_devices ()
             metric.count ("devices_forgotten")
         end
         uid, device = row.uid, row.device
+    end
+    if #rows < DEVICES then
+        uid, device = "", ""
     end
     return #rows == DEVICES
 end
@@ -65,6 +69,7 @@ local function sweep_conversations ()
         local ok, rows = keep.next (place, KEEP > 0)
         local row = ok and rows[1]
         if not row then
+            place = ""
             return false
         end
         local days = row.keep and row.keep > 0 and (KEEP == 0 or row.keep < KEEP) and row.keep or KEEP
@@ -76,6 +81,17 @@ local function sweep_conversations ()
     return true
 end
 
+--  Those of these files that have no row go. Returns whether the store could say so
+local function remove_strange (hashes)
+    local ok, strange = media.strange (hashes)
+    for _, hash in ipairs (ok and strange or {}) do
+        if media_api.remove (hash) then
+            metric.count ("files_removed")
+        end
+    end
+    return ok
+end
+
 --  The next files that users may send, or have sent. Returns whether there are more
 local file = ""
 local function sweep_files ()
@@ -83,55 +99,49 @@ local function sweep_files ()
     if not ok then
         return false
     end
+    local forgotten = {}
     for _, row in ipairs (rows) do
-        if row.unused == 1 then
-            media.forget (row.id, clock.now ())
+        if row.unused == 1 and media.forget (row.id, clock.now ()) then
+            forgotten[#forgotten + 1] = row.hash
         end
         file = row.id
+    end
+    if media_api.enabled and forgotten[1] then
+        remove_strange (forgotten)
+    end
+    if #rows < FILES then
+        file = ""
     end
     return #rows == FILES
 end
 
---  The next ones that are here: those that have no row go. Returns whether there are more
+--  The next ones that are here, of which some may never have had a row. To list them costs requests. Returns whether there are more
 local hash = ""
 local function sweep_hashes ()
     local ok, hashes = media_api.list (hash)
-    if not ok or not hashes[1] then
+    if not ok or not hashes[1] or not remove_strange (hashes) then
+        hash = ""
         return false
-    end
-    local good, strange = media.strange (hashes)
-    if not good then
-        return false
-    end
-    for _, one in ipairs (strange) do
-        if media_api.remove (one) then
-            metric.count ("files_removed")
-        end
     end
     hash = hashes[#hashes]
     return true
 end
 
-local function step ()
-    local devices, conversations = sweep_devices (), sweep_conversations ()
-    local files, hashes = sweep_files (), media_api.enabled and sweep_hashes ()
-    if not devices then
-        uid, device = "", ""
+--  step () again and again, and after a rest when it has been through
+local function every (name, rest, step)
+    local function go ()
+        timer.after (step () and PAUSE or rest, go, "sweep " .. name)
     end
-    if not conversations then
-        place = ""
-    end
-    if not files then
-        file = ""
-    end
-    if not hashes then
-        hash = ""
-    end
-    timer.after ((devices or conversations or files or hashes) and PAUSE or REST, step, "sweep")
+    timer.after (PAUSE, go, "sweep " .. name)
 end
 
 if chat.stored then
-    timer.after (PAUSE, step, "sweep")
+    every ("devices", REST, sweep_devices)
+    every ("messages", REST, sweep_conversations)
+    every ("files", REST, sweep_files)
+    if media_api.enabled then
+        every ("hashes", LONG_REST, sweep_hashes)
+    end
 end
 
 return {}

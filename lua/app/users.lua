@@ -2,7 +2,7 @@
 --
 --  known is false for whom nobody was ever bound as.
 
-local chat, users = require "common", require "store_users"
+local chat, files, users = require "common", require "files", require "store_users"
 
 local function handle (_, msg)
     local ok, rows = users.profiles (msg.uids)
@@ -15,7 +15,8 @@ local function handle (_, msg)
     end
     for nbr, uid in ipairs (msg.uids) do
         local row = by_uid[uid] or {}
-        found[nbr] = {uid = uid, name = row.name, picture = row.picture, text = row.about, known = (row.seen or 0) > 0}
+        found[nbr] = {uid = uid, name = row.name, picture = files.picture (row.picture), text = row.about,
+                      known = (row.seen or 0) > 0}
     end
     return {users = found}
 end

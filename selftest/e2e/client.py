@@ -110,7 +110,8 @@ def files():
                 got.append(line)
         check(cuts == 3, cuts)
         check(got == [{"same": True, "size": 6000000, "type": "application/octet-stream", "url": 71},
-                      {"refused": "too-large", "stranger": "not-found", "text": "from before", "climbs": True}], got)
+                      {"refused": "too-large", "stranger": "not-found", "text": "from before", "climbs": True},
+                      {"upload": 71, "size": 9, "large": "too-large", "left": "lost"}], got)
         proxy.listener.close()
     live(server, test)
 

@@ -141,7 +141,11 @@ async function files() {
   while (kept.size)
     await new Promise(resolve => setTimeout(resolve, 20));
   say({refused, stranger, text, climbs: steps.every((count, nbr) => !nbr || count >= steps[nbr - 1] || count === 0)});
+  // A file that is for no chat; who is gone meanwhile hears so
+  const {fileUrl, size} = await again.upload(new Blob(["no chat's"])), large = await again.upload(new Blob([new Uint8Array(8000001)])).catch(error => error.code);
+  const left = again.upload(new Blob([bytes])).catch(error => error.code);
   again.close();
+  say({upload: fileUrl.length, size, large, left: await left});
   bob.close();
 }
 

@@ -370,6 +370,63 @@ def swept():
     live(server, all_of_it, seconds=600)
 
 
+def pictures():
+    """Of users and groups: whoever sees who they are may see them, and they stay as long as they are anybody's."""
+    other = PNG + b"another one"
+
+    async def seen(client, picture, data):
+        got = await ask(server, "GET", picture)
+        check((got.status, got.body, got.headers["content-type"]) == (200, data, "image/png"), (client.uid, picture, got.status, got.headers))
+
+    async def test():
+        ann, desk, bob = [await Talker.open(server, uid, device) for uid, device in (("ann", "phone"), ("ann", "desk"), ("bob", "phone"))]
+        mine = await upload(server, ann, PNG)
+        text = await upload(server, ann, b"<html>no picture</html>")
+        check("text/html" in (await ann.refused("bad-request", "profile", picture=text["fileUrl"]))["message"], "a text")
+        for wrong in (mine["fileUrl"] + "?x", "/media/", "/media/../x"):
+            await ann.refused("bad-request", "profile", picture=wrong)
+        await bob.refused("not-found", "profile", picture=mine["fileUrl"])    # Who knows the hash hasn't the file
+        check("you have no file" in server.ctl("profile", "bob", json.dumps({"picture": mine["fileUrl"]}), good=False), "ctl")
+        await ann.ok("profile", picture=mine["fileUrl"], name="Ann")
+        await seen(desk, (await desk.hear("profileChanged"))["picture"], PNG)
+        await seen(bob, (await bob.ok("users", uids=["ann"]))["users"][0]["picture"], PNG)
+        await bob.request(chat("bob", "ann", "c1"), "ok")
+        await bob.ok("contactAdd", uid="ann")
+        await seen(bob, (await bob.ok("conversations"))["conversations"][0]["picture"], PNG)
+        await seen(bob, (await bob.ok("contacts"))["contacts"][0]["picture"], PNG)
+        await bob.ok("profile", name="Bob")
+        check("picture" not in (await ann.ok("users", uids=["bob"]))["users"][0], "bob has none")
+        # Of a group: what an owner has sent
+        await bob.ok("groupCreate", groupID="club")
+        await ann.ok("groupJoin", groupID="club")
+        ours = await upload(server, bob, other)
+        await ann.refused("not-owner", "groupSet", groupID="club", picture=mine["fileUrl"])
+        await bob.ok("groupSet", groupID="club", picture=ours["fileUrl"])
+        await seen(ann, (await ann.ok("groupInfo", groupID="club"))["picture"], other)
+        await seen(ann, next(one for one in (await ann.ok("conversations"))["conversations"] if one["kind"] == "group")["picture"], other)
+        # The name alone changes: it stays
+        await ann.ok("profile", name="Ann of the tower")
+        await bob.ok("groupSet", groupID="club", name="the club")
+        age(server)
+        server.stop()
+        server.start()
+        await until(lambda: files_of(server) == {sha(PNG), sha(other)})    # The text goes
+        ann, bob = [await Talker.open(server, uid, "phone") for uid in ("ann", "bob")]
+        await seen(bob, (await bob.ok("users", uids=["ann"]))["users"][0]["picture"], PNG)
+        lines = [json.loads(line) for line in server.ctl("export", "ann").splitlines()]
+        check(next(one for one in lines if one["kind"] == "profile")["picture"] == mine["fileUrl"], lines)
+        # Another picture, or none
+        await bob.ok("groupSet", groupID="club", picture="https://example.org/club.png")
+        check((await ann.ok("groupInfo", groupID="club"))["picture"] == "https://example.org/club.png", "another one")
+        server.ctl("erase", "ann")
+        age(server)
+        server.stop()
+        server.start()
+        await until(lambda: not files_of(server))
+    server = Server()
+    live(server, test, seconds=600)
+
+
 def apart():
     """A gateway in a process of its own; without a secret that both know there are no files."""
     async def test():
@@ -440,4 +497,4 @@ def bucket():
 
 
 if __name__ == "__main__":
-    run(sent_and_got, ranges, types, cut_off, refused, as_it_came, no_files, swept, apart, bucket)
+    run(sent_and_got, ranges, types, cut_off, refused, as_it_came, no_files, swept, pictures, apart, bucket)

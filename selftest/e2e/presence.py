@@ -39,6 +39,10 @@ async def come_and_go(server):
     await ann.quiet("presence")
     await ann.ok("presence", unsubscribe=["bob"], subscribe=["ann"])
     check((await ann.hear("presence"))["uid"] == "ann", "oneself")
+    await ann.request(chat("ann", "ghost", "are you there?"), "ok")    # Who was never here is watched, too
+    answer = await ann.ok("presence", subscribe=["ghost", "ann"])
+    check([(one["uid"], "seen" in one) for one in answer["users"]] == [("ghost", False), ("ann", True)], answer)
+    check(not (await ann.hear("presence", uid="ghost"))["online"], "it isn't here")
     rows = server.store.ask("SELECT seen > 1700000000000 FROM user WHERE uid = 'bob'")
     check(int(rows[0][0]) == 1, "when bob was seen isn't stored")
 

@@ -3,8 +3,8 @@
 // app: ask (action, fields) says a refusal in the dialog and resolves to nothing then; rookery, me, talkOf, openTalk, goneFrom.
 
 import {action, closeDialog, field, form, isDialogOpen, sayInDialog, showDialog} from "./dialog.js";
-import {avatar} from "./list.js";
 import {soundOn, setSound, askForNotices} from "./notices.js";
+import {avatar, pictureField} from "./picture.js";
 import {element, inWords, lastSeen} from "./text.js";
 
 const JOINING = [["open", "Everybody may join"], ["invitation", "Whom an owner has invited"], ["request", "Whom an owner lets in"]];
@@ -90,6 +90,7 @@ function settings(app, talk, info, again) {
      field("Announcement", {name: "announcement", value: info.announcement, type: "textarea"}),
      field("Who writes", {name: "writers", choices: WRITERS, value: info.writers}),
      field("Who may join", {name: "joining", choices: JOINING, value: info.joining})),
+  pictureField("Picture", app.rookery, async picture => await ask(app, "groupSet", {groupID, picture}) && again(), sayInDialog),
   action("End the group for all", async () => await ask(app, "groupDissolve", {groupID}) && again()));
 }
 
@@ -99,8 +100,8 @@ export async function groupDialog(app, talk, isOpen = false) {
   if (!all)
     return;
   talk.owner = info.owner;
-  talk.name = info.name || groupID;
-  app.draw();
+  Object.assign(talk, {name: info.name || groupID, picture: info.picture});
+  app.draw(talk);
   const invite = form("Invite", async ({uid}) => await ask(app, "groupInvite", {groupID, uid}) && again(),
                       field("Invite somebody", {name: "uid", required: true, maxLength: 128}));
   const parts = [info.description && element("p", "", info.description), info.announcement && element("p", "announcement", info.announcement),
@@ -129,10 +130,10 @@ function silence(app, talk) {
   return element("div", "fields", box("No notices from here", talk.mutedTill > Date.now(), async on => {
     const answer = await set({muted: on});
     talk.mutedTill = answer?.mutedTill ?? talk.mutedTill;
-    app.draw();
+    app.draw(talk);
   }), box("Keep on top of the list", Boolean(talk.pinned), async on => {
     talk.pinned = (await set({pinned: on}))?.pinned ?? talk.pinned;
-    app.draw();
+    app.draw(talk);
   }));
 }
 
@@ -145,7 +146,9 @@ export async function userDialog(app, talk, isOpen = false) {
                 asks: element("span", "", does("Accept as a contact", "contactAccept"), does("Say no", "contactRemove"))};
   if (isOpen && !isDialogOpen())
     return;
-  showDialog(user?.name || uid, ...[element("p", "dim", uid, lastSeen(app.here.get(uid)?.seen) && ` · ${lastSeen(app.here.get(uid)?.seen)}`),
+  Object.assign(talk, {name: user?.name || uid, picture: user?.picture});
+  app.draw(talk);
+  showDialog(talk.name, ...[avatar(talk.name, false, talk.picture), element("p", "dim", uid, lastSeen(app.seen(uid)) && ` · ${lastSeen(app.seen(uid))}`),
     user?.text && element("p", "", user.text), uid !== app.me && (acts[contact?.state] ?? does("Ask to be contacts", "contactAdd")),
     uid !== app.me && does(contact?.blocked ? "Unblock" : "Block", "block", {blocked: !contact?.blocked}), silence(app, talk)].filter(Boolean));
 }
@@ -155,9 +158,12 @@ export async function ownDialog(app) {
   const answer = await ask(app, "users", {uids: [app.me]}), own = answer?.users[0] ?? {};
   const sound = field("A sound with each notice", {type: "checkbox", name: "sound", value: soundOn()});
   sound.lastElementChild.onchange = event => setSound(event.target.checked);
-  showDialog("You", form("Save", async ({name, text}) => await ask(app, "profile", {name, text}) && closeDialog(),
+  showDialog("You", avatar(own.name || app.me, false, own.picture), form("Save", async ({name, text}) => await ask(app, "profile", {name, text}) && closeDialog(),
     field("Name that others see", {name: "name", value: own.name, maxLength: 100}),
     field("About you", {name: "text", value: own.text, maxLength: 500})),
-  element("div", "fields", sound, globalThis.Notification?.permission === "default" && action("Show notices of new messages", askForNotices)),
+  element("div", "fields", pictureField("Picture that others see", app.rookery, async picture => {
+    if (await ask(app, "profile", {picture}))
+      await ownDialog(app);
+  }, sayInDialog), sound, globalThis.Notification?.permission === "default" && action("Show notices of new messages", askForNotices)),
   action("Sign out", app.signOut));
 }

@@ -3,7 +3,7 @@
 const PAGE = 50, READ_PAUSE = 300;    // Messages asked for at once; msec
 
 export class History {
-  // app: rookery, open, messages, draw ()
+  // app: rookery, open, messages, draw (talk)
   constructor(app) {
     this.app = app;
   }
@@ -76,7 +76,7 @@ export class History {
       talk.unread = talk.mentions = 0;
       if (talk.read < talk.last)
         app.rookery.ask("read", {conversation: talk.conversation, seq: talk.last}).then(answer => { talk.read = answer.seq; }, () => {});
-      app.draw();
+      app.draw(talk);
     }, READ_PAUSE);
   }
 }

@@ -1,25 +1,19 @@
-// list.js - the list of conversations: a row each, moved and changed, not made anew
+// list.js - the list of conversations: a row each, moved and changed, not made anew; more of them when one scrolls there
 
+import {avatar} from "./picture.js";
 import {element, whenOf} from "./text.js";
 
-function colorOf(name) {
-  let hash = 0;
-  for (const letter of name)
-    hash = (hash * 31 + letter.codePointAt(0)) % 360;
-  return hash;
-}
+const PIECE = 100;    // Rows that are made at once
+const NEAR = 300;     // Pixels from the end that count as the end
 
-export function avatar(name, group) {
-  const node = element("span", "avatar", group ? "#" : [...name][0]?.toUpperCase() ?? "?");
-  node.style.setProperty("--hue", colorOf(name));
-  node.setAttribute("aria-hidden", "true");
-  return node;
-}
+// Those pinned first, then who has said something last
+const order = (a, b) => Boolean(b.pinned) - Boolean(a.pinned) || b.at - a.at;
 
 export class List {
-  // node is the list's element; open (talk) is called when one is chosen
-  constructor(node, open) {
-    Object.assign(this, {node, open, rows: new Map()});
+  // node is the list's element; open (talk) is called when one is chosen; isHere (talk) says whether its other user is here
+  constructor(node, open, isHere) {
+    Object.assign(this, {node, open, isHere, rows: new Map(), counted: new Set(), sorted: [], most: PIECE});
+    node.addEventListener("scroll", () => this.onScroll(), {passive: true});
     node.addEventListener("keydown", event => this.move(event));
   }
 
@@ -46,18 +40,61 @@ export class List {
     return parts;
   }
 
-  // Shows these talks, the one that is open marked; isHere (talk) says whether its other user is here
-  show(talks, chosen, isHere) {
-    const sorted = [...talks].sort((a, b) => Boolean(b.pinned) - Boolean(a.pinned) || b.at - a.at);
+  // In how many talks there is something unread, of those that aren't muted
+  get unread() {
+    return this.counted.size;
+  }
+
+  clear() {
+    this.node.replaceChildren();
+    this.rows.clear();
+    this.counted.clear();
+    Object.assign(this, {sorted: [], most: PIECE});
+  }
+
+  remove(talk) {
+    this.sorted = this.sorted.filter(other => other !== talk);
+    this.counted.delete(talk);
+    this.draw(new Set());
+  }
+
+  // These talks are new, or have changed; chosen is the one that is open
+  show(changed, chosen) {
+    this.chosen = chosen;
+    for (const talk of changed) {
+      if (talk.unread && !(talk.mutedTill > Date.now()))
+        this.counted.add(talk);
+      else
+        this.counted.delete(talk);
+      this.place(talk);
+    }
+    this.draw(changed);
+  }
+
+  // Puts a talk where it belongs, if it isn't there
+  place(talk) {
+    const {sorted} = this, at = sorted.indexOf(talk);
+    if (at >= 0 && !(at > 0 && order(sorted[at - 1], talk) > 0) && !(at + 1 < sorted.length && order(talk, sorted[at + 1]) > 0))
+      return;
+    if (at >= 0)
+      sorted.splice(at, 1);
+    const next = sorted.findIndex(other => order(talk, other) < 0);
+    sorted.splice(next < 0 ? sorted.length : next, 0, talk);
+  }
+
+  // Brings the rows in line with the first of the talks
+  draw(changed) {
+    const top = new Set(this.sorted.slice(0, this.most));
     for (const [talk, parts] of this.rows)
-      if (!talks.has(talk)) {
+      if (!top.has(talk)) {
         parts.item.remove();
         this.rows.delete(talk);
       }
     let before = null;
-    for (const talk of sorted) {
-      const parts = this.row(talk);
-      this.fill(talk, parts, talk === chosen, isHere(talk));
+    for (const talk of top) {
+      const isNew = !this.rows.has(talk), parts = this.row(talk);
+      if (isNew || changed.has(talk))
+        this.fill(talk, parts, talk === this.chosen, this.isHere(talk));
       const place = before ? before.nextSibling : this.node.firstChild;
       if (place !== parts.item)
         this.node.insertBefore(parts.item, place);
@@ -65,12 +102,16 @@ export class List {
     }
   }
 
-  fill(talk, parts, chosen, here) {
-    const shown = JSON.stringify([talk.title, talk.at, talk.preview, talk.unread, talk.mentions, talk.typing, chosen, here, talk.pinned, talk.mutedTill]);
-    if (parts.shown === shown)
+  onScroll() {
+    const {node} = this;
+    if (this.most >= this.sorted.length || node.scrollHeight - node.scrollTop - node.clientHeight > NEAR)
       return;
-    parts.shown = shown;
-    parts.face.replaceChildren(avatar(talk.name, talk.group));
+    this.most += PIECE;
+    this.draw(new Set());
+  }
+
+  fill(talk, parts, chosen, here) {
+    parts.face.replaceChildren(avatar(talk.name, talk.group, talk.picture));
     parts.face.classList.toggle("here", here);
     parts.name.textContent = talk.title;
     parts.when.textContent = talk.at ? whenOf(talk.at) : "";

@@ -1,7 +1,7 @@
 // messages.js - the messages of the open talk: nodes are appended and changed, and about 200 of them are in the page
 
 import {Media} from "./media.js";
-import {dayOf, element, linked, timeOf} from "./text.js";
+import {dayOf, element, linked, soon, timeOf} from "./text.js";
 
 const MOST = 200, PIECE = 60;    // Nodes in the page; shown at once
 const NEAR = 80;                 // Pixels from the end that count as the end
@@ -123,17 +123,13 @@ export class Messages {
     if (this.drawing)
       return;
     this.drawing = true;
-    const draw = () => {
+    soon(() => {
       this.drawing = false;
       if (this.stays)
         return this.toEnd();
       this.draw();
       return this.count();
-    };
-    if (document.hidden)
-      setTimeout(draw, 500);    // There are no frames
-    else
-      requestAnimationFrame(draw);
+    });
   }
 
   count() {
@@ -195,7 +191,7 @@ export class Messages {
     }
     while (before?.nextSibling && !before.nextSibling.classList.contains("error"))
       before.nextSibling.remove();
-    this.node.classList.toggle("empty", !shown.size);
+    this.node.classList.toggle("empty", !shown.size && !this.talk?.last);
   }
 
   // Moves the window on the entries; what one reads stays where it is
@@ -264,13 +260,17 @@ export class Messages {
       node.append(element("span", "who", entry.from));
     if (entry.replyTo)
       node.append(this.quote(entry.replyTo));
-    node.append(entry.recalled ? element("span", "text dim", "This message was taken back.") : linked(entry.text), this.attachment(entry),
+    node.append(entry.recalled ? element("span", "text dim", "This message was taken back.") : linked(entry.text, this.mentioned(entry), talk.me), this.attachment(entry),
                 this.foot(entry, state), this.reactions(entry));
     if (entry.why)
       node.append(element("span", "why", entry.why, this.button("Try again", () => this.does.again(entry))));
     if (entry.seq && !entry.recalled)
       node.append(this.tools(entry, mine));
     return node;
+  }
+
+  mentioned({content}) {
+    return Array.isArray(content?.mentions) ? content.mentions : [];
   }
 
   quote(seq) {

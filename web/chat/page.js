@@ -7,21 +7,21 @@ import {List} from "./list.js";
 import {Mentions, mentionsIn} from "./mentions.js";
 import {Messages} from "./messages.js";
 import {askForNotices, notice} from "./notices.js";
+import {Presence} from "./presence.js";
 import {Search, forwardDialog} from "./search.js";
-import {deviceOf, forget, remember, remembered, socketURL} from "./session.js";
+import {deviceOf, forget, keepList, keptList, remember, remembered, socketURL} from "./session.js";
 import {Talk} from "./talk.js";
-import {grow, inWords, lastSeen, tooLarge} from "./text.js";
+import {grow, inWords, lastSeen, soon, tooLarge} from "./text.js";
 import {voiceButton} from "./voice.js";
 
 const LISTED = 100;                        // Conversations asked for at once
 const TYPING_EACH = 3000, TYPING_SHOWN = 5000, SEARCH_PAUSE = 300;    // msec
-const WATCHED = 50;                        // Users of the list whose coming and going is shown
 
 const $ = id => document.getElementById(id);
-const talks = new Map(), here = new Map(), watched = new Set();    // conversation -> Talk, uid -> {online, seen}, uids
+const talks = new Map(), changed = new Set();    // conversation -> Talk; Talks that are to be drawn
 let rookery, me, open, editing, replying, typedAt = 0, drawing, searchTimer;
 
-const list = new List($("talks"), talk => openTalk(talk));
+const list = new List($("talks"), talk => openTalk(talk), talk => presence.isHere(talk.uid));
 const messages = new Messages($("messages"), $("more"), {
   seen: () => history.readSoon(), reply: entry => begin("replying", entry), edit: entry => begin("editing", entry), again: entry => sayAgain(entry),
   recall: entry => ask("recall", {conversation: open.conversation, seq: entry.seq}),
@@ -33,8 +33,9 @@ const messages = new Messages($("messages"), $("more"), {
   fetch: entry => fetchAttachment(entry)}, talk => history.before(talk));
 
 // What the page's other files see of it
-const app = {talks, here, messages, talkOf, openTalk, goneFrom, draw, signOut,
+const app = {talks, messages, talkOf, openTalk, goneFrom, draw, signOut, seen: uid => presence.seen(uid),
              get rookery() { return rookery; }, get me() { return me; }, get open() { return open; }};
+const presence = new Presence(app, uid => draw(talks.get(conversationOf(me, uid))));
 const history = new History(app), mentions = new Mentions($("text"), $("offered"), () => (open?.group ? open.names : []).filter(uid => uid !== me));
 const search = new Search(app, $("found"), async (talk, seq) => {
   openTalk(talk);
@@ -48,25 +49,28 @@ function talkOf(conversation) {
   return talks.get(conversation);
 }
 
-// Draws the list, the head and the title at most once a frame
-function draw() {
-  drawing ??= requestAnimationFrame(() => {
-    drawing = undefined;
-    list.show(new Set(talks.values()), open, talk => Boolean(here.get(talk.uid)?.online));
-    const unread = [...talks.values()].filter(talk => !(talk.mutedTill > Date.now())).reduce((sum, talk) => sum + (talk.unread ? 1 : 0), 0);
-    document.title = `${unread ? `(${unread}) ` : ""}${me} – Rookery chat`;
+// Draws what has changed of the list, the head and the title, at most once a frame
+function draw(...which) {
+  which.forEach(talk => talk && changed.add(talk));
+  if (drawing)
+    return;
+  drawing = true;
+  soon(() => {
+    drawing = false;
+    list.show(new Set([...changed].filter(talk => talks.get(talk.conversation) === talk)), open);
+    changed.clear();
+    document.title = `${list.unread ? `(${list.unread}) ` : ""}${me} – Rookery chat`;
     $("nothing").hidden = talks.size > 0;
     drawHead();
   });
 }
 
 function drawHead() {
-  const state = open && !open.group ? here.get(open.uid) : undefined;
   $("title").textContent = open ? open.title : "Choose a talk";
   $("info").hidden = !open;
   $("text").disabled = $("send-button").disabled = $("file").disabled = $("voice").disabled = !open;
   $("chat").classList.toggle("reading", Boolean(open));
-  $("presence").textContent = open?.typing ? `${open.typing} is typing …` : state?.online ? "here now" : lastSeen(state?.seen);
+  $("presence").textContent = open?.typing ? `${open.typing} is typing …` : presence.isHere(open?.uid) ? "here now" : lastSeen(presence.seen(open?.uid));
 }
 
 // Asks the server; what it refuses is said in people's words
@@ -91,7 +95,7 @@ function took(message) {
   if (said && isNew) {
     talk.at = message.at;
     talk.preview = entry.note ?? (entry.text || entry.fileName || "");
-    watch([talk.uid]);
+    presence.watch([talk.uid]);
     if (talk.typing === entry.from)
       talk.typing = undefined;
     if (entry.from && entry.from !== me && (talk !== open || document.hidden || !messages.atEnd()))
@@ -105,13 +109,13 @@ function took(message) {
     showMembers(talk);
   if (said && isNew && entry.from && entry.from !== me)
     notice(talk, entry, openTalk);
-  draw();
+  draw(talk);
 }
 
 function answered(talk, entry, {seq, at}, {fileUrl, fileServer, fileSize, fileType = entry.fileType}) {
   talk.put({...entry, seq: seq ?? entry.seq, at, state: "stored", why: undefined, fileUrl, fileSize, fileType, sending: false,
             content: {...entry.content, fileUrl, fileServer, fileSize, fileType, ...(fileUrl && {isBytes: 0})}});
-  watch([talk.uid]);
+  presence.watch([talk.uid]);
 }
 
 function onProgress({content}, bytes) {
@@ -136,49 +140,38 @@ function onAnswered(answer, {content}) {
     messages.note(`Nobody has ever been here as ${talk.name}; the message waits for whoever comes by that name.`);
   if (talk === open)
     messages.show(entry, false);
-  draw();
+  draw(talk);
+}
+
+function showChat() {
+  $("sign-in").hidden = true;
+  $("chat").hidden = false;
+}
+
+// The rows of a page of the list
+function listed(rows) {
+  for (const row of rows) {
+    talkOf(row.conversation).update(row);
+    draw(talkOf(row.conversation));
+  }
 }
 
 async function onConnected(answer) {
-  $("sign-in").hidden = true;
-  $("chat").hidden = false;
+  showChat();
   $("banner").hidden = true;
   $("state").className = "state on";
   $("state").title = "connected";
   let after;
   do {    // The first page is shown while the others come
     const page = await rookery.ask("conversations", {limit: LISTED, ...(after && {after})}).catch(() => undefined);
-    for (const row of page?.conversations ?? [])
-      talkOf(row.conversation).update(row);
+    listed(page?.conversations ?? []);
     if (!after)
-      watchList();
+      presence.watchFirst(talks.values());
     after = page?.next;
-    draw();
   } while (after && rookery.connected);
-  for (const gid of answer.groups)
-    talkOf(gid);
+  answer.groups.forEach(gid => draw(talkOf(gid)));
   if (open)
     history.after(open);
-  draw();
-}
-
-// Whether these users are here, from now on; of whom one has never talked to the server says nothing
-function watch(uids) {
-  const fresh = uids.filter(uid => uid && !watched.has(uid));
-  if (fresh.length)
-    rookery.ask("presence", {subscribe: fresh}).then(({users}) => {
-      for (const {uid, seen} of users) {
-        watched.add(uid);
-        here.set(uid, {...here.get(uid), seen: here.get(uid)?.seen ?? seen});
-      }
-      draw();
-    }, () => {});
-}
-
-// Those of the talks at the top of the list
-function watchList() {
-  watched.clear();
-  watch([...talks.values()].filter(talk => talk.uid).sort((a, b) => b.at - a.at).slice(0, WATCHED).map(talk => talk.uid));
 }
 
 function onLost(reason, pause) {
@@ -195,6 +188,8 @@ function onLost(reason, pause) {
       setTimeout(tick, 1000);
   };
   tick();
+  if (talks.size)    // Of the outbox, or of the list that was kept
+    showChat();
   $("sign-in-error").textContent = $("chat").hidden ? "The server can't be reached; trying again." : "";
 }
 
@@ -215,9 +210,9 @@ function onTyping({conversation, uid}) {
   clearTimeout(talk.typingTimer);
   talk.typingTimer = setTimeout(() => {
     talk.typing = undefined;
-    draw();
+    draw(talk);
   }, TYPING_SHOWN);
-  draw();
+  draw(talk);
 }
 
 function onRead({conversation, uid, seq}) {
@@ -231,7 +226,7 @@ function onRead({conversation, uid, seq}) {
   }
   if (talk === open)
     messages.marks();
-  draw();
+  draw(talk);
 }
 
 async function fetchAttachment(entry) {
@@ -248,7 +243,8 @@ async function fetchAttachment(entry) {
 async function signIn(uid, token) {
   rookery?.close();
   talks.clear();
-  here.clear();
+  list.clear();
+  presence.clear();
   [me, open] = [uid, undefined];
   messages.open(undefined);
   $("me").textContent = uid;
@@ -256,12 +252,9 @@ async function signIn(uid, token) {
   const outbox = new IndexedOutbox(uid);
   rookery = new Rookery({url: socketURL(), uid, token, device: deviceOf(uid), outbox});
   for (const [name, fn] of Object.entries({connected: onConnected, lost: onLost, refused: onRefused, message: took,
-                                           answered: onAnswered, progress: onProgress, typing: onTyping, read: onRead}))
+                                           answered: onAnswered, progress: onProgress, typing: onTyping, read: onRead,
+                                           presence: message => presence.told(message)}))
     rookery.on(name, fn);
-  rookery.on("presence", ({uid: who, online, seen}) => {
-    here.set(who, {online, seen: seen ?? here.get(who)?.seen});
-    draw();
-  });
   rookery.on("acked", ({conversation, seq}) => {
     const talk = talkOf(conversation);
     talk.delivered = Math.max(talk.delivered, seq);
@@ -277,15 +270,19 @@ async function signIn(uid, token) {
   rookery.on("error", problem => messages.note(problem.message));
   for (const chat of ["chat", "chatGroup"])    // Of a server that stores nothing they have no seq
     rookery.on(chat, message => message.seq || took(message));
-  for (const {message, attachment, file} of await outbox.all().catch(() => []))
-    talkOf(conversationIn(message.content))
-      .put({...new Talk("", me).entryOf({...message, attachment}), file, at: Number(message.content.fromTimestamp) * 1000, state: "sent"});
+  listed(keptList(uid));
+  for (const {message, attachment, file} of await outbox.all().catch(() => [])) {
+    const talk = talkOf(conversationIn(message.content));
+    talk.put({...talk.entryOf({...message, attachment}), file, at: Number(message.content.fromTimestamp) * 1000, state: "sent"});
+    draw(talk);
+  }
   rookery.open().catch(() => {});    // "refused" has said it
 }
 
 function goneFrom(gid, why) {
   if (open?.conversation === gid)
     openTalk(undefined);
+  list.remove(talks.get(gid));
   talks.delete(gid);
   if (why)
     messages.note(why);
@@ -296,13 +293,13 @@ function openTalk(talk) {
   if (open)
     open.draft = $("text").value;
   begin();
+  draw(open, talk);
   open = talk;
   $("text").value = talk?.draft ?? "";
   $("members").textContent = "";
   $("offered").hidden = true;
   messages.open(talk);
   drawHead();
-  draw();
   if (!talk)
     return;
   grow($("text"));
@@ -310,7 +307,7 @@ function openTalk(talk) {
   history.readSoon();
   if (talk.group)
     showMembers(talk);
-  watch([talk.uid]);
+  presence.watch([talk.uid]);
   $("text").focus();
 }
 
@@ -381,7 +378,7 @@ function say(talk, text, file, more) {
   if (talk === open)
     messages.show(entry, true);
   begin();
-  draw();
+  draw(talk);
   return true;
 }
 
@@ -423,6 +420,7 @@ $("sign-in-form").onsubmit = event => {
 };
 function signOut() {
   rookery.close();
+  me = undefined;
   forget();
   location.reload();
 }
@@ -489,6 +487,7 @@ $("about").lastElementChild.onclick = () => begin();
 $("back").onclick = () => openTalk(undefined);
 $("banner").lastElementChild.onclick = () => rookery.tryNow();
 document.addEventListener("visibilitychange", () => history.readSoon());
+addEventListener("pagehide", () => me && keepList(me, list.sorted.slice(0, LISTED).map(talk => talk.row())));
 navigator.serviceWorker?.register("sw.js").catch(() => {});    // A page without TLS has none
 const before = remembered();
 if (before)

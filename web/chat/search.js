@@ -1,12 +1,12 @@
 // search.js - what was said, found by its words; and whom a message goes on to
 
 import {action, closeDialog, showDialog} from "./dialog.js";
-import {avatar} from "./list.js";
+import {avatar} from "./picture.js";
 import {element, inWords, whenOf} from "./text.js";
 
 // A talk to be chosen, with more about it
 function row(talk, choose, ...more) {
-  const button = element("button", "", avatar(talk.name, talk.group), element("span", "name", talk.title), ...more);
+  const button = element("button", "", avatar(talk.name, talk.group, talk.picture), element("span", "name", talk.title), ...more);
   button.type = "button";
   button.onclick = choose;
   return element("li", "", button);

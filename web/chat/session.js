@@ -13,7 +13,18 @@ export function remember(uid, token) {
   sessionStorage.setItem("rookery-token", token);
 }
 
+// The beginning of the list, for a page that is opened without a connection
+export function keepList(uid, rows) {
+  sessionStorage.setItem("rookery-list", JSON.stringify({uid, rows}));
+}
+
+export function keptList(uid) {
+  const kept = JSON.parse(sessionStorage.getItem("rookery-list") ?? "{}");
+  return kept.uid === uid ? kept.rows : [];
+}
+
 export function forget() {
+  sessionStorage.removeItem("rookery-list");
   sessionStorage.removeItem("rookery-uid");
   sessionStorage.removeItem("rookery-token");
 }

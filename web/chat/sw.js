@@ -3,7 +3,7 @@
 // Only its own files; what people say, and the files they send, never lie here.
 
 const NAME = "rookery-page";
-const FILES = ["./", "style.css", "page.js", "dialog.js", "groups.js", "history.js", "list.js", "media.js", "mentions.js", "messages.js", "notices.js", "search.js",
+const FILES = ["./", "style.css", "page.js", "dialog.js", "groups.js", "history.js", "list.js", "media.js", "mentions.js", "messages.js", "notices.js", "picture.js", "presence.js", "search.js",
                "session.js", "talk.js", "text.js", "voice.js", "manifest.json", "icon.svg",
                "client/rookery.js", "client/link.js", "client/files.js", "client/outbox.js"];
 

@@ -35,7 +35,7 @@ export class Talk {
   // A row of the list that the server has
   update(row) {
     this.name = row.name || (this.group ? this.conversation : this.uid);
-    Object.assign(this, {unread: row.unread, mentions: row.mentions ?? 0, pinned: row.pinned, mutedTill: row.mutedTill,
+    Object.assign(this, {picture: row.picture, unread: row.unread, mentions: row.mentions ?? 0, pinned: row.pinned, mutedTill: row.mutedTill,
                          members: row.members, owner: row.owner, writers: row.writers});
     this.last = Math.max(this.last, row.last);
     this.read = Math.max(this.read, row.read);
@@ -44,6 +44,12 @@ export class Talk {
     const said = row.message;
     if (said)
       this.preview = said.recalled ? "taken back" : said.change ? noteOf({...said, by: said.sender}) : said.text || said.fileName || "";
+  }
+
+  // What it is now, as update takes it
+  row() {
+    const {conversation, name, picture, unread, mentions, pinned, mutedTill, members, owner, writers, last, read, readBy, at, preview} = this;
+    return {conversation, name, picture, unread, mentions, pinned, mutedTill, members, owner, writers, last, read, readBy, at, message: {text: preview}};
   }
 
   // The entry with this seq or chatID, as it is now. Returns it, and whether it is new.

@@ -42,19 +42,32 @@ export function element(name, className, ...children) {
   return node;
 }
 
-// A text with its links; nothing else in it means anything
-export function linked(text) {
+function link(url) {
+  return Object.assign(element("a", "", url), {href: url, target: "_blank", rel: "noopener noreferrer"});
+}
+
+// A text with its links, and those who are mentioned in it, me among them; nothing else in it means anything
+export function linked(text, mentions = [], me) {
   const node = element("span", "text");
   node.dir = "auto";
   let at = 0;
-  for (const found of text.matchAll(/\bhttps?:\/\/[^\s<>"]+[^\s<>"'.,;:!?)\]}]/g)) {
-    const link = element("a", "", found[0]);
-    Object.assign(link, {href: found[0], target: "_blank", rel: "noopener noreferrer"});
-    node.append(text.slice(at, found.index), link);
-    at = found.index + found[0].length;
+  for (const found of text.matchAll(/\bhttps?:\/\/[^\s<>"]+[^\s<>"'.,;:!?)\]}]|(?<=^|\s)@([^\s,@]*[^\s,@.:;!?)])/g)) {
+    const [part, name] = found;
+    if (name && !mentions.includes(name))
+      continue;
+    node.append(text.slice(at, found.index), name ? element("span", name === me || name === "all" ? "mention me" : "mention", part) : link(part));
+    at = found.index + part.length;
   }
   node.append(text.slice(at));
   return node;
+}
+
+// Calls fn in the next frame; there are none while nobody sees the page
+export function soon(fn) {
+  if (document.hidden)
+    setTimeout(fn, 500);
+  else
+    requestAnimationFrame(fn);
 }
 
 // What a refusal means to a person

@@ -192,6 +192,7 @@ export class Rookery {
   tell (action: "typing" | "ack", fields: {conversation: string; seq?: number}): boolean;
   say (uid: string, content: Sayable, attachment?: Uint8Array | ArrayBuffer | Blob): Said<"chat">;
   sayGroup (gid: string, content: Sayable, attachment?: Uint8Array | ArrayBuffer | Blob): Said<"chatGroup">;
+  upload (file: Blob): Promise<Answers["uploaded"]>;
   fileURL (conversation: string, seq: number): Promise<string>;
 }
 

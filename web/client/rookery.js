@@ -160,6 +160,20 @@ export class Rookery {
     return Object.assign(this.#keep(message, bytes, file), {chatID});
   }
 
+  // Sends a Blob as a file that is for no chat, such as the picture of a profile or a group; also over lost connections. Resolves to what
+  // "uploaded" is answered, of which fileUrl is the file's name.
+  async upload(file) {
+    const kept = await this.#transfer(file, () => this.#wanted, () => {});
+    if (!kept)
+      throw new RookeryError("lost", "the client was closed");
+    return kept;
+  }
+
+  #transfer(file, wanted, progress) {
+    return sendFile(file, {ask: (action, fields) => this.ask(action, fields), base: this.#base, wanted, progress,
+                           refuse: (code, message) => new RookeryError(code, message, {action: "uploadRsp", code, message})});
+  }
+
   // Where the file of a chat is to be had, as a URL for fetch, pictures and players; asked once for as long as it is good.
   async fileURL(conversation, seq) {
     const key = `${conversation} ${seq}`, known = this.#urls.get(key);
@@ -215,10 +229,7 @@ export class Rookery {
     entry.sending = true;
     const {content} = entry.message, wanted = () => this.#pending.get(entry.key) === entry;
     try {
-      const kept = await sendFile(entry.file, {
-        ask: (action, fields) => this.ask(action, fields), base: this.#base, wanted,
-        refuse: (code, message) => new RookeryError(code, message, {action: entry.message.action, code, message}),
-        progress: bytes => this.#emit("progress", entry.message, bytes)});
+      const kept = await this.#transfer(entry.file, wanted, bytes => this.#emit("progress", entry.message, bytes));
       if (!kept)
         return;
       Object.assign(content, {isBytes: 0, fileServer: kept.fileServer, fileUrl: kept.fileUrl, fileSize: kept.size, fileType: kept.type});
@@ -245,7 +256,7 @@ export class Rookery {
   #refuse(entry, error) {
     if (this.#pending.get(entry.key) !== entry)
       return;
-    this.#tell(entry, error.answer ?? {action: `${entry.message.action}Rsp`, code: error.code ?? "internal", message: error.message});
+    this.#tell(entry, {code: error.code ?? "internal", message: error.message, ...error.answer, action: `${entry.message.action}Rsp`});
     this.#finish(entry, error);
   }
 
