@@ -2,7 +2,8 @@
 """comings.py - what it costs when many users come and go whom many others watch: the chats of others beside that, and memory
 
 The part of script/bench --presence; no test. COMINGS_USERS, COMINGS_RATE (users a second) and CHATS say how many; 10000, 50, 6000. Each
-user is watched by 100 others; it stays for ten seconds."""
+user is watched by 100 others; it stays for ten seconds. They come in ten rounds, with a rest behind each, so that what the rounds
+before have stored counts for both."""
 
 import asyncio
 import json
@@ -11,6 +12,7 @@ import re
 import resource
 import shutil
 import sqlite3
+import statistics
 import sys
 import tempfile
 import time
@@ -20,6 +22,7 @@ from rookery import Server, check, memory_of
 
 USERS, RATE, CHATS = (int(os.environ.get(name, most)) for name, most in (("COMINGS_USERS", 10_000), ("COMINGS_RATE", 50), ("CHATS", 6_000)))
 WATCHERS, EACH, STAY = 1000, 100, 10    # Watchers in all and of one user; seconds
+ROUNDS = 10
 HELLO = (b"GET /ws HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
          b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n")
 
@@ -77,26 +80,27 @@ async def watch(server):
     return lines
 
 
-async def come_and_go(server):
-    """One user after the other, as many a second as RATE says; all of them once."""
+async def come_and_go(server, users):
+    """One user after the other, as many a second as RATE says; each once."""
     async def visit(uid):
         line = await connect(server, uid)
         await asyncio.sleep(STAY)
         line.transport.close()
     began, visits = time.monotonic(), []
-    for nbr in range(USERS):
+    for nbr, user in enumerate(users):
         await asyncio.sleep(max(0, began + nbr / RATE - time.monotonic()))
-        visits.append(asyncio.create_task(visit(f"user{nbr}")))
+        visits.append(asyncio.create_task(visit(f"user{user}")))
     await asyncio.gather(*visits)
 
 
 async def chats(server, title):
-    """Others chat meanwhile."""
+    """Others chat meanwhile. Returns msec of the slowest in a hundred."""
     words = ("bench", "--url", server.url, "--pid", str(server.process.pid), "--rate", "300", "--chats", str(CHATS))
     process = await asyncio.create_subprocess_exec(server.binary, *words, stdout=asyncio.subprocess.PIPE)
     said = (await process.communicate())[0].decode()
     found = re.search(r"delivery: .*p50 ([\d.]+) ms.* p99 ([\d.]+) ms", said)
     print(f"   {title}: 300 chats/s are delivered in {found[1]} ms (p50), {found[2]} ms (p99); {Line.told} told until now, {memory_of(server) // 1024} MB", flush=True)
+    return float(found[2])
 
 
 def fill(path):
@@ -107,16 +111,18 @@ def fill(path):
 
 async def measure(server):
     lines = await watch(server)
-    await chats(server, "nobody comes or goes")
-    before = Line.told
-    moving = asyncio.create_task(come_and_go(server))
-    await asyncio.sleep(STAY + 6)    # Some go, too
-    while not moving.done():
-        await chats(server, f"{RATE} users a second come, and as many go")
-    await moving
-    await until(lambda: Line.told - before >= 2 * USERS * EACH)
-    check(Line.told - before == 2 * USERS * EACH, f"{Line.told - before} told of {2 * USERS * EACH}")
-    await chats(server, "all have gone")
+    before, each, quiet, moving = Line.told, USERS // ROUNDS, [], []
+    for nbr in range(ROUNDS):
+        quiet.append(await chats(server, "nobody comes or goes"))
+        coming = asyncio.create_task(come_and_go(server, range(nbr * each, (nbr + 1) * each)))
+        await asyncio.sleep(6)
+        moving.append(await chats(server, f"{RATE} users a second come, and as many go"))
+        await coming
+        wanted = before + 2 * (nbr + 1) * each * EACH
+        await until(lambda: Line.told >= wanted)
+        check(Line.told == wanted, f"{Line.told} told of {wanted}")
+    one, two = statistics.median(quiet), statistics.median(moving)
+    print(f"   p99, the median of {ROUNDS} rounds: {one:.2f} ms when nobody comes or goes, {two:.2f} ms when they do: {two / one:.2f} times that", flush=True)
     for line in lines:
         line.transport.close()
 

@@ -39,7 +39,8 @@ local function shown (row, now)
             last = row.last, read = row.read_seq, unread = row.unread, mentions = group and row.mentions or nil,
             mutedTill = row.muted > now and row.muted or nil, pinned = row.pinned == 1 or nil, members = row.members,
             uid = row.other, name = group and row.name or row.other_name,
-            picture = files.picture (group and row.picture or row.other_picture), owner = row.owner == 1 or nil, writers = group and chat.writers[row.writers or 0] or nil, readBy = row.read_by,
+            picture = files.picture (group and row.picture or row.other_picture),
+            owner = row.owner == 1 or nil, writers = group and chat.writers[row.writers or 0] or nil, readBy = row.read_by,
             message = row.kind ~= CHANGE and (row.last > row.since or group and row.hidden ~= 1) and said (row) or nil}
 end
 

@@ -13,7 +13,8 @@ local function facts_of (uid)
     end
     local lines = {}
     for _, row in ipairs (facts[1]) do
-        lines[#lines + 1] = json.encode {kind = "profile", uid = row.uid, name = row.name, picture = row.picture and row.picture:match "^%S*", text = row.about,
+        lines[#lines + 1] = json.encode {kind = "profile", uid = row.uid, name = row.name, text = row.about,
+                                         picture = row.picture and row.picture:match "^%S*",    -- Without its type
                                          seen = row.seen > 1 and row.seen or nil}
     end
     for _, row in ipairs (facts[2]) do

@@ -59,6 +59,22 @@ async function filesOffline(ann, bob, url) {
   await ann.waitForSelector("#messages li:is([data-state=delivered], [data-state=read], [data-state=stored]) img[alt='later.png']");
 }
 
+// What is kept for that is no more than what the server says
+async function left(ann, url) {
+  await openTalk(ann, "#attic");
+  await ann.waitForSelector("#members:has-text('ann')");
+  await ann.goto("about:blank");
+  const desk = await signIn(ann.context(), url, "ann");
+  await desk.click("#talks button:has-text('attic')");
+  await desk.click("#info");
+  await desk.click("dialog button:has-text('Leave the group')");
+  await desk.waitForFunction(() => document.getElementById("title").textContent === "Choose a talk");
+  await desk.close();
+  await ann.goto(url);
+  await ann.waitForSelector("#talks button[aria-label^='Bob' i]");
+  await ann.waitForSelector("#talks button:has-text('attic')", {state: "detached"});
+}
+
 async function voice(ann, bob) {
   await ann.click("#voice");
   await ann.waitForSelector("#voice.recording:has-text('1 s')");
@@ -384,6 +400,7 @@ async function main() {
     console.log(` * ${name}`);
     await step(ann, bob, url);
   }
+  await left(ann, url);
   await keyboard(context, url);
   await screens(url);
   await large(url);

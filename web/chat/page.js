@@ -148,11 +148,13 @@ function showChat() {
   $("chat").hidden = false;
 }
 
-// The rows of a page of the list
-function listed(rows) {
+// The rows of a page of the list, which the server has said or this page has kept
+function listed(rows, kept = false) {
   for (const row of rows) {
-    talkOf(row.conversation).update(row);
-    draw(talkOf(row.conversation));
+    const talk = talkOf(row.conversation);
+    talk.update(row);
+    talk.kept = kept;
+    draw(talk);
   }
 }
 
@@ -161,14 +163,16 @@ async function onConnected(answer) {
   $("banner").hidden = true;
   $("state").className = "state on";
   $("state").title = "connected";
-  let after;
+  let after, page;
   do {    // The first page is shown while the others come
-    const page = await rookery.ask("conversations", {limit: LISTED, ...(after && {after})}).catch(() => undefined);
+    page = await rookery.ask("conversations", {limit: LISTED, ...(after && {after})}).catch(() => undefined);
     listed(page?.conversations ?? []);
     if (!after)
       presence.watchFirst(talks.values());
     after = page?.next;
   } while (after && rookery.connected);
+  if (page)    // All of them: what was kept and isn't among them is gone
+    [...talks.values()].filter(talk => talk.kept && !talk.entries.length).forEach(talk => goneFrom(talk.conversation));
   answer.groups.forEach(gid => draw(talkOf(gid)));
   if (open)
     history.after(open);
@@ -270,7 +274,7 @@ async function signIn(uid, token) {
   rookery.on("error", problem => messages.note(problem.message));
   for (const chat of ["chat", "chatGroup"])    // Of a server that stores nothing they have no seq
     rookery.on(chat, message => message.seq || took(message));
-  listed(keptList(uid));
+  listed(keptList(uid), true);
   for (const {message, attachment, file} of await outbox.all().catch(() => [])) {
     const talk = talkOf(conversationIn(message.content));
     talk.put({...talk.entryOf({...message, attachment}), file, at: Number(message.content.fromTimestamp) * 1000, state: "sent"});
