@@ -2,8 +2,7 @@
 """comings.py - what it costs when many users come and go whom many others watch: the chats of others beside that, and memory
 
 The part of script/bench --presence; no test. COMINGS_USERS, COMINGS_RATE (users a second) and CHATS say how many; 10000, 50, 6000. Each
-user is watched by 100 others; it stays for ten seconds. They come in ten rounds, with a rest behind each, so that what the rounds
-before have stored counts for both."""
+user is watched by 100 others; it stays for ten seconds. They come in rounds, with a rest behind each, so that what the rounds before have stored counts for both."""
 
 import asyncio
 import json
@@ -22,7 +21,7 @@ from rookery import Server, check, memory_of
 
 USERS, RATE, CHATS = (int(os.environ.get(name, most)) for name, most in (("COMINGS_USERS", 10_000), ("COMINGS_RATE", 50), ("CHATS", 6_000)))
 WATCHERS, EACH, STAY = 1000, 100, 10    # Watchers in all and of one user; seconds
-ROUNDS = 10
+EACH_ROUND = min(RATE * (STAY + CHATS // 300), USERS)    # So many come while those before them go and others chat
 HELLO = (b"GET /ws HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
          b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n")
 
@@ -111,18 +110,18 @@ def fill(path):
 
 async def measure(server):
     lines = await watch(server)
-    before, each, quiet, moving = Line.told, USERS // ROUNDS, [], []
-    for nbr in range(ROUNDS):
+    before, quiet, moving = Line.told, [], []
+    for first in range(0, USERS // EACH_ROUND * EACH_ROUND, EACH_ROUND):
         quiet.append(await chats(server, "nobody comes or goes"))
-        coming = asyncio.create_task(come_and_go(server, range(nbr * each, (nbr + 1) * each)))
-        await asyncio.sleep(6)
+        coming = asyncio.create_task(come_and_go(server, range(first, first + EACH_ROUND)))
+        await asyncio.sleep(STAY)
         moving.append(await chats(server, f"{RATE} users a second come, and as many go"))
         await coming
-        wanted = before + 2 * (nbr + 1) * each * EACH
+        wanted = before + 2 * (first + EACH_ROUND) * EACH
         await until(lambda: Line.told >= wanted)
         check(Line.told == wanted, f"{Line.told} told of {wanted}")
     one, two = statistics.median(quiet), statistics.median(moving)
-    print(f"   p99, the median of {ROUNDS} rounds: {one:.2f} ms when nobody comes or goes, {two:.2f} ms when they do: {two / one:.2f} times that", flush=True)
+    print(f"   p99, the median of {len(quiet)} rounds: {one:.2f} ms when nobody comes or goes, {two:.2f} ms when they do: {two / one:.2f} times that", flush=True)
     for line in lines:
         line.transport.close()
 

@@ -14,7 +14,7 @@ local function facts_of (uid)
     local lines = {}
     for _, row in ipairs (facts[1]) do
         lines[#lines + 1] = json.encode {kind = "profile", uid = row.uid, name = row.name, text = row.about,
-                                         picture = row.picture and row.picture:match "^%S*",    -- Without its type
+                                         picture = row.picture and (row.picture:match "^(/media/%x+) " or row.picture),    -- Without its type
                                          seen = row.seen > 1 and row.seen or nil}
     end
     for _, row in ipairs (facts[2]) do

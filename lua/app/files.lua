@@ -34,7 +34,7 @@ end
 --  A stored picture as clients get it; nil for none
 function files.picture (stored)
     local hash, kind = (stored or ""):match ("^/media/(%x+) (.+)$")
-    if not hash then
+    if not PICTURES[kind] then
         return stored
     end
     return media_api.enabled and config.get ("media/url") .. files.url (hash, kind) or nil

@@ -63,7 +63,7 @@ end
 function media.pictured (place, source, id)
     return {"DELETE FROM media_use WHERE conversation = ? AND seq = 0", place},
            {"INSERT INTO media_use (conversation, seq, hash) SELECT ?1, 0, substr(picture, 8, 64) FROM " .. source
-            .. " = ?2 AND picture LIKE '/media/%'", place, id}
+            .. " = ?2 AND substr(picture, 1, 7) = '/media/'", place, id}
 end
 
 --  The file of a chat that a user may see: a list of one row or none of hash, type, size and the chat's body

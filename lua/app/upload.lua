@@ -18,7 +18,7 @@ local function handle (ctx, msg)
     if not ok then
         return chat.store_failed (may)
     elseif not may then
-        return chat.refuse ("too-many", "your files may have " .. QUOTA .. " bytes together; those that no chat names go after a day")
+        return chat.refuse ("too-many", "your files may have " .. QUOTA .. " bytes together; those that no chat names, and that are no picture, go after a day")
     end
     local ticket = media_api.ticket {use = "put", id = id, size = msg.size, exp = now // 1000 + DAY}
     return {fileServer = config.get ("media/url"), fileUrl = "/media?ticket=" .. ticket}

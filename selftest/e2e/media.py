@@ -385,6 +385,9 @@ def pictures():
         check("text/html" in (await ann.refused("bad-request", "profile", picture=text["fileUrl"]))["message"], "a text")
         for wrong in (mine["fileUrl"] + "?x", "/media/", "/media/../x"):
             await ann.refused("bad-request", "profile", picture=wrong)
+        await bob.ok("profile", picture=mine["fileUrl"].upper())    # That is none of ours
+        check(server.store.ask("SELECT * FROM media_use") == [], "who knows the hash keeps the file")
+        await bob.ok("profile", picture="")
         await bob.refused("not-found", "profile", picture=mine["fileUrl"])    # Who knows the hash hasn't the file
         check("you have no file" in server.ctl("profile", "bob", json.dumps({"picture": mine["fileUrl"]}), good=False), "ctl")
         await ann.ok("profile", picture=mine["fileUrl"], name="Ann")
@@ -394,8 +397,9 @@ def pictures():
         await bob.ok("contactAdd", uid="ann")
         await seen(bob, (await bob.ok("conversations"))["conversations"][0]["picture"], PNG)
         await seen(bob, (await bob.ok("contacts"))["contacts"][0]["picture"], PNG)
-        await bob.ok("profile", name="Bob")
-        check("picture" not in (await ann.ok("users", uids=["bob"]))["users"][0], "bob has none")
+        await bob.ok("profile", name="Bob", picture="https://example.org/my face.png")
+        check((await ann.ok("users", uids=["bob"]))["users"][0]["picture"] == "https://example.org/my face.png", "bob's lies elsewhere")
+        check('"picture":"https://example.org/my face.png"' in server.ctl("export", "bob").replace("\\/", "/"), "bob's export")
         # Of a group: what an owner has sent
         await bob.ok("groupCreate", groupID="club")
         await ann.ok("groupJoin", groupID="club")

@@ -59,6 +59,28 @@ async function filesOffline(ann, bob, url) {
   await ann.waitForSelector("#messages li:is([data-state=delivered], [data-state=read], [data-state=stored]) img[alt='later.png']");
 }
 
+// The list is in order whatever has changed of it at once
+async function inOrder(page) {
+  const wrong = await page.evaluate(async () => {
+    const {List} = await import("/list.js"), list = new List(document.createElement("ul"), () => {}, () => false, () => {});
+    const talks = Array.from({length: 150}, (_, nbr) => ({name: `${nbr}`, title: `${nbr}`, preview: "", unread: 0, at: nbr}));
+    let seed = 1;
+    const random = most => (seed = seed * 48271 % 2147483647) % most;
+    list.show(new Set(talks));
+    for (let round = 0; round < 200; round++) {
+      const some = new Set(talks.filter(() => random(5) === 0));
+      some.forEach(talk => { talk.at = random(1e9); });
+      list.show(some);
+      const shown = [...list.node.querySelectorAll(".name")].map(node => node.textContent);
+      const wanted = [...talks].sort((a, b) => b.at - a.at).slice(0, 100).map(talk => talk.title);
+      if (shown.join() !== wanted.join())
+        return `round ${round}: ${shown}`;
+    }
+    return "";
+  });
+  check(!wrong, wrong);
+}
+
 // What is kept for that is no more than what the server says
 async function left(ann, url) {
   await openTalk(ann, "#attic");
@@ -401,6 +423,7 @@ async function main() {
     await step(ann, bob, url);
   }
   await left(ann, url);
+  await inOrder(ann);
   await keyboard(context, url);
   await screens(url);
   await large(url);

@@ -90,7 +90,12 @@ function settings(app, talk, info, again) {
      field("Announcement", {name: "announcement", value: info.announcement, type: "textarea"}),
      field("Who writes", {name: "writers", choices: WRITERS, value: info.writers}),
      field("Who may join", {name: "joining", choices: JOINING, value: info.joining})),
-  pictureField("Picture", app.rookery, async picture => await ask(app, "groupSet", {groupID, picture}) && again(), sayInDialog),
+  pictureField("Picture", app.rookery, talk, async picture => {
+    if (await ask(app, "groupSet", {groupID, picture}))
+      talk.picture = (await ask(app, "groupInfo", {groupID}))?.picture;
+    app.draw(talk);
+    return talk.picture;
+  }, sayInDialog),
   action("End the group for all", async () => await ask(app, "groupDissolve", {groupID}) && again()));
 }
 
@@ -146,7 +151,8 @@ export async function userDialog(app, talk, isOpen = false) {
                 asks: element("span", "", does("Accept as a contact", "contactAccept"), does("Say no", "contactRemove"))};
   if (isOpen && !isDialogOpen())
     return;
-  Object.assign(talk, {name: user?.name || uid, picture: user?.picture});
+  if (user)
+    Object.assign(talk, {name: user.name || uid, picture: user.picture});
   app.draw(talk);
   showDialog(talk.name, ...[avatar(talk.name, false, talk.picture), element("p", "dim", uid, lastSeen(app.seen(uid)) && ` · ${lastSeen(app.seen(uid))}`),
     user?.text && element("p", "", user.text), uid !== app.me && (acts[contact?.state] ?? does("Ask to be contacts", "contactAdd")),
@@ -158,12 +164,10 @@ export async function ownDialog(app) {
   const answer = await ask(app, "users", {uids: [app.me]}), own = answer?.users[0] ?? {};
   const sound = field("A sound with each notice", {type: "checkbox", name: "sound", value: soundOn()});
   sound.lastElementChild.onchange = event => setSound(event.target.checked);
-  showDialog("You", avatar(own.name || app.me, false, own.picture), form("Save", async ({name, text}) => await ask(app, "profile", {name, text}) && closeDialog(),
+  showDialog("You", form("Save", async ({name, text}) => await ask(app, "profile", {name, text}) && closeDialog(),
     field("Name that others see", {name: "name", value: own.name, maxLength: 100}),
     field("About you", {name: "text", value: own.text, maxLength: 500})),
-  element("div", "fields", pictureField("Picture that others see", app.rookery, async picture => {
-    if (await ask(app, "profile", {picture}))
-      await ownDialog(app);
-  }, sayInDialog), sound, globalThis.Notification?.permission === "default" && action("Show notices of new messages", askForNotices)),
+  element("div", "fields", pictureField("Picture that others see", app.rookery, {name: own.name || app.me, picture: own.picture}, async picture =>
+    await ask(app, "profile", {picture}) && (await ask(app, "users", {uids: [app.me]}))?.users[0].picture, sayInDialog), sound, globalThis.Notification?.permission === "default" && action("Show notices of new messages", askForNotices)),
   action("Sign out", app.signOut));
 }

@@ -10,9 +10,10 @@ const NEAR = 300;     // Pixels from the end that count as the end
 const order = (a, b) => Boolean(b.pinned) - Boolean(a.pinned) || b.at - a.at;
 
 export class List {
-  // node is the list's element; open (talk) is called when one is chosen; isHere (talk) says whether its other user is here
-  constructor(node, open, isHere) {
-    Object.assign(this, {node, open, isHere, rows: new Map(), counted: new Set(), sorted: [], most: PIECE});
+  // node is the list's element; open (talk) is called when one is chosen; isHere (talk) says whether its other user is here; lost (talk) is called
+  // when its picture can't be had
+  constructor(node, open, isHere, lost) {
+    Object.assign(this, {node, open, isHere, lost, rows: new Map(), counted: new Set(), sorted: [], most: PIECE});
     node.addEventListener("scroll", () => this.onScroll(), {passive: true});
     node.addEventListener("keydown", event => this.move(event));
   }
@@ -61,25 +62,13 @@ export class List {
   // These talks are new, or have changed; chosen is the one that is open
   show(changed, chosen) {
     this.chosen = chosen;
-    for (const talk of changed) {
+    for (const talk of changed)
       if (talk.unread && !(talk.mutedTill > Date.now()))
         this.counted.add(talk);
       else
         this.counted.delete(talk);
-      this.place(talk);
-    }
+    this.sorted = [...new Set([...this.sorted, ...changed])].sort(order);
     this.draw(changed);
-  }
-
-  // Puts a talk where it belongs, if it isn't there
-  place(talk) {
-    const {sorted} = this, at = sorted.indexOf(talk);
-    if (at >= 0 && !(at > 0 && order(sorted[at - 1], talk) > 0) && !(at + 1 < sorted.length && order(talk, sorted[at + 1]) > 0))
-      return;
-    if (at >= 0)
-      sorted.splice(at, 1);
-    const next = sorted.findIndex(other => order(talk, other) < 0);
-    sorted.splice(next < 0 ? sorted.length : next, 0, talk);
   }
 
   // Brings the rows in line with the first of the talks
@@ -111,7 +100,10 @@ export class List {
   }
 
   fill(talk, parts, chosen, here) {
-    parts.face.replaceChildren(avatar(talk.name, talk.group, talk.picture));
+    const looks = `${talk.name} ${talk.picture}`;
+    if (parts.looks !== looks)
+      parts.face.replaceChildren(avatar(talk.name, talk.group, talk.picture, () => this.lost(talk)));
+    parts.looks = looks;
     parts.face.classList.toggle("here", here);
     parts.name.textContent = talk.title;
     parts.when.textContent = talk.at ? whenOf(talk.at) : "";

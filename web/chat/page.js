@@ -7,6 +7,7 @@ import {List} from "./list.js";
 import {Mentions, mentionsIn} from "./mentions.js";
 import {Messages} from "./messages.js";
 import {askForNotices, notice} from "./notices.js";
+import {renewPicture} from "./picture.js";
 import {Presence} from "./presence.js";
 import {Search, forwardDialog} from "./search.js";
 import {deviceOf, forget, keepList, keptList, remember, remembered, socketURL} from "./session.js";
@@ -21,7 +22,7 @@ const $ = id => document.getElementById(id);
 const talks = new Map(), changed = new Set();    // conversation -> Talk; Talks that are to be drawn
 let rookery, me, open, editing, replying, typedAt = 0, drawing, searchTimer;
 
-const list = new List($("talks"), talk => openTalk(talk), talk => presence.isHere(talk.uid));
+const list = new List($("talks"), talk => openTalk(talk), talk => presence.isHere(talk.uid), talk => renewPicture(app, talk));
 const messages = new Messages($("messages"), $("more"), {
   seen: () => history.readSoon(), reply: entry => begin("replying", entry), edit: entry => begin("editing", entry), again: entry => sayAgain(entry),
   recall: entry => ask("recall", {conversation: open.conversation, seq: entry.seq}),
@@ -171,8 +172,9 @@ async function onConnected(answer) {
       presence.watchFirst(talks.values());
     after = page?.next;
   } while (after && rookery.connected);
-  if (page)    // All of them: what was kept and isn't among them is gone
-    [...talks.values()].filter(talk => talk.kept && !talk.entries.length).forEach(talk => goneFrom(talk.conversation));
+  if (page && !after)    // All of them: what was kept and isn't among them is gone
+    [...talks.values()].filter(talk => talk.kept && (talk.group || talk.last) && !talk.entries.length && !talk.draft && talk !== open)
+      .forEach(talk => goneFrom(talk.conversation));
   answer.groups.forEach(gid => draw(talkOf(gid)));
   if (open)
     history.after(open);

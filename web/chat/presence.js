@@ -4,7 +4,7 @@ const MOST = 200, AT_ONCE = 50;    // Users that are watched; asked for in one r
 const PAUSE = 200;                 // msec in which those who come are asked for together
 
 export class Presence {
-  // app: rookery; changed (uid) is called when it isn't as before
+  // app: rookery, open; changed (uid) is called when it isn't as before
   constructor(app, changed) {
     Object.assign(this, {app, changed, users: new Map(), watched: new Set(), wanted: new Set()});
   }
@@ -28,6 +28,15 @@ export class Presence {
     this.changed(uid);
   }
 
+  // Nobody knows any more of these
+  forget(uids) {
+    for (const uid of [...uids]) {
+      this.watched.delete(uid);
+      this.users.delete(uid);
+      this.changed(uid);
+    }
+  }
+
   // Whether these users are here, from now on, in the place of those who were asked for long ago
   watch(uids) {
     for (const uid of uids)
@@ -47,18 +56,15 @@ export class Presence {
 
   // Whom one may not watch the answer doesn't name: they are asked for again when they say something
   subscribe(uids) {
-    const {watched} = this, unsubscribe = [...watched].slice(0, Math.max(watched.size + uids.length - MOST, 0));
-    for (const uid of unsubscribe) {
-      watched.delete(uid);
-      this.users.delete(uid);
-      this.changed(uid);
-    }
+    const {watched, app} = this, leave = [...watched].filter(uid => uid !== app.open?.uid);
+    const unsubscribe = leave.slice(0, Math.max(watched.size + uids.length - MOST, 0));
+    this.forget(unsubscribe);
     uids.forEach(uid => watched.add(uid));
-    this.app.rookery.ask("presence", {subscribe: uids, unsubscribe}).then(({users}) => {
+    app.rookery.ask("presence", {subscribe: uids, unsubscribe}).then(({users}) => {
       const known = new Set(users.map(({uid}) => uid));
       uids.filter(uid => !known.has(uid)).forEach(uid => watched.delete(uid));
       for (const {uid, seen} of users) {
-        this.users.set(uid, {...this.users.get(uid), seen: this.seen(uid) ?? seen});
+        this.users.set(uid, {...this.users.get(uid), seen: seen ?? this.seen(uid)});
         this.changed(uid);
       }
     }, () => uids.forEach(uid => watched.delete(uid)));
@@ -66,7 +72,7 @@ export class Presence {
 
   // Those of the talks at the top of the list, on a new connection
   watchFirst(talks) {
-    this.watched.clear();
+    this.forget(this.watched);
     this.watch([...talks].filter(talk => talk.uid).sort((a, b) => b.at - a.at).slice(0, AT_ONCE).map(talk => talk.uid));
   }
 }

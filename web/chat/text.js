@@ -51,23 +51,25 @@ export function linked(text, mentions = [], me) {
   const node = element("span", "text");
   node.dir = "auto";
   let at = 0;
-  for (const found of text.matchAll(/\bhttps?:\/\/[^\s<>"]+[^\s<>"'.,;:!?)\]}]|(?<=^|\s)@([^\s,@]*[^\s,@.:;!?)])/g)) {
-    const [part, name] = found;
+  for (const found of text.matchAll(/\bhttps?:\/\/[^\s<>"]+[^\s<>"'.,;:!?)\]}]|(^|\s)@([^\s,@]*[^\s,@.:;!?)])/g)) {
+    const [part, space = "", name] = found, from = found.index + space.length;
     if (name && !mentions.includes(name))
       continue;
-    node.append(text.slice(at, found.index), name ? element("span", name === me || name === "all" ? "mention me" : "mention", part) : link(part));
+    node.append(text.slice(at, from), name ? element("span", name === me || name === "all" ? "mention me" : "mention", `@${name}`) : link(part));
     at = found.index + part.length;
   }
   node.append(text.slice(at));
   return node;
 }
 
-// Calls fn in the next frame; there are none while nobody sees the page
+// Calls fn in the next frame, or after a while when there is none, for nobody sees the page
 export function soon(fn) {
-  if (document.hidden)
-    setTimeout(fn, 500);
-  else
-    requestAnimationFrame(fn);
+  const once = () => {
+    clearTimeout(timer);
+    cancelAnimationFrame(frame);
+    fn();
+  };
+  const timer = setTimeout(once, 500), frame = requestAnimationFrame(once);
 }
 
 // What a refusal means to a person
