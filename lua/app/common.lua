@@ -191,7 +191,7 @@ end
 
 local MENTIONS_MOST = 50
 
---  The hash and the type of the file that a user names, which must have it; nil when it lies somewhere else, if it is anything.
+--  The hash of the file that a user names, which must have it, nil and its type; nil when it lies somewhere else, if it is anything.
 --  Or nil, and the refusal
 function chat.file_of (uid, url)
     local hash = type (url) == "string" and url:match ("^/media/(%x+)$")
@@ -204,7 +204,7 @@ function chat.file_of (uid, url)
     elseif not kind then
         return nil, chat.refuse ("not-found", "you have no file " .. url .. ": send it first")
     end
-    return hash, kind
+    return hash, nil, kind
 end
 
 --  Whom a chat mentions: a list without "all", which is in all; nil for nobody. Or nil, and the refusal
@@ -235,7 +235,7 @@ function chat.named (ctx, content)
         return nil, refusal
     end
     local file, wrong = chat.file_of (ctx.uid, content.fileUrl)
-    if wrong and not file then
+    if wrong then
         return nil, wrong
     elseif file then
         named = named or {}

@@ -2,7 +2,7 @@
 --
 --  A piece at a time; ctl asks until it is done. The first line says where the next piece begins, or is empty.
 
-local chat, store, users = require "common", require "store_erase", require "store_users"
+local chat, files, store, users = require "common", require "files", require "store_erase", require "store_users"
 
 local PIECE, BYTES = 100, 30000    -- Messages, bytes
 
@@ -14,7 +14,7 @@ local function facts_of (uid)
     local lines = {}
     for _, row in ipairs (facts[1]) do
         lines[#lines + 1] = json.encode {kind = "profile", uid = row.uid, name = row.name, text = row.about,
-                                         picture = row.picture and (row.picture:match "^(/media/%x+) " or row.picture),    -- Without its type
+                                         picture = files.picture_name (row.picture),
                                          seen = row.seen > 1 and row.seen or nil}
     end
     for _, row in ipairs (facts[2]) do

@@ -22,22 +22,36 @@ function files.picture_of (uid, picture)
     if not picture or not picture:find ("^/media/") then
         return picture
     end
-    local hash, kind = chat.file_of (uid, picture)
+    local hash, refusal, kind = chat.file_of (uid, picture)
     if not hash then
-        return nil, kind or chat.refuse ("bad-request", "picture must be a URL, or the fileUrl that uploaded has answered")
+        return nil, refusal or chat.refuse ("bad-request", "picture must be a URL, or the fileUrl that uploaded has answered")
     elseif not PICTURES[kind] then
         return nil, chat.refuse ("bad-request", ("a picture is a PNG, JPEG, GIF, WebP or AVIF; %s is %s"):format (picture, kind))
     end
     return ("/media/%s %s"):format (hash, kind)
 end
 
+--  The hash and the type of a stored picture; nil when it is none of ours
+local function parts_of (stored)
+    local hash, kind = (stored or ""):match ("^/media/(%x+) (.+)$")
+    if PICTURES[kind] then
+        return hash, kind
+    end
+end
+
 --  A stored picture as clients get it; nil for none
 function files.picture (stored)
-    local hash, kind = (stored or ""):match ("^/media/(%x+) (.+)$")
-    if not PICTURES[kind] then
+    local hash, kind = parts_of (stored)
+    if not hash then
         return stored
     end
     return media_api.enabled and config.get ("media/url") .. files.url (hash, kind) or nil
+end
+
+--  A stored picture as its user has named it; nil for none
+function files.picture_name (stored)
+    local hash = parts_of (stored)
+    return hash and "/media/" .. hash or stored
 end
 
 return files

@@ -193,6 +193,7 @@ async function pictures(ann, bob) {
   await bob.waitForSelector("dialog .error:has-text('notes.png is no picture that can be shown here.')");
   await chosen(bob, {name: "me.png", mimeType: "image/png", buffer: portrait});
   await isThere(bob, "dialog");
+  check(!await bob.locator("dialog .error").count(), "what was wrong before is still said");
   await shot(bob, "own-picture");
   await bob.keyboard.press("Escape");
   await ann.reload();

@@ -29,12 +29,15 @@ export function closeDialog() {
   node().close();
 }
 
-// Says something in the dialog, such as why a wish isn't fulfilled
+// Says something in the dialog, such as why a wish isn't fulfilled; nothing takes it back
 export function sayInDialog(text) {
   const dialog = node();
+  if (!text)
+    return dialog.querySelector(".error")?.remove();
   const line = dialog.querySelector(".error") ?? dialog.appendChild(element("p", "error"));
   line.setAttribute("role", "alert");
   line.textContent = text;
+  return undefined;
 }
 
 let fields = 0;

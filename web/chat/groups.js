@@ -4,7 +4,7 @@
 
 import {action, closeDialog, field, form, isDialogOpen, sayInDialog, showDialog} from "./dialog.js";
 import {soundOn, setSound, askForNotices} from "./notices.js";
-import {avatar, pictureField} from "./picture.js";
+import {avatar, pictureField, pictureOf} from "./picture.js";
 import {element, inWords, lastSeen} from "./text.js";
 
 const JOINING = [["open", "Everybody may join"], ["invitation", "Whom an owner has invited"], ["request", "Whom an owner lets in"]];
@@ -92,7 +92,7 @@ function settings(app, talk, info, again) {
      field("Who may join", {name: "joining", choices: JOINING, value: info.joining})),
   pictureField("Picture", app.rookery, talk, async picture => {
     if (await ask(app, "groupSet", {groupID, picture}))
-      talk.picture = (await ask(app, "groupInfo", {groupID}))?.picture;
+      talk.picture = await pictureOf(app, talk);
     app.draw(talk);
     return talk.picture;
   }, sayInDialog),
@@ -164,10 +164,11 @@ export async function ownDialog(app) {
   const answer = await ask(app, "users", {uids: [app.me]}), own = answer?.users[0] ?? {};
   const sound = field("A sound with each notice", {type: "checkbox", name: "sound", value: soundOn()});
   sound.lastElementChild.onchange = event => setSound(event.target.checked);
+  const picture = pictureField("Picture that others see", app.rookery, {name: own.name || app.me, picture: own.picture},
+                               async url => await ask(app, "profile", {picture: url}) && pictureOf(app, {uid: app.me}), sayInDialog);
   showDialog("You", form("Save", async ({name, text}) => await ask(app, "profile", {name, text}) && closeDialog(),
     field("Name that others see", {name: "name", value: own.name, maxLength: 100}),
     field("About you", {name: "text", value: own.text, maxLength: 500})),
-  element("div", "fields", pictureField("Picture that others see", app.rookery, {name: own.name || app.me, picture: own.picture}, async picture =>
-    await ask(app, "profile", {picture}) && (await ask(app, "users", {uids: [app.me]}))?.users[0].picture, sayInDialog), sound, globalThis.Notification?.permission === "default" && action("Show notices of new messages", askForNotices)),
+  element("div", "fields", picture, sound, globalThis.Notification?.permission === "default" && action("Show notices of new messages", askForNotices)),
   action("Sign out", app.signOut));
 }

@@ -1,7 +1,7 @@
 // list.js - the list of conversations: a row each, moved and changed, not made anew; more of them when one scrolls there
 
 import {avatar} from "./picture.js";
-import {element, whenOf} from "./text.js";
+import {arrange, element, whenOf} from "./text.js";
 
 const PIECE = 100;    // Rows that are made at once
 const NEAR = 300;     // Pixels from the end that count as the end
@@ -79,16 +79,12 @@ export class List {
         parts.item.remove();
         this.rows.delete(talk);
       }
-    let before = null;
-    for (const talk of top) {
+    arrange(this.node, [...top].map(talk => {
       const isNew = !this.rows.has(talk), parts = this.row(talk);
       if (isNew || changed.has(talk))
         this.fill(talk, parts, talk === this.chosen, this.isHere(talk));
-      const place = before ? before.nextSibling : this.node.firstChild;
-      if (place !== parts.item)
-        this.node.insertBefore(parts.item, place);
-      before = parts.item;
-    }
+      return parts.item;
+    }));
   }
 
   onScroll() {

@@ -1,7 +1,7 @@
 // messages.js - the messages of the open talk: nodes are appended and changed, and about 200 of them are in the page
 
 import {Media} from "./media.js";
-import {dayOf, element, linked, soon, timeOf} from "./text.js";
+import {arrange, dayOf, element, linked, oncePerFrame, timeOf} from "./text.js";
 
 const MOST = 200, PIECE = 60;    // Nodes in the page; shown at once
 const NEAR = 80;                 // Pixels from the end that count as the end
@@ -13,6 +13,12 @@ export class Messages {
   // its file is; need (talk) is called when what lies before the first one is wanted
   constructor(node, more, does, need) {
     Object.assign(this, {node, more, does, need, nodes: new Map(), start: 0, fresh: 0, drawn: 0, stays: true});
+    this.drawSoon = oncePerFrame(() => {    // For all that has come until then
+      if (this.stays)
+        return this.toEnd();
+      this.draw();
+      return this.count();
+    });
     this.media = new Media(node, entry => does.url(entry), () => this.stays && this.scrollToEnd());
     node.addEventListener("scroll", () => this.onScroll(), {passive: true});
     node.addEventListener("keydown", event => this.move(event));
@@ -118,20 +124,6 @@ export class Messages {
     this.drawSoon();
   }
 
-  // Once for all that has come until the next frame
-  drawSoon() {
-    if (this.drawing)
-      return;
-    this.drawing = true;
-    soon(() => {
-      this.drawing = false;
-      if (this.stays)
-        return this.toEnd();
-      this.draw();
-      return this.count();
-    });
-  }
-
   count() {
     this.more.hidden = !this.talk || this.atEnd();
     this.more.textContent = this.fresh ? `${this.fresh} new ↓` : "↓";
@@ -170,7 +162,8 @@ export class Messages {
         node.remove();
         this.nodes.delete(entry);
       }
-    let before = null, day;
+    const nodes = [];
+    let day;
     for (const entry of shown) {
       let node = this.nodes.get(entry);
       if (!node) {
@@ -184,13 +177,12 @@ export class Messages {
       else if (node.dataset.day !== dayOf(entry.at))
         node.dataset.day = dayOf(entry.at);
       day = today;
-      const place = before ? before.nextSibling : this.node.firstChild;
-      if (place !== node)
-        this.node.insertBefore(node, place);
-      before = node;
+      nodes.push(node);
     }
-    while (before?.nextSibling && !before.nextSibling.classList.contains("error"))
-      before.nextSibling.remove();
+    arrange(this.node, nodes);
+    const last = nodes.at(-1);
+    while (last?.nextSibling && !last.nextSibling.classList.contains("error"))
+      last.nextSibling.remove();
     this.node.classList.toggle("empty", !shown.size && !this.talk?.last);
   }
 

@@ -12,7 +12,7 @@ import {Presence} from "./presence.js";
 import {Search, forwardDialog} from "./search.js";
 import {deviceOf, forget, keepList, keptList, remember, remembered, socketURL} from "./session.js";
 import {Talk} from "./talk.js";
-import {grow, inWords, lastSeen, soon, tooLarge} from "./text.js";
+import {grow, inWords, lastSeen, oncePerFrame, tooLarge} from "./text.js";
 import {voiceButton} from "./voice.js";
 
 const LISTED = 100;                        // Conversations asked for at once
@@ -20,7 +20,7 @@ const TYPING_EACH = 3000, TYPING_SHOWN = 5000, SEARCH_PAUSE = 300;    // msec
 
 const $ = id => document.getElementById(id);
 const talks = new Map(), changed = new Set();    // conversation -> Talk; Talks that are to be drawn
-let rookery, me, open, editing, replying, typedAt = 0, drawing, searchTimer;
+let rookery, me, open, editing, replying, typedAt = 0, searchTimer;
 
 const list = new List($("talks"), talk => openTalk(talk), talk => presence.isHere(talk.uid), talk => renewPicture(app, talk));
 const messages = new Messages($("messages"), $("more"), {
@@ -50,20 +50,18 @@ function talkOf(conversation) {
   return talks.get(conversation);
 }
 
-// Draws what has changed of the list, the head and the title, at most once a frame
+// What has changed of the list, the head and the title
+const drawChanged = oncePerFrame(() => {
+  list.show(new Set([...changed].filter(talk => talks.get(talk.conversation) === talk)), open);
+  changed.clear();
+  document.title = `${list.unread ? `(${list.unread}) ` : ""}${me} – Rookery chat`;
+  $("nothing").hidden = talks.size > 0;
+  drawHead();
+});
+
 function draw(...which) {
   which.forEach(talk => talk && changed.add(talk));
-  if (drawing)
-    return;
-  drawing = true;
-  soon(() => {
-    drawing = false;
-    list.show(new Set([...changed].filter(talk => talks.get(talk.conversation) === talk)), open);
-    changed.clear();
-    document.title = `${list.unread ? `(${list.unread}) ` : ""}${me} – Rookery chat`;
-    $("nothing").hidden = talks.size > 0;
-    drawHead();
-  });
+  drawChanged();
 }
 
 function drawHead() {

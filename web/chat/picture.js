@@ -33,18 +33,19 @@ export function avatar(name, group, picture, lost = () => {}) {
   return node;
 }
 
+// What the picture of a group, or of a user, is now; nothing when it has none or can't be asked
+export async function pictureOf(app, {group, conversation, uid}) {
+  const answer = await app.rookery.ask(group ? "groupInfo" : "users", group ? {groupID: conversation} : {uids: [uid]}).catch(() => undefined);
+  return group ? answer?.picture : answer?.users[0].picture;
+}
+
 // Asks for the picture of a talk once more, for its URL is good for a while only
 export async function renewPicture(app, talk) {
   if (!app.rookery.connected || talk.renewed > Date.now() - RENEW)
     return;
   talk.renewed = Date.now();
-  const {group, conversation: groupID, uid} = talk;
-  const answer = await app.rookery.ask(group ? "groupInfo" : "users", group ? {groupID} : {uids: [uid]}).catch(() => undefined);
-  const now = group ? answer : answer?.users[0];
-  if (now) {
-    talk.picture = now.picture;
-    app.draw(talk);
-  }
+  talk.picture = await pictureOf(app, talk) ?? talk.picture;
+  app.draw(talk);
 }
 
 // The middle of a picture, as a small file; rejects when it is none
@@ -58,7 +59,7 @@ async function small(file) {
 }
 
 // A field to choose one, with the one that there is: of {name, group, picture}. change (url) is called when a new one is with the server, and
-// resolves to it as it is shown, or to nothing; say (text) when that can't be done
+// resolves to it as it is shown, or to nothing; say (text) when that can't be done, say () when it is tried anew
 export function pictureField(label, rookery, {name, group, picture}, change, say) {
   const node = field(label, {type: "file", accept: "image/*"}), input = node.lastElementChild;
   let face = avatar(name, group, picture);
@@ -68,6 +69,7 @@ export function pictureField(label, rookery, {name, group, picture}, change, say
     input.value = "";    // So that the same one can be chosen again
     if (!blob)
       return file && say(`${file.name} is no picture that can be shown here.`);
+    say();
     try {
       const now = await change((await rookery.upload(blob)).fileUrl), before = face;
       if (now)

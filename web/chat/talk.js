@@ -16,6 +16,8 @@ function noteOf({change, by, uid, role}) {
   return DONE[change] ? `${by} ${DONE[change]} ${uid}` : `${by} ${NOTES[change] ?? change}`;
 }
 
+const KEPT = ["conversation", "name", "picture", "unread", "mentions", "pinned", "mutedTill", "members", "owner", "writers", "last", "read", "readBy", "at"];
+
 export class Talk {
   constructor(conversation, me) {
     Object.assign(this, {conversation, me, group: !conversation.includes(",")});
@@ -48,8 +50,7 @@ export class Talk {
 
   // What it is now, as update takes it
   row() {
-    const {conversation, name, picture, unread, mentions, pinned, mutedTill, members, owner, writers, last, read, readBy, at, preview} = this;
-    return {conversation, name, picture, unread, mentions, pinned, mutedTill, members, owner, writers, last, read, readBy, at, message: {text: preview}};
+    return {...Object.fromEntries(KEPT.map(key => [key, this[key]])), message: {text: this.preview}};
   }
 
   // The entry with this seq or chatID, as it is now. Returns it, and whether it is new.

@@ -62,14 +62,31 @@ export function linked(text, mentions = [], me) {
   return node;
 }
 
-// Calls fn in the next frame, or after a while when there is none, for nobody sees the page
-export function soon(fn) {
-  const once = () => {
+// A function that has fn called in the next frame, or after a while when there is none, for nobody sees the page; once for all its calls
+export function oncePerFrame(fn) {
+  let timer, frame;
+  const run = () => {
     clearTimeout(timer);
     cancelAnimationFrame(frame);
+    timer = undefined;
     fn();
   };
-  const timer = setTimeout(once, 500), frame = requestAnimationFrame(once);
+  return () => {
+    if (timer)
+      return;
+    timer = setTimeout(run, 500);
+    frame = requestAnimationFrame(run);
+  };
+}
+
+// Makes these the first children of a node, in this order; those in their place stay untouched
+export function arrange(node, children) {
+  let place = node.firstChild;
+  for (const child of children)
+    if (child === place)
+      place = place.nextSibling;
+    else
+      node.insertBefore(child, place);
 }
 
 // What a refusal means to a person
