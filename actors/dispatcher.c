@@ -1,7 +1,7 @@
 //  dispatcher.c - brings what comes from other processes to the worker that owns the connection
 //
 //  In     inbox    upstream CID content [attachment...]
-//                  status connected|closed CID [UID [GID,GID... [DEVICE]]], behind|lost CID UID
+//                  status connected|closed|moving CID [UID [GID,GID... [DEVICE]]], behind|lost CID UID
 //                  all of it checked by the receiver
 //         pipe     see rk_life_t
 //  Out    workers  the same frames as in the inbox

@@ -3,7 +3,7 @@
 //  In     inbox       upstream CID content [attachment...]
 //                     upstream CID bind content       older form; the word is taken out
 //                     status connected CID [UID [GID,GID... [DEVICE]]]
-//                     status closed CID [UID]
+//                     status closed|moving CID [UID]
 //                     status behind|lost CID UID    from the sender of this process
 //         pipe        see rk_life_t
 //  Out    dispatcher  the same frames, checked; when it is full we stop reading
@@ -83,8 +83,9 @@ s_handle_status (s_self_t *self)
     bool connected = rk_slice_is (word, "connected");
     bool ours = (rk_slice_is (word, "behind") || rk_slice_is (word, "lost")) &&
                 rk_frames_local (frames);    //  The sender's
-    if (!connected && !rk_slice_is (word, "closed") && !ours)
-        return s_refuse (self, BAD_NAME, "neither connected nor closed");
+    if (!connected && !rk_slice_is (word, "closed") && !rk_slice_is (word, "moving") &&
+        !ours)
+        return s_refuse (self, BAD_NAME, "neither connected nor moving nor closed");
     if (frames->dropped || frames->count > (connected ? 6 : 4))
         return s_refuse (self, TOO_MANY, "more frames than a status has");
     if (!rk_cid_is_good (rk_frames_at (frames, 2)))

@@ -19,6 +19,7 @@
 #include "http/wire.h"
 #include "http/wstap.h"
 #include "receiver.h"
+#include "base/ring.h"
 #include "base/routes.h"
 #include "sender/sender.h"
 #include "supervisor/policy.h"
@@ -44,6 +45,7 @@ static const struct {
     {"id", id_test},
     {"index", index_test},
     {"slice", slice_test},
+    {"ring", ring_test},
     {"frames", frames_test},
     {"queue", queue_test},
     {"socket", socket_test},

@@ -224,29 +224,12 @@ rk_routes_bind (rk_routes_t *self, rk_slice_t cid, rk_slice_t uid)
 }
 
 
-bool
-rk_routes_next_id (rk_slice_t *list, rk_slice_t *id)
-{
-    while (list->size) {
-        const char *comma = memchr (list->data, ',', list->size);
-        id->data = list->data;
-        id->size = comma ? (size_t) (comma - list->data) : list->size;
-        size_t taken = comma ? id->size + 1 : id->size;
-        list->data += taken;
-        list->size -= taken;
-        if (id->size)
-            return true;
-    }
-    return false;
-}
-
-
 void
 rk_routes_join (rk_routes_t *self, rk_slice_t cid, rk_slice_t gids)
 {
     rk_slice_t gid;
     rk_routes_route_t *route = rk_routes_route_get (self, cid);
-    while (rk_routes_next_id (&gids, &gid))
+    while (rk_slice_next (&gids, &gid))
         s_join_set (route, rk_routes_set_get (self, true, gid));
 }
 
@@ -256,7 +239,7 @@ rk_routes_leave (rk_routes_t *self, rk_slice_t cid, rk_slice_t gids)
 {
     rk_slice_t gid;
     rk_routes_route_t *route = (rk_routes_route_t *) rk_index_lookup (self->routes, cid);
-    while (route && rk_routes_next_id (&gids, &gid)) {
+    while (route && rk_slice_next (&gids, &gid)) {
         rk_routes_set_t *set = (rk_routes_set_t *) rk_index_lookup (self->sets[1], gid);
         rk_routes_membership_t *membership = rk_routes_membership (route, set);
         if (membership)
@@ -278,6 +261,13 @@ rk_routes_close (rk_routes_t *self, rk_slice_t cid)
     rk_index_delete (self->routes, cid);    //  Frees it
     if (zlistx_size (side->routes) == 0)
         rk_index_delete (self->sides, side->key);
+}
+
+
+bool
+rk_routes_holds (rk_routes_t *self, rk_slice_t gateway)
+{
+    return rk_index_lookup (self->sides, gateway) != NULL;
 }
 
 

@@ -37,9 +37,6 @@ void rk_routes_note_users (rk_routes_t *self, rk_routes_note_fn *note, void *arg
 //  Whether anybody is in a group.
 bool rk_routes_is_known (rk_routes_t *self, rk_slice_t gid);
 
-//  Takes the next id off a list ID[,ID...]; false at its end.
-bool rk_routes_next_id (rk_slice_t *list, rk_slice_t *id);
-
 //  How many users a connection watches.
 size_t rk_routes_watches (rk_routes_t *self, rk_slice_t cid);
 
@@ -143,6 +140,9 @@ char *rk_routes_groups (rk_routes_t *self, rk_slice_t cid);
 
 //  The user of a connection; an empty slice when it has none.
 rk_slice_t rk_routes_user (rk_routes_t *self, rk_slice_t cid);
+
+//  Whether any connection of that gateway is known.
+bool rk_routes_holds (rk_routes_t *self, rk_slice_t gateway);
 
 //  The gateway's part of a CID, up to the first dot.
 rk_slice_t rk_routes_gateway_of (rk_slice_t cid);

@@ -134,7 +134,7 @@ rk_routes_miss (rk_routes_t *self, rk_slice_t cid, rk_slice_t gids)
     rk_slice_t gid;
     if (route->state != BEHIND)
         route->state = HOLDING;
-    while (rk_routes_next_id (&gids, &gid)) {
+    while (rk_slice_next (&gids, &gid)) {
         rk_routes_gap_t *gap = s_gap (route, gid);
         if (gap) {
             gap->first = gap->told + 1;
@@ -239,7 +239,7 @@ s_regroup (rk_routes_t *self, rk_routes_route_t *route, rk_slice_t gids,
     rk_slice_t gid, rest = gids;
     for (size_t nbr = 0; nbr < route->membership_count; nbr++)
         route->memberships[nbr].set->mark = old;
-    while (rk_routes_next_id (&rest, &gid)) {
+    while (rk_slice_next (&rest, &gid)) {
         rk_routes_set_t *set = rk_routes_set_get (self, true, gid);
         if (set->mark != old && set->mark != mark) {
             rk_routes_add_membership (route, set);

@@ -75,6 +75,23 @@ rk_utf8_length (const unsigned char *at, size_t left)
 
 
 bool
+rk_slice_next (rk_slice_t *list, rk_slice_t *item)
+{
+    while (list->size) {
+        const char *comma = memchr (list->data, ',', list->size);
+        item->data = list->data;
+        item->size = comma ? (size_t) (comma - list->data) : list->size;
+        size_t taken = comma ? item->size + 1 : item->size;
+        list->data += taken;
+        list->size -= taken;
+        if (item->size)
+            return true;
+    }
+    return false;
+}
+
+
+bool
 rk_utf8_steers (const unsigned char *at, size_t length)
 {
     if (length == 1)

@@ -18,6 +18,9 @@ bool rk_slice_is (rk_slice_t self, const char *string);
 //  True when both have the same bytes.
 bool rk_slice_same (rk_slice_t self, rk_slice_t other);
 
+//  Takes the next item off a list ITEM[,ITEM...]; empty ones are none. False at its end.
+bool rk_slice_next (rk_slice_t *list, rk_slice_t *item);
+
 //  Where a name stands in a route table: rows of so many bytes, each beginning with its name, ended by
 //  one whose name is NULL. When it isn't there that is the row.
 size_t rk_route (const void *rows, size_t size, rk_slice_t name);

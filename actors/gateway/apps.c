@@ -1,4 +1,4 @@
-//  apps.c - the app servers of a gateway: what goes up to them, and what they send
+//  apps.c - what the app servers of a gateway send
 //
 //  A handler of what they send answers 0, or -1 when the message has not its form.
 
@@ -10,136 +10,29 @@
 #define TURN_BYTES 1048576    //  Of app servers in one turn: then clients take theirs
 
 
-static int
-s_give (rk_gateway_t *self, rk_gateway_app_t *app, rk_gateway_lane_t *lane)
-{
-    size_t bytes = rk_frames_bytes (&self->frames);
-    int rc = app->args->local ? rk_frames_give (&self->frames, lane->upstream.socket)
-                              : rk_frames_send (&self->frames, lane->upstream.socket);
-    lane->given += rc == 0;
-    self->counters[BYTES_OUT].value += rc == 0 ? bytes : 0;
-    return rc;
-}
-
-
-//  True when the message has gone up, false when it waits.
-
-static bool
-s_up (rk_gateway_t *self, rk_client_t *client)
-{
-    rk_gateway_app_t *app = &self->apps[client->app];
-    rk_gateway_lane_t *lane = &app->lanes[client->lane];
-    self->counters[UP].value++;
-    if (app->welcome && !lane->backlog.count && s_give (self, app, lane) == 0)
-        return true;
-    rk_queue_push (&lane->backlog, rk_parcel_new (&self->frames));
-    return false;
-}
-
-
-void
-rk_gateway_up (rk_gateway_t *self, rk_client_t *client)
-{
-    //  One message of each client at the most: the next we don't read
-    if (s_up (self, client) || client->stalled)
-        return;
-    rk_gateway_lane_t *lane = &self->apps[client->app].lanes[client->lane];
-    self->counters[STALLS].value++;
-    client->stalled = true;
-    client->next_stalled = lane->stalled;
-    lane->stalled = client;
-    rk_gateway_set_flow (self, client);
-}
-
+//  What an app server says is for the connections that it has, and for no others
 
 static void
-s_up_backlog (rk_gateway_t *self, rk_gateway_app_t *app, rk_gateway_lane_t *lane)
+s_push (void *arg, void *client_p, bool to_many)
 {
-    while (lane->backlog.head && app->welcome) {
-        rk_parcel_t *parcel = rk_queue_pop (&lane->backlog);
-        rk_parcel_unpack (&parcel, &self->frames);
-        if (s_give (self, app, lane) == 0)
-            continue;
-        rk_queue_unshift (&lane->backlog, rk_parcel_new (&self->frames));
-        return;
-    }
-    while (!lane->backlog.head && lane->stalled) {
-        rk_client_t *client = lane->stalled;
-        lane->stalled = client->next_stalled;
-        client->stalled = false;
-        rk_gateway_set_flow (self, client);
-    }
-}
-
-
-void
-rk_gateway_up_backlogs (rk_gateway_t *self)
-{
-    for (size_t nbr = 0; nbr < self->args->count; nbr++)
-        for (size_t lane = 0; lane < self->apps[nbr].args->lanes; lane++)
-            s_up_backlog (self, &self->apps[nbr], &self->apps[nbr].lanes[lane]);
-}
-
-
-size_t
-rk_gateway_app_waiting (rk_gateway_app_t *app)
-{
-    size_t waiting = 0;
-    for (size_t lane = 0; lane < app->args->lanes; lane++)
-        waiting += app->lanes[lane].backlog.count;
-    return waiting;
-}
-
-
-void
-rk_gateway_forget_stall (rk_gateway_t *self, rk_client_t *client)
-{
-    rk_client_t **link = &self->apps[client->app].lanes[client->lane].stalled;
-    while (*link && *link != client)
-        link = &(*link)->next_stalled;
-    if (*link)
-        *link = client->next_stalled;
-    client->stalled = false;
-}
-
-
-void
-rk_gateway_up_status (rk_gateway_t *self, rk_client_t *client, const char *what)
-{
-    bool connected = streq (what, "connected");
-    if (connected ? !self->apps[client->app].welcome : !client->told)
-        return;
-    client->told = connected;
-    rk_slice_t uid = rk_routes_user (self->routes, client->key);
-    rk_frames_addstr (&self->frames, "status");
-    rk_frames_addstr (&self->frames, what);
-    rk_frames_add (&self->frames, client->key.data, client->key.size);
-    if (uid.size) {
-        rk_frames_add (&self->frames, uid.data, uid.size);
-        char *gids = connected ? rk_routes_groups (self->routes, client->key) : NULL;
-        if (gids && (*gids || client->device))
-            rk_frames_addstr (&self->frames, gids);
-        if (gids && client->device)
-            rk_frames_addstr (&self->frames, client->device);
-        free (gids);
-    }
-    s_up (self, client);
+    rk_gateway_t *self = (rk_gateway_t *) arg;
+    rk_client_t *client = (rk_client_t *) client_p;
+    if (&self->apps[client->app] == self->from)
+        rk_gateway_push (self, client, &self->frames, 3, to_many);
 }
 
 
 static void
 s_push_to_one (void *arg, void *client)
 {
-    rk_gateway_t *self = (rk_gateway_t *) arg;
-    rk_gateway_push (self, (rk_client_t *) client, &self->frames, 3, false);
+    s_push (arg, client, false);
 }
 
 
 static void
 s_push_to_member (void *arg, void *client)
 {
-    rk_gateway_t *self = (rk_gateway_t *) arg;
-    rk_gateway_push (self, (rk_client_t *) client, &self->frames, 3, true);
+    s_push (arg, client, true);
 }
 
 
@@ -192,18 +85,33 @@ s_handle_hint (rk_gateway_t *self, rk_gateway_app_t *app)
 }
 
 
+//  setting ring EPOCH NAME[,NAME...]
+
+static int
+s_set_ring (rk_gateway_t *self)
+{
+    uint64_t epoch = rk_frames_number (&self->frames, 2);
+    char *names = rk_slice_dup (rk_frames_at (&self->frames, 3));
+    rk_frames_clear (&self->frames);
+    rk_gateway_set_ring (self, epoch, rk_slice (names));
+    zstr_free (&names);
+    return epoch ? 0 : -1;
+}
+
+
 static int
 s_handle_setting (rk_gateway_t *self, rk_gateway_app_t *app)
 {
-    (void) app;
     rk_slice_t kind = rk_frames_at (&self->frames, 1),
                cid = rk_frames_at (&self->frames, 2);
     rk_slice_t what = rk_frames_at (&self->frames, 3);
     bool uidmap = rk_slice_is (kind, "uidmap");
     if (self->frames.count != 4 && !(uidmap && self->frames.count == 5))
         return -1;
+    if (rk_slice_is (kind, "ring"))
+        return s_set_ring (self);
     rk_client_t *client = (rk_client_t *) rk_index_lookup (self->clients, cid);
-    if (!client)
+    if (!client || &self->apps[client->app] != app)
         self->counters[NOBODY].value++;
     else if (uidmap) {
         rk_slice_t device = rk_frames_at (&self->frames, 4);
@@ -213,6 +121,13 @@ s_handle_setting (rk_gateway_t *self, rk_gateway_app_t *app)
         client->bound = true;
         zstr_free (&client->device);
         client->device = device.size ? rk_slice_dup (device) : NULL;
+        rk_frames_clear (&self->frames);
+        rk_gateway_place (self, client);
+    }
+    else if (rk_slice_is (kind, "moved")) {
+        rk_frames_clear (&self->frames);
+        if (client->move)
+            rk_gateway_moved (self, client);
     }
     else if (rk_slice_is (kind, "gidmap")) {
         rk_routes_join (self->routes, cid, what);
@@ -266,52 +181,37 @@ rk_gateway_read_events (rk_gateway_app_t *app)
                 rk_event ("gateway", 'W',
                           "connection to app server %s at %s lost, reconnecting",
                           app->args->name, app->args->endpoint);
-            app->connected = app->welcome = false;
+            app->connected = false;
+            rk_gateway_lose (app);
         }
         rk_frames_clear (&frames);
     }
 }
 
 
-static void
-s_connect_upstream (rk_gateway_app_t *app)
-{
-    rk_gateway_read_events (app);
-    if (!app->args->endpoint || app->connected)
-        return;
-    for (size_t lane = 0; lane < app->args->lanes; lane++) {
-        zsock_disconnect (app->args->upstream[lane], "%s", app->args->endpoint);
-        zsock_connect (app->args->upstream[lane], "%s", app->args->endpoint);
-        rk_wait_touch (&app->lanes[lane].upstream);
-    }
-}
-
-
-//  We join: the app server hears of every connection we hold, and then what waited for it.
-
 static int
 s_handle_welcome (rk_gateway_t *self, rk_gateway_app_t *app)
 {
-    s_connect_upstream (app);
+    rk_gateway_connect_upstream (app);
     app->welcome = true;
+    app->leaving = false;
     app->missed = app->hellos = 0;
-    rk_queue_t *waiting = (rk_queue_t *) zmalloc (app->args->lanes * sizeof (rk_queue_t));
-    for (size_t lane = 0; lane < app->args->lanes; lane++) {
-        waiting[lane] = app->lanes[lane].backlog;
-        memset (&app->lanes[lane].backlog, 0, sizeof (rk_queue_t));
-    }
     rk_frames_clear (&self->frames);
-    rk_client_t *client = (rk_client_t *) rk_index_first (self->clients);
-    for (; client; client = (rk_client_t *) rk_index_next (self->clients)) {
-        if (&self->apps[client->app] != app)
-            continue;
-        rk_gateway_up_status (self, client, "connected");
-        rk_frames_clear (&self->frames);
-    }
-    for (size_t lane = 0; lane < app->args->lanes; lane++)
-        for (rk_parcel_t *parcel; (parcel = rk_queue_pop (&waiting[lane]));)
-            rk_queue_push (&app->lanes[lane].backlog, parcel);
-    free (waiting);
+    rk_gateway_join (self, app);
+    rk_gateway_place_all (self);
+    return 0;
+}
+
+
+//  It ends: others get its connections.
+
+static int
+s_handle_bye (rk_gateway_t *self, rk_gateway_app_t *app)
+{
+    rk_event ("gateway", 'I', "app server %s says bye", app->args->name);
+    app->leaving = true;
+    rk_frames_clear (&self->frames);
+    rk_gateway_look_at_apps (self);
     return 0;
 }
 
@@ -322,7 +222,7 @@ s_handle_refused (rk_gateway_t *self, rk_gateway_app_t *app)
     rk_slice_t reason = rk_frames_at (&self->frames, 1);
     rk_life_complain (&self->life, "app server %s refused this gateway: %.*s",
                       app->args->name, (int) reason.size, reason.data);
-    app->welcome = false;    //  Hello at the next tick
+    rk_gateway_lose (app);    //  Hello at the next tick
     return 0;
 }
 
@@ -356,6 +256,7 @@ static const struct {
     {"pong", s_handle_pong},
     {"welcome", s_handle_welcome},
     {"refused", s_handle_refused},
+    {"bye", s_handle_bye},
     {NULL, NULL},
 };
 
@@ -378,6 +279,7 @@ rk_gateway_read_app (rk_gateway_t *self, rk_gateway_app_t *app)
     for (; nbr < BATCH && self->counters[BYTES_IN].value < most && s_take (self, app);
          nbr++) {
         app->taken++;
+        self->from = app;
         self->counters[BYTES_IN].value += rk_frames_bytes (&self->frames);
         rk_slice_t name = rk_frames_at (&self->frames, 0);
         size_t row = rk_route (s_inbox_routes, sizeof (*s_inbox_routes), name);

@@ -34,9 +34,12 @@ struct rk_client {
     bool told;         //  The app server has heard of it
     bool bound;        //  It belongs to a user
     char *device;      //  Of its user, as the app server says; owned, or NULL
-    bool stalled;      //  We don't read from it until there is room upstream
-    bool held;         //  We don't read from it until it has read more
-    bool closing;      //  The close frame is out; it is for the client to go
+    uint32_t
+        had;    //  The one that had it and doesn't know that it has gone, from 1 on; or 0
+    struct rk_gateway_move *move;    //  On its way to another app server; or NULL
+    bool stalled;    //  We don't read from it until there is room upstream
+    bool held;       //  We don't read from it until it has read more
+    bool closing;    //  The close frame is out; it is for the client to go
     rk_client_limits_t limits;
     rk_client_liveness_t liveness;
     rk_client_lag_t lag;

@@ -12,8 +12,8 @@
 void
 rk_gateway_set_flow (rk_gateway_t *self, rk_client_t *client)
 {
-    bool reads = !client->stalled && !client->held && !client->limits.until &&
-                 !self->full && !self->life.paused;
+    bool reads = !client->stalled && !client->held && !client->move &&
+                 !client->limits.until && !self->full && !self->life.paused;
     rk_liveness_read (client, reads || client->closing);
     client->wire.transport->read (client->wire.handle, reads || client->closing);
 }

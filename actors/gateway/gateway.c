@@ -5,12 +5,13 @@
 //                     hint uid|gid ID content
 //                     setting status CID closed, setting uidmap CID UID [DEVICE]
 //                     setting gidmap|gidunmap CID GID[,GID...]
-//                     welcome VERSION, refused REASON, ping, pong
+//                     setting moved CID -, setting ring EPOCH NAME[,NAME...]
+//                     welcome VERSION, refused REASON, bye, ping, pong
 //         pipe        see rk_life_t; PAUSE: take no connections and read no client,
 //                     answered with PAUSED when all that was read has gone up; RELOAD: take
 //                     the TLS certificate anew, answered with RELOADED, or REFUSED reason
 //  Out    upstream    upstream CID content [attachment]
-//                     status connected CID [UID [GID,GID... [DEVICE]]], status closed CID [UID]
+//                     status connected CID [UID [GID,GID... [DEVICE]]], status closed|moving CID [UID]
 //         downstream  hello VERSION INSTANCE, ping, pong
 //         clients     messages, pings, a close with a reason
 //  Owns   the connections, their queues, which user and groups each has.
@@ -28,7 +29,7 @@
 #include "proto/json.h"
 
 #define PING 10          //  Ticks between pings of app servers
-#define MISSED_MOST 5    //  Pings without an answer until we say hello again
+#define MISSED_MOST 3    //  Pings without an answer until we say hello again
 
 
 //  --------------------------------------------------------------------------
@@ -165,6 +166,7 @@ rk_gateway_on_turn (void *owner)
     bool later = rk_gateway_flush_dirty (self);
     for (size_t nbr = 0; nbr < self->args->count; nbr++)
         waits |= rk_gateway_app_waiting (&self->apps[nbr]) > 0;
+    waits |= self->moves != NULL;
     if (self->life.paused && !waits && self->life.draining && count == 0 &&
         s_drained (self))
         rk_life_drained (&self->life);
@@ -191,6 +193,7 @@ rk_gateway_on_tick (void *owner)
     rk_liveness_look (self->liveness, rk_now ());
     rk_gateway_look_at_lags (self);
     rk_gateway_look_at_queues (self);
+    rk_gateway_look_at_apps (self);
     if (self->ticks++ % PING)
         return;
     rk_exchanges_look (self);
@@ -198,7 +201,8 @@ rk_gateway_on_tick (void *owner)
         rk_gateway_app_t *app = &self->apps[nbr];
         if (app->welcome && ++app->missed > MISSED_MOST) {
             rk_event ("gateway", 'W', "app server %s does not answer", app->args->name);
-            app->welcome = false;
+            rk_gateway_lose (app);
+            app->gone -= MISSED_MOST * 1000;    //  It was heard before these pings
         }
         if (app->welcome)
             rk_gateway_say (app, "ping", NULL, NULL);
@@ -238,6 +242,7 @@ static const rk_counter_t s_counters[] = {
     [FILES] = {.name = "files", .gauge = true},
     [FILE_BYTES_IN] = {.name = "file_bytes_in"},
     [FILE_BYTES_OUT] = {.name = "file_bytes_out"},
+    [MOVED] = {.name = "moved"},
 };
 
 static rk_gateway_t *
@@ -270,6 +275,7 @@ s_self_new (zsock_t *pipe, gateway_args_t *args)
     for (size_t nbr = 0; nbr < args->count; nbr++) {
         rk_gateway_app_t *app = &self->apps[nbr];
         app->args = &args->apps[nbr];
+        app->hash = rk_ring_hash (rk_slice (app->args->name));
         app->lanes =
             (rk_gateway_lane_t *) zmalloc (app->args->lanes * sizeof (rk_gateway_lane_t));
         for (size_t lane = 0; lane < app->args->lanes; lane++)
@@ -321,6 +327,7 @@ s_self_destroy (rk_gateway_t **self_p)
     zstr_free (&self->web);
     zstr_free (&self->client);
     free (self->apps);
+    rk_ring_clear (&self->ring);
     free (self);
     *self_p = NULL;
 }

@@ -6,6 +6,7 @@
 #include "gateway.h"
 #include "base/bundle.h"
 #include "base/index.h"
+#include "base/ring.h"
 #include "client.h"
 #include "base/routes.h"
 #include "http/webloop.h"
@@ -42,6 +43,7 @@ enum {
     FILES,
     FILE_BYTES_IN,
     FILE_BYTES_OUT,
+    MOVED,
     COUNTERS
 };
 
@@ -59,12 +61,20 @@ typedef struct {
     rk_gateway_lane_t *lanes;
     rk_wait_t downstream, events;
     bool welcome;
+    bool leaving;    //  It has said bye
+    bool in_ring;
+    uint64_t hash;     //  Of its name, see ring.h
+    size_t clients;    //  Its connections
+    int64_t
+        gone;    //  msec, monotonic: since when it isn't here; from the beginning on 0
     bool connected;    //  Its upstream socket, if it is in another process
     int missed;        //  Pings without an answer
     int hellos;        //  The same of hello
     uint64_t said;     //  Messages to its sender
     uint64_t taken;    //  and from there
 } rk_gateway_app_t;
+
+typedef struct rk_gateway_move rk_gateway_move_t;
 
 typedef struct {
     rk_life_t life;
@@ -77,6 +87,9 @@ typedef struct {
     int64_t limit_slow;      //  nsec
     char *web, *client;
     rk_gateway_app_t *apps;
+    rk_gateway_app_t *from;    //  Whose message is in hand
+    rk_ring_t ring;
+    rk_gateway_move_t *moves, *last_move;
     rk_index_t *clients;
     rk_routes_t *routes;
     rk_limits_t *limits;
@@ -108,11 +121,14 @@ typedef struct {
     rk_counter_t counters[COUNTERS + 1];
 } rk_gateway_t;
 
-//  apps.c
+//  upstream.c
 
 //  Gives the message in hand, which the client has said, to its app server. When that has no room it waits here, and the
 //  client isn't read until it is gone.
 void rk_gateway_up (rk_gateway_t *self, rk_client_t *client);
+
+//  The same for one that is on its way to another app server, whose messages wait elsewhere.
+void rk_gateway_up_now (rk_gateway_t *self, rk_client_t *client);
 
 //  Gives app servers what waited for them; when nothing waits in a lane any more its clients are read again.
 void rk_gateway_up_backlogs (rk_gateway_t *self);
@@ -123,9 +139,18 @@ size_t rk_gateway_app_waiting (rk_gateway_app_t *app);
 //  The client is none of those that wait for room any more.
 void rk_gateway_forget_stall (rk_gateway_t *self, rk_client_t *client);
 
-//  While the app server is away it is told nothing of who comes: when it welcomes us it hears of
-//  all that we hold, and never of those who came and went meanwhile.
+//  Says that a client is "connected", "moving" or "closed". While the app server is away it is told nothing of who comes: when it
+//  welcomes us it hears of all that we hold, and never of those who came and went meanwhile.
 void rk_gateway_up_status (rk_gateway_t *self, rk_client_t *client, const char *what);
+
+//  It welcomes us: it hears of all its connections, then what waited for it, and which ones it had that have gone to others.
+void rk_gateway_join (rk_gateway_t *self, rk_gateway_app_t *app);
+
+//  Connects its upstream socket, if it isn't; and throws away what waits there.
+void rk_gateway_connect_upstream (rk_gateway_app_t *app);
+void rk_gateway_drop_upstream (rk_gateway_app_t *app);
+
+//  apps.c
 
 //  Says a word about ourselves; version and instance may be NULL.
 void rk_gateway_say (rk_gateway_app_t *app, const char *word, const char *version,
@@ -142,6 +167,30 @@ int rk_gateway_read_app (rk_gateway_t *self, rk_gateway_app_t *app);
 //  there; nor of ours, if it takes us for still there on a connection that has broken. So now and then we
 //  come anew.
 void rk_gateway_say_hello (rk_gateway_t *self, rk_gateway_app_t *app);
+
+//  moves.c
+
+//  A new connection gets its first app server.
+void rk_gateway_attach (rk_gateway_t *self, rk_client_t *client);
+
+//  Keeps the message in hand for a client that is on its way.
+void rk_gateway_hold (rk_gateway_t *self, rk_client_t *client);
+
+//  Its app server has let it go, or needn't be asked: the next one gets it, and what it has said meanwhile.
+void rk_gateway_moved (rk_gateway_t *self, rk_client_t *client);
+
+//  A bound connection goes to the owner of its user, if there is a ring; and all of them.
+void rk_gateway_place (rk_gateway_t *self, rk_client_t *client);
+void rk_gateway_place_all (rk_gateway_t *self);
+
+//  These app servers are alive, NAME[,NAME...], unless a later epoch is known.
+void rk_gateway_set_ring (rk_gateway_t *self, uint64_t epoch, rk_slice_t names);
+
+//  The app server isn't here, from now on.
+void rk_gateway_lose (rk_gateway_app_t *app);
+
+//  Connections of app servers that are away for long or say bye go to others; who isn't let go goes nonetheless.
+void rk_gateway_look_at_apps (rk_gateway_t *self);
 
 //  clients.c
 

@@ -72,13 +72,11 @@ s_on_established (rk_gateway_t *self, rk_client_t *client, struct lws *wsi, rk_s
     memset (client, 0, sizeof (*client));
     client->wire.transport = &rk_wstransport;
     client->wire.handle = wsi;
-    client->app = (uint32_t) (self->serial % self->args->count);
     char cid[RK_CID_MOST + 1];
     snprintf (cid, sizeof (cid), "%s.%" PRIx64 "-%" PRIx64, self->id, self->epoch,
               ++self->serial);
     client->key = (rk_slice_t){rk_slice_dup (rk_slice (cid)), strlen (cid)};
-    client->lane =
-        (uint32_t) rk_cid_worker (client->key, self->args->apps[client->app].lanes);
+    rk_gateway_attach (self, client);
     rk_index_insert (self->clients, &client->key, client);
     rk_limits_open (self->limits, client);
     rk_liveness_open (self->liveness, client);
@@ -196,7 +194,10 @@ s_on_closed (rk_gateway_t *self, rk_client_t *client, struct lws *wsi, rk_slice_
     (void) in;
     if (!client->key.size)
         return 0;
+    if (client->move)
+        rk_gateway_moved (self, client);    //  What it has said last goes before that
     rk_gateway_up_status (self, client, "closed");
+    self->apps[client->app].clients--;
     rk_frames_clear (&self->frames);
     rk_gateway_forget_dirty (client);
     if (client->stalled)

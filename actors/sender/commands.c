@@ -1,8 +1,11 @@
-//  commands.c - what operators ask the sender: kick, where, send
+//  commands.c - what operators ask the sender: kick, where, send; and the supervisor, that it says bye
 //
 //  They come on the pipe and are answered with HANDLED text or REFUSED reason.
 
 #include "sender_priv.h"
+
+#define QUIET 200       //  msec without a connection that moves until all have
+#define IN_VAIN 1000    //  and until we believe that no others will
 
 
 static bool
@@ -114,7 +117,50 @@ s_handle_send (void *owner, zmsg_t *words)
 }
 
 
+//  BYE: gateways of other processes give our connections to other app servers, if they have any; then LEFT
+
+static void
+s_handle_bye (void *owner, zmsg_t *words)
+{
+    rk_sender_t *self = (rk_sender_t *) owner;
+    (void) words;
+    rk_sender_gateway_t *gateway =
+        (rk_sender_gateway_t *) rk_index_first (self->gateways);
+    for (; gateway; gateway = (rk_sender_gateway_t *) rk_index_next (self->gateways)) {
+        if (gateway->local || !gateway->here)
+            continue;
+        self->moving = zclock_mono ();
+        rk_sender_say (self, gateway, "bye", NULL);
+    }
+    self->bye = self->letting_go = true;
+}
+
+
+static bool
+s_is_held (rk_sender_t *self)
+{
+    rk_sender_gateway_t *gateway =
+        (rk_sender_gateway_t *) rk_index_first (self->gateways);
+    while (gateway && (gateway->local || !gateway->here ||
+                       !rk_routes_holds (self->routes, gateway->key)))
+        gateway = (rk_sender_gateway_t *) rk_index_next (self->gateways);
+    return gateway != NULL;
+}
+
+
+void
+rk_sender_look_at_leaving (rk_sender_t *self)
+{
+    int64_t still = zclock_mono () - self->moving;
+    if (!self->letting_go || still < QUIET || (still < IN_VAIN && s_is_held (self)))
+        return;
+    self->letting_go = false;
+    rk_life_say (&self->life, "LEFT", NULL);
+}
+
+
 const rk_command_t rk_sender_commands[] = {
+    {"BYE", s_handle_bye},
     {"KICK", s_handle_kick},
     {"SEND", s_handle_send},
     {"WHERE", s_handle_where},

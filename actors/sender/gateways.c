@@ -216,9 +216,9 @@ rk_sender_flush_all (rk_sender_t *self)
 }
 
 
-static void
-s_answer (rk_sender_t *self, rk_sender_gateway_t *gateway, const char *word,
-          const char *more)
+void
+rk_sender_say (rk_sender_t *self, rk_sender_gateway_t *gateway, const char *word,
+               const char *more)
 {
     rk_frames_t out;
     s_address (gateway, &out);
@@ -262,7 +262,8 @@ static void
 s_handle_hello (rk_sender_t *self, rk_sender_gateway_t *gateway, rk_slice_t version)
 {
     if (!rk_slice_is (version, VERSION)) {
-        s_answer (self, gateway, "refused", "this app server speaks version " VERSION);
+        rk_sender_say (self, gateway, "refused",
+                       "this app server speaks version " VERSION);
         return;
     }
     s_note_gateway (self, gateway);
@@ -278,7 +279,9 @@ s_handle_hello (rk_sender_t *self, rk_sender_gateway_t *gateway, rk_slice_t vers
     gateway->back = gateway->swept;
     gateway->swept = false;
     self->sweeping |= anew;
-    s_answer (self, gateway, "welcome", VERSION);
+    rk_sender_say (self, gateway, "welcome", VERSION);
+    if (self->bye)
+        rk_sender_say (self, gateway, "bye", NULL);
     s_gateway_here (self, gateway);
 }
 
@@ -288,11 +291,11 @@ s_handle_ping (rk_sender_t *self, rk_sender_gateway_t *gateway, rk_slice_t nothi
 {
     (void) nothing;
     if (!gateway->here) {
-        s_answer (self, gateway, "refused", "say hello first");
+        rk_sender_say (self, gateway, "refused", "say hello first");
         return;
     }
     gateway->missed = 0;
-    s_answer (self, gateway, "pong", NULL);
+    rk_sender_say (self, gateway, "pong", NULL);
 }
 
 
@@ -332,7 +335,8 @@ s_from_gateway (rk_sender_t *self, rk_sender_gateway_t *gateway)
         return;
     }
     rk_sender_malformed (self, gateway->key.data, name);
-    s_answer (self, gateway, "refused", "unknown frame; hello, ping and pong are known");
+    rk_sender_say (self, gateway, "refused",
+                   "unknown frame; hello, ping and pong are known");
 }
 
 
@@ -482,6 +486,6 @@ rk_sender_ping_all (rk_sender_t *self)
             self->counters[GATEWAYS].value--;
             continue;
         }
-        s_answer (self, gateway, "ping", NULL);
+        rk_sender_say (self, gateway, "ping", NULL);
     }
 }

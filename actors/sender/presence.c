@@ -252,7 +252,7 @@ rk_sender_set_watch (rk_sender_t *self, rk_slice_t cid, rk_slice_t uids)
     size_t count = rk_routes_watches (self->routes, cid);
     if (!rk_routes_user (self->routes, cid).size)
         return;    //  It has just gone
-    while (rk_routes_next_id (&uids, &uid)) {
+    while (rk_slice_next (&uids, &uid)) {
         if (uid.size > 128)
             continue;
         if (count++ >= WATCH_MOST) {
@@ -276,7 +276,7 @@ rk_sender_set_unwatch (rk_sender_t *self, rk_slice_t cid, rk_slice_t uids)
 {
     char name[WATCH_SIZE];
     rk_slice_t uid;
-    while (rk_routes_next_id (&uids, &uid)) {
+    while (rk_slice_next (&uids, &uid)) {
         if (uid.size > 128)
             continue;
         rk_slice_t gid = s_watch_name (name, uid);

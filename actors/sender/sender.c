@@ -19,13 +19,16 @@
 //                   RESUME worker    its connections that catch up begin anew
 //                   status connected CID [UID [GID,GID... [DEVICE]]], status closed CID [UID];
 //                       with "behind" as a seventh frame when it has to catch up
+//                   status moving CID [UID]    another app server waits for it, and may have it now
 //         gateways, local    hello VERSION [INSTANCE], ping, pong
-//         pipe      see rk_life_t
+//         pipe      see rk_life_t; KICK, WHERE, SEND; BYE: gateways shall give our connections to others,
+//                   answered with LEFT when that is done, or nobody takes them
 //  Out    upstream  status closed CID [UID]    of a gateway that is away for long
 //                   status behind CID UID    it has to catch up with groups that it came to
 //                   status lost CID UID    it was catching up when its worker went down
 //         workers   REPLY token ok packed: what a connection has missed meanwhile
 //         gateways, local    welcome VERSION, refused REASON, ping, pong
+//                   bye, setting moved CID -
 //                   downstream cid|uid|gid ..., hint uid|gid ... (to the one of this process),
 //                   setting status|uidmap|gidmap|gidunmap ...
 //  Owns   the routes, and for each gateway a bounded queue of what it has not taken yet.
@@ -233,8 +236,8 @@ sender_actor (zsock_t *pipe, void *args_p)
     rk_wait_begin (&self->local, args->local_socket);
     rk_wait_t *items[] = {&self->life.wait, &self->inbox, &self->remote, &self->local};
     while (!self->life.terminated) {
-        bool busy =
-            self->life.draining || self->stuck || self->sweeping || self->fallen.head;
+        bool busy = self->life.draining || self->stuck || self->sweeping ||
+                    self->fallen.head || self->letting_go;
         bool soon = self->settling.head || zlistx_size (self->leaving_order) > 0;
         int64_t wait = busy ? 1 : soon && args->ping > SETTLING ? SETTLING : args->ping;
         rk_wait (items, args->local_socket ? 4 : 3, wait);
@@ -253,6 +256,7 @@ sender_actor (zsock_t *pipe, void *args_p)
             rk_sender_tell_fallen (self);
         rk_sender_tell_leaving (self);
         rk_sender_ping_all (self);
+        rk_sender_look_at_leaving (self);
         if (self->sweeping)
             rk_sender_sweep_all (self);
         //  What we have sent on is looked at before we sleep

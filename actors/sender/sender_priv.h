@@ -65,8 +65,12 @@ typedef struct {
     //  Users whose last connection has gone a moment ago, and when each is away for those who watch it
     rk_index_t *leaving;
     zlistx_t *leaving_order;
-    bool quiet;           //  A gateway that joins says who was here all along
-    bool catch_up;        //  The setting in hand says that who comes to a group has to
+    bool bye;    //  We end: gateways of other processes were told,
+    bool
+        letting_go;    //  and the supervisor waits until they have given connections away
+    int64_t moving;    //  msec, monotonic: when one went last
+    bool quiet;        //  A gateway that joins says who was here all along
+    bool catch_up;     //  The setting in hand says that who comes to a group has to
     uint32_t resumed;     //  The worker whose message is in hand
     uint64_t *replied;    //  Replies to each worker
     rk_counter_t counters[COUNTERS + 1];
@@ -86,6 +90,10 @@ rk_sender_gateway_t *rk_sender_gateway_get (rk_sender_t *self, rk_slice_t id,
 //  with the message in hand.
 void rk_sender_send (rk_sender_t *self, rk_frames_t *frames, rk_slice_t id);
 void rk_sender_send_to (void *arg, rk_slice_t id);
+
+//  Says a word to a gateway; more may be NULL. When there is no room, it isn't said.
+void rk_sender_say (rk_sender_t *self, rk_sender_gateway_t *gateway, const char *word,
+                    const char *more);
 
 //  Gives the gateway of this process what it is to have from this turn. False when it takes nothing.
 bool rk_sender_flush_local (rk_sender_t *self);
@@ -180,6 +188,9 @@ int rk_sender_handle_resume (rk_sender_t *self);
 
 //  What operators ask, by way of the pipe.
 extern const rk_command_t rk_sender_commands[];
+
+//  Behind BYE: whether all connections are with other app servers, or nobody takes any.
+void rk_sender_look_at_leaving (rk_sender_t *self);
 
 //  sender.c
 

@@ -193,6 +193,11 @@ rk_sender_handle_status (rk_sender_t *self)
     rk_sender_gateway_t *gateway;
     if (rk_slice_is (rk_frames_at (frames, 1), "closed"))
         rk_routes_close (self->routes, cid);
+    else if (rk_slice_is (rk_frames_at (frames, 1), "moving")) {
+        rk_routes_close (self->routes, cid);
+        rk_sender_tell_gateway (self, "moved", cid, rk_slice ("-"));
+        self->moving = zclock_mono ();
+    }
     else if ((gateway =
                   rk_sender_gateway_get (self, rk_routes_gateway_of (cid), false))) {
         if (rk_frames_at (frames, 3).size) {

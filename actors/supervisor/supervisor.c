@@ -324,6 +324,7 @@ rk_server_drain (rk_server_t *self, const char *why)
     self->draining = true;
     int64_t until = zclock_mono () + rk_config_int (self->config, "server/drain");
     rk_server_show_state (self, "draining", why);
+    rk_server_tell (self, "sender", "BYE", "LEFT", until);
     rk_server_tell (self, "gateway", "PAUSE", "PAUSED", until);
     rk_server_tell (self, "receiver", "DRAIN", "DRAINED", until);
     rk_server_tell (self, "dispatcher", "DRAIN", "DRAINED", until);

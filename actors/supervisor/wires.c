@@ -241,7 +241,7 @@ s_wire_app (rk_wires_t *self)
 }
 
 
-//  The socket up to an app server of another process: see gateway/apps.c.
+//  The socket up to an app server of another process: see gateway/upstream.c.
 
 static zsock_t *
 s_wire_upstream (rk_wires_t *self, const char *name, const char *up, const char *key,

@@ -55,7 +55,7 @@ s_set_text (lua_State *L, const char *field, const char *text)
 }
 
 
-//  worker.connection (cid)    returns {cid, uid, device, mark}, or nil
+//  worker.connection (cid)    returns {cid, uid, device, mark, moving}, or nil
 
 static int
 s_connection (lua_State *L)
@@ -71,6 +71,10 @@ s_connection (lua_State *L)
     s_set_text (L, "uid", identity->uid);
     s_set_text (L, "device", identity->device);
     s_set_text (L, "mark", identity->mark);
+    if (identity->moving) {
+        lua_pushboolean (L, true);
+        lua_setfield (L, -2, "moving");
+    }
     return 1;
 }
 

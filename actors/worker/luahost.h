@@ -25,6 +25,7 @@ typedef struct {
     char *device;    //  "" when the client named none
     int refused;     //  Binds
     char *mark;      //  What the application notes about it, or NULL
+    bool moving;     //  Another app server waits for it
 } rk_identity_t;
 
 //  What Lua code may do outside of its state; the worker fills it in.

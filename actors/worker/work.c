@@ -165,6 +165,14 @@ s_job_new (rk_work_t *self)
 }
 
 
+static bool
+s_is_status (rk_frames_t *frames, const char *word)
+{
+    return rk_slice_is (rk_frames_at (frames, 0), "status") &&
+           rk_slice_is (rk_frames_at (frames, 1), word);
+}
+
+
 static void s_free_connection_if_closed (rk_work_t *self,
                                          rk_work_connection_t *connection);
 
@@ -184,6 +192,8 @@ s_job_done (rk_work_t *self, rk_work_job_t *job)
     rk_work_connection_t *connection = job->connection;
     rk_work_state_t *state = job->state;
     rk_queues_note (-(ptrdiff_t) job->bytes);
+    if (s_is_status (&job->task.frames, "moving"))    //  All that came before is done
+        rk_work_send (self, &job->task.frames);
     rk_frames_clear (&job->task.frames);
     job->task.call = 0;
     job->connection = NULL;
@@ -319,9 +329,7 @@ s_job_run (rk_work_t *self, rk_work_job_t *job, const rk_reply_t *reply)
 static bool
 s_is_of_gateway (rk_frames_t *frames)
 {
-    rk_slice_t word = rk_frames_at (frames, 1);
-    return rk_slice_is (rk_frames_at (frames, 0), "status") &&
-           (rk_slice_is (word, "connected") || rk_slice_is (word, "closed"));
+    return s_is_status (frames, "connected") || s_is_status (frames, "closed");
 }
 
 

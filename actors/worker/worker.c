@@ -1,7 +1,7 @@
 //  worker.c - runs the Lua handlers, a coroutine for each message
 //
 //  In     inbox    upstream CID content [attachment...]
-//                  status connected|closed CID [UID [GID,GID... [DEVICE]]], behind|lost CID UID
+//                  status connected|closed|moving CID [UID [GID,GID... [DEVICE]]], behind|lost CID UID
 //         replies  REPLY token ok|error packed-result-or-reason
 //                  EVENT pool channel payload
 //         links    replies of services, with the call's number and an empty frame in front
@@ -47,8 +47,10 @@ static rk_work_connection_t *
 s_handle_status (rk_work_t *self, rk_frames_t *frames)
 {
     rk_work_connection_t *connection = rk_work_find (self, rk_frames_at (frames, 2));
-    if (rk_slice_is (rk_frames_at (frames, 1), "closed")) {
+    bool moving = rk_slice_is (rk_frames_at (frames, 1), "moving");
+    if (moving || rk_slice_is (rk_frames_at (frames, 1), "closed")) {
         connection->closed = true;
+        connection->identity.moving = moving;
         return connection;
     }
     if (!rk_slice_is (rk_frames_at (frames, 1), "connected")) {    //  The sender says so
@@ -60,7 +62,7 @@ s_handle_status (rk_work_t *self, rk_frames_t *frames)
         connection->identity.uid = rk_slice_dup (uid);
         connection->identity.device = rk_slice_dup (device);
     }
-    connection->closed = false;
+    connection->closed = connection->identity.moving = false;
     return connection;
 }
 

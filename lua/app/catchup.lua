@@ -40,7 +40,7 @@ end
 --  The connection, if it is there and its work still ours; and whether somebody asks us to look once more
 local function still (cid, mine)
     local who = session.get (cid)
-    local mark = who and who.uid and who.mark
+    local mark = who and who.uid and not who.moving and who.mark
     if mark == mine or mark == mine .. "!" then
         return who, mark ~= mine
     end

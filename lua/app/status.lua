@@ -3,7 +3,7 @@
 --  So it is when this server was restarted, or the gateway has lost sight of it for a while: what the device has
 --  not acked comes again, and its groups are those that the store says. Or the sender says that a connection is behind,
 --  since it has come to a group, in which something may have been said since; or that it was catching up when this
---  worker went down, and who did that is lost.
+--  worker went down, and who did that is lost. One that is moving goes to another app server, and nothing is to be done.
 
 local chat, store, catchup = require "common", require "store", require "catchup"
 

@@ -168,7 +168,8 @@ function session.catches_up ()
     worker.catches_up ()
 end
 
---  session.get (cid): {cid, uid, device, mark} as it is now, or nil when it is gone
+--  session.get (cid): {cid, uid, device, mark, moving} as it is now, or nil when it is gone; moving is true when another app
+--  server waits for it, and nothing long should be begun
 session.get = worker.connection
 
 --  session.catch_up (cid, "begin"): waits until all settings before have taken effect, and then true.
