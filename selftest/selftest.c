@@ -21,6 +21,7 @@
 #include "receiver.h"
 #include "base/ring.h"
 #include "base/routes.h"
+#include "sender/peers.h"
 #include "sender/sender.h"
 #include "supervisor/policy.h"
 #include "supervisor/supervisor.h"
@@ -75,6 +76,7 @@ static const struct {
     {"routes", routes_test},
     {"receiver", receiver_test},
     {"dispatcher", dispatcher_test},
+    {"peers", peers_test},
     {"sender", sender_test},
     {"schema", schema_test},
     {"sqlite", sqlite_test},

@@ -88,6 +88,17 @@ const rk_config_key_t rk_config_keys[] = {
     {"sender/ping", 'i', "2000", 50, 600000,
      "msec between pings of a gateway; three without an answer and it is away"},
 
+    {"cluster/name", 's', "", 0, 0,
+     "this app server's name in a cluster of several, as in gateway/app/NAME; empty: "
+     "there is no other"},
+    {"cluster/redis", 's', "", 0, 0, "the Redis pool that has the leases of all"},
+    {"cluster/key", 's', "rookery", 0, 0, "their key in it, the same for all"},
+    {"cluster/listen", 'e', "none", 0, 0, "app servers of the cluster connect here"},
+    {"cluster/address", 's', "", 0, 0,
+     "how others reach that, tcp://HOST:PORT; empty: as cluster/listen says"},
+    {"cluster/backlog", 'i', "67108864", 65536, 68719476736,
+     "bytes that may wait for one of them"},
+
     {"lua/core", 's', "lua/core", 0, 0, "folder of the worker's own Lua files"},
     {"lua/app", 's', "lua/app", 0, 0,
      "folders of handlers, with commas; the first that has a file wins"},
@@ -161,7 +172,9 @@ const rk_config_key_t rk_config_keys[] = {
     {"redis/*/timeout", 'i', "5000", 10, 600000, "msec until a call has failed"},
     {"redis/*/queue", 'i', "10000", 16, 10000000, "calls waiting for the pool"},
 
-    {"mysql/*/host", 's', "127.0.0.1", 0, 0, "name or address of the MySQL server"},
+    {"mysql/*/host", 's', "127.0.0.1", 0, 0,
+     "names or addresses of the MySQL servers, with commas, each HOST or HOST:PORT: the "
+     "first that takes writes"},
     {"mysql/*/port", 'i', "3306", 1, 65535, "its port"},
     {"mysql/*/path", 's', "", 0, 0, "its unix socket, instead of host and port"},
     {"mysql/*/user", 's', "", 0, 0, "whom to log in as"},

@@ -67,6 +67,9 @@ unsigned char *rk_frames_pack (rk_frames_t *self, unsigned char *to);
 //  share of. Returns where it ends.
 size_t rk_frames_unpack (rk_frames_t *self, zmq_msg_t *packed, size_t at);
 
+//  The same for bytes from another process: 0 when they are no message.
+size_t rk_frames_unpack_foreign (rk_frames_t *self, zmq_msg_t *packed, size_t at);
+
 //  The same for the first message of what rk_frames_take_whole has left in self.
 size_t rk_frames_unpack_here (rk_frames_t *self);
 

@@ -62,29 +62,34 @@ rk_frames_pack (rk_frames_t *self, unsigned char *to)
 }
 
 
-//  The message in the first of those that are held, from there on.
+//  The message in the first of those that are held, from there on. 0 when none is there.
 
 static size_t
 s_unpack (rk_frames_t *self, size_t at)
 {
     const char *data = (const char *) zmq_msg_data (&self->hold[0]);
     size_t whole = zmq_msg_size (&self->hold[0]);
-    self->count = (unsigned char) data[at++];
-    assert (self->count <= RK_FRAMES_MAX);    //  It is ours
-    for (size_t nbr = 0; nbr < self->count; nbr++) {
+    size_t count = at < whole ? (unsigned char) data[at++] : RK_FRAMES_MAX + 1;
+    if (count > RK_FRAMES_MAX)
+        return 0;
+    for (size_t nbr = 0; nbr < count; nbr++) {
         uint32_t size;
-        assert (sizeof (size) <= whole - at);
+        if (sizeof (size) > whole - at)
+            return 0;
         memcpy (&size, data + at, sizeof (size));
-        assert (size <= whole - at - sizeof (size));
-        self->part[nbr] = (rk_slice_t){data + at + sizeof (size), size};
-        at += sizeof (size) + size;
+        at += sizeof (size);
+        if (size > whole - at)
+            return 0;
+        self->part[nbr] = (rk_slice_t){data + at, size};
+        at += size;
     }
+    self->count = count;
     return at;
 }
 
 
 size_t
-rk_frames_unpack (rk_frames_t *self, zmq_msg_t *packed, size_t at)
+rk_frames_unpack_foreign (rk_frames_t *self, zmq_msg_t *packed, size_t at)
 {
     assert (self->count == 0 && self->held == 0);
     self->dropped = 0;
@@ -96,9 +101,20 @@ rk_frames_unpack (rk_frames_t *self, zmq_msg_t *packed, size_t at)
 
 
 size_t
+rk_frames_unpack (rk_frames_t *self, zmq_msg_t *packed, size_t at)
+{
+    size_t end = rk_frames_unpack_foreign (self, packed, at);
+    assert (end);    //  It is ours
+    return end;
+}
+
+
+size_t
 rk_frames_unpack_here (rk_frames_t *self)
 {
-    return s_unpack (self, 1);
+    size_t end = s_unpack (self, 1);
+    assert (end);
+    return end;
 }
 
 

@@ -151,8 +151,10 @@ rk_routes_route_get (rk_routes_t *self, rk_slice_t cid)
 
 
 void
-rk_routes_add_membership (rk_routes_route_t *route, rk_routes_set_t *set)
+rk_routes_add_membership (rk_routes_t *self, rk_routes_route_t *route,
+                          rk_routes_set_t *set)
 {
+    bool first = zlistx_size (set->members) == 0;
     route->memberships = (rk_routes_membership_t *) realloc (
         route->memberships,
         (route->membership_count + 1) * sizeof (rk_routes_membership_t));
@@ -162,6 +164,8 @@ rk_routes_add_membership (rk_routes_route_t *route, rk_routes_set_t *set)
         (rk_routes_membership_t){set, zlistx_add_end (set->members, route), apart};
     s_holder (set, rk_routes_gateway_of (route->key))->count++;
     set->apart += apart;
+    if (first && self->note)
+        self->note (self->note_arg, set->group, set->key, true);
 }
 
 
@@ -176,10 +180,10 @@ rk_routes_membership (rk_routes_route_t *route, rk_routes_set_t *set)
 
 
 static void
-s_join_set (rk_routes_route_t *route, rk_routes_set_t *set)
+s_join_set (rk_routes_t *self, rk_routes_route_t *route, rk_routes_set_t *set)
 {
     if (!rk_routes_membership (route, set))
-        rk_routes_add_membership (route, set);
+        rk_routes_add_membership (self, route, set);
 }
 
 
@@ -198,8 +202,8 @@ rk_routes_leave_set (rk_routes_t *self, rk_routes_route_t *route, size_t nbr)
     }
     if (zlistx_size (membership.set->members) > 0)
         return;
-    if (self->note && !membership.set->group)
-        self->note (self->note_arg, membership.set->key, false);
+    if (self->note)
+        self->note (self->note_arg, membership.set->group, membership.set->key, false);
     rk_index_delete (self->sets[membership.set->group], membership.set->key);
 }
 
@@ -212,10 +216,7 @@ rk_routes_bind (rk_routes_t *self, rk_slice_t cid, rk_slice_t uid)
 {
     rk_routes_route_t *route = rk_routes_route_get (self, cid);
     rk_routes_set_t *set = rk_routes_set_get (self, false, uid);
-    bool first = zlistx_size (set->members) == 0;
-    s_join_set (route, set);
-    if (first && self->note)
-        self->note (self->note_arg, set->key, true);
+    s_join_set (self, route, set);
     for (size_t nbr = 0; nbr < route->membership_count; nbr++)
         if (!route->memberships[nbr].set->group && route->memberships[nbr].set != set) {
             rk_routes_leave_set (self, route, nbr);
@@ -230,7 +231,7 @@ rk_routes_join (rk_routes_t *self, rk_slice_t cid, rk_slice_t gids)
     rk_slice_t gid;
     rk_routes_route_t *route = rk_routes_route_get (self, cid);
     while (rk_slice_next (&gids, &gid))
-        s_join_set (route, rk_routes_set_get (self, true, gid));
+        s_join_set (self, route, rk_routes_set_get (self, true, gid));
 }
 
 
@@ -360,6 +361,16 @@ rk_routes_connections (rk_routes_t *self, bool group, rk_slice_t id,
          route; route = (rk_routes_route_t *) zlistx_next (set->members))
         visit (arg, route->key);
     return zlistx_size (set->members);
+}
+
+
+void
+rk_routes_visit_names (rk_routes_t *self, bool group, rk_routes_visit_fn *visit,
+                       void *arg)
+{
+    rk_routes_set_t *set = (rk_routes_set_t *) rk_index_first (self->sets[group]);
+    for (; set; set = (rk_routes_set_t *) rk_index_next (self->sets[group]))
+        visit (arg, set->key);
 }
 
 

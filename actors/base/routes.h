@@ -25,14 +25,21 @@ void rk_routes_set_kind (rk_routes_t *self, rk_slice_t cid, rk_slice_t device);
 void rk_routes_kinds (rk_routes_t *self, rk_slice_t uid, rk_routes_visit_fn *visit,
                       void *arg);
 
-//  Call note when the first connection of a user has come, and when the last one has gone. The routes mustn't
+//  Call note when the first connection of a user or group has come, and when the last one has gone. The routes mustn't
 //  be changed by it.
-typedef void (rk_routes_note_fn) (void *arg, rk_slice_t uid, bool here);
-void rk_routes_note_users (rk_routes_t *self, rk_routes_note_fn *note, void *arg);
+typedef void (rk_routes_note_fn) (void *arg, bool group, rk_slice_t id, bool here);
+void rk_routes_note (rk_routes_t *self, rk_routes_note_fn *note, void *arg);
+
+//  Call visit with each user, or each group, that has connections. The routes mustn't be changed by it.
+void rk_routes_visit_names (rk_routes_t *self, bool group, rk_routes_visit_fn *visit,
+                            void *arg);
 
 //  The group of those connections that watch whether a user is here: a name that no other group can have. It is in
 //  no list of a user's groups, so rk_routes_regroup leaves it alone.
 #define RK_ROUTES_WATCH "presence "
+
+//  The user in the name of such a group; an empty slice when it is another one's.
+rk_slice_t rk_routes_watched (rk_slice_t gid);
 
 //  Whether anybody is in a group.
 bool rk_routes_is_known (rk_routes_t *self, rk_slice_t gid);
@@ -89,6 +96,12 @@ void rk_routes_visit_apart (rk_routes_t *self, rk_slice_t gid, rk_routes_visit_f
 //  until it has caught up; all else it hears. One that is behind and has not begun will read them with
 //  all else. Returns whether its worker has to be told: one that is behind catches up with them as well.
 bool rk_routes_miss (rk_routes_t *self, rk_slice_t cid, rk_slice_t gids);
+
+//  A seq of a group was live here. Behind the first one that wasn't something may have passed by all connections that are in
+//  it: they are gaps from there on, and what is said is noted until each has caught up. Call visit with each that has to be told so.
+void rk_routes_heard (rk_routes_t *self, rk_slice_t gid, uint64_t seq);
+void rk_routes_miss_all (rk_routes_t *self, rk_slice_t gid, rk_routes_visit_fn *visit,
+                         void *arg);
 
 //  Call visit for each connection that has to catch up with something.
 void rk_routes_visit_late (rk_routes_t *self, rk_routes_visit_fn *visit, void *arg);
@@ -152,6 +165,15 @@ size_t rk_routes_size (rk_routes_t *self);
 
 //  Users known, or groups.
 size_t rk_routes_names (rk_routes_t *self, bool group);
+
+//  Appends to a list ID,ID..., which is made when *list is NULL.
+void rk_routes_append (zchunk_t **list, rk_slice_t id);
+
+//  Its text, where it lies.
+rk_slice_t rk_routes_list (zchunk_t *list);
+
+//  As a string, which the caller frees
+char *rk_routes_list_text (zchunk_t **list);
 
 void routes_test (void);
 

@@ -23,6 +23,8 @@ typedef struct {
     size_t apart;        //  Memberships in it that are
     uint64_t version;    //  Of a user's membership, as the store counts it
     uint64_t mark;       //  Where a list of groups found it last
+    uint64_t heard;      //  Up to which seq all was live here, if that is noted; or 0
+    uint64_t ahead;      //  What was live behind that: bit 0 is the next but one
 } rk_routes_set_t;
 
 //  One connection in one set, with its place in the set's list.
@@ -74,7 +76,7 @@ struct rk_routes {
     rk_index_t *sides;      //  Gateways
     uint64_t stamp;
     uint64_t marks;
-    rk_routes_note_fn *note;    //  Who wants to know of users, or NULL
+    rk_routes_note_fn *note;    //  Who wants to know of users and groups, or NULL
     void *note_arg;
 };
 
@@ -92,7 +94,8 @@ rk_routes_set_t *rk_routes_set_get (rk_routes_t *self, bool group, rk_slice_t id
 rk_routes_route_t *rk_routes_route_get (rk_routes_t *self, rk_slice_t cid);
 
 //  Makes the connection a member of a set that it is not in.
-void rk_routes_add_membership (rk_routes_route_t *route, rk_routes_set_t *set);
+void rk_routes_add_membership (rk_routes_t *self, rk_routes_route_t *route,
+                               rk_routes_set_t *set);
 
 //  The connection's membership in the set, or NULL
 rk_routes_membership_t *rk_routes_membership (rk_routes_route_t *route,
@@ -103,14 +106,5 @@ void rk_routes_leave_set (rk_routes_t *self, rk_routes_route_t *route, size_t nb
 
 //  Whether it is the group of those who watch a user
 bool rk_routes_is_watch (const rk_routes_set_t *set);
-
-//  Appends to a list ID,ID..., which is made when *list is NULL.
-void rk_routes_append (zchunk_t **list, rk_slice_t id);
-
-//  Its text, where it lies.
-rk_slice_t rk_routes_list (zchunk_t *list);
-
-//  As a string, which the caller frees
-char *rk_routes_list_text (zchunk_t **list);
 
 #endif

@@ -125,6 +125,26 @@ s_gap (rk_routes_route_t *route, rk_slice_t conversation)
 }
 
 
+//  What is said in the group is noted for the connection, as a gap behind what it has heard, in whatever way
+
+static void
+s_hold (rk_routes_t *self, rk_routes_route_t *route, rk_slice_t gid, uint64_t heard)
+{
+    rk_routes_gap_t *gap = s_gap (route, gid);
+    if (gap) {
+        uint64_t first = (gap->told > heard ? gap->told : heard) + 1;
+        gap->first = gap->last && gap->first < first ? gap->first : first;
+        gap->last = UINT64_MAX;
+        gap->held = true;
+    }
+    route->missed_all |= !gap;
+    rk_routes_membership_t *membership = rk_routes_membership (
+        route, (rk_routes_set_t *) rk_index_lookup (self->sets[1], gid));
+    if (membership)
+        s_set_apart (membership, true);
+}
+
+
 bool
 rk_routes_miss (rk_routes_t *self, rk_slice_t cid, rk_slice_t gids)
 {
@@ -134,21 +154,52 @@ rk_routes_miss (rk_routes_t *self, rk_slice_t cid, rk_slice_t gids)
     rk_slice_t gid;
     if (route->state != BEHIND)
         route->state = HOLDING;
-    while (rk_slice_next (&gids, &gid)) {
-        rk_routes_gap_t *gap = s_gap (route, gid);
-        if (gap) {
-            gap->first = gap->told + 1;
-            gap->last = UINT64_MAX;
-            gap->held = true;
-        }
-        route->missed_all |= !gap;
-        rk_routes_membership_t *membership = rk_routes_membership (
-            route, (rk_routes_set_t *) rk_index_lookup (self->sets[1], gid));
-        if (membership)
-            s_set_apart (membership, true);
-    }
+    while (rk_slice_next (&gids, &gid))
+        s_hold (self, route, gid, 0);
     //  Told once more does no harm; told once it may have been lost
     return route->state == HOLDING;
+}
+
+
+void
+rk_routes_heard (rk_routes_t *self, rk_slice_t gid, uint64_t seq)
+{
+    rk_routes_set_t *set = (rk_routes_set_t *) rk_index_lookup (self->sets[1], gid);
+    if (!set || (set->heard && seq <= set->heard))
+        return;
+    if (!set->heard)
+        set->heard = seq;
+    else if (seq - set->heard > 1) {
+        if (seq - set->heard < 66)
+            set->ahead |= (uint64_t) 1 << (seq - set->heard - 2);
+        return;    //  Something is missing, or comes a little later
+    }
+    else
+        set->heard = seq;
+    for (; set->ahead & 1; set->ahead >>= 1)
+        set->heard++;
+    set->ahead >>= 1;
+}
+
+
+void
+rk_routes_miss_all (rk_routes_t *self, rk_slice_t gid, rk_routes_visit_fn *visit,
+                    void *arg)
+{
+    rk_routes_set_t *set = (rk_routes_set_t *) rk_index_lookup (self->sets[1], gid);
+    if (!set)
+        return;
+    for (rk_routes_route_t *route = (rk_routes_route_t *) zlistx_first (set->members);
+         route; route = (rk_routes_route_t *) zlistx_next (set->members)) {
+        if (route->state == BEHIND && !route->begun)
+            continue;    //  It will read all of it, whatever was heard
+        if (route->state != BEHIND)
+            route->state = HOLDING;
+        s_hold (self, route, gid, set->heard);
+        if (route->state == HOLDING)
+            visit (arg, route->key);
+    }
+    set->heard = set->ahead = 0;    //  From here on anew
 }
 
 
@@ -242,7 +293,7 @@ s_regroup (rk_routes_t *self, rk_routes_route_t *route, rk_slice_t gids,
     while (rk_slice_next (&rest, &gid)) {
         rk_routes_set_t *set = rk_routes_set_get (self, true, gid);
         if (set->mark != old && set->mark != mark) {
-            rk_routes_add_membership (route, set);
+            rk_routes_add_membership (self, route, set);
             rk_routes_append (&came, gid);
         }
         set->mark = mark;

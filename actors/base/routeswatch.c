@@ -18,19 +18,27 @@ rk_routes_set_kind (rk_routes_t *self, rk_slice_t cid, rk_slice_t device)
 
 
 void
-rk_routes_note_users (rk_routes_t *self, rk_routes_note_fn *note, void *arg)
+rk_routes_note (rk_routes_t *self, rk_routes_note_fn *note, void *arg)
 {
     self->note = note;
     self->note_arg = arg;
 }
 
 
+rk_slice_t
+rk_routes_watched (rk_slice_t gid)
+{
+    size_t size = strlen (RK_ROUTES_WATCH);
+    if (gid.size <= size || memcmp (gid.data, RK_ROUTES_WATCH, size) != 0)
+        return (rk_slice_t){"", 0};
+    return (rk_slice_t){gid.data + size, gid.size - size};
+}
+
+
 bool
 rk_routes_is_watch (const rk_routes_set_t *set)
 {
-    size_t size = strlen (RK_ROUTES_WATCH);
-    return set->group && set->key.size > size &&
-           memcmp (set->key.data, RK_ROUTES_WATCH, size) == 0;
+    return set->group && rk_routes_watched (set->key).size;
 }
 
 

@@ -131,6 +131,9 @@ rk_gateway_up_status (rk_gateway_t *self, rk_client_t *client, const char *what)
             rk_frames_addstr (&self->frames, gids);
         if (gids && client->device)
             rk_frames_addstr (&self->frames, client->device);
+        //  The app server says again which ones it listens to, when it has got what it missed
+        if (gids)
+            rk_routes_leave (self->routes, client->key, rk_slice (gids));
         free (gids);
     }
     s_up (self, client);

@@ -3,8 +3,6 @@
 //  A handler answers 0, or -1 when the message has not its form.
 
 #include "sender_priv.h"
-#include "proto/call.h"
-#include "proto/pack.h"
 
 #define SETTLE 2000    //  msec that a message may be on its way from its worker
 
@@ -30,8 +28,8 @@ rk_sender_send_status (rk_sender_t *self, rk_frames_t *out)
 }
 
 
-static void
-s_note_fallen (rk_sender_t *self, const char *word, rk_slice_t cid)
+void
+rk_sender_note_fallen (rk_sender_t *self, const char *word, rk_slice_t cid)
 {
     rk_frames_t note;
     rk_sender_make_status (&note, word, cid, rk_routes_user (self->routes, cid));
@@ -43,7 +41,7 @@ void
 rk_sender_miss (rk_sender_t *self, rk_slice_t cid, rk_slice_t came)
 {
     if (rk_routes_miss (self->routes, cid, came))
-        s_note_fallen (self, "behind", cid);
+        rk_sender_note_fallen (self, "behind", cid);
 }
 
 
@@ -117,8 +115,8 @@ rk_sender_settle (rk_sender_t *self)
 //  There is room, since the worker waits for it; when there is none nonetheless, its call times out and comes
 //  again. We don't wait for workers, for they wait for us.
 
-static void
-s_reply (rk_sender_t *self, const rk_call_t *token, const rk_pack_t *pack)
+void
+rk_sender_reply (rk_sender_t *self, const rk_call_t *token, const rk_pack_t *pack)
 {
     rk_frames_t out;
     rk_frames_begin (&out);
@@ -135,15 +133,14 @@ s_reply (rk_sender_t *self, const rk_call_t *token, const rk_pack_t *pack)
 }
 
 
-int
-rk_sender_handle_catchup (rk_sender_t *self)
+void
+rk_sender_answer_catchup (rk_sender_t *self)
 {
     rk_call_t token;
     rk_frames_t *frames = &self->frames;
     rk_slice_t cid = rk_frames_at (frames, 2), word = rk_frames_at (frames, 3);
-    if (frames->count != 4 || !rk_call_read (rk_frames_at (frames, 1), &token) ||
-        token.worker >= self->args->count)
-        return -1;
+    if (!rk_call_read (rk_frames_at (frames, 1), &token))
+        return;
     rk_pack_t pack = {NULL, 0, 0};
     if (rk_slice_is (word, "end")) {
         static const char *words[] = {"live", "live", "live", "gaps", "again"};
@@ -156,8 +153,21 @@ rk_sender_handle_catchup (rk_sender_t *self)
     }
     else
         rk_routes_begin (self->routes, cid);
-    s_reply (self, &token, &pack);
+    rk_sender_reply (self, &token, &pack);
     rk_pack_clear (&pack);
+}
+
+
+int
+rk_sender_handle_catchup (rk_sender_t *self)
+{
+    rk_call_t token;
+    if (self->frames.count != 4 ||
+        !rk_call_read (rk_frames_at (&self->frames, 1), &token) ||
+        token.worker >= self->args->count)
+        return -1;
+    if (!rk_sender_waits_for_owners (self))
+        rk_sender_answer_catchup (self);
     return 0;
 }
 
@@ -167,7 +177,7 @@ s_visit_late (void *arg, rk_slice_t cid)
 {
     rk_sender_t *self = (rk_sender_t *) arg;
     if (rk_slice_hash (cid) % self->args->count == self->resumed)
-        s_note_fallen (self, "lost", cid);
+        rk_sender_note_fallen (self, "lost", cid);
 }
 
 

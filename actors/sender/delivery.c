@@ -93,6 +93,30 @@ s_downstream_talk (rk_sender_t *self, const s_place_t *place)
 }
 
 
+//  In hand is "downstream own UID CID content"
+
+static void
+s_downstream_own (rk_sender_t *self, const s_place_t *place)
+{
+    rk_slice_t cid = rk_frames_at (&self->frames, 3);    //  Stays
+    if (self->frames.count < 5)
+        return;
+    rk_frames_remove (&self->frames, 3);
+    rk_frames_replace (&self->frames, 1, rk_slice ("uid"));
+    s_to_user (self, rk_frames_at (&self->frames, 2), cid, place);
+}
+
+
+//  Whoever reached nobody here may have reached others elsewhere.
+
+static void
+s_count_nobody (rk_sender_t *self, size_t reached)
+{
+    if (!reached && !(self->cluster && self->cluster->elsewhere))
+        self->counters[UNDELIVERED_NOBODY].value++;
+}
+
+
 bool
 rk_sender_take_seq (rk_sender_t *self, size_t index, uint64_t *seq)
 {
@@ -127,8 +151,20 @@ s_live_talk (rk_sender_t *self)
     s_place_t place;
     if (s_take_place (self, 4, &place) == -1)
         return -1;
-    size_t reached = s_downstream_talk (self, &place);
-    self->counters[UNDELIVERED_NOBODY].value += !reached;
+    s_count_nobody (self, s_downstream_talk (self, &place));
+    return 0;
+}
+
+
+//  To the other connections of a user of which one has said it
+
+static int
+s_live_own (rk_sender_t *self)
+{
+    s_place_t place;
+    if (s_take_place (self, 4, &place) == -1)
+        return -1;
+    s_downstream_own (self, &place);
     return 0;
 }
 
@@ -158,8 +194,9 @@ s_live_group (rk_sender_t *self)
     rk_slice_t gid = rk_frames_at (&self->frames, 2);
     place.conversation = gid;
     rk_frames_replace (&self->frames, 1, rk_slice ("gid"));
-    size_t reached = s_to_group (self, gid, &place);
-    self->counters[UNDELIVERED_NOBODY].value += !reached;
+    if (self->cluster)
+        rk_routes_heard (self->routes, gid, place.seq);
+    s_count_nobody (self, s_to_group (self, gid, &place));
     return 0;
 }
 
@@ -170,10 +207,8 @@ static const struct {
     const char *name;
     int (*handle) (rk_sender_t *self);
 } s_live_routes[] = {
-    {"talk", s_live_talk},
-    {"group", s_live_group},
-    {"row", s_live_row},
-    {NULL, NULL},
+    {"talk", s_live_talk}, {"own", s_live_own}, {"group", s_live_group},
+    {"row", s_live_row},   {NULL, NULL},
 };
 
 
@@ -250,9 +285,10 @@ rk_sender_handle_downstream (rk_sender_t *self)
         reached = s_to_group (self, id, NULL);
     else if (rk_slice_is (kind, "talk"))
         reached = s_downstream_talk (self, NULL);
+    else if (rk_slice_is (kind, "own"))
+        s_downstream_own (self, NULL);
     else
         return -1;
-    if (!reached)
-        self->counters[UNDELIVERED_NOBODY].value++;
+    s_count_nobody (self, reached);
     return 0;
 }

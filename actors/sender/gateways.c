@@ -283,6 +283,7 @@ s_handle_hello (rk_sender_t *self, rk_sender_gateway_t *gateway, rk_slice_t vers
     if (self->bye)
         rk_sender_say (self, gateway, "bye", NULL);
     s_gateway_here (self, gateway);
+    rk_sender_tell_ring (self, gateway);
 }
 
 

@@ -139,6 +139,23 @@ s_visit_apart (void *arg, rk_slice_t cid)
 }
 
 
+//  For connections of another app server
+
+static void
+s_tell_peer (rk_sender_t *self, size_t peer, const char *kind, rk_slice_t id,
+             const s_text_t *text)
+{
+    rk_frames_t out;
+    rk_frames_begin (&out);
+    rk_frames_addstr (&out, "downstream");
+    rk_frames_addstr (&out, kind);
+    rk_frames_add (&out, id.data, id.size);
+    rk_frames_add (&out, text->text, text->size);
+    rk_peers_send (self->cluster->peers, peer, RK_LINK_HERE, &out);
+    rk_frames_clear (&out);
+}
+
+
 //  The name of the group of those who watch a user, in a buffer of the caller's
 
 #define WATCH_SIZE (sizeof (RK_ROUTES_WATCH) + 128)
@@ -161,8 +178,11 @@ s_tell_watchers (rk_sender_t *self, rk_slice_t uid, bool here)
     rk_slice_t gid = s_watch_name (name, uid);
     s_text_t text;
     s_telling_t telling = {self, "gid", gid, &text};
-    if (rk_routes_is_known (self->routes, gid)) {
+    rk_holders_t *holders = rk_sender_holders (self, true, gid);
+    if (holders || rk_routes_is_known (self->routes, gid)) {
         s_compose (self, &text, uid, here, true);
+        for (size_t nbr = 0; holders && nbr < holders->count; nbr++)
+            s_tell_peer (self, holders->peers[nbr], "gid", gid, &text);
         rk_routes_gateways (self->routes, true, gid, s_visit_gateway, &telling);
         rk_routes_visit_apart (self->routes, gid, s_visit_apart, &telling);
     }
@@ -173,9 +193,8 @@ s_tell_watchers (rk_sender_t *self, rk_slice_t uid, bool here)
 //  Coming and going
 
 void
-rk_sender_note_user (void *arg, rk_slice_t uid, bool here)
+rk_sender_note_user (rk_sender_t *self, rk_slice_t uid, bool here)
 {
-    rk_sender_t *self = (rk_sender_t *) arg;
     s_leaving_t *leaving = (s_leaving_t *) rk_index_lookup (self->leaving, uid);
     if (!here && !leaving) {
         leaving = (s_leaving_t *) zmalloc (sizeof (s_leaving_t));
@@ -210,7 +229,8 @@ rk_sender_tell_leaving (rk_sender_t *self)
             continue;
         }
         rk_index_delete (self->leaving, leaving->key);
-        if (!rk_routes_count (self->routes, leaving->key))
+        if (!rk_routes_count (self->routes, leaving->key) &&
+            !rk_sender_holders (self, false, leaving->key))
             s_tell_watchers (self, leaving->key, false);
         s_leaving_free (leaving);
     }
@@ -230,6 +250,41 @@ rk_sender_forget_leaving (rk_sender_t *self)
 
 //  --------------------------------------------------------------------------
 //  Watching
+
+static bool
+s_is_here (rk_sender_t *self, rk_slice_t uid)
+{
+    return rk_routes_count (self->routes, uid) || rk_sender_holders (self, false, uid) ||
+           rk_index_lookup (self->leaving, uid);
+}
+
+
+void
+rk_sender_tell_standing (rk_sender_t *self, size_t peer)
+{
+    s_text_t text;
+    rk_slice_t cid = rk_frames_at (&self->frames, 0),
+               uid = rk_frames_at (&self->frames, 1);
+    if (!cid.size || !uid.size || uid.size > 128)
+        return;
+    s_compose (self, &text, uid, s_is_here (self, uid), false);
+    s_tell_peer (self, peer, "cid", cid, &text);
+}
+
+
+//  Its owner knows how it stands.
+
+static void
+s_ask_standing (rk_sender_t *self, size_t owner, rk_slice_t cid, rk_slice_t uid)
+{
+    rk_frames_t out;
+    rk_frames_begin (&out);
+    rk_frames_add (&out, cid.data, cid.size);
+    rk_frames_add (&out, uid.data, uid.size);
+    rk_peers_send (self->cluster->peers, owner, RK_LINK_STANDS, &out);
+    rk_frames_clear (&out);
+}
+
 
 static void
 s_refuse_more (rk_sender_t *self, rk_slice_t cid)
@@ -263,9 +318,12 @@ rk_sender_set_watch (rk_sender_t *self, rk_slice_t cid, rk_slice_t uids)
         rk_routes_join (self->routes, cid, gid);
         if (!rk_routes_is_behind (self->routes, cid))
             rk_sender_tell_gateway (self, "gidmap", cid, gid);
-        bool here =
-            rk_routes_count (self->routes, uid) || rk_index_lookup (self->leaving, uid);
-        s_compose (self, &text, uid, here, false);
+        int owner = rk_sender_owner (self, false, uid);
+        if (owner != -1) {
+            s_ask_standing (self, (size_t) owner, cid, uid);
+            continue;
+        }
+        s_compose (self, &text, uid, s_is_here (self, uid), false);
         s_tell (&telling, gateway);
     }
 }

@@ -56,15 +56,52 @@
 //  --------------------------------------------------------------------------
 //  Where each message goes
 
-static const struct {
+typedef struct {
     const char *name;
     int (*handle) (rk_sender_t *self);
-} s_inbox_routes[] = {
-    {"live", rk_sender_handle_live},     {"downstream", rk_sender_handle_downstream},
-    {"hint", rk_sender_handle_hint},     {"setting", rk_sender_handle_setting},
-    {"status", rk_sender_handle_status}, {"CATCHUP", rk_sender_handle_catchup},
-    {"RESUME", rk_sender_handle_resume}, {NULL, NULL},
+} s_route_t;
+
+static int
+s_take (rk_sender_t *self)
+{
+    return self->cluster ? rk_sender_take (self) : rk_sender_handle_message (self);
+}
+
+
+static const s_route_t s_inbox_routes[] = {
+    {"live", s_take},
+    {"downstream", s_take},
+    {"hint", s_take},
+    {"setting", s_take},
+    {"status", rk_sender_handle_status},
+    {"CATCHUP", rk_sender_handle_catchup},
+    {"RESUME", rk_sender_handle_resume},
+    {"RING", rk_sender_handle_ring},
+    {"REMOTE", rk_sender_handle_remote},
+    {"RETURN", rk_sender_handle_return},
+    {NULL, NULL},
 };
+
+
+//  What other app servers may say as well
+
+static const s_route_t s_message_routes[] = {
+    {"live", rk_sender_handle_live},
+    {"downstream", rk_sender_handle_downstream},
+    {"hint", rk_sender_handle_hint},
+    {"setting", rk_sender_handle_setting},
+    {NULL, NULL},
+};
+
+
+int
+rk_sender_handle_message (rk_sender_t *self)
+{
+    size_t row = rk_route (s_message_routes, sizeof (*s_message_routes),
+                           rk_frames_at (&self->frames, 0));
+    return s_message_routes[row].name ? s_message_routes[row].handle (self) : -1;
+}
+
 
 void
 rk_sender_malformed (rk_sender_t *self, const char *whose, rk_slice_t name)
@@ -131,6 +168,17 @@ s_report (void *owner, zmsg_t *stats)
         snprintf (name, sizeof (name), "out:worker-%zu", nbr + 1);
         rk_life_report (stats, name, self->replied[nbr], false);
     }
+    for (size_t nbr = 0; self->cluster && nbr < rk_peers_count (self->cluster->peers);
+         nbr++) {
+        rk_peers_stats_t peer = rk_peers_stats (self->cluster->peers, nbr);
+        const char *app = rk_peers_name (self->cluster->peers, nbr);
+        snprintf (name, sizeof (name), "to:app %.60s", app);
+        rk_life_report (stats, name, peer.sent, false);
+        snprintf (name, sizeof (name), "from:app %.60s", app);
+        rk_life_report (stats, name, peer.taken, false);
+        snprintf (name, sizeof (name), "backlog:%.60s", app);
+        rk_life_report (stats, name, peer.waiting, true);
+    }
     size_t count = 0;
     rk_sender_gateway_t *gateway =
         (rk_sender_gateway_t *) rk_index_first (self->gateways);
@@ -170,6 +218,8 @@ static const rk_counter_t s_counters[] = {
     [MALFORMED] = {.name = "malformed"},
     [GATEWAYS] = {.name = "gateways", .gauge = true},
     [QUEUED] = {.name = "queued", .gauge = true},
+    [FORWARDED] = {.name = "forwarded"},
+    [FROM_PEERS] = {.name = "from:peers"},
 };
 
 static rk_sender_t *
@@ -181,7 +231,8 @@ s_self_new (sender_args_t *args)
     self->gateways = rk_index_new (rk_sender_gateway_free);
     self->leaving = rk_index_new (NULL);
     self->leaving_order = zlistx_new ();
-    rk_routes_note_users (self->routes, rk_sender_note_user, self);
+    rk_routes_note (self->routes, rk_sender_note, self);
+    self->cluster = args->name ? rk_sender_cluster_new (self) : NULL;
     self->replied = (uint64_t *) zmalloc (args->count * sizeof (uint64_t));
     memcpy (self->counters, s_counters, sizeof (s_counters));
     return self;
@@ -198,8 +249,9 @@ s_self_destroy (rk_sender_t **self_p)
     rk_bundle_clear (&self->out);
     rk_queue_clear (&self->settling);
     rk_queue_clear (&self->fallen);
-    rk_routes_note_users (self->routes, NULL, NULL);
+    rk_routes_note (self->routes, NULL, NULL);
     rk_sender_forget_leaving (self);
+    rk_sender_cluster_destroy (&self->cluster);
     rk_index_destroy (&self->gateways);
     rk_routes_destroy (&self->routes);
     free (self->replied);
@@ -212,6 +264,63 @@ static void
 s_self_free (void **self_p)
 {
     s_self_destroy ((rk_sender_t **) self_p);
+}
+
+
+//  Where there is something to be read, or for so long
+
+static void
+s_wait (rk_sender_t *self)
+{
+    rk_wait_t *items[5] = {&self->life.wait, &self->inbox, &self->remote};
+    size_t count = 3;
+    if (self->args->local_socket)
+        items[count++] = &self->local;
+    if (self->cluster)
+        items[count++] = rk_peers_wait (self->cluster->peers);
+    bool busy = self->life.draining || self->stuck || self->sweeping ||
+                self->fallen.head || self->letting_go;
+    bool soon =
+        self->settling.head || self->cluster || zlistx_size (self->leaving_order) > 0;
+    int64_t ping = self->args->ping;
+    rk_wait (items, count, busy ? 1 : soon && ping > SETTLING ? SETTLING : ping);
+}
+
+
+static void
+s_turn (rk_sender_t *self)
+{
+    s_wait (self);
+    if (self->life.wait.ready)
+        rk_life_handle (&self->life);
+    rk_life_wake (&self->life, s_taken (self));
+    if (self->inbox.ready)
+        s_read_inbox (self);
+    if (!self->remote.armed)
+        rk_sender_read_gateways (self);
+    if (self->cluster) {
+        rk_peers_read (self->cluster->peers);
+        rk_sender_look_at_cluster (self);
+        rk_peers_flush (self->cluster->peers);
+    }
+    if (self->stuck)
+        rk_sender_flush_all (self);
+    if (self->settling.head)
+        rk_sender_settle (self);
+    if (self->fallen.head)
+        rk_sender_tell_fallen (self);
+    rk_sender_tell_leaving (self);
+    rk_sender_ping_all (self);
+    rk_sender_look_at_leaving (self);
+    if (self->sweeping)
+        rk_sender_sweep_all (self);
+    //  What we have sent on is looked at before we sleep
+    while (rk_sender_flush_local (self) && self->args->local_socket && !self->local.armed)
+        rk_sender_read_local (self);
+    bool idle = !self->cluster || rk_peers_idle (self->cluster->peers);
+    if (self->life.draining && !self->inbox.ready && !self->stuck && idle)
+        rk_life_drained (&self->life);
+    rk_life_rest (&self->life, s_taken (self));
 }
 
 
@@ -234,38 +343,8 @@ sender_actor (zsock_t *pipe, void *args_p)
     rk_wait_begin (&self->inbox, args->inbox);
     rk_wait_begin (&self->remote, args->gateways);
     rk_wait_begin (&self->local, args->local_socket);
-    rk_wait_t *items[] = {&self->life.wait, &self->inbox, &self->remote, &self->local};
-    while (!self->life.terminated) {
-        bool busy = self->life.draining || self->stuck || self->sweeping ||
-                    self->fallen.head || self->letting_go;
-        bool soon = self->settling.head || zlistx_size (self->leaving_order) > 0;
-        int64_t wait = busy ? 1 : soon && args->ping > SETTLING ? SETTLING : args->ping;
-        rk_wait (items, args->local_socket ? 4 : 3, wait);
-        if (self->life.wait.ready)
-            rk_life_handle (&self->life);
-        rk_life_wake (&self->life, s_taken (self));
-        if (self->inbox.ready)
-            s_read_inbox (self);
-        if (!self->remote.armed)
-            rk_sender_read_gateways (self);
-        if (self->stuck)
-            rk_sender_flush_all (self);
-        if (self->settling.head)
-            rk_sender_settle (self);
-        if (self->fallen.head)
-            rk_sender_tell_fallen (self);
-        rk_sender_tell_leaving (self);
-        rk_sender_ping_all (self);
-        rk_sender_look_at_leaving (self);
-        if (self->sweeping)
-            rk_sender_sweep_all (self);
-        //  What we have sent on is looked at before we sleep
-        while (rk_sender_flush_local (self) && args->local_socket && !self->local.armed)
-            rk_sender_read_local (self);
-        if (self->life.draining && !self->inbox.ready && !self->stuck)
-            rk_life_drained (&self->life);
-        rk_life_rest (&self->life, s_taken (self));
-    }
+    while (!self->life.terminated)
+        s_turn (self);
     if (rk_life_end (&self->life))
         args->kept = (rk_handover_t){
             self, s_self_free};    //  Routes and queues are for its next life

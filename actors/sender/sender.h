@@ -18,6 +18,14 @@ typedef struct {
     rk_handover_t kept;       //  What the actor left behind when it went DOWN
     zsock_t **workers;        //  PUSH, the replies to each worker
     size_t count;             //  of workers
+    //  Of a cluster: our name in it, or NULL; the ROUTER that other app servers connect to; how to connect to theirs; bytes
+    //  that may wait for one of them
+    const char *name;
+    zsock_t *peers;
+    zsock_t *lease;    //  PUSH, to the actor that has the lease
+    zsock_t *(*connect) (void *arg, const char *endpoint);
+    void *connect_arg;
+    size_t link_most;
 } sender_args_t;
 
 void sender_actor (zsock_t *pipe, void *args);

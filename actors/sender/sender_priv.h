@@ -7,6 +7,9 @@
 #include "base/bundle.h"
 #include "base/index.h"
 #include "base/routes.h"
+#include "cluster.h"
+#include "proto/call.h"
+#include "proto/pack.h"
 
 #define BATCH 200    //  Messages between two looks at the other sockets
 
@@ -27,6 +30,8 @@ enum {
     MALFORMED,
     GATEWAYS,
     QUEUED,
+    FORWARDED,
+    FROM_PEERS,
     COUNTERS
 };
 
@@ -69,8 +74,10 @@ typedef struct {
     bool
         letting_go;    //  and the supervisor waits until they have given connections away
     int64_t moving;    //  msec, monotonic: when one went last
-    bool quiet;        //  A gateway that joins says who was here all along
-    bool catch_up;     //  The setting in hand says that who comes to a group has to
+    rk_cluster_t *cluster;    //  NULL when there is none
+    bool quiet;               //  A gateway that joins says who was here all along
+    bool catches_up;          //  The application makes connections catch up
+    bool catch_up;        //  The setting in hand says that who comes to a group has to
     uint32_t resumed;     //  The worker whose message is in hand
     uint64_t *replied;    //  Replies to each worker
     rk_counter_t counters[COUNTERS + 1];
@@ -130,8 +137,11 @@ int rk_sender_handle_hint (rk_sender_t *self);
 
 //  presence.c
 
-//  A user's first connection has come, or the last one has gone; see rk_routes_note_users.
-void rk_sender_note_user (void *self, rk_slice_t uid, bool here);
+//  A user has come, or has gone.
+void rk_sender_note_user (rk_sender_t *self, rk_slice_t uid, bool here);
+
+//  STANDS CID UID of a peer: it is told of the user.
+void rk_sender_tell_standing (rk_sender_t *self, size_t peer);
 
 //  Those who left long enough ago are away for those who watch them.
 void rk_sender_tell_leaving (rk_sender_t *self);
@@ -151,13 +161,80 @@ void rk_sender_tell (rk_sender_t *self, rk_slice_t gateway, const char *name,
 void rk_sender_tell_gateway (rk_sender_t *self, const char *kind, rk_slice_t cid,
                              rk_slice_t value);
 
+//  The connection hears nothing that is live until its worker has caught up with what it missed.
+void rk_sender_fall_behind (rk_sender_t *self, rk_slice_t cid);
+
 //  setting KIND
 int rk_sender_handle_setting (rk_sender_t *self);
 
 //  status connected|closed
 int rk_sender_handle_status (rk_sender_t *self);
 
+//  cluster.c
+
+//  The cluster that args tell of.
+rk_cluster_t *rk_sender_cluster_new (rk_sender_t *self);
+void rk_sender_cluster_destroy (rk_cluster_t **self_p);
+
+//  What decides who owns it: of the group of those who watch a user, that user.
+rk_slice_t rk_sender_key (bool group, rk_slice_t name);
+
+//  A peer hears that we hold something, or no longer (HOLDS, LETS).
+void rk_sender_say_holds (rk_sender_t *self, size_t peer, int kind, bool group,
+                          rk_slice_t name);
+
+//  What others own by now, and have been told of, is forgotten.
+void rk_sender_sweep_holders (rk_sender_t *self);
+
+//  The peer that owns a user or group; -1 when we do.
+int rk_sender_owner (rk_sender_t *self, bool group, rk_slice_t name);
+
+//  Who holds it besides us, or NULL.
+rk_holders_t *rk_sender_holders (rk_sender_t *self, bool group, rk_slice_t name);
+
+//  The first connection of a user or group has come, or the last one has gone; see rk_routes_note.
+void rk_sender_note (void *self, bool group, rk_slice_t name, bool here);
+
+//  HOLDS or LETS is in hand.
+void rk_sender_hold (rk_sender_t *self, size_t peer, bool here);
+
+//  members.c
+
+//  RING EPOCH NAME ENDPOINT,...
+int rk_sender_handle_ring (rk_sender_t *self);
+
+//  A gateway hears of the ring, if there is one.
+void rk_sender_tell_ring (rk_sender_t *self, rk_sender_gateway_t *gateway);
+
+//  Whether the CATCHUP in hand must wait until owners have heard of what we hold; then it is kept.
+bool rk_sender_waits_for_owners (rk_sender_t *self);
+
+//  In each turn.
+void rk_sender_look_at_cluster (rk_sender_t *self);
+
+//  forward.c
+
+//  The message in hand comes from a worker of ours. Answers 0, or -1 when it has not its form.
+int rk_sender_take (rk_sender_t *self);
+
+//  A message of that kind comes from a peer; or is in hand, for a peer that is gone.
+void rk_sender_handle_peer (void *self, size_t peer, int kind, rk_frames_t *frames);
+void rk_sender_pass_again (rk_sender_t *self, int kind);
+
+//  REMOTE and RETURN of a worker
+int rk_sender_handle_remote (rk_sender_t *self);
+int rk_sender_handle_return (rk_sender_t *self);
+
 //  catchup.c
+
+//  A status for the worker of that connection, when the receiver has room.
+void rk_sender_note_fallen (rk_sender_t *self, const char *word, rk_slice_t cid);
+
+//  The CATCHUP in hand is answered.
+void rk_sender_answer_catchup (rk_sender_t *self);
+
+//  A worker's call is answered.
+void rk_sender_reply (rk_sender_t *self, const rk_call_t *token, const rk_pack_t *pack);
 
 //  What we have to say to the worker of a connection goes by way of the receiver, so that it comes in order with what
 //  the connection says.
@@ -193,6 +270,9 @@ extern const rk_command_t rk_sender_commands[];
 void rk_sender_look_at_leaving (rk_sender_t *self);
 
 //  sender.c
+
+//  Handles what is for users, groups and connections: live, downstream, hint or setting is in hand. Answers 0, or -1.
+int rk_sender_handle_message (rk_sender_t *self);
 
 //  Counts what has not its form and complains of it: whose it is and how it begins.
 void rk_sender_malformed (rk_sender_t *self, const char *whose, rk_slice_t name);

@@ -399,6 +399,7 @@ sender_test (void)
     s_test_say (in, "setting uidmap g1.a alice");
     s_test_expect (g1, "setting uidmap g1.a alice");
     s_test_say (in, "status connected g2.b alice x,y");
+    s_test_expect (g2, "setting gidmap g2.b x,y");
     s_test_say (in, "setting gidmap g1.a x");
     s_test_expect (g1, "setting gidmap g1.a x");
     s_test_say (in, "downstream uid alice hi att1 att2");

@@ -100,17 +100,24 @@ s_set_groups (rk_sender_t *self, rk_slice_t uid, rk_slice_t version)
 //  What a gateway that joins says of a connection's groups is what it was; until it has caught up it hears
 //  of none.
 
-static void
-s_set_behind (rk_sender_t *self, rk_slice_t cid, rk_slice_t nothing)
+void
+rk_sender_fall_behind (rk_sender_t *self, rk_slice_t cid)
 {
-    (void) nothing;
-    if (!rk_sender_gateway_get (self, rk_routes_gateway_of (cid), false))
-        return;
     rk_routes_fall_behind (self->routes, cid);
     char *gids = rk_routes_groups (self->routes, cid);
     if (*gids)
         rk_sender_tell_gateway (self, "gidunmap", cid, rk_slice (gids));
     free (gids);
+}
+
+
+static void
+s_set_behind (rk_sender_t *self, rk_slice_t cid, rk_slice_t nothing)
+{
+    (void) nothing;
+    self->catches_up = true;
+    if (rk_sender_gateway_get (self, rk_routes_gateway_of (cid), false))
+        rk_sender_fall_behind (self, cid);
 }
 
 
@@ -206,11 +213,14 @@ rk_sender_handle_status (rk_sender_t *self)
             rk_routes_bind (self->routes, cid, rk_frames_at (frames, 3));
             self->quiet = false;
         }
-        if (rk_frames_at (frames, 4).size)
-            rk_routes_join (self->routes, cid, rk_frames_at (frames, 4));
+        rk_slice_t gids = rk_frames_at (frames, 4);
+        if (gids.size)
+            rk_routes_join (self->routes, cid, gids);
         if (rk_slice_is (rk_frames_at (frames, frames->count - 1), "behind") &&
             frames->count == 7)
             s_set_behind (self, cid, rk_slice (""));
+        else if (gids.size)
+            rk_sender_tell_gateway (self, "gidmap", cid, gids);
     }
     return 0;
 }

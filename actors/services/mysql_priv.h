@@ -20,6 +20,8 @@ typedef struct {
     const char *schema;    //  See rk_sql_args_t
     MYSQL *db;             //  NULL while there is no connection
     size_t packet_most;    //  bytes that the server takes at once
+    bool several;          //  Hosts in the list;
+    size_t place;          //  and which one is in use, or tried
     rk_index_t *statements;
     rk_sqlbatch_t batch;
     int autocommit;     //  Of the session; -1: who knows

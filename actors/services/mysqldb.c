@@ -5,6 +5,7 @@
 #include <mysqld_error.h>
 #include <poll.h>
 
+#define IDLE_LIMIT "SET SESSION idle_transaction_timeout = 2"    //  seconds
 #define CONNECT_MOST 2       //  seconds until a connection counts as failed
 #define BACKOFF_MOST 3000    //  msec
 
@@ -100,14 +101,42 @@ s_migrate (rk_mysql_t *self, MYSQL *db)
 }
 
 
-//  A connection whose answers are waited for that many seconds, 0 is for ever; NULL with a fresh reason in *why.
+//  The host of that place in the list, HOST[:PORT],...; false behind its end.
+
+static bool
+s_host (rk_mysql_t *self, size_t place, char *host, size_t room, unsigned *port)
+{
+    rk_config_t *config = self->args->config;
+    rk_slice_t list = rk_slice (rk_pool_str (config, "mysql", self->args->pool, "host")),
+               one;
+    *port = (unsigned) rk_pool_int (config, "mysql", self->args->pool, "port");
+    for (size_t nbr = 0; rk_slice_next (&list, &one); nbr++) {
+        if (nbr < place)
+            continue;
+        snprintf (host, room, "%.*s", (int) one.size, one.data);
+        char *colon = strchr (host, ':');
+        if (colon && colon == strrchr (host, ':')) {    //  An IPv6 address has more
+            *port = (unsigned) atoi (colon + 1);
+            *colon = '\0';
+        }
+        return true;
+    }
+    return false;
+}
+
+
+//  A connection whose answers are waited for that many seconds, 0 is for ever, to the host of that place; NULL with a fresh
+//  reason in *why.
 
 static MYSQL *
-s_open (rk_mysql_t *self, unsigned timeout, char **why)
+s_open (rk_mysql_t *self, size_t place, unsigned timeout, char **why)
 {
+    char host[300] = "";
+    unsigned port;
     rk_config_t *config = self->args->config;
     const char *pool = self->args->pool;
     const char *path = rk_pool_str (config, "mysql", pool, "path");
+    s_host (self, place, host, sizeof (host), &port);
     MYSQL *db = mysql_init (NULL);
     assert (db);
     unsigned connect = CONNECT_MOST;
@@ -115,12 +144,10 @@ s_open (rk_mysql_t *self, unsigned timeout, char **why)
     mysql_options (db, MYSQL_OPT_READ_TIMEOUT, &timeout);
     mysql_options (db, MYSQL_OPT_WRITE_TIMEOUT, &timeout);
     mysql_options (db, MYSQL_SET_CHARSET_NAME, "utf8mb4");
-    if (mysql_real_connect (db,
-                            *path ? NULL : rk_pool_str (config, "mysql", pool, "host"),
+    if (mysql_real_connect (db, *path ? NULL : host,
                             rk_pool_str (config, "mysql", pool, "user"),
                             rk_pool_str (config, "mysql", pool, "password"),
-                            rk_pool_str (config, "mysql", pool, "database"),
-                            (unsigned) rk_pool_int (config, "mysql", pool, "port"),
+                            rk_pool_str (config, "mysql", pool, "database"), port,
                             *path ? path : NULL, 0))
         return db;
     *why = strdup (mysql_error (db));
@@ -139,7 +166,7 @@ s_check_tables (rk_mysql_t *self, MYSQL *db)
     if (version == RK_SCHEMA)
         return NULL;
     char *why = rk_schema_refuse (version);
-    MYSQL *patient = why ? NULL : s_open (self, 0, &why);
+    MYSQL *patient = why ? NULL : s_open (self, self->place, 0, &why);
     if (patient) {
         why = s_migrate (self, patient);
         mysql_close (patient);
@@ -192,6 +219,10 @@ s_prepare_session (rk_mysql_t *self, MYSQL *db)
         "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
         "SET SESSION sql_mode = concat (@@sql_mode, ',STRICT_TRANS_TABLES')"};
     s_ask_limits (self, db);
+    if (s_ask_number (db, "SELECT @@read_only") > 0 && self->several)
+        return strdup ("it is read-only");
+    //  One that is stopped in the middle of a transaction would hold its locks for as long; MySQL knows no such limit
+    mysql_real_query (db, IDLE_LIMIT, strlen (IDLE_LIMIT));
     if (!self->schema)
         return NULL;
     for (size_t nbr = 0; nbr < 2; nbr++)
@@ -202,28 +233,50 @@ s_prepare_session (rk_mysql_t *self, MYSQL *db)
 }
 
 
+//  The host of the place in hand, ready for use; NULL with a fresh reason in *why.
+
+static MYSQL *
+s_try_host (rk_mysql_t *self, char **why)
+{
+    int64_t timeout =
+        rk_pool_int (self->args->config, "mysql", self->args->pool, "timeout");
+    MYSQL *db = s_open (self, self->place, (unsigned) (timeout / 1000 + 1), why);
+    if (db)
+        *why = s_prepare_session (self, db);
+    if (db && *why) {
+        mysql_close (db);
+        db = NULL;
+    }
+    return db;
+}
+
+
+//  The first host that takes writes
+
 void
 rk_mysql_connect (rk_mysql_t *self)
 {
-    rk_config_t *config = self->args->config;
-    char *why = NULL;
-    MYSQL *db = s_open (
-        self,
-        (unsigned) (rk_pool_int (config, "mysql", self->args->pool, "timeout") / 1000 +
-                    1),
-        &why);
-    if (db)
-        why = s_prepare_session (self, db);
-    if (why) {
+    char host[300], *why = NULL;
+    unsigned port;
+    MYSQL *db = NULL;
+    self->several = s_host (self, 1, host, sizeof (host), &port);
+    for (self->place = 0; !db && s_host (self, self->place, host, sizeof (host), &port);
+         self->place++) {
+        zstr_free (&why);
+        db = s_try_host (self, &why);
+        if (!db && self->several && self->backoff == BACKOFF_LEAST)
+            rk_log ('W', "%s:%u isn't used: %s", host, port, why);
+    }
+    if (!db) {
         if (self->backoff == BACKOFF_LEAST)
-            rk_log ('W', "%s, retrying", why);
-        rk_mysql_disconnect (self, why);
-        if (db)
-            mysql_close (db);
+            rk_log ('W', "%s, retrying", why ? why : "there is no host");
+        rk_mysql_disconnect (self, why ? why : "there is no host");
         zstr_free (&why);
         return;
     }
-    if (self->backoff != BACKOFF_LEAST)
+    if (self->several)
+        rk_log ('I', "connected to %s:%u", host, port);
+    else if (self->backoff != BACKOFF_LEAST)
         rk_log ('I', "connected");
     self->db = db;
     self->autocommit = true;

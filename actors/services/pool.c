@@ -37,7 +37,10 @@ rk_pool_report (rk_pool_args_t *self, zmsg_t *stats)
     char name[40];
     for (size_t nbr = 0; nbr < self->count; nbr++) {
         snprintf (name, sizeof (name), "out:worker-%zu", nbr + 1);
-        rk_life_report (stats, name, self->answered[nbr], false);
+        bool lease = self->lease && nbr + 1 == self->count;
+        if (!lease || self->answered[nbr])
+            rk_life_report (stats, lease ? "out:lease" : name, self->answered[nbr],
+                            false);
     }
 }
 

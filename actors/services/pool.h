@@ -14,6 +14,7 @@ typedef struct {
     zsock_t *inbox;        //  PULL, from the workers
     zsock_t **workers;     //  PUSH, the replies to each worker
     size_t count;          //  of workers
+    bool lease;            //  The last of them is the actor that has the lease
     int64_t limit;         //  Calls that the inbox holds, and as many more wait here
     uint64_t *answered;    //  How many replies and events each worker got
     rk_config_t *config;

@@ -45,9 +45,13 @@ s_check_wires (rk_config_t *config)
     bool curve = *rk_config_str (config, "curve/certificate"),
          known = *rk_config_str (config, "curve/known"),
          required = rk_config_int (config, "curve/required");
-    const char *endpoints[] = {"receiver/upstream", "sender/downstream", NULL};
+    const char *endpoints[] = {"receiver/upstream", "sender/downstream", "cluster/listen",
+                               NULL};
     bool token = streq (rk_config_str (config, "auth/mode"), "token");
     for (size_t nbr = 0; endpoints[nbr] && rk_config_int (config, "app/enabled"); nbr++) {
+        if (streq (endpoints[nbr], "cluster/listen") &&
+            !*rk_config_str (config, "cluster/name"))
+            continue;
         char *why =
             token && !curve && required ? s_close_wires (config, endpoints[nbr]) : NULL;
         if (why)
@@ -109,6 +113,37 @@ s_check_sizes (rk_config_t *config)
 }
 
 
+//  A cluster is several app servers with one store.
+
+static char *
+s_check_cluster (rk_config_t *config)
+{
+    const char *name = rk_config_str (config, "cluster/name"),
+               *pool = rk_config_str (config, "cluster/redis");
+    if (!*name || !rk_config_int (config, "app/enabled"))
+        return NULL;
+    if (strlen (name) > 32 || strpbrk (name, " ,.=/"))
+        return zsys_sprintf ("cluster/name = %s: must be 1 to 32 letters, digits, - or _",
+                             name);
+    if (streq (rk_config_str (config, "cluster/listen"), "none"))
+        return strdup ("cluster/listen: where do the other app servers connect? Give "
+                       "tcp://ADDRESS:PORT");
+    if (streq (rk_config_str (config, "chat/durability"), "stored") &&
+        strneq (rk_config_str (config, "store/driver"), "mysql"))
+        return strdup ("cluster/name: app servers of a cluster have one store, so "
+                       "store/driver must be mysql");
+    bool found = false;
+    zlist_t *pools = rk_config_names (config, "redis");
+    for (char *one = (char *) zlist_first (pools); one; one = (char *) zlist_next (pools))
+        found = found || streq (one, pool);
+    zlist_destroy (&pools);
+    return found ? NULL
+                 : zsys_sprintf ("cluster/redis = %s: must name a pool, as main with "
+                                 "redis/main/host and so on",
+                                 pool);
+}
+
+
 static char *
 s_check_roles (rk_config_t *config)
 {
@@ -124,8 +159,9 @@ char *
 rk_policy_check (rk_config_t *config)
 {
     static char *(*const policies[]) (rk_config_t * config) = {
-        rk_tokens_policy, rk_gateway_policy,  rk_console_policy, rk_media_policy,
-        s_check_wires,    rk_services_policy, s_check_sizes,     s_check_roles};
+        rk_tokens_policy, rk_gateway_policy, rk_console_policy,
+        rk_media_policy,  s_check_wires,     rk_services_policy,
+        s_check_sizes,    s_check_roles,     s_check_cluster};
     char *error = NULL;
     for (size_t nbr = 0; nbr < sizeof (policies) / sizeof (*policies) && !error; nbr++)
         error = policies[nbr](config);

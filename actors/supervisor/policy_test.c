@@ -72,7 +72,8 @@ policy_test (void)
 {
     char *error = NULL;
     rk_config_t *config = rk_config_new (NULL, NULL, &error);
-    rk_check (config && !rk_policy_check (config));    //  The defaults can be had together
+    rk_check (config &&
+              !rk_policy_check (config));    //  The defaults can be had together
     rk_config_destroy (&config);
     s_test_one_word ();
     s_test_closed_wires ();

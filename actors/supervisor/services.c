@@ -85,6 +85,7 @@ s_add_actor (rk_services_t *self, const char *kind, const char *pool, int nbr,
         .inbox = s_make (self, ZMQ_PULL, bound, queue),
         .workers = s_to_workers (self),
         .count = self->workers,
+        .lease = *rk_config_str (self->config, "cluster/name") != 0,
         .limit = queue,
         .answered = (uint64_t *) zmalloc (self->workers * sizeof (uint64_t)),
         .config = self->config};

@@ -66,6 +66,8 @@ s_list_app (rk_server_t *self)
                  "dispatcher/queue");
     s_add_actor (self, "receiver", receiver_actor, &self->wires->receiver,
                  "receiver/queue");
+    if (self->wires->lease.name)
+        s_add_actor (self, "lease", lease_actor, &self->wires->lease, NULL);
 }
 
 
@@ -324,6 +326,7 @@ rk_server_drain (rk_server_t *self, const char *why)
     self->draining = true;
     int64_t until = zclock_mono () + rk_config_int (self->config, "server/drain");
     rk_server_show_state (self, "draining", why);
+    rk_server_tell (self, "lease", "DRAIN", "DRAINED", until);
     rk_server_tell (self, "sender", "BYE", "LEFT", until);
     rk_server_tell (self, "gateway", "PAUSE", "PAUSED", until);
     rk_server_tell (self, "receiver", "DRAIN", "DRAINED", until);

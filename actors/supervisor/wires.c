@@ -1,6 +1,7 @@
 //  wires.c - all sockets between actors, and the arguments of each actor that hold them
 
 #include "curve.h"
+#include "wires_priv.h"
 #include "proto/ticket.h"
 #include "services/media.h"
 #include <sys/stat.h>
@@ -8,15 +9,13 @@
 #define WORDS_MOST 1024    //  bytes of a part that a gateway sends to the sender
 #define UPSTREAM_UNREAD                                                                  \
     200    //  Messages of each gateway of another process that wait for the receiver
-//  Messages to another process that aren't with the gateway any more
-#define UPSTREAM_QUEUE 400
 
 
 //  --------------------------------------------------------------------------
 //  Sockets
 
-static int
-s_int (rk_wires_t *self, const char *key)
+int
+rk_wires_int (rk_wires_t *self, const char *key)
 {
     return (int) rk_config_int (self->config, key);
 }
@@ -25,8 +24,8 @@ s_int (rk_wires_t *self, const char *key)
 //  Makes a socket that is closed with the server. The limit of an inproc pipe is the sum of
 //  both sides' limits, so each gets half of what the configuration says.
 
-static zsock_t *
-s_socket (rk_wires_t *self, int type, const char *endpoint, int limit)
+zsock_t *
+rk_wires_socket (rk_wires_t *self, int type, const char *endpoint, int limit)
 {
     zsock_t *socket = rk_sock_new (type, endpoint, limit / 2 + 1);
     if (!socket && !self->error)
@@ -41,8 +40,8 @@ s_socket (rk_wires_t *self, int type, const char *endpoint, int limit)
 //  Each event of a socket with a wire to another process goes to the console. The monitor's own side
 //  would wait for a full queue, in the thread that serves the wires; so there is no limit.
 
-static void
-s_monitor (rk_wires_t *self, zsock_t *socket, const char *name)
+void
+rk_wires_monitor (rk_wires_t *self, zsock_t *socket, const char *name)
 {
     if (!self->console || !socket || self->error)
         return;
@@ -104,17 +103,18 @@ s_bind_file (rk_wires_t *self, zsock_t *socket, const char *key, const char *end
 
 //  Binds a socket also for other processes, unless the key says none.
 
-static void
-s_bind_public (rk_wires_t *self, zsock_t *socket, const char *key)
+void
+rk_wires_bind_public (rk_wires_t *self, zsock_t *socket, const char *key)
 {
     const char *endpoint = rk_config_str (self->config, key);
     if (!socket || streq (endpoint, "none") || self->error)
         return;
-    //  Up go messages, down to us only what gateways say of themselves
-    bool up = streq (key, "receiver/upstream");
-    zsock_set_maxmsgsize (socket, up ? s_int (self, "receiver/message") : WORDS_MOST);
+    //  Up go messages, and between app servers; down to us only what gateways say of themselves
+    bool up = strneq (key, "sender/downstream");
+    zsock_set_maxmsgsize (socket,
+                          up ? rk_wires_int (self, "receiver/message") : WORDS_MOST);
     rk_curve_server (self, socket);
-    s_monitor (self, socket, key);
+    rk_wires_monitor (self, socket, key);
     if (strncmp (endpoint, "ipc://", 6) == 0) {
         s_bind_file (self, socket, key, endpoint);
         return;
@@ -127,11 +127,12 @@ s_bind_public (rk_wires_t *self, zsock_t *socket, const char *key)
 }
 
 
-static zsock_t *
-s_worker_socket (rk_wires_t *self, int type, const char *format, size_t index, int limit)
+zsock_t *
+rk_wires_worker_socket (rk_wires_t *self, int type, const char *format, size_t index,
+                        int limit)
 {
     char *endpoint = zsys_sprintf (format, index + 1);
-    zsock_t *socket = s_socket (self, type, endpoint, limit);
+    zsock_t *socket = rk_wires_socket (self, type, endpoint, limit);
     zstr_free (&endpoint);
     return socket;
 }
@@ -140,10 +141,10 @@ s_worker_socket (rk_wires_t *self, int type, const char *format, size_t index, i
 //  How many messages may wait on the way from one sender to a worker: the worker itself holds half of worker/queue,
 //  and there are two who send to it, the dispatcher and the gateway. A pipe of a limit holds two more.
 
-static int
-s_worker_limit (rk_wires_t *self)
+int
+rk_wires_worker_limit (rk_wires_t *self)
 {
-    return s_int (self, "worker/queue") / 4 - 2;
+    return rk_wires_int (self, "worker/queue") / 4 - 2;
 }
 
 
@@ -152,29 +153,31 @@ s_worker_limit (rk_wires_t *self)
 static void
 s_wire_worker (rk_wires_t *self, size_t nbr)
 {
-    int limit = s_worker_limit (self), waiting = s_int (self, "worker/waiting");
+    int limit = rk_wires_worker_limit (self),
+        waiting = rk_wires_int (self, "worker/waiting");
     self->worker[nbr] = (worker_args_t){
         .index = nbr,
         .config = self->config,
-        .inbox = s_worker_socket (self, ZMQ_PULL, "@inproc://worker-%zu", nbr, limit),
-        .replies = s_worker_socket (self, ZMQ_PULL, "@inproc://worker-%zu-replies", nbr,
-                                    waiting * 4),
+        .inbox =
+            rk_wires_worker_socket (self, ZMQ_PULL, "@inproc://worker-%zu", nbr, limit),
+        .replies = rk_wires_worker_socket (self, ZMQ_PULL, "@inproc://worker-%zu-replies",
+                                           nbr, waiting * 4),
         .media_secret = self->media_secret,
-        .sender =
-            s_socket (self, ZMQ_PUSH, ">inproc://sender", s_int (self, "sender/queue"))};
+        .sender = rk_wires_socket (self, ZMQ_PUSH, ">inproc://sender",
+                                   rk_wires_int (self, "sender/queue"))};
     self->worker[nbr].services =
         rk_services_of (self->services, nbr, &self->worker[nbr].service_count);
-    self->sender.workers[nbr] = s_worker_socket (
+    self->sender.workers[nbr] = rk_wires_worker_socket (
         self, ZMQ_PUSH, ">inproc://worker-%zu-replies", nbr, waiting * 4);
     self->dispatcher.workers[nbr] =
-        s_worker_socket (self, ZMQ_PUSH, ">inproc://worker-%zu", nbr, limit);
+        rk_wires_worker_socket (self, ZMQ_PUSH, ">inproc://worker-%zu", nbr, limit);
 }
 
 
 static zsock_t *
 s_service_socket (void *owner, int type, const char *endpoint, int limit)
 {
-    return s_socket ((rk_wires_t *) owner, type, endpoint, limit);
+    return rk_wires_socket ((rk_wires_t *) owner, type, endpoint, limit);
 }
 
 
@@ -189,7 +192,7 @@ s_service_watch (void *owner, zsock_t *socket, const char *name, const char *lin
     else
         rk_curve_client (self, socket, key);
     zstr_free (&key);
-    s_monitor (self, socket, name);
+    rk_wires_monitor (self, socket, name);
 }
 
 
@@ -206,169 +209,43 @@ s_has_names (rk_wires_t *self, const char *path)
 static void
 s_wire_app (rk_wires_t *self)
 {
-    int queue = s_int (self, "dispatcher/queue");
+    int queue = rk_wires_int (self, "dispatcher/queue");
     zsock_t **workers = (zsock_t **) zmalloc (self->workers * sizeof (zsock_t *));
     self->worker = (worker_args_t *) zmalloc (self->workers * sizeof (worker_args_t));
     self->receiver.inbox =
-        s_socket (self, ZMQ_PULL, "@inproc://upstream", UPSTREAM_UNREAD);
+        rk_wires_socket (self, ZMQ_PULL, "@inproc://upstream", UPSTREAM_UNREAD);
     self->dispatcher = (dispatcher_args_t){
-        .inbox = s_socket (self, ZMQ_PULL, "@inproc://dispatcher", queue),
+        .inbox = rk_wires_socket (self, ZMQ_PULL, "@inproc://dispatcher", queue),
         .workers = workers,
         .count = self->workers};
-    self->receiver.dispatcher = s_socket (self, ZMQ_PUSH, ">inproc://dispatcher", queue);
+    self->receiver.dispatcher =
+        rk_wires_socket (self, ZMQ_PUSH, ">inproc://dispatcher", queue);
     self->sender = (sender_args_t){
-        .inbox =
-            s_socket (self, ZMQ_PULL, "@inproc://sender", s_int (self, "sender/queue")),
-        .upstream = s_socket (self, ZMQ_PUSH, ">inproc://upstream",
-                              s_int (self, "receiver/queue")),
-        .gateways = s_socket (self, ZMQ_ROUTER, NULL, s_int (self, "sender/backlog")),
+        .inbox = rk_wires_socket (self, ZMQ_PULL, "@inproc://sender",
+                                  rk_wires_int (self, "sender/queue")),
+        .upstream = rk_wires_socket (self, ZMQ_PUSH, ">inproc://upstream",
+                                     rk_wires_int (self, "receiver/queue")),
+        .gateways = rk_wires_socket (self, ZMQ_ROUTER, NULL,
+                                     rk_wires_int (self, "sender/backlog")),
         .workers = (zsock_t **) zmalloc (self->workers * sizeof (zsock_t *)),
         .count = self->workers,
-        .backlog = (size_t) s_int (self, "sender/backlog"),
-        .keep = s_int (self, "sender/keep"),
-        .ping = s_int (self, "sender/ping")};
+        .backlog = (size_t) rk_wires_int (self, "sender/backlog"),
+        .keep = rk_wires_int (self, "sender/keep"),
+        .ping = rk_wires_int (self, "sender/ping")};
     if (self->gateway && !s_has_names (self, "gateway/app")) {
         self->sender.local = rk_config_str (self->config, "gateway/id");
-        self->sender.local_socket = s_socket (self, ZMQ_DEALER, "@inproc://downstream",
-                                              s_int (self, "sender/backlog"));
+        self->sender.local_socket =
+            rk_wires_socket (self, ZMQ_DEALER, "@inproc://downstream",
+                             rk_wires_int (self, "sender/backlog"));
     }
     else    //  For gateways that are none of ours, as in tests
         zsock_bind (self->sender.gateways, "inproc://downstream");
     for (size_t nbr = 0; nbr < self->workers; nbr++)
         s_wire_worker (self, nbr);
-    s_bind_public (self, self->receiver.inbox, "receiver/upstream");
-    s_bind_public (self, self->sender.gateways, "sender/downstream");
-}
-
-
-//  The socket up to an app server of another process: see gateway/upstream.c.
-
-static zsock_t *
-s_wire_upstream (rk_wires_t *self, const char *name, const char *up, const char *key,
-                 gateway_app_t *app)
-{
-    zsock_t *upstream = s_socket (self, ZMQ_PUSH, NULL, UPSTREAM_QUEUE);
-    rk_curve_client (self, upstream, key);
-    zsock_set_reconnect_ivl (upstream, -1);
-    zsock_set_immediate (upstream, 1);
-    char *endpoint = zsys_sprintf ("inproc://upstream-events-%s", name);
-    int rc = zmq_socket_monitor (zsock_resolve (upstream), endpoint,
-                                 ZMQ_EVENT_CONNECTED | ZMQ_EVENT_DISCONNECTED |
-                                     ZMQ_EVENT_CLOSED);
-    assert (rc == 0);
-    char *connected = zsys_sprintf (">%s", endpoint);
-    app->events = rk_sock_new (ZMQ_PAIR, connected, 0);
-    app->endpoint = strdup (up);
-    zstr_free (&connected);
-    zstr_free (&endpoint);
-    return upstream;
-}
-
-
-static void
-s_connect (rk_wires_t *self, zsock_t *socket, const char *endpoint, const char *name,
-           const char *what)
-{
-    if (socket && zsock_connect (socket, "%s", endpoint) == -1 && !self->error)
-        self->error = zsys_sprintf ("gateway/app/%s/%s = %s: %s", name, what, endpoint,
-                                    zmq_strerror (errno));
-}
-
-
-//  The gateway works for that app server too, whose sockets are still to come.
-
-static gateway_app_t *
-s_add_gateway_app (rk_wires_t *self, const char *name, size_t lanes)
-{
-    self->gateways.apps = (gateway_app_t *) realloc (
-        self->gateways.apps, (self->gateways.count + 1) * sizeof (gateway_app_t));
-    assert (self->gateways.apps);
-    gateway_app_t *app = &self->gateways.apps[self->gateways.count++];
-    *app = (gateway_app_t){.name = strdup (name), .lanes = lanes};
-    app->upstream = (zsock_t **) zmalloc (lanes * sizeof (zsock_t *));
-    app->downstream = s_socket (self, ZMQ_DEALER, NULL, s_int (self, "sender/backlog"));
-    zsock_set_identity (app->downstream, rk_config_str (self->config, "gateway/id"));
-    return app;
-}
-
-
-//  The gateway's sockets to the app server of this process: to each worker, and to the sender.
-
-static void
-s_wire_gateway_local (rk_wires_t *self)
-{
-    gateway_app_t *app = s_add_gateway_app (self, "local", self->workers);
-    app->local = true;
-    for (size_t nbr = 0; nbr < self->workers; nbr++)
-        app->upstream[nbr] = s_worker_socket (self, ZMQ_PUSH, ">inproc://worker-%zu", nbr,
-                                              s_worker_limit (self));
-    s_connect (self, app->downstream, "inproc://downstream", "local", "downstream");
-}
-
-
-//  Its two sockets to an app server in another process.
-
-static void
-s_wire_gateway_app (rk_wires_t *self, const char *name, const char *up, const char *down)
-{
-    gateway_app_t *app = s_add_gateway_app (self, name, 1);
-    char *key = zsys_sprintf ("gateway/app/%s/certificate", name);
-    char *path = zsys_sprintf ("gateway/app/%s/downstream", name);
-    rk_curve_client (self, app->downstream, key);
-    s_monitor (self, app->downstream, path);
-    app->upstream[0] = s_wire_upstream (self, name, up, key, app);
-    app->downstream_endpoint = strdup (down);
-    s_connect (self, app->downstream, down, name, "downstream");
-    s_connect (self, app->upstream[0], up, name, "upstream");
-    zstr_free (&path);
-    zstr_free (&key);
-}
-
-
-//  Its sockets to the actors of media, which services.c has made, and from them.
-
-static void
-s_wire_gateway_media (rk_wires_t *self)
-{
-    gateway_args_t *args = &self->gateways;
-    args->media_secret = self->media_secret;
-    args->media_count = *rk_config_str (self->config, "media/folder")
-                            ? (size_t) s_int (self, "media/actors")
-                            : 0;
-    args->media = (zsock_t **) zmalloc ((args->media_count + 1) * sizeof (zsock_t *));
-    for (size_t nbr = 0; nbr < args->media_count; nbr++)
-        args->media[nbr] = s_worker_socket (self, ZMQ_PUSH,
-                                            nbr ? ">inproc://service-media-%zu"
-                                                : ">inproc://service-media",
-                                            nbr, RK_MEDIA_QUEUE);
-    if (args->media_count)
-        args->media_answers =
-            s_socket (self, ZMQ_PULL, "@" RK_MEDIA_ANSWERS, RK_MEDIA_QUEUE);
-}
-
-
-static void
-s_wire_gateway (rk_wires_t *self)
-{
-    self->gateways.config = self->config;
-    s_wire_gateway_media (self);
-    zlist_t *names = rk_config_names (self->config, "gateway/app");
-    if (zlist_size (names) == 0 && self->app)
-        s_wire_gateway_local (self);
-    else if (zlist_size (names) == 0)
-        self->error =
-            strdup ("gateway/app: a gateway without an app server in its process needs "
-                    "gateway/app/NAME/upstream and downstream");
-    for (char *name = (char *) zlist_first (names); name;
-         name = (char *) zlist_next (names)) {
-        char *up = zsys_sprintf ("gateway/app/%s/upstream", name);
-        char *down = zsys_sprintf ("gateway/app/%s/downstream", name);
-        s_wire_gateway_app (self, name, rk_config_str (self->config, up),
-                            rk_config_str (self->config, down));
-        zstr_free (&up);
-        zstr_free (&down);
-    }
-    zlist_destroy (&names);
+    if (*rk_config_str (self->config, "cluster/name"))
+        rk_wires_cluster (self);
+    rk_wires_bind_public (self, self->receiver.inbox, "receiver/upstream");
+    rk_wires_bind_public (self, self->sender.gateways, "sender/downstream");
 }
 
 
@@ -383,7 +260,7 @@ s_wire_console (rk_wires_t *self)
     const char *path = strncmp (endpoint, "ipc://", 6) == 0 ? endpoint + 6 : NULL;
     if (streq (endpoint, "none"))
         return;
-    self->consoles.control = s_socket (self, ZMQ_ROUTER, NULL, 2000);
+    self->consoles.control = rk_wires_socket (self, ZMQ_ROUTER, NULL, 2000);
     if (path)
         s_bind_file (self, self->consoles.control, "console/control", endpoint);
 }
@@ -391,6 +268,16 @@ s_wire_console (rk_wires_t *self)
 
 //  --------------------------------------------------------------------------
 //  Birth and death
+
+//  Those who ask stores and pools: the workers, and who has the lease.
+
+static size_t
+s_askers (rk_wires_t *self)
+{
+    bool cluster = *rk_config_str (self->config, "cluster/name");
+    return self->app ? self->workers + cluster : 0;
+}
+
 
 rk_wires_t *
 rk_wires_new (rk_config_t *config)
@@ -406,17 +293,17 @@ rk_wires_new (rk_config_t *config)
         self->workers = (size_t) sysconf (_SC_NPROCESSORS_ONLN);
     rk_curve_load (self);
     if (self->keyring.folder && *self->keyring.folder)
-        self->keyring.requests = s_socket (self, ZMQ_REP, "@" RK_ZAP_ENDPOINT, 1000);
+        self->keyring.requests =
+            rk_wires_socket (self, ZMQ_REP, "@" RK_ZAP_ENDPOINT, 1000);
     if (self->console && !self->error)
         s_wire_console (self);
     self->media_secret = rk_media_secret (config);
-    self->services =
-        rk_services_new (config, self->app ? self->workers : 0, s_service_socket,
-                         s_service_watch, self, &self->error);
+    self->services = rk_services_new (config, s_askers (self), s_service_socket,
+                                      s_service_watch, self, &self->error);
     if (self->app && !self->error)
         s_wire_app (self);
     if (self->gateway && !self->error)
-        s_wire_gateway (self);
+        rk_wires_gateway (self);
     return self;
 }
 
@@ -472,6 +359,7 @@ rk_wires_destroy (rk_wires_t **self_p)
     free (self->gateways.media);
     zstr_free (&self->media_secret);
     zcert_destroy (&self->certificate);
+    zstr_free (&self->lease.address);
     zstr_free (&self->error);
     free (self);
     *self_p = NULL;

@@ -11,6 +11,7 @@
 #include "dispatcher.h"
 #include "gateway/gateway.h"
 #include "keyring.h"
+#include "lease.h"
 #include "receiver.h"
 #include "sender/sender.h"
 #include "services.h"
@@ -25,6 +26,7 @@ typedef struct {
     worker_args_t *worker;    //  One each
     rk_services_t *services;
     sender_args_t sender;
+    lease_args_t lease;    //  Without a name when there is none
     gateway_args_t gateways;
     console_args_t consoles;
     keyring_args_t keyring;    //  Without a socket when there is no CURVE

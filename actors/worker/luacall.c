@@ -219,6 +219,55 @@ s_catchup (lua_State *L)
 }
 
 
+//  worker.elsewhere (name)    whether another app server of the cluster owns it
+
+static int
+s_elsewhere (lua_State *L)
+{
+    rk_lua_host_t *host = rk_lua_host (L);
+    rk_slice_t name;
+    name.data = luaL_checklstring (L, 1, &name.size);
+    lua_pushboolean (L, host->elsewhere (host->worker, name));
+    return 1;
+}
+
+
+//  worker.remote (name, uid, cid, device, text [, attachment])    true, the answer, its attachment or nil; or false, reason
+
+static int
+s_finish_remote (lua_State *L, int status, lua_KContext context)
+{
+    (void) status;
+    (void) context;
+    rk_slice_t rest;
+    rk_value_t value;
+    if (!rk_lua_take_reply (L, &rest))
+        return 2;
+    int count = 1;
+    for (; count < 3 && rk_unpack (&rest, &value); count++)
+        rk_lua_push_value (L, &value);
+    if (count > 1)
+        return count;
+    lua_pushboolean (L, false);
+    lua_pushliteral (L, "the app server that has it takes nothing");
+    return 2;
+}
+
+
+static int
+s_remote (lua_State *L)
+{
+    rk_lua_host_t *host = rk_lua_host (L);
+    rk_task_t *task = s_waiting_task (L);
+    rk_slice_t what[6];
+    size_t count = lua_isnoneornil (L, 6) ? 5 : 6;
+    for (size_t nbr = 0; nbr < count; nbr++)
+        what[nbr].data = luaL_checklstring (L, (int) nbr + 1, &what[nbr].size);
+    task->call = host->remote (host->worker, task, what[0], what + 1, count - 1);
+    return lua_yieldk (L, 0, 0, s_finish_remote);
+}
+
+
 //  worker.redis (service, hash key, command, argument...)    true, reply; or false, reason
 
 static int
@@ -411,6 +460,8 @@ const luaL_Reg rk_lua_calls[] = {
     {"transaction", rk_lua_transaction},
     {"catches_up", s_catches_up},
     {"catchup", s_catchup},
+    {"elsewhere", s_elsewhere},
+    {"remote", s_remote},
     {"redis", s_redis},
     {"media", s_media},
     {"subscribe", s_subscribe},

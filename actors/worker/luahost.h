@@ -61,6 +61,11 @@ typedef struct {
     //  Whether the timer of that name is still the one of that id, or any when id is 0; then it is over.
     bool (*claim) (void *worker, rk_slice_t name, uint64_t id);
     //  The connection of a CID, or NULL.
+    //  Whether another app server of the cluster owns what has that name; and a task's request handled there: UID, CID, DEVICE,
+    //  content [attachment]. Returns the call's number.
+    bool (*elsewhere) (void *worker, rk_slice_t name);
+    uint64_t (*remote) (void *worker, rk_task_t *task, rk_slice_t name,
+                        const rk_slice_t *what, size_t count);
     rk_identity_t *(*identity) (void *worker, rk_slice_t cid);
     //  Whether all earlier messages of the task's connection are done. If not, the task must
     //  yield, and is run again without a reply when they are.

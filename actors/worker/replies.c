@@ -1,6 +1,7 @@
 //  replies.c - what comes back to handlers: replies, events, frames of links, timers; calls that have timed out
 
 #include "worker_priv.h"
+#include "base/id.h"
 
 #define EVENTS_MOST 10000    //  Timers and events that wait at once
 #define TIMERS_TURN 10       //  msec for timers at once
@@ -62,10 +63,50 @@ s_handle_event (rk_work_t *self, rk_frames_t *frames)
 }
 
 
+//  RING NAME,NAME... OURS    the app servers of the cluster. A request that one has which is gone must be made again.
+
+static void
+s_handle_ring (rk_work_t *self, rk_frames_t *frames)
+{
+    zstr_free (&self->ours);
+    self->ours = rk_slice_dup (rk_frames_at (frames, 2));
+    rk_ring_set (&self->ring, 1, rk_frames_at (frames, 1));
+    self->place = rk_ring_find (&self->ring, self->ours);
+    rk_reply_t reply = {false, rk_slice (RK_WORK_OWNER_GONE)};
+    for (uint32_t nbr = 0; nbr < self->job_count; nbr++) {
+        rk_work_job_t *job = self->jobs[nbr];
+        bool there = !job->task.call || !job->owner;
+        for (size_t place = 0; place < self->ring.count && !there; place++)
+            there = self->ring.members[place].hash == job->owner;
+        if (!there)
+            rk_work_go_on (self, job, &reply);
+    }
+}
+
+
+//  REMOTE ORIGIN token NAME UID CID DEVICE content [attachment]    a client's request to another app server, about something
+//  that we own. All about one name run as one connection's do: in order.
+
+static void
+s_handle_remote (rk_work_t *self, rk_frames_t *frames)
+{
+    rk_slice_t name = rk_frames_at (frames, 3);
+    char key[RK_ID_MOST * 2 + 2] = "";    //  No CID begins with a zero
+    size_t size = name.size < sizeof (key) - 1 ? name.size : sizeof (key) - 1;
+    memcpy (key + 1, name.data, size);
+    rk_work_connection_t *connection = rk_work_find (self, (rk_slice_t){key, size + 1});
+    connection->closed = true;    //  It goes when nothing is left
+    self->held++;
+    rk_work_handle (self, connection, frames);
+}
+
+
 static const struct {
     const char *name;
     void (*handle) (rk_work_t *self, rk_frames_t *frames);
 } s_replies_routes[] = {
+    {"RING", s_handle_ring},
+    {"REMOTE", s_handle_remote},
     {"REPLY", s_handle_reply},
     {"EVENT", s_handle_event},
     {NULL, NULL},

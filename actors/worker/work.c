@@ -361,6 +361,7 @@ rk_work_start_in (rk_work_t *self, rk_work_state_t *state,
     rk_work_job_t *job = s_job_new (self);
     job->connection = connection;
     job->handler = 0;
+    job->owner = 0;
     if (job->task.thread && job->state != state)    //  A timer of a replaced state
         rk_lua_forget (job->state->lua, &job->task);
     job->state = state;

@@ -83,7 +83,13 @@ s_handle_message (rk_work_t *self, rk_frames_t *frames)
     rk_slice_t name = rk_frames_at (frames, 0);
     size_t nbr = rk_route (s_inbox_routes, sizeof (*s_inbox_routes), name);
     assert (s_inbox_routes[nbr].name);    //  None of ours lets anything else pass
-    rk_work_connection_t *connection = s_inbox_routes[nbr].handle (self, frames);
+    rk_work_handle (self, s_inbox_routes[nbr].handle (self, frames), frames);
+}
+
+
+void
+rk_work_handle (rk_work_t *self, rk_work_connection_t *connection, rk_frames_t *frames)
+{
     if (!rk_work_may_start (connection) || connection->queue.count ||
         self->waiting >= self->waiting_most) {
         rk_queue_push (&connection->queue, rk_parcel_new (frames));
@@ -213,6 +219,8 @@ s_self_destroy (rk_work_t **self_p)
     rk_queue_clear (&self->background.queue);
     zstr_free (&self->background.identity.cid);
     zstr_free (&self->closed);
+    zstr_free (&self->ours);
+    rk_ring_clear (&self->ring);
     rk_index_destroy (&self->connections);
     rk_index_destroy (&self->names);
     for (size_t nbr = RK_WORK_CUSTOM; nbr < RK_WORK_COUNTERS; nbr++)

@@ -9,6 +9,7 @@
 #include "worker.h"
 #include "base/bundle.h"
 #include "base/index.h"
+#include "base/ring.h"
 #include "luahost.h"
 #include "base/timers.h"
 #include "proto/call.h"
@@ -17,6 +18,8 @@
 #define SWEEP 100                //  msec between two looks for calls that timed out
 #define RK_WORK_INDEX_BITS 20    //  of a call's number; the rest counts up
 #define RK_WORK_HANDLERS_MOST 256
+//  Why a request was not handled elsewhere; it may be made again
+#define RK_WORK_OWNER_GONE "the app server that had it is gone"
 
 //  One connection. It is in the ready list when it has messages and the next one may start.
 typedef struct rk_work_connection {
@@ -48,6 +51,8 @@ typedef struct rk_work_job {
     rk_work_state_t *state;    //  Where its coroutine lives
     size_t bytes;              //  Of its message, which count as queued
     size_t handler;            //  Whose hands it is in, so far
+    uint64_t
+        owner;    //  The app server that handles its request, as the ring knows it; or 0
     //  In the list of free ones, or of those whose turn has come
     struct rk_work_job *next;
     uint32_t index;
@@ -113,7 +118,10 @@ typedef struct {
     rk_wait_t link[RK_SERVICES_MOST];    //  Services that answer
     rk_wait_t *items[3 + RK_SERVICES_MOST];
     size_t links;
-    size_t custom;    //  The first counter that Lua names
+    rk_ring_t ring;    //  Empty when there is no cluster,
+    int place;         //  where this app server is in it, or -1,
+    char *ours;        //  and its name; owned
+    size_t custom;     //  The first counter that Lua names
     //  The first is for what has none
     rk_work_handler_t *handlers[RK_WORK_HANDLERS_MOST];
     size_t handler_count;
@@ -163,6 +171,10 @@ void rk_work_state_release (rk_work_t *self, rk_work_state_t *state);
 
 //  A message of the background, which waits where the others do; takes the frames. False when too many wait: it is left out.
 bool rk_work_background (rk_work_t *self, rk_frames_t *frames);
+
+//  A message of a connection runs now, or waits for its turn; takes the frames.
+void rk_work_handle (rk_work_t *self, rk_work_connection_t *connection,
+                     rk_frames_t *frames);
 
 //  Start a message of a connection, in the state for new ones or in another; takes the frames.
 void rk_work_start (rk_work_t *self, rk_work_connection_t *connection,

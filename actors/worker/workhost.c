@@ -5,6 +5,7 @@
 #define SENDER_WAIT 20000     //  msec until a sender that takes nothing is given up
 #define TIMERS_MOST 200000    //  Of one worker at once
 #define CATCHUP_WAIT 30000    //  msec that the sender has to answer
+#define REMOTE_WAIT 10000     //  msec that another app server has to answer
 #define GRACE 100             //  msec that a service has to say itself that time is over
 
 //  A message down, for who follows its connection
@@ -160,6 +161,48 @@ s_host_catchup (void *worker, rk_task_t *task, rk_slice_t cid, rk_slice_t word)
     rk_frames_add (&frames, &token, sizeof (token));
     rk_frames_add (&frames, cid.data, cid.size);
     rk_frames_add (&frames, word.data, word.size);
+    rk_work_send (self, &frames);
+    task->deadline = token.deadline;
+    self->counters[RK_WORK_CALLS].value++;
+    return token.call;
+}
+
+
+//  Whether another app server of the cluster owns it.
+
+static bool
+s_host_elsewhere (void *worker, rk_slice_t name)
+{
+    rk_work_t *self = (rk_work_t *) worker;
+    int owner = self->ring.count ? rk_ring_owner (&self->ring, name) : -1;
+    return owner != -1 && owner != self->place;
+}
+
+
+//  The request in hand is handled by the owner of name, by way of the sender. What: UID, CID, DEVICE, content, and an attachment
+//  or none
+
+static uint64_t
+s_host_remote (void *worker, rk_task_t *task, rk_slice_t name, const rk_slice_t *what,
+               size_t count)
+{
+    rk_work_t *self = (rk_work_t *) worker;
+    rk_work_job_t *job = (rk_work_job_t *) task;    //  Its first member
+    int64_t now = rk_now ();
+    int owner = rk_ring_owner (&self->ring, name);
+    rk_call_t token = {.worker = self->args->index,
+                       .call = s_next_call (self, task),
+                       .asked = now,
+                       .deadline = now / 1000000 + REMOTE_WAIT};
+    rk_frames_t frames;
+    rk_frames_begin (&frames);
+    rk_frames_addstr (&frames, "REMOTE");
+    rk_frames_addstr (&frames, self->ours);
+    rk_frames_add (&frames, &token, sizeof (token));
+    rk_frames_add (&frames, name.data, name.size);
+    for (size_t nbr = 0; nbr < count; nbr++)
+        rk_frames_add (&frames, what[nbr].data, what[nbr].size);
+    job->owner = self->ring.members[owner].hash;
     rk_work_send (self, &frames);
     task->deadline = token.deadline;
     self->counters[RK_WORK_CALLS].value++;
@@ -389,6 +432,8 @@ rk_work_host (rk_work_t *self, rk_work_state_t *state)
                            .call = s_host_call,
                            .catches_up = s_host_catches_up,
                            .catchup = s_host_catchup,
+                           .elsewhere = s_host_elsewhere,
+                           .remote = s_host_remote,
                            .link = s_host_link,
                            .subscribe = s_host_subscribe,
                            .sleep = s_host_sleep,

@@ -23,6 +23,7 @@ local NEXT_PAGE = 5000      -- msec that a client has to ack a page; then the ne
 local FIRST_ACK = 500       -- msec that one has that never acked before, and perhaps never will
 local GAP_PAGE = 100        -- msec between two pages of what was said meanwhile
 local RETRY_LEAST, RETRY_MOST = 200, 10000    -- msec until a store that failed is asked again
+local MOVE = 100            -- msec until a connection stays for good with an app server that doesn't own its user
 local LOST = 120000         -- msec until nobody believes that a coroutine is still at work
 
 local catchup = {}
@@ -149,6 +150,9 @@ end
 
 --  From a place on, of a connection that the sender was told is behind
 function begin_at (cid, mine, wait, conversation, seq)
+    if not still (cid, mine) then
+        return
+    end
     local ok, reason = session.catch_up (cid, "begin")
     if not still (cid, mine) then
         return
@@ -159,9 +163,17 @@ function begin_at (cid, mine, wait, conversation, seq)
     return go_on (cid, mine, wait, conversation, seq)
 end
 
---  A connection was bound, and the sender told that it is behind and of its groups
+--  A connection was bound, and the sender told that it is behind and of its groups. When another app server owns the user, the
+--  gateway is about to give it the connection, and that one begins
 function catchup.begin (cid)
-    return begin_at (cid, take (cid), RETRY_LEAST, "", 0)
+    local mine = take (cid)
+    local who = still (cid, mine)
+    if who and session.elsewhere (who.uid) then
+        return later (MOVE, function ()
+            return begin_at (cid, mine, RETRY_LEAST, "", 0)
+        end)
+    end
+    return begin_at (cid, mine, RETRY_LEAST, "", 0)
 end
 
 --  The same when nobody has read its groups yet; when that fails they come with the first page

@@ -53,4 +53,10 @@ local function handle (ctx, msg)
     return chat.answer ("chatGroupRsp", content.chatID, gid, seq, at)
 end
 
-return {action = "chatGroup", pipelined = true, handle = handle}
+--  A group's chats are stored and delivered by the app server that owns it, in the order of their seq
+local function owned (msg)
+    local content = chat.stored and msg.content
+    return type (content) == "table" and chat.good_id (content.chatGroupID) and content.chatGroupID
+end
+
+return {action = "chatGroup", pipelined = true, owned = owned, handle = handle}

@@ -269,6 +269,12 @@ function chat.refuse_other (gid, ok, owns)
     end
 end
 
+--  What a request about a group, or a message of one, is handled by the owner of: see docs/lua.md, "owned"
+function chat.group_of (msg)
+    local gid = chat.stored and (msg.groupID or msg.conversation)
+    return chat.good_id (gid) and gid or nil
+end
+
 function chat.not_in (conversation)
     return chat.refuse ("not-member", "you are not in " .. conversation)
 end

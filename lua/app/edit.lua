@@ -37,4 +37,4 @@ end
 
 return {action = "edit", stored = true,
         fields = {conversation = "conversation", seq = "seq", content = "object", chatID = "chatID?"},
-        handle = handle}
+        owned = chat.group_of, handle = handle}

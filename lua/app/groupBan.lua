@@ -14,4 +14,4 @@ end
 
 return {action = "groupBan", stored = true, owner = true,
         another = "you are an owner; groupLeave ends that",
-        fields = {groupID = "group", uid = "user", banned = "flag?"}, handle = handle}
+        fields = {groupID = "group", uid = "user", banned = "flag?"}, owned = chat.group_of, handle = handle}

@@ -10,4 +10,4 @@ local function handle (ctx, msg)
     return chat.told (event, refusal, {groupID = msg.groupID})
 end
 
-return {action = "groupDissolve", stored = true, owner = true, fields = {groupID = "group"}, handle = handle}
+return {action = "groupDissolve", stored = true, owner = true, fields = {groupID = "group"}, owned = chat.group_of, handle = handle}

@@ -16,4 +16,4 @@ local function handle (ctx, msg)
     return left and {groupID = gid} or chat.not_in (gid)
 end
 
-return {action = "groupLeave", fields = {groupID = "group"}, handle = handle}
+return {action = "groupLeave", fields = {groupID = "group"}, owned = chat.group_of, handle = handle}

@@ -7,4 +7,4 @@ local function handle (ctx, msg)
 end
 
 return {action = "groupRemove", stored = true, owner = true,
-        fields = {groupID = "group", uid = "user"}, handle = handle}
+        fields = {groupID = "group", uid = "user"}, owned = chat.group_of, handle = handle}

@@ -20,4 +20,4 @@ end
 
 return {action = "react", stored = true,
         fields = {conversation = "conversation", seq = "seq", key = "word", on = "flag?", chatID = "chatID?"},
-        handle = handle}
+        owned = chat.group_of, handle = handle}

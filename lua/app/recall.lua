@@ -21,4 +21,4 @@ local function handle (ctx, msg)
 end
 
 return {action = "recall", stored = true,
-        fields = {conversation = "conversation", seq = "seq", chatID = "chatID?"}, handle = handle}
+        fields = {conversation = "conversation", seq = "seq", chatID = "chatID?"}, owned = chat.group_of, handle = handle}

@@ -172,6 +172,9 @@ end
 --  server waits for it, and nothing long should be begun
 session.get = worker.connection
 
+--  session.elsewhere (name): whether another app server of the cluster owns the user or group
+session.elsewhere = worker.elsewhere
+
 --  session.catch_up (cid, "begin"): waits until all settings before have taken effect, and then true.
 --  session.catch_up (cid, "end"): true, and "live" when nothing was said meanwhile, from now on it hears what is
 --  live; "gaps" and a list of {conversation, seq} from where on it has to be told; or "again" when these are too

@@ -5,6 +5,7 @@ local by_action, by_frame, by_command = {}, {}, {}
 local number = {}    --  Of each handler, for the worker's books
 local connection, send, in_turn, answered = worker.connection, worker.send, worker.in_turn, worker.answered
 local decode, encode, authorize = json.decode, json.encode, app_authorize
+local elsewhere, remote = worker.elsewhere, worker.remote
 
 --  Who gets what, after a handler was loaded, unloaded, opened or closed
 local function route_all ()
@@ -69,6 +70,14 @@ local function cut (text, most)
     return utf8.offset (text, 0, most + 1) - 1
 end
 
+--  All attachment frames as one
+local function attachment_of (frames)
+    if #frames <= 4 then
+        return frames[4]
+    end
+    return table.concat (frames, "", 4)
+end
+
 local function refuse (cid, code, message, offset, request_id)
     worker.count ("refused_" .. code:gsub ("%-", "_"))
     answer (cid, {action = "error", code = code, message = message, offset = offset, requestID = request_id})
@@ -102,6 +111,25 @@ local function understand (frames)
     return msg, handler, action, why
 end
 
+--  What another app server of the cluster owns is handled there; when that dies meanwhile, by the next owner. Whatever it has
+--  done by then it doesn't do twice, since requests have names (chatID). Returns false when the next owner is this one
+local AGAIN = 3
+local function handle_elsewhere (ctx, msg, action, name)
+    local good, reply, attachment
+    for _ = 1, AGAIN do
+        good, reply, attachment = remote (name, ctx.uid, ctx.cid, ctx.device or "", ctx.text, attachment_of (ctx.frames))
+        if good then
+            send ("downstream", "cid", ctx.cid, reply, attachment)
+            return true
+        elseif not elsewhere (name) then
+            return false
+        end
+    end
+    log.warn ("%s of %s isn't handled elsewhere: %s", action, name, reply)
+    answer (ctx.cid, complete ({code = "store-unavailable", message = "its app server can't answer now; try again"}, action, msg))
+    return true
+end
+
 --  Few locals: what waits in a handler keeps them
 local function handle_upstream (frames)
     if by_frame.upstream then
@@ -117,7 +145,10 @@ local function handle_upstream (frames)
     ctx.text = frames[3]
     ctx.nulls = nulls or nil
     local reply, attachment = authorize (ctx, msg, handler)
-    if not reply then
+    local owned = not reply and handler.owned and handler.owned (msg)
+    if owned and elsewhere (owned) and handle_elsewhere (ctx, msg, action, owned) then
+        return
+    elseif not reply then
         reply, attachment = handler.handle (ctx, msg)
     end
     if reply then
@@ -127,6 +158,22 @@ local function handle_upstream (frames)
         answered ()
         ctx.after ()    --  What must come behind the answer
     end
+end
+
+--  The other side: a client of another app server asks about something that we own
+local function handle_remote (frames)
+    local uid, cid, device, text = frames[5], frames[6], frames[7], frames[8]
+    local msg, why = decode (text, not app_wants_nulls)
+    local action = type (msg) == "table" and action_of (msg)
+    local handler = by_action[action]
+    if not handler then
+        return send ("RETURN", frames[2], frames[3])
+    end
+    in_turn (handler.pipelined, number[handler])
+    local ctx = {cid = cid, uid = uid, device = device, text = text, nulls = why or nil,
+                 frames = {"upstream", cid, text, frames[9]}}
+    local reply, attachment = handler.handle (ctx, msg)
+    send ("RETURN", frames[2], frames[3], encode (complete (reply, action, msg)), type (attachment) == "string" and attachment or nil)
 end
 
 local function handle_status (frames)
@@ -159,7 +206,7 @@ local function handle_command (frames)
     worker.handled (text ~= nil, tostring (text or reason))
 end
 
-local routes = {upstream = handle_upstream, status = handle_status,
+local routes = {upstream = handle_upstream, status = handle_status, REMOTE = handle_remote,
                 TIMER = handle_timer, EVENT = handle_event, COMMAND = handle_command}
 
 function app_call_by_msg (frames)
@@ -170,6 +217,9 @@ end
 function app_failed_by_msg (frames, code, reason)
     if frames[1] == "COMMAND" then
         return worker.handled (false, reason)
+    elseif frames[1] == "REMOTE" then
+        local msg = decode (frames[8], true)
+        return send ("RETURN", frames[2], frames[3], encode (complete ({code = code, message = reason}, action_of (msg), msg)))
     elseif frames[1] ~= "upstream" then
         return
     end

@@ -4,26 +4,56 @@
 
 import asyncio
 import signal
+from unittest.mock import ANY
 
-from rookery import PATIENCE, Client, Server, chat, check, live, run
+from rookery import PATIENCE, Client, Server, Talker, chat, check, live, run
+from services import Redis, free_port
 
 USERS = 12
 
 
 class Cluster:
-    """Two app servers, and a gateway that works for both."""
+    """App servers a1, a2 …, and gateways gw1, gw2 … that work for all of them; with Redis they are one system."""
 
-    def __init__(self):
-        self.apps = [Server("gateway/enabled=0", "worker/count=1")]
-        self.apps.append(Server("gateway/enabled=0", "worker/count=1", *self.apps[0].store.settings))
-        words = [f"gateway/app/a{nbr}/{way}={getattr(app, way)}" for nbr, app in enumerate(self.apps, 1) for way in ("upstream", "downstream")]
-        self.gateway = Server("app/enabled=0", "gateway/id=gw", *words)
-        for app in self.apps:    # When it is started again the gateway must find it
-            app.settings += (f"receiver/upstream={app.upstream}", f"sender/downstream={app.downstream}")
-        self.store = self.apps[0].store
+    def __init__(self, apps=2, gateways=1, redis=False, settings=()):
+        self.redis = Redis() if redis else None
+        self.apps, self.store, self.settings = [], None, settings
+        for nbr in range(apps):
+            self.add_app(nbr + 1)
+        words = [f"gateway/app/{app.name}/{way}={getattr(app, way)}" for app in self.apps for way in ("upstream", "downstream")]
+        self.gateways = [Server("app/enabled=0", f"gateway/id=gw{nbr + 1}", *words) for nbr in range(gateways)]
+        self.gateway = self.gateways[0]
+
+    def add_app(self, nbr):
+        words = ["gateway/enabled=0", "worker/count=1", *self.settings]
+        if self.redis:
+            words += [f"cluster/name=a{nbr}", "cluster/redis=main", f"redis/main/port={self.redis.port}",
+                      f"cluster/listen=tcp://127.0.0.1:{free_port()}"]
+        app = Server(*words, *(self.store.settings if self.store else ()))
+        app.name = f"a{nbr}"
+        self.store = self.store or app.store
+        #  When it is started again gateways must find it
+        app.settings += (f"receiver/upstream={app.upstream}", f"sender/downstream={app.downstream}")
+        self.apps.append(app)
+
+    async def joined(self):
+        """All app servers know each other, and the gateways know them."""
+        if not self.redis:
+            return
+        names = ",".join(app.name for app in self.apps)
+        while not all(f"app servers of the cluster: {names}\n" in app.logged() for app in self.apps):
+            await asyncio.sleep(0.02)
 
     def live(self, test):
-        live(self.gateway, lambda: test(self), *self.apps)
+        async def whole():
+            await self.joined()
+            await test(self)
+        try:
+            live(self.gateway, whole, *self.gateways[1:], *self.apps, *([self.redis] if self.redis else ()))
+        except BaseException:
+            for server in (*self.gateways[1:], *self.apps):
+                print(f"--- {server.settings}\n{server.last}")
+            raise
 
     async def logs(self, words, times=1):
         """The gateway says so, so many times in all."""
@@ -144,5 +174,237 @@ def sleeps():
     Cluster().live(test)
 
 
+def group_chat(sender, gid, chat_id):
+    return {"action": "chatGroup", "content": {"fromAccountID": sender, "chatGroupID": gid, "chatID": chat_id}}
+
+
+def one_system():
+    """Whatever gateway and app server somebody has: talks, groups, other devices, receipts, presence and what changes in groups reach
+    all, in order."""
+    async def test(cluster):
+        users = {}
+        for nbr in range(8):
+            users[nbr] = await Talker.open(cluster.gateways[nbr % 2], f"u{nbr}", "phone")
+        pads = [await Talker.open(cluster.gateways[(nbr + 1) % 2], f"u{nbr}", "pad") for nbr in range(8)]
+        for nbr, user in users.items():
+            for other in range(8):
+                if other != nbr:
+                    await user.request(chat(f"u{nbr}", f"u{other}", f"{nbr}to{other}"), "ok")
+        for nbr, user in users.items():
+            for other in range(8):
+                if other != nbr:
+                    for device in (user, pads[nbr]):
+                        await device.hear("chat", content={"fromAccountID": f"u{other}", "toAccountID": f"u{nbr}", "chatID": f"{other}to{nbr}"})
+                    await pads[nbr].hear("chat", content={"fromAccountID": f"u{nbr}", "toAccountID": f"u{other}", "chatID": f"{nbr}to{other}"})
+        for gid in ("g1", "g2", "g3"):
+            for user in users.values():
+                await user.ok("groupJoin", groupID=gid)
+        for count in range(5):
+            for nbr, user in users.items():
+                for gid in ("g1", "g2", "g3"):
+                    await user.request(group_chat(f"u{nbr}", gid, f"{count}"), "ok")
+        for nbr, device in (*users.items(), *enumerate(pads)):
+            for gid in ("g1", "g2", "g3"):
+                seqs = []
+                while len(seqs) < 5 * 8 - 5 * (device is users[nbr]):    # Its own come to the other device
+                    seqs.append((await device.hear("chatGroup", content={"fromAccountID": ANY, "chatGroupID": gid, "chatID": ANY}))["seq"])
+                check(seqs == sorted(set(seqs)), f"u{nbr} hears {gid} as {seqs}")
+    Cluster(3, 2, redis=True).live(test)
+
+
+class Member:
+    """A user that talks to the next one, and in a group with all. It hears everything, and says again what isn't answered."""
+
+    def __init__(self, cluster, nbr, count, again):
+        self.cluster, self.nbr, self.name, self.again = cluster, nbr, f"m{nbr}", again
+        self.to = f"m{(nbr + 1) % count}"
+        self.gateway = cluster.gateways[nbr % len(cluster.gateways)]
+        self.acked, self.changes = {}, set()
+        self.heard, self.last, self.answered, self.doubled, self.ends, self.longest = {}, {}, {}, 0, False, 0
+
+    async def open(self):
+        self.client = await Client.open(self.gateway, self.name, "d")
+        self.client.deaf = ()
+        self.answers = asyncio.Queue()
+        self.reader = asyncio.ensure_future(self.read())
+        return self
+
+    async def read(self):
+        while True:
+            got = await self.client.receive()
+            if got["action"].endswith("Rsp"):
+                if got["action"] != "ackRsp":
+                    await self.answers.put(got)
+            elif got["action"] == "groupChanged":
+                self.changes.add((got["groupID"], got["seq"]))
+            elif got["action"] in ("chat", "chatGroup"):
+                content = got["content"]
+                pair = sorted((content["fromAccountID"], content.get("toAccountID", "")))
+                where = content.get("chatGroupID") or ",".join(pair)
+                if got["seq"] in self.heard.setdefault(where, {}):
+                    check(self.heard[where][got["seq"]] == content["chatID"], f"one seq for two: {got}")
+                    self.doubled += 1
+                    continue
+                self.heard[where][got["seq"]] = content["chatID"]
+                if got["seq"] < self.last.get(where, 0):
+                    self.late = getattr(self, "late", 0) + 1
+                self.last[where] = max(got["seq"], self.last.get(where, 0))
+                await self.ack(where)
+
+    async def ack(self, where):
+        """Up to what has no gap below."""
+        known = {**self.heard[where], **self.answered.get(where, {})}
+        seq = self.acked.get(where, 0)
+        while seq + 1 in known or (where, seq + 1) in self.changes:
+            seq += 1
+        if seq > self.acked.get(where, 0):
+            self.acked[where] = seq
+            await self.client.send({"action": "ack", "conversation": where, "seq": seq})
+
+    async def request(self, message):
+        loop = asyncio.get_running_loop()
+        since = loop.time()
+        await self.client.send(message)
+        while True:
+            try:
+                got = await asyncio.wait_for(self.answers.get(), self.again)
+            except asyncio.TimeoutError:
+                await self.client.send(message)
+                continue
+            if got["action"] != message["action"] + "Rsp" or got.get("chatID") != message.get("content", {}).get("chatID"):
+                continue
+            if got["code"] == "ok":
+                self.longest = max(self.longest, loop.time() - since)
+                return got
+            check(got["code"] in ("store-unavailable", "internal"), f"{message}: {got}")
+            await asyncio.sleep(0.05)
+            await self.client.send(message)
+
+    async def talk(self):
+        await self.request({"action": "groupJoin", "groupID": "all"})
+        count = 0
+        while not self.ends:
+            for message in (chat(self.name, self.to, f"{self.name}.{count}"), group_chat(self.name, "all", f"{self.name}.{count}")):
+                got = await self.request(message)
+                self.answered.setdefault(got["conversation"], {})[got["seq"]] = got["chatID"]
+            count += 1
+            self.count = count
+            await asyncio.sleep(0.05)
+
+    async def goes_on(self, more=3):
+        count = getattr(self, "count", 0)
+        while getattr(self, "count", 0) < count + more:
+            await asyncio.sleep(0.02)
+
+
+def conversations_of(cluster):
+    """All that is stored: {conversation: {seq: (sender, chatID)}}."""
+    found = {}
+    for conversation, seq, sender, chat_id in cluster.store.ask("SELECT conversation, seq, sender, chat_id FROM message WHERE kind = 0"):
+        found.setdefault(conversation, {})[int(seq)] = (sender, chat_id)
+    return found
+
+
+async def all_is_heard(cluster, members, live=True):
+    """What is answered is stored, without gaps; and everybody hears all of it: live, or when they bind again."""
+    stored = conversations_of(cluster)
+    for member in members:
+        for conversation, chats in member.answered.items():
+            for seq, chat_id in chats.items():
+                check(stored[conversation].get(seq) == (member.name, chat_id), f"{member.name} was answered {seq} in {conversation} for {chat_id}")
+    missed = 1
+    for tries in range(60):
+        missed = []
+        for member in members:
+            wanted = {(where, seq) for where, chats in stored.items() if where == "all" or member.name in where.split(",")
+                      for seq, (sender, _) in chats.items() if sender != member.name}
+            missed += [(member.name, *one) for one in wanted if one[1] not in member.heard.get(one[0], {})]
+        if not missed:
+            break
+        if tries == 30:
+            check(not live, f"{len(missed)} are not heard, by {sorted({(name, where) for name, where, _ in missed})}: {sorted(missed)[:10]}")
+            print(f"   {len(missed)} come at the next bind: {sorted(missed)[:5]}")
+            for member in members:
+                member.reader.cancel()
+                await member.client.close()
+                await member.open()
+        await asyncio.sleep(0.1)
+    check(not missed, f"{len(missed)} are lost: {sorted(missed)[:10]}")
+    check(not live or not sum(getattr(member, 'late', 0) for member in members), "something came behind what was said later")
+    print(f"   {sum(len(chats) for chats in stored.values())} chats, {sum(member.doubled for member in members)} came twice,"
+          f" {sum(getattr(member, 'late', 0) for member in members)} late, the longest wait was {max(member.longest for member in members):.2f} s")
+
+
+async def members_talk(cluster, what, live=True, again=2, count=12):
+    members = [await Member(cluster, nbr, count, again).open() for nbr in range(count)]
+    tasks = [asyncio.ensure_future(member.talk()) for member in members]
+    try:
+        await asyncio.gather(*(member.goes_on() for member in members))
+        await what(members)
+        await asyncio.gather(*(member.goes_on() for member in members))
+    finally:
+        for member in members:
+            member.ends = True
+        for task in tasks:
+            if task.done():
+                task.result()
+    await asyncio.gather(*tasks)
+    await all_is_heard(cluster, members, live)
+    for member in members:
+        member.reader.cancel()
+
+
+def members_quiet():
+    """Nothing happens: everything is heard live, in order, and once."""
+    async def test(cluster):
+        async def nothing(members):
+            await asyncio.gather(*(member.goes_on(40) for member in members))
+        await members_talk(cluster, nothing, again=PATIENCE)
+    Cluster(3, 2, redis=True).live(test)
+
+
+def rolling():
+    """All app servers are drained and started again, one after the other: nothing is said twice, everything is heard live."""
+    async def test(cluster):
+        async def restarts(members):
+            for app in cluster.apps:
+                stopped = asyncio.get_running_loop().run_in_executor(None, app.stop)
+                check(await stopped == 0, app.logged()[-2000:])
+                await asyncio.gather(*(member.goes_on() for member in members))
+                app.start()
+                await asyncio.to_thread(joined, app)
+                await asyncio.gather(*(member.goes_on(10) for member in members))
+        await members_talk(cluster, restarts, again=PATIENCE)
+    Cluster(3, 2, redis=True).live(test)
+
+
+def killed():
+    """An app server is killed, and comes back."""
+    async def test(cluster):
+        async def kill(members):
+            cluster.apps[0].stop(signal.SIGKILL)
+            await asyncio.gather(*(member.goes_on(10) for member in members))
+            cluster.apps[0].start()
+            await asyncio.to_thread(joined, cluster.apps[0])
+            await asyncio.gather(*(member.goes_on(10) for member in members))
+        await members_talk(cluster, kill, live=False)
+    Cluster(3, 2, redis=True).live(test)
+
+
+def stopped():
+    """An app server sleeps for a while."""
+    async def test(cluster):
+        async def stop(members):
+            process = cluster.apps[0].process
+            process.send_signal(signal.SIGSTOP)
+            try:
+                await asyncio.gather(*(member.goes_on(10) for member in members))
+            finally:
+                process.send_signal(signal.SIGCONT)
+            await asyncio.gather(*(member.goes_on(30) for member in members))
+        await members_talk(cluster, stop, live=False)
+    Cluster(3, 2, redis=True).live(test)
+
+
 if __name__ == "__main__":
-    run(drains, dies, sleeps)
+    run(drains, dies, sleeps, one_system, members_quiet, rolling, killed, stopped)

@@ -4,7 +4,6 @@
 
 import asyncio
 import json
-import time
 
 import zmq
 import zmq.asyncio
@@ -137,6 +136,9 @@ def bye():
         for kind, name in (("cid", cid), ("uid", "ann"), ("gid", "g")):
             await a1.say("downstream", kind, name, '"too late"')
         await a1.say("setting", "status", cid, "closed")
+        #  The new one says itself which groups it listens to
+        await a2.say("downstream", "gid", "g", '"too early"')
+        await a2.say("setting", "gidmap", cid, "g")
         for kind, name in (("cid", cid), ("uid", "ann"), ("gid", "g")):
             await a2.say("downstream", kind, name, f'"{kind}"')
             check(json.loads(await client.socket.recv()) == kind, kind)
@@ -219,7 +221,6 @@ def ring():
     """With a ring each connection goes to the owner of its user when it is bound, and again when the ring changes; an older ring
     changes nothing, and one that names nobody we know neither."""
     async def test(gateway, a1, a2):
-        apps = {"a1": a1, "a2": a2}
         await a1.say("setting", "ring", "10", "a1,a2")
         owners = {}
         for nbr in range(8):

@@ -120,6 +120,7 @@ class Server:
     def remove(self):
         if self.process.poll() is None:
             self.stop(signal.SIGKILL)
+        self.last = self.logged()[-3000:]
         if self.own:
             shutil.rmtree(self.folder, ignore_errors=True)
 

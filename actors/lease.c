@@ -1,0 +1,219 @@
+//  lease.c - keeps this app server's lease among those of its cluster
+//
+//  In     replies  REPLY token ok|error packed
+//                  RENEW    others know more of the ring than we do
+//         pipe     see rk_life_t; DRAIN gives the lease back
+//  Out    redis    REDIS token packed EVAL ...
+//         sender   RING EPOCH NAME ENDPOINT,...    who has a lease, after each renewal
+//  Owns   the lease.
+//  Drops  nothing. While Redis doesn't answer the ring is what it was, and senders leave out whoever says nothing
+//         on its links.
+//
+//  All leases of a cluster are fields of one hash in Redis, which a script renews and reads in one go by Redis's own clock; so
+//  no two clocks need agree. It notes the list as it told it last, and when that changes the epoch: the time in msec, or one
+//  more than before, so that epochs go up also when a failover has forgotten the last one.
+
+#include "lease.h"
+#include "proto/call.h"
+#include "proto/pack.h"
+
+#define LEASE "3000"    //  msec
+#define RENEW 1000      //  msec between renewals
+#define PATIENCE 900    //  msec until one is given up
+
+static const char s_script[] =
+    "local time = redis.call ('TIME')\n"
+    "local now = time[1] * 1000 + math.floor (time[2] / 1000)\n"
+    "if ARGV[3] == '0' then\n"
+    "    redis.call ('HDEL', KEYS[1], ARGV[1])\n"
+    "else\n"
+    "    redis.call ('HSET', KEYS[1], ARGV[1], ('%d %s'):format (now + ARGV[3], "
+    "ARGV[2]))\n"
+    "end\n"
+    "local all, live = redis.call ('HGETALL', KEYS[1]), {}\n"
+    "local told, epoch = '', 0\n"
+    "for nbr = 1, #all, 2 do\n"
+    "    local name, value = all[nbr], all[nbr + 1]\n"
+    "    local till, endpoint = value:match ('^(%d+) (.*)$')\n"
+    "    if name == '=told' then\n"
+    "        told = value\n"
+    "    elseif name == '=epoch' then\n"
+    "        epoch = tonumber (value)\n"
+    "    elseif till and tonumber (till) > now then\n"
+    "        live[#live + 1] = name .. ' ' .. endpoint\n"
+    "    else\n"
+    "        redis.call ('HDEL', KEYS[1], name)\n"
+    "    end\n"
+    "end\n"
+    "table.sort (live)\n"
+    "live = table.concat (live, ',')\n"
+    "if live ~= told then\n"
+    "    epoch = math.max (epoch + 1, now)\n"
+    "    redis.call ('HSET', KEYS[1], '=told', live, '=epoch', ('%d'):format (epoch))\n"
+    "end\n"
+    "return {('%d'):format (epoch), live}\n";
+
+enum { RENEWED, FAILED, OUT_REDIS, IN_REDIS, OUT_SENDER, COUNTERS };
+
+typedef struct {
+    rk_life_t life;
+    lease_args_t *args;
+    rk_wait_t replies;
+    int64_t next;     //  msec, monotonic: when it is renewed
+    uint64_t call;    //  The number of the last one
+    bool asked;       //  It isn't answered yet
+    bool given_back;
+    rk_counter_t counters[COUNTERS + 1];
+} s_self_t;
+
+
+static void
+s_renew (s_self_t *self, int64_t now, const char *msec)
+{
+    rk_call_t token = {.worker = self->args->index,
+                       .call = ++self->call,
+                       .asked = rk_now (),
+                       .deadline = now + PATIENCE};
+    const char *words[] = {
+        self->args->key,     "EVAL", s_script, "1", self->args->key, self->args->name,
+        self->args->address, msec};
+    rk_pack_t pack = {NULL, 0, 0};
+    for (size_t nbr = 0; nbr < sizeof (words) / sizeof (*words); nbr++)
+        rk_pack_text (&pack, words[nbr], strlen (words[nbr]));
+    rk_frames_t out;
+    rk_frames_begin (&out);
+    rk_frames_addstr (&out, "REDIS");
+    rk_frames_add (&out, &token, sizeof (token));
+    rk_frames_add (&out, pack.data, pack.size);
+    self->asked = rk_frames_give (&out, self->args->redis) == 0;
+    self->counters[OUT_REDIS].value += self->asked;
+    rk_frames_clear (&out);
+    rk_pack_clear (&pack);
+    self->next = now + RENEW;
+}
+
+
+//  [ epoch members ]
+
+static void
+s_tell_sender (s_self_t *self, rk_slice_t packed)
+{
+    rk_value_t open, epoch, members;
+    if (!rk_unpack (&packed, &open) || open.kind != '[' || !rk_unpack (&packed, &epoch) ||
+        epoch.kind != 's' || !rk_unpack (&packed, &members) || members.kind != 's') {
+        self->counters[FAILED].value++;
+        rk_life_complain (&self->life, "Redis answers the lease with something else");
+        return;
+    }
+    self->counters[RENEWED].value++;
+    rk_frames_t out;
+    rk_frames_begin (&out);
+    rk_frames_addstr (&out, "RING");
+    rk_frames_add (&out, epoch.text.data, epoch.text.size);
+    rk_frames_add (&out, members.text.data, members.text.size);
+    //  When it is full the next one says the same
+    self->counters[OUT_SENDER].value += rk_frames_give (&out, self->args->sender) == 0;
+    rk_frames_clear (&out);
+}
+
+
+static void
+s_handle_reply (s_self_t *self, rk_frames_t *frames)
+{
+    rk_call_t token;
+    rk_slice_t text = rk_frames_at (frames, 3);
+    self->counters[IN_REDIS].value++;
+    if (!rk_call_read (rk_frames_at (frames, 1), &token) || token.call != self->call)
+        return;    //  An older one
+    self->asked = false;
+    if (rk_slice_is (rk_frames_at (frames, 2), "ok"))
+        s_tell_sender (self, text);
+    else {
+        self->counters[FAILED].value++;
+        rk_life_complain (
+            &self->life,
+            "the lease of this app server isn't renewed: %.*s; until it is, "
+            "others may take it for dead",
+            (int) text.size, text.data);
+    }
+}
+
+
+static void
+s_handle_renew (s_self_t *self, rk_frames_t *frames)
+{
+    (void) frames;
+    self->next = 0;
+}
+
+
+static const struct {
+    const char *name;
+    void (*handle) (s_self_t *self, rk_frames_t *frames);
+} s_replies_routes[] = {
+    {"REPLY", s_handle_reply},
+    {"RENEW", s_handle_renew},
+    {NULL, NULL},
+};
+
+
+static void
+s_read_replies (s_self_t *self)
+{
+    rk_frames_t frames;
+    rk_frames_begin (&frames);
+    while (rk_wait_take (&self->replies, &frames)) {
+        size_t row = rk_route (s_replies_routes, sizeof (*s_replies_routes),
+                               rk_frames_at (&frames, 0));
+        if (s_replies_routes[row].name)
+            s_replies_routes[row].handle (self, &frames);
+        rk_frames_clear (&frames);
+    }
+}
+
+
+//  The lease is given back, and when Redis has said so, or says nothing, that is all.
+
+static void
+s_drain (s_self_t *self, int64_t now)
+{
+    if (!self->given_back) {
+        s_renew (self, now, "0");
+        self->given_back = true;
+    }
+    else if (!self->asked || now >= self->next)
+        rk_life_drained (&self->life);
+}
+
+
+void
+lease_actor (zsock_t *pipe, void *args)
+{
+    s_self_t self = {.args = (lease_args_t *) args,
+                     .counters = {[RENEWED] = {.name = "renewed"},
+                                  [FAILED] = {.name = "failed"},
+                                  [OUT_REDIS] = {.name = "out:redis"},
+                                  [IN_REDIS] = {.name = "in:redis"},
+                                  [OUT_SENDER] = {.name = "out:sender"}}};
+    self.life = (rk_life_t){
+        .pipe = pipe, .name = "lease", .counters = self.counters, .owner = &self};
+    rk_life_begin (&self.life, NULL);
+    rk_wait_begin (&self.replies, self.args->replies);
+    self.call = (uint64_t) rk_now ();    //  None of the life before
+    rk_wait_t *items[] = {&self.life.wait, &self.replies};
+    while (!self.life.terminated) {
+        int64_t now = zclock_mono (), left = self.next > now ? self.next - now : 0;
+        rk_wait (items, 2, self.life.draining ? 10 : left);
+        if (self.life.wait.ready)
+            rk_life_handle (&self.life);
+        if (self.replies.ready)
+            s_read_replies (&self);
+        now = zclock_mono ();
+        if (self.life.draining)
+            s_drain (&self, now);
+        else if (now >= self.next)    //  Without a lease we ask who has one
+            s_renew (&self, now, self.given_back ? "0" : LEASE);
+    }
+    rk_wait_clear (&self.replies);
+    rk_life_end (&self.life);
+}

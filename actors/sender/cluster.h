@@ -1,0 +1,62 @@
+//  cluster.h - the app servers of a cluster, as the sender of one of them sees it
+//
+//  Each user and each group has an owner among the app servers that are alive (base/ring.h). An app server that has connections of one
+//  that another one owns tells the owner so: it holds it. What is for a user or a group goes to its owner, and the owner hands
+//  it on to those that hold it; there it goes the way that it goes in a single app server. So what is for one group comes to all by
+//  one way and in one order, and nobody knows of connections that are none of its own.
+//
+//  The ring is advisory. Who gets what it doesn't own passes it on once, and then does it itself. When the ring changes each one tells
+//  the new owners what it holds; when they have heard it, what may have passed by meanwhile is read from the store: connections
+//  in those groups catch up with them (proto/CONTRACT.md, "Catching up").
+
+#ifndef CLUSTER_H
+#define CLUSTER_H
+
+#include "peers.h"
+#include "base/index.h"
+#include "base/ring.h"
+
+//  Kinds of messages on links, with their frames.
+enum {
+    RK_LINK_OWNER = 1,    //  As workers say it: for the owner of what it names
+    RK_LINK_ONCE,         //  The same, and it was passed on before
+    RK_LINK_HERE,         //  The same, for connections that are here
+    RK_LINK_HOLDS,        //  user/group NAME: it has connections of that,
+    RK_LINK_LETS,         //  and has no more
+    RK_LINK_STANDS,       //  CID UID: is the user here? Answered with downstream cid
+    RK_LINK_REMOTE,    //  ORIGIN token NAME UID CID DEVICE content [attachment]: a client's request, for NAME's owner
+    RK_LINK_REMOTE_ONCE,
+    RK_LINK_RETURN    //  token text [attachment]: what it is answered
+};
+
+//  Who holds what we own.
+typedef struct {
+    rk_slice_t key;    //  UID or GID; owned
+    size_t count;
+    uint16_t *peers;
+} rk_holders_t;
+
+typedef struct {
+    const char *name;    //  Ours; borrowed
+    rk_peers_t *peers;
+    char *told;     //  NAME ENDPOINT,...: who has a lease
+    char *names;    //  The same without endpoints
+    uint64_t epoch;
+    rk_ring_t leased;          //  The same;
+    rk_ring_t ring;            //  Those of them that say something
+    int peer[RK_RING_MOST];    //  At each place of it; -1 is ourselves
+    rk_index_t *holders[2];    //  Of users, of groups; rk_holders_t
+    uint64_t
+        marks[RK_RING_MOST];    //  Of each peer: behind what we have told it that we hold
+    int64_t sweep;    //  msec, monotonic: when what we don't own is forgotten; or 0
+    int64_t look;
+    int64_t asked;    //  When we asked for the ring besides
+    rk_queue_t
+        waiting;    //  CATCHUPs, until owners have heard of what we hold; with marks
+    rk_queue_t leaving;    //  Until when, and CID: connections that belong elsewhere
+    rk_queue_t back;       //  Messages that one that is gone has not taken
+    bool stale;            //  A worker doesn't know the ring yet
+    bool elsewhere;        //  The message in hand went to others, too
+} rk_cluster_t;
+
+#endif
