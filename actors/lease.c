@@ -21,36 +21,50 @@
 #define RENEW 1000      //  msec between renewals
 #define PATIENCE 900    //  msec until one is given up
 
+//  KEYS: the hash. ARGV: name, instance, endpoint, msec of the lease; 0 gives it back. When nobody could renew for a while all that
+//  were alive then are still.
 static const char s_script[] =
     "local time = redis.call ('TIME')\n"
     "local now = time[1] * 1000 + math.floor (time[2] / 1000)\n"
-    "if ARGV[3] == '0' then\n"
-    "    redis.call ('HDEL', KEYS[1], ARGV[1])\n"
-    "else\n"
-    "    redis.call ('HSET', KEYS[1], ARGV[1], ('%d %s'):format (now + ARGV[3], "
-    "ARGV[2]))\n"
-    "end\n"
-    "local all, live = redis.call ('HGETALL', KEYS[1]), {}\n"
-    "local told, epoch = '', 0\n"
+    "local name, instance, endpoint, lease = ARGV[1], ARGV[2], ARGV[3], tonumber "
+    "(ARGV[4])\n"
+    "local all, live, fields = redis.call ('HGETALL', KEYS[1]), {}, {}\n"
     "for nbr = 1, #all, 2 do\n"
-    "    local name, value = all[nbr], all[nbr + 1]\n"
-    "    local till, endpoint = value:match ('^(%d+) (.*)$')\n"
-    "    if name == '=told' then\n"
-    "        told = value\n"
-    "    elseif name == '=epoch' then\n"
-    "        epoch = tonumber (value)\n"
-    "    elseif till and tonumber (till) > now then\n"
-    "        live[#live + 1] = name .. ' ' .. endpoint\n"
-    "    else\n"
-    "        redis.call ('HDEL', KEYS[1], name)\n"
+    "    fields[all[nbr]] = all[nbr + 1]\n"
+    "end\n"
+    "local seen = tonumber (fields['=seen'] or now)\n"
+    "local pause = now - seen > 1500 and now - seen or 0\n"
+    "for field, value in pairs (fields) do\n"
+    "    local till, whose, where = value:match ('^(%d+) (%x+) (.*)$')\n"
+    "    if till and tonumber (till) + pause > now then\n"
+    "        if field == name and whose ~= instance and lease > 0 then\n"
+    "            return {'0', where}\n"
+    "        elseif field ~= name then\n"
+    "            live[#live + 1] = field .. ' ' .. where\n"
+    "            if pause > 0 then\n"
+    "                redis.call ('HSET', KEYS[1], field, ('%d %s %s'):format (now + "
+    "lease, whose, where))\n"
+    "            end\n"
+    "        end\n"
+    "    elseif field:sub (1, 1) ~= '=' then\n"
+    "        redis.call ('HDEL', KEYS[1], field)\n"
     "    end\n"
+    "end\n"
+    "if lease > 0 then\n"
+    "    live[#live + 1] = name .. ' ' .. endpoint\n"
+    "    redis.call ('HSET', KEYS[1], name, ('%d %s %s'):format (now + lease, instance, "
+    "endpoint))\n"
+    "else\n"
+    "    redis.call ('HDEL', KEYS[1], name)\n"
     "end\n"
     "table.sort (live)\n"
     "live = table.concat (live, ',')\n"
-    "if live ~= told then\n"
+    "local epoch = tonumber (fields['=epoch'] or 0)\n"
+    "if live ~= fields['=told'] then\n"
     "    epoch = math.max (epoch + 1, now)\n"
-    "    redis.call ('HSET', KEYS[1], '=told', live, '=epoch', ('%d'):format (epoch))\n"
     "end\n"
+    "redis.call ('HSET', KEYS[1], '=told', live, '=epoch', ('%d'):format (epoch), "
+    "'=seen', ('%d'):format (now))\n"
     "return {('%d'):format (epoch), live}\n";
 
 enum { RENEWED, FAILED, OUT_REDIS, IN_REDIS, OUT_SENDER, COUNTERS };
@@ -63,6 +77,7 @@ typedef struct {
     uint64_t call;    //  The number of the last one
     bool asked;       //  It isn't answered yet
     bool given_back;
+    char instance[17];    //  Of this life: another one with our name isn't us
     rk_counter_t counters[COUNTERS + 1];
 } s_self_t;
 
@@ -74,9 +89,15 @@ s_renew (s_self_t *self, int64_t now, const char *msec)
                        .call = ++self->call,
                        .asked = rk_now (),
                        .deadline = now + PATIENCE};
-    const char *words[] = {
-        self->args->key,     "EVAL", s_script, "1", self->args->key, self->args->name,
-        self->args->address, msec};
+    const char *words[] = {self->args->key,
+                           "EVAL",
+                           s_script,
+                           "1",
+                           self->args->key,
+                           self->args->name,
+                           self->instance,
+                           self->args->address,
+                           msec};
     rk_pack_t pack = {NULL, 0, 0};
     for (size_t nbr = 0; nbr < sizeof (words) / sizeof (*words); nbr++)
         rk_pack_text (&pack, words[nbr], strlen (words[nbr]));
@@ -103,6 +124,14 @@ s_tell_sender (s_self_t *self, rk_slice_t packed)
         epoch.kind != 's' || !rk_unpack (&packed, &members) || members.kind != 's') {
         self->counters[FAILED].value++;
         rk_life_complain (&self->life, "Redis answers the lease with something else");
+        return;
+    }
+    if (rk_slice_is (epoch.text, "0")) {
+        self->counters[FAILED].value++;
+        rk_life_complain (&self->life,
+                          "another app server, at %.*s, has cluster/name = %s, or had it "
+                          "a moment ago; it must be unique",
+                          (int) members.text.size, members.text.data, self->args->name);
         return;
     }
     self->counters[RENEWED].value++;
@@ -143,7 +172,8 @@ static void
 s_handle_renew (s_self_t *self, rk_frames_t *frames)
 {
     (void) frames;
-    self->next = 0;
+    if (!self->asked)
+        self->next = 0;
 }
 
 
@@ -200,6 +230,7 @@ lease_actor (zsock_t *pipe, void *args)
     rk_life_begin (&self.life, NULL);
     rk_wait_begin (&self.replies, self.args->replies);
     self.call = (uint64_t) rk_now ();    //  None of the life before
+    snprintf (self.instance, sizeof (self.instance), "%" PRIx64, self.args->instance);
     rk_wait_t *items[] = {&self.life.wait, &self.replies};
     while (!self.life.terminated) {
         int64_t now = zclock_mono (), left = self.next > now ? self.next - now : 0;

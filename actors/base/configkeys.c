@@ -96,7 +96,7 @@ const rk_config_key_t rk_config_keys[] = {
     {"cluster/listen", 'e', "none", 0, 0, "app servers of the cluster connect here"},
     {"cluster/address", 's', "", 0, 0,
      "how others reach that, tcp://HOST:PORT; empty: as cluster/listen says"},
-    {"cluster/backlog", 'i', "67108864", 65536, 68719476736,
+    {"cluster/backlog", 'i', "67108864", 4194304, 1073741824,
      "bytes that may wait for one of them"},
 
     {"lua/core", 's', "lua/core", 0, 0, "folder of the worker's own Lua files"},

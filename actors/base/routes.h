@@ -100,7 +100,9 @@ bool rk_routes_miss (rk_routes_t *self, rk_slice_t cid, rk_slice_t gids);
 //  A seq of a group was live here. Behind the first one that wasn't something may have passed by all connections that are in
 //  it: they are gaps from there on, and what is said is noted until each has caught up. Call visit with each that has to be told so.
 void rk_routes_heard (rk_routes_t *self, rk_slice_t gid, uint64_t seq);
-void rk_routes_miss_all (rk_routes_t *self, rk_slice_t gid, rk_routes_visit_fn *visit,
+//  Anew says that it wasn't one of those before.
+typedef void (rk_routes_missed_fn) (void *arg, rk_slice_t cid, bool anew);
+void rk_routes_miss_all (rk_routes_t *self, rk_slice_t gid, rk_routes_missed_fn *visit,
                          void *arg);
 
 //  Call visit for each connection that has to catch up with something.

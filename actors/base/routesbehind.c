@@ -183,7 +183,7 @@ rk_routes_heard (rk_routes_t *self, rk_slice_t gid, uint64_t seq)
 
 
 void
-rk_routes_miss_all (rk_routes_t *self, rk_slice_t gid, rk_routes_visit_fn *visit,
+rk_routes_miss_all (rk_routes_t *self, rk_slice_t gid, rk_routes_missed_fn *visit,
                     void *arg)
 {
     rk_routes_set_t *set = (rk_routes_set_t *) rk_index_lookup (self->sets[1], gid);
@@ -193,11 +193,12 @@ rk_routes_miss_all (rk_routes_t *self, rk_slice_t gid, rk_routes_visit_fn *visit
          route; route = (rk_routes_route_t *) zlistx_next (set->members)) {
         if (route->state == BEHIND && !route->begun)
             continue;    //  It will read all of it, whatever was heard
-        if (route->state != BEHIND)
+        bool anew = route->state != BEHIND && route->state != HOLDING;
+        if (anew)
             route->state = HOLDING;
         s_hold (self, route, gid, set->heard);
         if (route->state == HOLDING)
-            visit (arg, route->key);
+            visit (arg, route->key, anew);
     }
     set->heard = set->ahead = 0;    //  From here on anew
 }

@@ -179,6 +179,9 @@ void rk_gateway_hold (rk_gateway_t *self, rk_client_t *client);
 //  Its app server has let it go, or needn't be asked: the next one gets it, and what it has said meanwhile.
 void rk_gateway_moved (rk_gateway_t *self, rk_client_t *client);
 
+//  An app server that has begun anew hears again, behind all that was said, of the connections that it is to let go.
+void rk_gateway_move_again (rk_gateway_t *self, rk_gateway_app_t *app);
+
 //  A bound connection goes to the owner of its user, if there is a ring; and all of them.
 void rk_gateway_place (rk_gateway_t *self, rk_client_t *client);
 void rk_gateway_place_all (rk_gateway_t *self);

@@ -18,6 +18,7 @@ struct rk_gateway_move {
     rk_client_t *client;
     rk_queue_t queue;    //  What the client has said meanwhile
     int64_t until;       //  msec, monotonic
+    uint32_t from;       //  The app server that is to let it go
     struct rk_gateway_move *before, *behind;
 };
 
@@ -159,6 +160,7 @@ s_begin_move (rk_gateway_t *self, rk_client_t *client)
     rk_gateway_move_t *move = (rk_gateway_move_t *) zmalloc (sizeof (rk_gateway_move_t));
     move->client = client;
     move->until = zclock_mono () + MOVE;
+    move->from = client->app;
     move->before = self->last_move;
     *(move->before ? &move->before->behind : &self->moves) = move;
     self->last_move = move;
@@ -166,6 +168,17 @@ s_begin_move (rk_gateway_t *self, rk_client_t *client)
     rk_gateway_set_flow (self, client);
     rk_gateway_up_status (self, client, "moving");
     rk_frames_clear (&self->frames);
+}
+
+
+void
+rk_gateway_move_again (rk_gateway_t *self, rk_gateway_app_t *app)
+{
+    for (rk_gateway_move_t *move = self->moves; move; move = move->behind)
+        if (&self->apps[move->client->app] == app) {
+            rk_gateway_up_status (self, move->client, "moving");
+            rk_frames_clear (&self->frames);
+        }
 }
 
 
@@ -248,7 +261,7 @@ s_give_away (rk_gateway_t *self, rk_gateway_app_t *app)
     s_pass_backlogs (self, app);
     for (rk_gateway_move_t *move = self->moves, *next; move; move = next) {
         next = move->behind;
-        if (move->client->app != nbr)
+        if (move->from == nbr)
             s_end_move (self, move->client);
     }
     client = (rk_client_t *) rk_index_first (self->clients);

@@ -206,4 +206,5 @@ rk_gateway_join (rk_gateway_t *self, rk_gateway_app_t *app)
         for (rk_parcel_t *parcel; (parcel = rk_queue_pop (&waiting[lane]));)
             rk_queue_push (&app->lanes[lane].backlog, parcel);
     free (waiting);
+    rk_gateway_move_again (self, app);
 }

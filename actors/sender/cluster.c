@@ -2,7 +2,8 @@
 
 #include "sender_priv.h"
 
-#define ASK 100    //  msec between two questions for the ring
+#define SWEEP 10000    //  msec until what others own is forgotten
+#define ASK 100        //  msec between two questions for the ring
 
 
 //  What decides the owner: of the group of those who watch a user, that user
@@ -28,6 +29,17 @@ rk_sender_owner (rk_sender_t *self, bool group, rk_slice_t name)
 //  --------------------------------------------------------------------------
 //  What we hold of others
 
+//  One is enough
+
+static void
+s_visit_kind (void *arg, rk_slice_t kind)
+{
+    rk_frames_t *out = (rk_frames_t *) arg;
+    if (out->count == 2)
+        rk_frames_add (out, kind.data, kind.size);
+}
+
+
 void
 rk_sender_say_holds (rk_sender_t *self, size_t peer, int kind, bool group,
                      rk_slice_t name)
@@ -36,6 +48,8 @@ rk_sender_say_holds (rk_sender_t *self, size_t peer, int kind, bool group,
     rk_frames_begin (&out);
     rk_frames_addstr (&out, group ? "group" : "user");
     rk_frames_add (&out, name.data, name.size);
+    if (!group)
+        rk_routes_kinds (self->routes, name, s_visit_kind, &out);
     rk_peers_send (self->cluster->peers, peer, kind, &out);
     rk_frames_clear (&out);
     self->cluster->marks[peer] = rk_peers_mark (self->cluster->peers, peer);
@@ -47,6 +61,13 @@ rk_sender_note (void *arg, bool group, rk_slice_t name, bool here)
 {
     rk_sender_t *self = (rk_sender_t *) arg;
     int owner = rk_sender_owner (self, group, name);
+    rk_cluster_t *cluster = self->cluster;
+    //  One that owned it before this ring may own it again
+    for (size_t nbr = 0;
+         cluster && cluster->sweep && !here && nbr < rk_peers_count (cluster->peers);
+         nbr++)
+        if ((int) nbr != owner)
+            rk_sender_say_holds (self, nbr, RK_LINK_LETS, group, name);
     if (owner != -1)
         rk_sender_say_holds (self, (size_t) owner, here ? RK_LINK_HOLDS : RK_LINK_LETS,
                              group, name);
@@ -68,7 +89,7 @@ s_visit_held (void *arg, rk_slice_t name)
 {
     s_telling_t *telling = (s_telling_t *) arg;
     if (rk_sender_owner (telling->self, telling->group, name) == telling->peer)
-        rk_sender_say_holds (telling->self, (size_t) telling->peer, RK_LINK_HOLDS,
+        rk_sender_say_holds (telling->self, (size_t) telling->peer, RK_LINK_HELD,
                              telling->group, name);
 }
 
@@ -108,15 +129,22 @@ rk_sender_holders (rk_sender_t *self, bool group, rk_slice_t name)
 
 
 static void
-s_hold (rk_sender_t *self, bool group, rk_slice_t name, size_t peer)
+s_hold (rk_sender_t *self, bool group, rk_slice_t name, rk_slice_t kind, size_t peer,
+        bool known)
 {
+    if (rk_sender_owner (self, group, name) != -1 && !self->cluster->sweep)
+        self->cluster->sweep = zclock_mono () + SWEEP;    //  It isn't ours for long
     rk_holders_t *holders = rk_sender_holders (self, group, name);
     if (!holders) {
         holders = (rk_holders_t *) zmalloc (sizeof (rk_holders_t));
         holders->key = (rk_slice_t){rk_slice_dup (name), name.size};
+        for (size_t nbr = 0; nbr < kind.size && nbr + 1 < sizeof (holders->kind); nbr++)
+            if ((kind.data[nbr] | 32) >= 'a' && (kind.data[nbr] | 32) <= 'z')
+                holders->kind[nbr] = kind.data[nbr];
+            else
+                break;
         rk_index_insert (self->cluster->holders[group], &holders->key, holders);
-        //  With the ring it was elsewhere: it has been here all along
-        self->quiet = self->cluster->sweep != 0;
+        self->quiet = known;
         if (!group && !rk_routes_count (self->routes, name))
             rk_sender_note_user (self, name, true);
         self->quiet = false;
@@ -176,13 +204,14 @@ rk_sender_sweep_holders (rk_sender_t *self)
 
 
 void
-rk_sender_hold (rk_sender_t *self, size_t peer, bool here)
+rk_sender_hold (rk_sender_t *self, size_t peer, int kind)
 {
     rk_slice_t name = rk_frames_at (&self->frames, 1);
     bool group = rk_slice_is (rk_frames_at (&self->frames, 0), "group");
     rk_holders_t *holders = rk_sender_holders (self, group, name);
-    if (here)
-        s_hold (self, group, name, peer);
+    if (kind != RK_LINK_LETS)
+        s_hold (self, group, name, rk_frames_at (&self->frames, 2), peer,
+                kind == RK_LINK_HELD);
     else if (holders)
         s_let (self, group, holders, peer);
 }

@@ -21,9 +21,10 @@ enum {
     RK_LINK_OWNER = 1,    //  As workers say it: for the owner of what it names
     RK_LINK_ONCE,         //  The same, and it was passed on before
     RK_LINK_HERE,         //  The same, for connections that are here
-    RK_LINK_HOLDS,        //  user/group NAME: it has connections of that,
-    RK_LINK_LETS,         //  and has no more
-    RK_LINK_STANDS,       //  CID UID: is the user here? Answered with downstream cid
+    RK_LINK_HOLDS,    //  user/group NAME [KIND]: it has connections of that, one on such a device,
+    RK_LINK_HELD,      //  the same, and it has had them before the ring changed,
+    RK_LINK_LETS,      //  and has no more
+    RK_LINK_STANDS,    //  CID UID: is the user here? Answered with downstream cid
     RK_LINK_REMOTE,    //  ORIGIN token NAME UID CID DEVICE content [attachment]: a client's request, for NAME's owner
     RK_LINK_REMOTE_ONCE,
     RK_LINK_RETURN    //  token text [attachment]: what it is answered
@@ -34,6 +35,7 @@ typedef struct {
     rk_slice_t key;    //  UID or GID; owned
     size_t count;
     uint16_t *peers;
+    char kind[12];    //  Of a device of the user, on the first of them; or empty
 } rk_holders_t;
 
 typedef struct {

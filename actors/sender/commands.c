@@ -16,16 +16,32 @@ s_knows_gateway_of (rk_sender_t *self, rk_slice_t cid)
 }
 
 
-static void
-s_visit_kick (void *arg, rk_slice_t cid)
+//  In a cluster the message in hand goes to all who may have a connection of that id: to the owner of a user or group, and from
+//  there to all who hold it; to all app servers when it is about a connection. Returns whether it did.
+
+static bool
+s_spread (rk_sender_t *self, bool cid)
 {
-    rk_sender_t *self = (rk_sender_t *) arg;
-    rk_frames_replace (&self->frames, 2, cid);
-    rk_sender_send_to (self, rk_routes_gateway_of (cid));
+    rk_cluster_t *cluster = self->cluster;
+    if (!cluster || cluster->ring.count < 2)
+        return false;
+    for (size_t nbr = 0; cid && nbr < rk_peers_count (cluster->peers); nbr++)
+        if (rk_peers_here (cluster->peers, nbr))
+            rk_peers_send (cluster->peers, nbr, RK_LINK_HERE, &self->frames);
+    rk_sender_take (self);
+    return true;
 }
 
 
-//  KICK id: of a user, or of a connection
+static void
+s_add_words (rk_sender_t *self, const char *const *words)
+{
+    for (size_t nbr = 0; nbr < 4; nbr++)
+        rk_frames_addstr (&self->frames, words[nbr] ? words[nbr] : "");
+}
+
+
+//  KICK id: of a user, or of a connection. Those that are here are counted.
 
 static void
 s_handle_kick (void *owner, zmsg_t *words)
@@ -33,21 +49,24 @@ s_handle_kick (void *owner, zmsg_t *words)
     rk_sender_t *self = (rk_sender_t *) owner;
     char *id = zmsg_popstr (words);
     rk_slice_t whose = rk_slice (id ? id : "");
-    const char *frames[] = {"setting", "status", whose.data, "closed"};
-    for (size_t nbr = 0; nbr < 4; nbr++)
-        rk_frames_addstr (&self->frames, frames[nbr]);
-    size_t count = rk_routes_connections (self->routes, false, whose, s_visit_kick, self);
-    if (!count && s_knows_gateway_of (self, whose)) {
-        rk_sender_send_to (self, rk_routes_gateway_of (whose));
-        count = 1;
-    }
+    bool cid = s_knows_gateway_of (self, whose) && !rk_routes_count (self->routes, whose);
+    s_add_words (self, (const char *[]){"setting", cid ? "status" : "close-user",
+                                        whose.data, cid ? "closed" : "-"});
+    size_t count = cid ? 1 : rk_routes_count (self->routes, whose);
+    bool spread = s_spread (self, cid);
+    if (!spread && count)
+        rk_sender_handle_message (self);
     rk_frames_clear (&self->frames);
-    char *text = count ? zsys_sprintf ("%zu connection%s told to close", count,
-                                       count == 1 ? " is" : "s are")
-                       : zsys_sprintf ("%s is neither a user with a connection nor a "
-                                       "connection of a gateway that is known",
-                                       whose.data);
-    rk_life_say (&self->life, count ? "HANDLED" : "REFUSED", text);
+    char *text =
+        spread && !count
+            ? strdup (
+                  "the app servers that have connections of it are told to close them")
+        : count ? zsys_sprintf ("%zu connection%s told to close", count,
+                                count == 1 ? " is" : "s are")
+                : zsys_sprintf ("%s is neither a user with a connection nor a "
+                                "connection of a gateway that is known",
+                                whose.data);
+    rk_life_say (&self->life, spread || count ? "HANDLED" : "REFUSED", text);
     zstr_free (&text);
     zstr_free (&id);
 }
@@ -79,9 +98,15 @@ s_handle_where (void *owner, zmsg_t *words)
     s_list_t list = {strdup (""), 0};
     rk_routes_connections (self->routes, false, rk_slice (uid ? uid : ""), s_visit_list,
                            &list);
+    int where = rk_sender_owner (self, false, rk_slice (uid ? uid : ""));
     if (!list.count) {
         zstr_free (&list.text);
-        list.text = zsys_sprintf ("%s has no connection", uid ? uid : "nobody");
+        list.text = where == -1
+                        ? zsys_sprintf ("%s has no connection", uid ? uid : "nobody")
+                        : zsys_sprintf (
+                              "%s has no connection here; app server %s has "
+                              "them, if there are any: ask there",
+                              uid, rk_peers_name (self->cluster->peers, (size_t) where));
     }
     rk_life_say (&self->life, list.count ? "HANDLED" : "REFUSED", list.text);
     zstr_free (&list.text);
@@ -98,13 +123,13 @@ s_handle_send (void *owner, zmsg_t *words)
     char *kind = zmsg_popstr (words), *id = zmsg_popstr (words),
          *content = zmsg_popstr (words);
     uint64_t nobody = self->counters[UNDELIVERED_NOBODY].value;
-    const char *frames[] = {"downstream", kind, id, content};
-    for (size_t nbr = 0; nbr < 4; nbr++)
-        rk_frames_addstr (&self->frames, frames[nbr] ? frames[nbr] : "");
+    s_add_words (self, (const char *[]){"downstream", kind, id, content});
     bool known =
         kind && id && (strneq (kind, "cid") || s_knows_gateway_of (self, rk_slice (id)));
-    bool good = known && content && rk_sender_handle_downstream (self) == 0 &&
-                self->counters[UNDELIVERED_NOBODY].value == nobody;
+    bool good = known && content &&
+                (s_spread (self, streq (kind, "cid")) ||
+                 (rk_sender_handle_downstream (self) == 0 &&
+                  self->counters[UNDELIVERED_NOBODY].value == nobody));
     rk_frames_clear (&self->frames);
     if (good)
         rk_life_say (&self->life, "HANDLED", "it is on its way");

@@ -14,7 +14,8 @@ static bool
 s_name (rk_frames_t *frames, bool *group, rk_slice_t *name)
 {
     static const char *users[] = {"uid", "talk", "own", NULL},
-                      *settings[] = {"gidmap-user", "gidunmap-user", "groups", NULL};
+                      *settings[] = {"gidmap-user", "gidunmap-user", "groups",
+                                     "close-user", NULL};
     rk_slice_t kind = rk_frames_at (frames, 1);
     const char **words =
         rk_slice_is (rk_frames_at (frames, 0), "setting") ? settings : users;
@@ -64,9 +65,9 @@ s_pass_on (rk_sender_t *self, int kind)
 static void
 s_do (rk_sender_t *self)
 {
-    rk_slice_t name = rk_frames_at (&self->frames, 0);
     if (rk_sender_handle_message (self) == -1)
-        rk_sender_malformed (self, "another app server", name);
+        rk_sender_malformed (self, "another app server",
+                             rk_slice ("about users or groups"));
 }
 
 
@@ -125,6 +126,10 @@ s_give_remote (rk_sender_t *self)
 {
     rk_frames_t out;
     rk_frames_begin (&out);
+    if (self->frames.count < 7 || self->frames.count > 8) {
+        rk_sender_malformed (self, "another app server", rk_slice ("REMOTE"));
+        return;
+    }
     rk_frames_addstr (&out, "REMOTE");
     for (size_t nbr = 0; nbr < self->frames.count && nbr + 1 < RK_FRAMES_MAX; nbr++)
         rk_frames_share (&out, &self->frames, nbr);
@@ -147,9 +152,7 @@ static void
 s_pass_remote (rk_sender_t *self, int kind)
 {
     int owner = rk_sender_owner (self, true, rk_frames_at (&self->frames, 2));
-    if (self->frames.count < 7 || self->frames.count > 8)
-        rk_sender_malformed (self, "another app server", rk_slice ("REMOTE"));
-    else if (owner == -1)
+    if (owner == -1)
         s_give_remote (self);
     else
         rk_peers_send (self->cluster->peers, (size_t) owner, kind, &self->frames);
@@ -220,8 +223,9 @@ rk_sender_pass_again (rk_sender_t *self, int kind)
         if (!s_pass_on (self, RK_LINK_OWNER))
             s_do (self);
     }
-    else if (kind == RK_LINK_REMOTE || kind == RK_LINK_REMOTE_ONCE)
-        s_pass_remote (self, RK_LINK_REMOTE);
+    else if ((kind == RK_LINK_REMOTE || kind == RK_LINK_REMOTE_ONCE) &&
+             !rk_slice_is (rk_frames_at (&self->frames, 0), self->cluster->name))
+        s_pass_remote (self, RK_LINK_REMOTE);    //  Our own worker asks again
 }
 
 
@@ -247,8 +251,9 @@ rk_sender_handle_peer (void *owner, size_t peer, int kind, rk_frames_t *frames)
         s_do (self);
         break;
     case RK_LINK_HOLDS:
+    case RK_LINK_HELD:
     case RK_LINK_LETS:
-        rk_sender_hold (self, peer, kind == RK_LINK_HOLDS);
+        rk_sender_hold (self, peer, kind);
         break;
     case RK_LINK_STANDS:
         rk_sender_tell_standing (self, peer);

@@ -6,6 +6,7 @@
 //  msec that a gateway has to give a connection to another app server; and behind a change of the ring until what we don't
 //  own is forgotten
 #define STAYS 1000
+#define STALE 3000    //  Of a ring, as long as one without a lease may go by an older one
 #define SWEEP 10000
 
 
@@ -34,7 +35,7 @@ s_visit_changed (void *arg, rk_slice_t name)
         return;
     int peer = change->peer[is];
     if (peer != -1)
-        rk_sender_say_holds (self, (size_t) peer, RK_LINK_HOLDS, change->group, name);
+        rk_sender_say_holds (self, (size_t) peer, RK_LINK_HELD, change->group, name);
     bool gone = was != -1 && rk_ring_find (change->ring, old->members[was].name) == -1;
     if (was == -1 || rk_routes_watched (name).size ||
         (change->group && peer == -1 && !gone))
@@ -47,11 +48,12 @@ s_visit_changed (void *arg, rk_slice_t name)
 //  for that. So nothing that is said later comes before it.
 
 static void
-s_visit_missed (void *arg, rk_slice_t cid)
+s_visit_missed (void *arg, rk_slice_t cid, bool anew)
 {
     s_change_t *change = (s_change_t *) arg;
     rk_sender_tell_gateway (change->self, "gidunmap", cid, change->gid);
-    rk_sender_note_fallen (change->self, "behind", cid);
+    if (anew)
+        rk_sender_note_fallen (change->self, "behind", cid);
 }
 
 
@@ -193,7 +195,7 @@ s_send_back (rk_sender_t *self)
     memset (&self->cluster->back, 0, sizeof (back));
     for (rk_parcel_t *parcel; (parcel = rk_queue_pop (&back));) {
         rk_parcel_unpack (&parcel, &self->frames);
-        int kind = *rk_frames_at (&self->frames, 0).data;
+        int kind = (unsigned char) *rk_frames_at (&self->frames, 0).data;
         rk_frames_remove (&self->frames, 0);
         rk_sender_pass_again (self, kind);
         rk_frames_clear (&self->frames);
@@ -291,7 +293,7 @@ s_tell_workers (rk_sender_t *self)
 }
 
 
-//  RING EPOCH members, of our actor that has the lease. It says so each second: workers that have begun a new life hear it, too.
+//  RING EPOCH members, of our actor that has the lease, which says so each second
 
 int
 rk_sender_handle_ring (rk_sender_t *self)
@@ -320,6 +322,19 @@ rk_sender_handle_ring (rk_sender_t *self)
 //  --------------------------------------------------------------------------
 //  Who waits until all know
 
+//  Whether a peer goes by an older ring. One without a lease may not hear of ours: for that we wait only a while.
+
+static bool
+s_is_stale (rk_sender_t *self, size_t nbr)
+{
+    rk_cluster_t *cluster = self->cluster;
+    bool leased =
+        rk_ring_find (&cluster->leased, rk_peers_name (cluster->peers, nbr)) != -1;
+    return rk_peers_epoch (cluster->peers, nbr) < cluster->epoch &&
+           (leased || zclock_mono () < cluster->sweep - SWEEP + STALE);
+}
+
+
 //  Whether all others go by our ring, and owners have heard of what we hold: then nothing that is said from now on passes us by.
 
 static bool
@@ -328,8 +343,7 @@ s_all_have_heard (rk_sender_t *self, const uint64_t *marks)
     rk_peers_t *peers = self->cluster->peers;
     for (size_t nbr = 0; nbr < rk_peers_count (peers); nbr++)
         if (!rk_peers_silent (peers, nbr) &&
-            (!rk_peers_passed (peers, nbr, marks[nbr]) ||
-             rk_peers_epoch (peers, nbr) < self->cluster->epoch))
+            (!rk_peers_passed (peers, nbr, marks[nbr]) || s_is_stale (self, nbr)))
             return false;
     return true;
 }
@@ -367,7 +381,10 @@ s_go_on (rk_sender_t *self)
             return;
         first = rk_queue_pop (&cluster->waiting);
         rk_parcel_unpack (&first, &self->frames);
-        rk_sender_answer_catchup (self);
+        rk_call_t token;
+        if (rk_call_read (rk_frames_at (&self->frames, 1), &token) &&
+            token.deadline > zclock_mono ())    //  Else its worker has asked again
+            rk_sender_answer_catchup (self);
         rk_frames_clear (&self->frames);
     }
 }

@@ -109,6 +109,17 @@ int
 rk_peers_add (rk_peers_t *self, const char *name, const char *endpoint)
 {
     int nbr = rk_peers_find (self, name);
+    for (size_t place = 0; place < self->count && nbr == -1; place++)
+        if (!self->peers[place]->out) {    //  Of one that has gone
+            zstr_free (&self->peers[place]->name);
+            self->peers[place]->name = strdup (name);
+            self->peers[place]->stats = (rk_peers_stats_t){0, 0, 0};
+            nbr = (int) place;
+        }
+    if (nbr == -1 && self->count == RK_PEERS_MOST) {
+        errno = ENOSPC;
+        return -1;
+    }
     if (nbr == -1) {
         self->peers = (rk_peer_t **) realloc (self->peers,
                                               (self->count + 1) * sizeof (rk_peer_t *));
@@ -141,6 +152,8 @@ s_close (rk_peer_t *peer)
     zstr_free (&peer->instance);
     zstr_free (&peer->its_life);
     zstr_free (&peer->endpoint);
+    zstr_free (&peer->filling);
+    peer->room = 0;
     peer->taken = peer->made = peer->sent = peer->got = peer->told = 0;
     peer->here = peer->agreed = false;
 }

@@ -17,6 +17,8 @@
 
 #include "base/rk.h"
 
+#define RK_PEERS_MOST 256    //  At once
+
 typedef struct rk_peers rk_peers_t;
 
 //  What the owner of the links does. Each may send, but only handle may be called for more than one peer in a turn.

@@ -20,8 +20,12 @@ rk_peers_begin (rk_peers_t *self, size_t nbr)
     peer->taken = peer->made = peer->sent = 0;
     peer->agreed = peer->lost = false;
     peer->life++;
+    size_t waiting = peer->waiting;    //  What is said first has room in any case
+    peer->waiting = 0;
     self->fns->begin (self->owner, nbr);
     rk_peer_close_batch (peer);
+    peer->waiting += waiting;
+    peer->lost = false;
     *(peer->last ? &peer->last->next : &peer->first) = first;
     peer->last = last ? last : peer->last;
     peer->made += waits;

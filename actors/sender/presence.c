@@ -81,6 +81,16 @@ s_visit_kind (void *arg, rk_slice_t kind)
 }
 
 
+static void
+s_add_kinds (rk_sender_t *self, s_text_t *text, rk_slice_t uid)
+{
+    rk_holders_t *holders = rk_sender_holders (self, false, uid);
+    rk_routes_kinds (self->routes, uid, s_visit_kind, text);
+    if (holders && *holders->kind)
+        s_visit_kind (text, rk_slice (holders->kind));
+}
+
+
 //  How it stands with the user. Of one that has just gone it says when, else the store knows
 
 static void
@@ -93,7 +103,7 @@ s_compose (rk_sender_t *self, s_text_t *text, rk_slice_t uid, bool here, bool no
     s_adds (text, here ? "\",\"online\":true,\"devices\":[" : "\",\"online\":false");
     text->kinds_at = text->size;
     if (here)
-        rk_routes_kinds (self->routes, uid, s_visit_kind, text);
+        s_add_kinds (self, text, uid);
     else if (now) {
         snprintf (seen, sizeof (seen), ",\"seen\":%lld", (long long) zclock_time ());
         s_adds (text, seen);
@@ -229,7 +239,8 @@ rk_sender_tell_leaving (rk_sender_t *self)
             continue;
         }
         rk_index_delete (self->leaving, leaving->key);
-        if (!rk_routes_count (self->routes, leaving->key) &&
+        if (rk_sender_owner (self, false, leaving->key) == -1 &&
+            !rk_routes_count (self->routes, leaving->key) &&
             !rk_sender_holders (self, false, leaving->key))
             s_tell_watchers (self, leaving->key, false);
         s_leaving_free (leaving);

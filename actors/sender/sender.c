@@ -11,6 +11,7 @@
 //                   setting uidmap CID UID [DEVICE]
 //                   setting gidmap|gidunmap CID GID[,GID...]
 //                   setting gidmap-user|gidunmap-user UID GID[,GID...]    for all connections
+//                   setting close-user UID -    all connections of the user
 //                   setting groups UID VERSION GID[,GID...] [behind]    these and no others, if that is
 //                       news; with "behind" who comes to one has to catch up with it
 //                   setting behind CID -    it has to catch up first
@@ -134,8 +135,10 @@ s_read_inbox (rk_sender_t *self)
             s_follow (self);
         rk_slice_t name = rk_frames_at (&self->frames, 0);
         size_t row = rk_route (s_inbox_routes, sizeof (*s_inbox_routes), name);
-        if (!s_inbox_routes[row].name || s_inbox_routes[row].handle (self) == -1)
+        if (!s_inbox_routes[row].name)
             rk_sender_malformed (self, "a worker", name);
+        else if (s_inbox_routes[row].handle (self) == -1)    //  The frames may be others
+            rk_sender_malformed (self, "a worker", rk_slice (s_inbox_routes[row].name));
         rk_frames_clear (&self->frames);
     }
 }
@@ -294,13 +297,14 @@ s_turn (rk_sender_t *self)
     if (self->life.wait.ready)
         rk_life_handle (&self->life);
     rk_life_wake (&self->life, s_taken (self));
+    if (self->cluster)    //  First, for we may have slept long
+        rk_sender_look_at_cluster (self);
     if (self->inbox.ready)
         s_read_inbox (self);
     if (!self->remote.armed)
         rk_sender_read_gateways (self);
     if (self->cluster) {
         rk_peers_read (self->cluster->peers);
-        rk_sender_look_at_cluster (self);
         rk_peers_flush (self->cluster->peers);
     }
     if (self->stuck)

@@ -195,8 +195,8 @@ rk_holders_t *rk_sender_holders (rk_sender_t *self, bool group, rk_slice_t name)
 //  The first connection of a user or group has come, or the last one has gone; see rk_routes_note.
 void rk_sender_note (void *self, bool group, rk_slice_t name, bool here);
 
-//  HOLDS or LETS is in hand.
-void rk_sender_hold (rk_sender_t *self, size_t peer, bool here);
+//  HOLDS, HELD or LETS is in hand.
+void rk_sender_hold (rk_sender_t *self, size_t peer, int kind);
 
 //  members.c
 

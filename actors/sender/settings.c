@@ -156,6 +156,21 @@ s_set_gidunmap_user (rk_sender_t *self, rk_slice_t uid, rk_slice_t gids)
 }
 
 
+static void
+s_visit_close (void *arg, rk_slice_t cid)
+{
+    rk_sender_tell_gateway ((rk_sender_t *) arg, "status", cid, rk_slice ("closed"));
+}
+
+
+static void
+s_set_close_user (rk_sender_t *self, rk_slice_t uid, rk_slice_t nothing)
+{
+    (void) nothing;
+    rk_routes_connections (self->routes, false, uid, s_visit_close, self);
+}
+
+
 static const struct {
     const char *name;
     size_t count;    //  Frames, at the least, and with the one that may be left out
@@ -168,6 +183,7 @@ static const struct {
     {"status", 4, 4, s_set_status},
     {"gidmap-user", 4, 4, s_set_gidmap_user},
     {"gidunmap-user", 4, 4, s_set_gidunmap_user},
+    {"close-user", 4, 4, s_set_close_user},
     {"groups", 5, 6, s_set_groups},
     {"behind", 4, 4, s_set_behind},
     {"watch", 4, 4, rk_sender_set_watch},

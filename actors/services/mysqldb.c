@@ -256,13 +256,16 @@ s_try_host (rk_mysql_t *self, char **why)
 void
 rk_mysql_connect (rk_mysql_t *self)
 {
-    char host[300], *why = NULL;
-    unsigned port;
+    char host[300] = "", *why = NULL;
+    unsigned port = 0;
     MYSQL *db = NULL;
     self->several = s_host (self, 1, host, sizeof (host), &port);
-    for (self->place = 0; !db && s_host (self, self->place, host, sizeof (host), &port);
-         self->place++) {
+    bool path = *rk_pool_str (self->args->config, "mysql", self->args->pool, "path");
+    for (size_t place = 0;
+         !db && (s_host (self, place, host, sizeof (host), &port) || (path && !place));
+         place++) {
         zstr_free (&why);
+        self->place = place;
         db = s_try_host (self, &why);
         if (!db && self->several && self->backoff == BACKOFF_LEAST)
             rk_log ('W', "%s:%u isn't used: %s", host, port, why);

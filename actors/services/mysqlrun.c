@@ -21,7 +21,8 @@ s_note_trouble (rk_mysql_t *self, unsigned code)
         code == ER_NORMAL_SHUTDOWN || code == CR_COMMANDS_OUT_OF_SYNC ||
         code == CR_NEW_STMT_METADATA ||    //  These two: a fresh connection helps
         code == ER_UNKNOWN_COM_ERROR ||    //  Galera: the node isn't in the cluster now
-        code == ER_OPTION_PREVENTS_STATEMENT || code == ER_READ_ONLY_MODE)
+        (self->several &&                  //  Another host may take writes
+         (code == ER_OPTION_PREVENTS_STATEMENT || code == ER_READ_ONLY_MODE)))
         self->trouble = LOST;
     else if (code == ER_LOCK_DEADLOCK || code == ER_LOCK_WAIT_TIMEOUT)
         self->trouble = AGAIN;

@@ -6,6 +6,8 @@
 #include "services/media.h"
 #include <sys/stat.h>
 
+#define LINK_MOST                                                                        \
+    1073741824    //  bytes of what an app server says to another in one go: all that may wait for it
 #define WORDS_MOST 1024    //  bytes of a part that a gateway sends to the sender
 #define UPSTREAM_UNREAD                                                                  \
     200    //  Messages of each gateway of another process that wait for the receiver
@@ -110,9 +112,10 @@ rk_wires_bind_public (rk_wires_t *self, zsock_t *socket, const char *key)
     if (!socket || streq (endpoint, "none") || self->error)
         return;
     //  Up go messages, and between app servers; down to us only what gateways say of themselves
-    bool up = strneq (key, "sender/downstream");
-    zsock_set_maxmsgsize (socket,
-                          up ? rk_wires_int (self, "receiver/message") : WORDS_MOST);
+    bool up = streq (key, "receiver/upstream"), link = streq (key, "cluster/listen");
+    zsock_set_maxmsgsize (socket, up     ? rk_wires_int (self, "receiver/message")
+                                  : link ? LINK_MOST
+                                         : WORDS_MOST);
     rk_curve_server (self, socket);
     rk_wires_monitor (self, socket, key);
     if (strncmp (endpoint, "ipc://", 6) == 0) {

@@ -40,6 +40,8 @@ rk_wires_cluster (rk_wires_t *self)
         .replies = rk_wires_worker_socket (self, ZMQ_PULL, "@inproc://worker-%zu-replies",
                                            self->workers, 100),
         .index = self->workers};
+    int rc = getentropy (&lease->instance, sizeof (lease->instance));
+    assert (rc == 0);
     for (size_t nbr = 0; nbr < count; nbr++)
         if (services[nbr].kind == RK_REDIS &&
             streq (services[nbr].name, rk_config_str (self->config, "cluster/redis")))

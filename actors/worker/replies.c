@@ -63,6 +63,25 @@ s_handle_event (rk_work_t *self, rk_frames_t *frames)
 }
 
 
+//  Of the jobs whose owner isn't in the ring the one that asked first; NULL when there is none.
+
+static rk_work_job_t *
+s_first_orphan (rk_work_t *self)
+{
+    rk_work_job_t *first = NULL;
+    for (uint32_t nbr = 0; nbr < self->job_count; nbr++) {
+        rk_work_job_t *job = self->jobs[nbr];
+        bool there = !job->task.call || !job->owner;
+        for (size_t place = 0; place < self->ring.count && !there; place++)
+            there = self->ring.members[place].hash == job->owner;
+        if (!there && (!first || job->task.call >> RK_WORK_INDEX_BITS <
+                                     first->task.call >> RK_WORK_INDEX_BITS))
+            first = job;
+    }
+    return first;
+}
+
+
 //  RING NAME,NAME... OURS    the app servers of the cluster. A request that one has which is gone must be made again.
 
 static void
@@ -73,14 +92,22 @@ s_handle_ring (rk_work_t *self, rk_frames_t *frames)
     rk_ring_set (&self->ring, 1, rk_frames_at (frames, 1));
     self->place = rk_ring_find (&self->ring, self->ours);
     rk_reply_t reply = {false, rk_slice (RK_WORK_OWNER_GONE)};
-    for (uint32_t nbr = 0; nbr < self->job_count; nbr++) {
-        rk_work_job_t *job = self->jobs[nbr];
-        bool there = !job->task.call || !job->owner;
-        for (size_t place = 0; place < self->ring.count && !there; place++)
-            there = self->ring.members[place].hash == job->owner;
-        if (!there)
-            rk_work_go_on (self, job, &reply);
-    }
+    for (rk_work_job_t *job; (job = s_first_orphan (self));)
+        rk_work_go_on (self, job, &reply);
+}
+
+
+void
+rk_work_return (rk_work_t *self, rk_frames_t *remote, const char *text)
+{
+    rk_frames_t out;
+    rk_frames_begin (&out);
+    rk_frames_addstr (&out, "RETURN");
+    rk_frames_share (&out, remote, 1);
+    rk_frames_share (&out, remote, 2);
+    if (text)
+        rk_frames_addstr (&out, text);
+    rk_work_send (self, &out);
 }
 
 
@@ -91,6 +118,10 @@ static void
 s_handle_remote (rk_work_t *self, rk_frames_t *frames)
 {
     rk_slice_t name = rk_frames_at (frames, 3);
+    if (self->held >= self->held_most) {
+        rk_work_return (self, frames, NULL);
+        return;
+    }
     char key[RK_ID_MOST * 2 + 2] = "";    //  No CID begins with a zero
     size_t size = name.size < sizeof (key) - 1 ? name.size : sizeof (key) - 1;
     memcpy (key + 1, name.data, size);

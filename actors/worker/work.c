@@ -2,6 +2,10 @@
 
 #include "worker_priv.h"
 
+#define PLAIN_ANSWER                                                                     \
+    "{\"action\":\"error\",\"code\":\"internal\",\"message\":\"the server could not "    \
+    "handle "                                                                            \
+    "this message; it is in its log\"}"
 #define PIPELINE 64    //  Messages of one connection under way at once
 
 
@@ -230,15 +234,17 @@ s_free_connection_if_closed (rk_work_t *self, rk_work_connection_t *connection)
 static void
 s_answer_plainly (rk_work_t *self, rk_work_job_t *job)
 {
+    rk_frames_t frames = {0};
+    if (rk_slice_is (rk_frames_at (&job->task.frames, 0), "REMOTE")) {
+        rk_work_return (self, &job->task.frames, PLAIN_ANSWER);
+        return;
+    }
     if (!rk_slice_is (rk_frames_at (&job->task.frames, 0), "upstream"))
         return;
-    rk_frames_t frames = {0};
     rk_frames_addstr (&frames, "downstream");
     rk_frames_addstr (&frames, "cid");
     rk_frames_share (&frames, &job->task.frames, 1);
-    rk_frames_addstr (&frames,
-                      "{\"action\":\"error\",\"code\":\"internal\",\"message\":\"the "
-                      "server could not handle this message; it is in its log\"}");
+    rk_frames_addstr (&frames, PLAIN_ANSWER);
     rk_work_send (self, &frames);
 }
 
@@ -389,6 +395,7 @@ void
 rk_work_go_on (rk_work_t *self, rk_work_job_t *job, const rk_reply_t *reply)
 {
     self->waiting--;
+    job->owner = 0;
     s_job_run (self, job, reply);
 }
 

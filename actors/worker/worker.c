@@ -90,8 +90,10 @@ s_handle_message (rk_work_t *self, rk_frames_t *frames)
 void
 rk_work_handle (rk_work_t *self, rk_work_connection_t *connection, rk_frames_t *frames)
 {
+    //  Those of other app servers must go on, for others wait for us as we wait for them
+    bool remote = connection->key.size && !*connection->key.data;
     if (!rk_work_may_start (connection) || connection->queue.count ||
-        self->waiting >= self->waiting_most) {
+        (self->waiting >= self->waiting_most && !remote)) {
         rk_queue_push (&connection->queue, rk_parcel_new (frames));
         rk_work_make_ready (self, connection);
     }
@@ -188,6 +190,8 @@ static rk_work_t *
 s_self_new (worker_args_t *args)
 {
     rk_work_t *self = (rk_work_t *) zmalloc (sizeof (rk_work_t));
+    self->generation =
+        (uint64_t) zclock_time ();    //  No call of a life before has its number
     self->args = args;
     self->connections = rk_index_new (rk_work_connection_free);
     self->names = rk_index_new (rk_work_named_free);

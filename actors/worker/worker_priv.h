@@ -194,6 +194,9 @@ void rk_work_drop (rk_work_t *self, bool answer);
 
 //  replies.c
 
+//  The REMOTE is answered with that text; with NULL it isn't handled, for there is no room.
+void rk_work_return (rk_work_t *self, rk_frames_t *remote, const char *text);
+
 //  Reads replies and events, and goes on with what waited for them.
 void rk_work_read_replies (rk_work_t *self);
 

@@ -113,17 +113,22 @@ end
 
 --  What another app server of the cluster owns is handled there; when that dies meanwhile, by the next owner. Whatever it has
 --  done by then it doesn't do twice, since requests have names (chatID). Returns false when the next owner is this one
-local AGAIN = 3
+local AGAIN, OWNER_GONE = 3, "the app server that had it is gone"
 local function handle_elsewhere (ctx, msg, action, name)
     local good, reply, attachment
     for _ = 1, AGAIN do
         good, reply, attachment = remote (name, ctx.uid, ctx.cid, ctx.device or "", ctx.text, attachment_of (ctx.frames))
-        if good then
+        if good and reply ~= "" then
             send ("downstream", "cid", ctx.cid, reply, attachment)
-            return true
+        end
+        if good or reply ~= OWNER_GONE then
+            break
         elseif not elsewhere (name) then
             return false
         end
+    end
+    if good then
+        return true
     end
     log.warn ("%s of %s isn't handled elsewhere: %s", action, name, reply)
     answer (ctx.cid, complete ({code = "store-unavailable", message = "its app server can't answer now; try again"}, action, msg))
@@ -173,7 +178,12 @@ local function handle_remote (frames)
     local ctx = {cid = cid, uid = uid, device = device, text = text, nulls = why or nil,
                  frames = {"upstream", cid, text, frames[9]}}
     local reply, attachment = handler.handle (ctx, msg)
-    send ("RETURN", frames[2], frames[3], encode (complete (reply, action, msg)), type (attachment) == "string" and attachment or nil)
+    send ("RETURN", frames[2], frames[3], reply and encode (complete (reply, action, msg)) or "",
+          type (attachment) == "string" and attachment or nil)
+    if ctx.after then
+        answered ()
+        ctx.after ()
+    end
 end
 
 local function handle_status (frames)

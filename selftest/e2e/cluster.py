@@ -3,11 +3,12 @@
 """cluster.py - several app servers on one database behind one gateway: they end, die and sleep under load"""
 
 import asyncio
+import json
 import signal
 from unittest.mock import ANY
 
 from rookery import PATIENCE, Client, Server, Talker, chat, check, live, run
-from services import Redis, free_port
+from services import MariaDB, Redis, free_port
 
 USERS = 12
 
@@ -212,6 +213,56 @@ def one_system():
     Cluster(3, 2, redis=True).live(test)
 
 
+def people():
+    """Presence, receipts, what is typed, removals and what operators do work from any app server to any other."""
+    async def test(cluster):
+        users = [await Talker.open(cluster.gateways[nbr % 2], f"u{nbr}", "phone") for nbr in range(9)]
+        last = await Talker.open(cluster.gateway, "last", "phone")
+        for nbr, user in enumerate(users):
+            await user.request(chat(f"u{nbr}", "last", "hello"), "ok")
+            await last.hear("chat", content={"fromAccountID": f"u{nbr}", "toAccountID": "last", "chatID": "hello"})
+        await last.ok("presence", subscribe=[f"u{nbr}" for nbr in range(9)] + ["nobody"])
+        for nbr in range(9):
+            await last.hear("presence", uid=f"u{nbr}", online=True, devices=["phone"])
+        for nbr, user in enumerate(users):
+            await last.ok("read", conversation=f"last,u{nbr}" if f"u{nbr}" > "last" else f"u{nbr},last", seq=1)
+            await user.hear("read", uid="last")
+        await users[8].close()
+        await last.hear("presence", uid="u8", online=False)
+        users[8] = await Talker.open(cluster.gateway, "u8", "pad")
+        await last.hear("presence", uid="u8", online=True, devices=["pad"])
+        #  Who is removed hears nothing that is said behind the answer
+        await last.ok("groupCreate", groupID="club", joining="open")
+        for user in users:
+            await user.ok("groupJoin", groupID="club")
+        await last.request(group_chat("last", "club", "first"), "ok")
+        for user in users:
+            await user.hear("chatGroup", content={"fromAccountID": "last", "chatGroupID": "club", "chatID": "first"})
+        for nbr in range(0, 9, 2):
+            await last.ok("groupRemove", groupID="club", uid=f"u{nbr}")
+            await last.request(group_chat("last", "club", f"without{nbr}"), "ok")
+            await users[nbr].hear("groupRemoved", groupID="club")
+            await users[nbr + 1 if nbr < 8 else 1].hear("chatGroup", content={"fromAccountID": "last", "chatGroupID": "club", "chatID": f"without{nbr}"})
+            await users[nbr].quiet("chatGroup") if nbr == 0 else None
+            heard = [got["content"]["chatID"] for got in users[nbr].heard if got["action"] == "chatGroup"]
+            check(f"without{nbr}" not in heard, f"u{nbr} hears the group: {heard}")
+        #  Each command at one app server, for whoever is with another
+        for nbr, user in enumerate(users[:6]):
+            at = cluster.apps[nbr % 3]
+            check("on its way" in await asyncio.to_thread(at.ctl, "send", "uid", f"u{nbr}", json.dumps({"action": "note", "nbr": nbr})), "send uid")
+            await user_hears(user, "note")
+            await asyncio.to_thread(at.ctl, "send", "gid", "club", json.dumps({"action": "note2"}))
+            await asyncio.to_thread(at.ctl, "kick", f"u{nbr}")
+            await user.closed("closed by the server")
+    Cluster(3, 2, redis=True).live(test)
+
+
+async def user_hears(user, action):
+    """Something that no schema knows."""
+    user.strict = False
+    await user.hear(action)
+
+
 class Member:
     """A user that talks to the next one, and in a group with all. It hears everything, and says again what isn't answered."""
 
@@ -406,5 +457,48 @@ def stopped():
     Cluster(3, 2, redis=True).live(test)
 
 
+def hosts():
+    """A pool of two database servers: the first that takes writes is used, and another one when that dies or doesn't any more."""
+    servers = [MariaDB(), MariaDB()]
+    for one in servers:    # root may write to a server that is read-only
+        one.ask("CREATE DATABASE chats CHARACTER SET utf8mb4; CREATE USER app@localhost; GRANT ALL ON chats.* TO app@localhost; SET GLOBAL read_only = 1")
+    servers[1].ask("SET GLOBAL read_only = 0")
+    server = Server("store/driver=mysql", "store/pool=main", "mysql/main/user=app", "mysql/main/database=chats", "mysql/main/timeout=2000",
+                    "mysql/main/host=" + ",".join(f"127.0.0.1:{one.port}" for one in servers))
+
+    def stored(one):
+        return [row[0] for row in one.ask("SELECT chat_id FROM message WHERE kind = 0 ORDER BY seq", "chats")]
+
+    async def bound():
+        client = await Client.open(server)
+        while (await client.ask({"uid": "ann"}))["code"] != "ok":
+            await asyncio.sleep(0.1)
+        return client
+
+    async def until_ok(client, chat_id):
+        code = None
+        while code != "ok":
+            await client.send(chat("ann", "ann", chat_id))
+            while (got := await client.receive())["action"] != "chatRsp":
+                pass
+            code = got["code"]
+
+    async def test():
+        ann = await bound()
+        await until_ok(ann, "second")
+        check(stored(servers[1]) == ["second"] and not servers[0].ask("SHOW TABLES", "chats"), "the first one, which is read-only")
+        servers[0].ask("SET GLOBAL read_only = 0")
+        servers[1].ask("SET GLOBAL read_only = 1")
+        await ann.close()
+        ann = await bound()    # They aren't copies of each other
+        await until_ok(ann, "first")
+        check(stored(servers[0]) == ["first"] and stored(servers[1]) == ["second"], "the one that takes writes now")
+        servers[1].ask("SET GLOBAL read_only = 0")
+        servers[0].stop(signal.SIGKILL)
+        await until_ok(ann, "second again")
+        check("second again" in stored(servers[1]), "the one that is left")
+    live(server, test, *servers)
+
+
 if __name__ == "__main__":
-    run(drains, dies, sleeps, one_system, members_quiet, rolling, killed, stopped)
+    run(drains, dies, sleeps, one_system, people, members_quiet, rolling, killed, stopped, hosts)
