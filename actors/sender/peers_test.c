@@ -4,6 +4,12 @@
 
 #define MANY 5000
 #define PATIENCE 60000    //  msec
+//  What comes over TCP lies where a thread of libzmq has read it, which the thread sanitizer can't see (base/handover.h)
+#if defined(__SANITIZE_THREAD__)
+#define ENDPOINT(name) "inproc://peers-test-" name
+#else
+#define ENDPOINT(name) "tcp://127.0.0.1:*"
+#endif
 
 //  One end: what it has heard, as numbers that must come in order.
 typedef struct {
@@ -167,8 +173,8 @@ void
 peers_test (void)
 {
     s_end_t one, two;
-    s_open (&one, "one", "tcp://127.0.0.1:*");
-    s_open (&two, "two", "tcp://127.0.0.1:*");
+    s_open (&one, "one", ENDPOINT ("one"));
+    s_open (&two, "two", ENDPOINT ("two"));
     char *there = strdup (zsock_endpoint (two.router)),
          *here = strdup (zsock_endpoint (one.router));
     rk_check (rk_peers_add (one.peers, "two", there) == 0);

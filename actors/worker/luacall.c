@@ -232,6 +232,17 @@ s_elsewhere (lua_State *L)
 }
 
 
+//  worker.first ()    whether this is the first worker of its app server
+
+static int
+s_first (lua_State *L)
+{
+    rk_lua_host_t *host = rk_lua_host (L);
+    lua_pushboolean (L, host->index == 0);
+    return 1;
+}
+
+
 //  worker.remote (name, uid, cid, device, text [, attachment])    true, the answer, its attachment or nil; or false, reason
 
 static int
@@ -461,6 +472,7 @@ const luaL_Reg rk_lua_calls[] = {
     {"catches_up", s_catches_up},
     {"catchup", s_catchup},
     {"elsewhere", s_elsewhere},
+    {"first", s_first},
     {"remote", s_remote},
     {"redis", s_redis},
     {"media", s_media},

@@ -31,7 +31,8 @@ typedef struct {
 //  What Lua code may do outside of its state; the worker fills it in.
 typedef struct {
     void *worker;
-    void *state;    //  Whatever the worker has for this Lua state
+    size_t index;    //  of the worker, from 0 on
+    void *state;     //  Whatever the worker has for this Lua state
     rk_config_t *config;
     const char *media_secret;    //  Of tickets
     //  Queue a message to the sender; takes the frames.

@@ -424,6 +424,7 @@ rk_lua_host_t
 rk_work_host (rk_work_t *self, rk_work_state_t *state)
 {
     return (rk_lua_host_t){.worker = self,
+                           .index = self->args->index,
                            .state = state,
                            .config = self->args->config,
                            .media_secret = self->args->media_secret,

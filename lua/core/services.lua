@@ -65,17 +65,21 @@ end
 
 local subscribed = {}
 
---  redis_api.subscribe (pool, channel, fn [, "every"]): fn (payload, channel) is called for each
---  message of the channel, in one worker of the process; with "every" in each
-function redis_api.subscribe (pool, channel, fn, every)
+--  redis_api.subscribe (pool, channel, fn [, where]): fn (payload, channel) is called for each message of the channel, in
+--  one worker of the process; with "every" in each; with "cluster" in one worker of one app server of the cluster
+function redis_api.subscribe (pool, channel, fn, where)
     local number = service ("redis", pool, "redis_api.subscribe")
-    if type (channel) ~= "string" or type (fn) ~= "function" or (every ~= nil and every ~= "every") then
-        error ('redis_api.subscribe: (pool, channel, function [, "every"]) expected', 2)
+    if type (channel) ~= "string" or type (fn) ~= "function" or (where ~= nil and where ~= "every" and where ~= "cluster") then
+        error ('redis_api.subscribe: (pool, channel, function [, "every" or "cluster"]) expected', 2)
     end
     local key = pool .. " " .. channel
     subscribed[key] = subscribed[key] or {}
-    table.insert (subscribed[key], fn)
-    return worker.subscribe (number, channel, every == "every")
+    table.insert (subscribed[key], where ~= "cluster" and fn or function (...)
+        if not worker.elsewhere (key) then
+            fn (...)
+        end
+    end)
+    return worker.subscribe (number, channel, where == "every")
 end
 
 function redis_api.unsubscribe (pool, channel)
@@ -239,6 +243,22 @@ function timer.after (msec, fn, name)
     end
     pending[id], name_of[id] = fn, name
     return id
+end
+
+--  timer.every (msec, fn, name [, "cluster"]): calls fn () each msec until timer.cancel (name), or until new code sets one of that name;
+--  what fails is in the log, and the next call comes nonetheless. With "cluster" in one worker of one app server of the cluster, which may be another one each time
+function timer.every (msec, fn, name, where)
+    msec = check_msec (msec, "timer.every")
+    if type (fn) ~= "function" or type (name) ~= "string" or name == "" or (where ~= nil and where ~= "cluster") then
+        error ('timer.every: (milliseconds, function, name [, "cluster"]) expected', 2)
+    end
+    local function go ()
+        timer.after (msec, go, name)
+        if where ~= "cluster" or worker.first () and not worker.elsewhere (name) then
+            fn ()
+        end
+    end
+    return timer.after (msec, go, name)
 end
 
 --  By its id or its name

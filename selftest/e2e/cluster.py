@@ -4,7 +4,9 @@
 
 import asyncio
 import json
+import shutil
 import signal
+import tempfile
 from unittest.mock import ANY
 
 from rookery import PATIENCE, Client, Server, Talker, chat, check, live, run
@@ -457,6 +459,55 @@ def stopped():
     Cluster(3, 2, redis=True).live(test)
 
 
+HANDLER = """
+local runs, heard = 0, 0
+timer.every (50, function ()
+    runs = runs + 1
+    redis_api.cmd ("main", "runs", "HINCRBY", "runs", config.get ("cluster/name"), 1)
+    if runs == 3 then
+        error ("it fails once, and goes on")
+    end
+end, "everywhere", "cluster")
+redis_api.subscribe ("main", "news", function (payload)
+    redis_api.cmd ("main", "heard", "HINCRBY", "heard", payload, 1)
+end, "cluster")
+return {action = "nothing", handle = function () end}
+"""
+
+
+def once():
+    """A timer and a subscription of the cluster run in one place, and in another one when that dies."""
+    folder = tempfile.mkdtemp(prefix="rookery-e2e-")
+    with open(f"{folder}/once.lua", "w") as file:
+        file.write(HANDLER)
+
+    async def test(cluster):
+        def runs():
+            words = cluster.redis.ask("HGETALL", "runs").split()
+            return dict(zip(words[::2], map(int, words[1::2])))
+
+        async def grows(but=()):
+            """One of them alone; returns its name."""
+            while True:
+                before = runs()
+                await asyncio.sleep(0.5)
+                more = {name for name, count in runs().items() if count > before.get(name, 0)}
+                if len(more) == 1 and not more & set(but):
+                    return more.pop()
+        first = await grows()
+        for nbr in range(20):
+            check(cluster.redis.ask("PUBLISH", "news", f"n{nbr}") == "3", "not all listen")
+        while len(cluster.redis.ask("HGETALL", "heard").split()) < 40:
+            await asyncio.sleep(0.05)
+        check(set(cluster.redis.ask("HVALS", "heard").split()) == {"1"}, "heard in more than one place")
+        next(app for app in cluster.apps if app.name == first).stop(signal.SIGKILL)
+        await grows([first])
+    try:
+        Cluster(3, 1, redis=True, settings=(f"lua/app={folder},lua/app", "worker/count=2")).live(test)
+    finally:
+        shutil.rmtree(folder)
+
+
 def hosts():
     """A pool of two database servers: the first that takes writes is used, and another one when that dies or doesn't any more."""
     servers = [MariaDB(), MariaDB()]
@@ -501,4 +552,4 @@ def hosts():
 
 
 if __name__ == "__main__":
-    run(drains, dies, sleeps, one_system, people, members_quiet, rolling, killed, stopped, hosts)
+    run(drains, dies, sleeps, one_system, people, members_quiet, rolling, killed, stopped, once, hosts)
