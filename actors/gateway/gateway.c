@@ -28,8 +28,7 @@
 #include "gateway_priv.h"
 #include "proto/json.h"
 
-#define PING 10          //  Ticks between pings of app servers
-#define MISSED_MOST 3    //  Pings without an answer until we say hello again
+#define PING 10    //  Ticks between pings of app servers
 
 
 //  --------------------------------------------------------------------------
@@ -199,10 +198,10 @@ rk_gateway_on_tick (void *owner)
     rk_exchanges_look (self);
     for (size_t nbr = 0; nbr < self->args->count; nbr++) {
         rk_gateway_app_t *app = &self->apps[nbr];
-        if (app->welcome && ++app->missed > MISSED_MOST) {
+        if (app->welcome && ++app->missed * 1000 > self->away) {
             rk_event ("gateway", 'W', "app server %s does not answer", app->args->name);
             rk_gateway_lose (app);
-            app->gone -= MISSED_MOST * 1000;    //  It was heard before these pings
+            app->gone -= self->away;    //  It was heard before these pings
         }
         if (app->welcome)
             rk_gateway_say (app, "ping", NULL, NULL);
@@ -284,6 +283,7 @@ s_self_new (zsock_t *pipe, gateway_args_t *args)
         app->events.socket = app->args->events;
     }
     self->id = rk_config_str (args->config, "gateway/id");
+    self->away = rk_config_int (args->config, "gateway/away");
     self->limit_message = (size_t) rk_config_int (args->config, "gateway/message");
     self->limit_unbound = (size_t) rk_config_int (args->config, "gateway/unbound");
     self->limit_queue = (size_t) rk_config_int (args->config, "gateway/queue");

@@ -108,6 +108,7 @@ typedef struct {
     uint64_t epoch;        //  Random; makes CIDs unique over restarts
     uint64_t serial;
     const char *id;
+    int64_t away;    //  msec that an app server may say nothing
     size_t limit_message;
     size_t limit_unbound;
     size_t limit_queue;

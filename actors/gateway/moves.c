@@ -9,9 +9,7 @@
 #include "gateway_priv.h"
 #include "base/id.h"
 
-#define AWAY                                                                             \
-    3000    //  msec that an app server may be gone until its connections go to others
-#define MOVE 10000    //  and that it has to let a connection go
+#define MOVE 10000    //  msec that an app server has to let a connection go
 
 //  A connection on its way, in the order in which they have begun.
 struct rk_gateway_move {
@@ -276,7 +274,7 @@ s_look_at_app (rk_gateway_t *self, rk_gateway_app_t *app, int64_t now)
 {
     if (!app->clients || !s_takes_others (self))
         return;
-    if (!app->welcome && (app->leaving || now - app->gone >= AWAY)) {
+    if (!app->welcome && (app->leaving || now - app->gone >= self->away)) {
         s_give_away (self, app);
         return;
     }

@@ -15,7 +15,7 @@ class App:
     """The two endpoints of an app server. It answers pings while lives is true."""
 
     def __init__(self, name):
-        self.name, self.lives, self.gateway = name, True, None
+        self.name, self.lives, self.gateway, self.pinged = name, True, None, False
         self.up, self.down, self.tasks = None, None, []
         self.context = zmq.asyncio.Context()
         self.heard = asyncio.Queue()
@@ -46,6 +46,7 @@ class App:
             if frames[0] == b"hello":
                 await self.say("welcome", "1")
             elif frames[0] == b"ping":
+                self.pinged = True
                 await self.say("pong")
 
     async def say(self, *frames):
@@ -66,17 +67,17 @@ class App:
         self.context.destroy(0)
 
 
-def with_two(test):
-    """Runs test (gateway, a1, a2) on a gateway of both, which have welcomed it."""
+def with_two(test, away=600000):
+    """Runs test (gateway, a1, a2) on a gateway of both, which have welcomed it; neither is taken for dead before so many msec."""
     apps = [App("a1").bind(), App("a2").bind()]
     settings = [f"gateway/app/{app.name}/{way}={getattr(app, way)}" for app in apps for way in ("upstream", "downstream")]
-    gateway = Server("app/enabled=0", "gateway/id=gw", *settings)
+    gateway = Server("app/enabled=0", "gateway/id=gw", f"gateway/away={away}", *settings)
 
     async def whole():
         try:
             for app in apps:
                 app.start()
-            while not all(app.gateway for app in apps):
+            while not all(app.pinged for app in apps):    # As who has welcomed it is
                 await asyncio.sleep(0.01)
             await test(gateway, *apps)
         finally:
@@ -108,7 +109,7 @@ def by_turns():
         for _ in range(4):    # The three that a2 had, and the new one
             await a1.hears("status", "connected", ...)
         await a2.hears_nothing()
-    with_two(test)
+    with_two(test, 3000)
 
 
 def bye():
@@ -175,7 +176,7 @@ def dies():
         await a1.say("setting", "moved", cid, "-")
         await client.send('{"nbr":4}')
         await a2.hears("upstream", cid, '{"nbr":4}')
-    with_two(test)
+    with_two(test, 3000)
 
 
 def sleeps():
@@ -214,7 +215,7 @@ def sleeps():
         check(last is None or last < 599, "it has got what went to another one")
         await a2.say("downstream", "cid", cid, '"fresh"')
         check(json.loads(await client.socket.recv()) == "fresh", "what a stale app server said")
-    with_two(test)
+    with_two(test, 3000)
 
 
 def ring():
@@ -222,7 +223,7 @@ def ring():
     changes nothing, and one that names nobody we know neither."""
     async def test(gateway, a1, a2):
         await a1.say("setting", "ring", "10", "a1,a2")
-        owners = {}
+        owners, clients = {}, {}
         for nbr in range(8):
             client = await Client.open(gateway)
             while a1.heard.empty() and a2.heard.empty():
@@ -240,7 +241,7 @@ def ring():
                 await other.hears("status", "connected", cid, f"user{nbr}")
                 await other.hears("upstream", cid, '"said"')
                 first = other
-            owners[cid] = first.name
+            owners[cid], clients[cid] = first.name, client
         check(set(owners.values()) == {"a1", "a2"}, owners)
         moved = [cid for cid, name in owners.items() if name == "a1"]
         await a1.say("setting", "ring", "11", "a2")
@@ -250,6 +251,9 @@ def ring():
             await a2.hears("status", "connected", cid, ...)
         for epoch, names in (("9", "a1"), ("12", "strangers,only")):
             await a2.say("setting", "ring", epoch, names)
+        cid = moved[0]    # When it hears this, the gateway has taken what was said before
+        await a2.say("downstream", "cid", cid, '"seen"')
+        await clients[cid].socket.recv()
         client = await Client.open(gateway)
         await a1.hears("status", "connected", ...)
         await a2.hears_nothing()

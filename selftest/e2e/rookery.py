@@ -120,7 +120,8 @@ class Server:
     def remove(self):
         if self.process.poll() is None:
             self.stop(signal.SIGKILL)
-        self.last = self.logged()[-3000:]
+        if os.path.exists(f"{self.folder}/log"):
+            self.last = self.logged()[-3000:]    # For who shows it behind this
         if self.own:
             shutil.rmtree(self.folder, ignore_errors=True)
 
