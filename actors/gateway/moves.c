@@ -74,20 +74,14 @@ s_choose (rk_gateway_t *self, rk_client_t *client)
 }
 
 
-static void
-s_attach (rk_gateway_t *self, rk_client_t *client, uint32_t to)
+void
+rk_gateway_attach (rk_gateway_t *self, rk_client_t *client)
 {
+    uint32_t to = s_choose (self, client);
     client->app = to;
     client->lane = (uint32_t) rk_cid_worker (client->key, self->apps[to].args->lanes);
     client->told = false;
     self->apps[to].clients++;
-}
-
-
-void
-rk_gateway_attach (rk_gateway_t *self, rk_client_t *client)
-{
-    s_attach (self, client, s_choose (self, client));
 }
 
 

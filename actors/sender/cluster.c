@@ -2,8 +2,7 @@
 
 #include "sender_priv.h"
 
-#define SWEEP 10000    //  msec until what others own is forgotten
-#define ASK 100        //  msec between two questions for the ring
+#define ASK 100    //  msec between two questions for the ring
 
 
 //  What decides the owner: of the group of those who watch a user, that user
@@ -133,7 +132,8 @@ s_hold (rk_sender_t *self, bool group, rk_slice_t name, rk_slice_t kind, size_t 
         bool known)
 {
     if (rk_sender_owner (self, group, name) != -1 && !self->cluster->sweep)
-        self->cluster->sweep = zclock_mono () + SWEEP;    //  It isn't ours for long
+        self->cluster->sweep =
+            zclock_mono () + RK_CLUSTER_SWEEP;    //  It isn't ours for long
     rk_holders_t *holders = rk_sender_holders (self, group, name);
     if (!holders) {
         holders = (rk_holders_t *) zmalloc (sizeof (rk_holders_t));
@@ -253,12 +253,11 @@ rk_sender_cluster_new (rk_sender_t *self)
                                        s_on_behind, s_on_connect};
     rk_cluster_t *cluster = (rk_cluster_t *) zmalloc (sizeof (rk_cluster_t));
     cluster->name = self->args->name;
-    cluster->told = strdup ("");
     cluster->names = strdup ("");
+    cluster->alive = strdup ("");
     cluster->holders[0] = rk_index_new (s_holders_free);
     cluster->holders[1] = rk_index_new (s_holders_free);
-    cluster->peers = rk_peers_new (self->args->peers, cluster->name,
-                                   self->args->link_most, &fns, self);
+    cluster->peers = rk_peers_new (self->args->peers, self->args->link_most, &fns, self);
     return cluster;
 }
 
@@ -277,8 +276,8 @@ rk_sender_cluster_destroy (rk_cluster_t **self_p)
     rk_index_destroy (&self->holders[1]);
     rk_ring_clear (&self->ring);
     rk_ring_clear (&self->leased);
-    zstr_free (&self->told);
     zstr_free (&self->names);
+    zstr_free (&self->alive);
     free (self);
     *self_p = NULL;
 }

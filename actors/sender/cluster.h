@@ -16,6 +16,8 @@
 #include "base/index.h"
 #include "base/ring.h"
 
+#define RK_CLUSTER_SWEEP 10000    //  msec until what others own by now is forgotten
+
 //  Kinds of messages on links, with their frames.
 enum {
     RK_LINK_OWNER = 1,    //  As workers say it: for the owner of what it names
@@ -41,11 +43,11 @@ typedef struct {
 typedef struct {
     const char *name;    //  Ours; borrowed
     rk_peers_t *peers;
-    char *told;     //  NAME ENDPOINT,...: who has a lease
-    char *names;    //  The same without endpoints
+    char *names;    //  NAME,...: who has a lease
+    char *alive;    //  Those of them that say something
     uint64_t epoch;
-    rk_ring_t leased;          //  The same;
-    rk_ring_t ring;            //  Those of them that say something
+    rk_ring_t leased;          //  The first
+    rk_ring_t ring;            //  and the second as rings
     int peer[RK_RING_MOST];    //  At each place of it; -1 is ourselves
     rk_index_t *holders[2];    //  Of users, of groups; rk_holders_t
     uint64_t

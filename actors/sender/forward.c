@@ -1,8 +1,6 @@
 //  forward.c - what is for users and groups that other app servers own, and what these hand to us
 
 #include "sender_priv.h"
-#include "proto/call.h"
-#include "proto/pack.h"
 
 
 //  --------------------------------------------------------------------------

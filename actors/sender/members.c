@@ -3,11 +3,9 @@
 #include "sender_priv.h"
 
 #define LOOK 100    //  msec between two looks
-//  msec that a gateway has to give a connection to another app server; and behind a change of the ring until what we don't
-//  own is forgotten
-#define STAYS 1000
+#define STAYS                                                                            \
+    1000    //  msec that a gateway has to give a connection to another app server
 #define STALE 3000    //  Of a ring, as long as one without a lease may go by an older one
-#define SWEEP 10000
 
 
 //  A name that we hold gets another owner, who hears of us. Those who are in a group catch up with what has passed by since.
@@ -121,10 +119,10 @@ s_look_at_stayed (rk_sender_t *self, int64_t now)
 }
 
 
-//  From now on these are the ring.
+//  From now on these are the ring; takes the names.
 
 static void
-s_apply (rk_sender_t *self, const char *names)
+s_apply (rk_sender_t *self, char *names)
 {
     rk_cluster_t *cluster = self->cluster;
     rk_ring_t ring = {0};
@@ -146,7 +144,9 @@ s_apply (rk_sender_t *self, const char *names)
     }
     s_forget_names (&change.users);
     s_forget_names (&change.missed);
-    cluster->sweep = zclock_mono () + SWEEP;
+    zstr_free (&cluster->alive);
+    cluster->alive = names;
+    cluster->sweep = zclock_mono () + RK_CLUSTER_SWEEP;
     cluster->stale = true;
     rk_log ('I', "app servers of the cluster: %s", names);
 }
@@ -220,10 +220,10 @@ s_remove_silent (rk_sender_t *self)
 //  Those that have come to the ring, or have left it. NAME ENDPOINT,...
 
 static void
-s_set_members (rk_sender_t *self)
+s_set_members (rk_sender_t *self, rk_slice_t list)
 {
     rk_cluster_t *cluster = self->cluster;
-    rk_slice_t list = rk_slice (cluster->told), member;
+    rk_slice_t member;
     zchunk_t *names = NULL;
     while (rk_slice_next (&list, &member)) {
         const char *blank = memchr (member.data, ' ', member.size);
@@ -233,7 +233,7 @@ s_set_members (rk_sender_t *self)
         rk_routes_append (&names, name);
         char *text = rk_slice_dup (name),
              *endpoint =
-                 zsys_sprintf ("%.*s", (int) (member.size - name.size - 1), blank + 1);
+                 rk_slice_dup ((rk_slice_t){blank + 1, member.size - name.size - 1});
         if (strneq (text, cluster->name) &&
             rk_peers_add (cluster->peers, text, endpoint) == -1)
             rk_log ('E', "app server %s at %s: %s", text, endpoint, zmq_strerror (errno));
@@ -242,10 +242,7 @@ s_set_members (rk_sender_t *self)
     }
     zstr_free (&cluster->names);
     cluster->names = rk_routes_list_text (&names);
-    rk_ring_t ring = {0};
-    rk_ring_set (&ring, cluster->epoch, rk_slice (cluster->names));
-    rk_ring_clear (&cluster->leased);
-    cluster->leased = ring;
+    rk_ring_set (&cluster->leased, cluster->epoch, rk_slice (cluster->names));
     s_remove_silent (self);
 }
 
@@ -278,18 +275,16 @@ static void
 s_tell_workers (rk_sender_t *self)
 {
     rk_cluster_t *cluster = self->cluster;
-    char *names = s_alive (self);
     cluster->stale = false;
     for (size_t nbr = 0; nbr < self->args->count; nbr++) {
         rk_frames_t out;
         rk_frames_begin (&out);
         rk_frames_addstr (&out, "RING");
-        rk_frames_addstr (&out, names);
+        rk_frames_addstr (&out, cluster->alive);
         rk_frames_addstr (&out, cluster->name);
         cluster->stale |= rk_frames_give (&out, self->args->workers[nbr]) == -1;
         rk_frames_clear (&out);
     }
-    zstr_free (&names);
 }
 
 
@@ -304,14 +299,12 @@ rk_sender_handle_ring (rk_sender_t *self)
         return -1;
     if (epoch == cluster->epoch)
         return 0;
-    zstr_free (&cluster->told);
-    cluster->told = rk_slice_dup (rk_frames_at (&self->frames, 2));
+    char *members = rk_slice_dup (rk_frames_at (&self->frames, 2));
     cluster->epoch = epoch;
     rk_frames_clear (&self->frames);
-    s_set_members (self);
-    char *names = s_alive (self);
-    s_apply (self, names);
-    zstr_free (&names);
+    s_set_members (self, rk_slice (members));
+    zstr_free (&members);
+    s_apply (self, s_alive (self));
     rk_peers_set_epoch (cluster->peers, epoch);
     s_send_back (self);
     s_tell_gateways (self);
@@ -331,7 +324,7 @@ s_is_stale (rk_sender_t *self, size_t nbr)
     bool leased =
         rk_ring_find (&cluster->leased, rk_peers_name (cluster->peers, nbr)) != -1;
     return rk_peers_epoch (cluster->peers, nbr) < cluster->epoch &&
-           (leased || zclock_mono () < cluster->sweep - SWEEP + STALE);
+           (leased || zclock_mono () < cluster->sweep - RK_CLUSTER_SWEEP + STALE);
 }
 
 
@@ -406,20 +399,15 @@ rk_sender_look_at_cluster (rk_sender_t *self)
     if (cluster->back.head)
         s_send_back (self);
     char *names = s_alive (self);
-    rk_ring_t alive = {0};
-    rk_ring_set (&alive, cluster->epoch, rk_slice (names));
-    bool same = alive.count == cluster->ring.count;
-    for (size_t nbr = 0; nbr < alive.count && same; nbr++)
-        same = rk_ring_find (&cluster->ring, alive.members[nbr].name) != -1;
-    rk_ring_clear (&alive);
-    if (!same) {
+    if (streq (names, cluster->alive))    //  In the order of the lease
+        zstr_free (&names);
+    else {
         for (size_t nbr = 0; nbr < rk_peers_count (cluster->peers); nbr++)
             if (rk_peers_silent (cluster->peers, nbr))
                 rk_peers_take_back (cluster->peers, nbr, s_keep_back);
         s_apply (self, names);
         s_send_back (self);
     }
-    zstr_free (&names);
     if (cluster->stale)
         s_tell_workers (self);
     if (cluster->sweep && now > cluster->sweep) {

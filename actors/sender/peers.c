@@ -10,8 +10,7 @@
 
 
 rk_peers_t *
-rk_peers_new (zsock_t *router, const char *name, size_t most, const rk_peers_fns_t *fns,
-              void *owner)
+rk_peers_new (zsock_t *router, size_t most, const rk_peers_fns_t *fns, void *owner)
 {
     rk_peers_t *self = (rk_peers_t *) zmalloc (sizeof (rk_peers_t));
     uint64_t instance;
@@ -19,7 +18,6 @@ rk_peers_new (zsock_t *router, const char *name, size_t most, const rk_peers_fns
     assert (rc == 0);
     snprintf (self->instance, sizeof (self->instance), "%016" PRIx64, instance);
     rk_wait_begin (&self->in, router);
-    self->name = name;
     self->most = most;
     self->fns = fns;
     self->owner = owner;

@@ -35,10 +35,10 @@ typedef struct {
     zsock_t *(*connect) (void *owner, const char *endpoint);
 } rk_peers_fns_t;
 
-//  The ROUTER is lent, and name. Of messages that one peer hasn't taken so many bytes are kept; with more all of them are dropped,
+//  The ROUTER is lent. Of messages that one peer hasn't taken so many bytes are kept; with more all of them are dropped,
 //  and it begins anew.
-rk_peers_t *rk_peers_new (zsock_t *router, const char *name, size_t most,
-                          const rk_peers_fns_t *fns, void *owner);
+rk_peers_t *rk_peers_new (zsock_t *router, size_t most, const rk_peers_fns_t *fns,
+                          void *owner);
 void rk_peers_destroy (rk_peers_t **self_p);
 
 //  The socket that they come in by; rk_peers_read takes what is there.

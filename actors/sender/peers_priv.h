@@ -11,7 +11,6 @@
 typedef struct rk_peer_batch {
     struct rk_peer_batch *next;
     zmq_msg_t packed;
-    size_t messages;
 } rk_peer_batch_t;
 
 typedef struct {
@@ -44,7 +43,6 @@ typedef struct {
 
 struct rk_peers {
     rk_wait_t in;
-    const char *name;
     char instance[17];
     size_t most;
     const rk_peers_fns_t *fns;

@@ -89,7 +89,7 @@ s_open (s_end_t *self, const char *name, const char *endpoint)
     zmq_setsockopt (zsock_resolve (self->router), ZMQ_ROUTER_HANDOVER, &(int){1},
                     sizeof (int));
     rk_check (zsock_bind (self->router, "%s", endpoint) != -1);
-    self->peers = rk_peers_new (self->router, name, 4000000, &s_fns, self);
+    self->peers = rk_peers_new (self->router, 4000000, &s_fns, self);
 }
 
 

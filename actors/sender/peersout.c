@@ -99,7 +99,6 @@ rk_peer_close_batch (rk_peer_t *peer)
     rk_peer_batch_t *batch = (rk_peer_batch_t *) zmalloc (sizeof (rk_peer_batch_t));
     zmq_msg_init_size (&batch->packed, peer->size);
     memcpy (zmq_msg_data (&batch->packed), peer->filling, peer->size);
-    batch->messages = peer->messages;
     *(peer->last ? &peer->last->next : &peer->first) = batch;
     peer->last = batch;
     peer->unsent = peer->unsent ? peer->unsent : batch;

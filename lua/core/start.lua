@@ -70,14 +70,6 @@ local function cut (text, most)
     return utf8.offset (text, 0, most + 1) - 1
 end
 
---  All attachment frames as one
-local function attachment_of (frames)
-    if #frames <= 4 then
-        return frames[4]
-    end
-    return table.concat (frames, "", 4)
-end
-
 local function refuse (cid, code, message, offset, request_id)
     worker.count ("refused_" .. code:gsub ("%-", "_"))
     answer (cid, {action = "error", code = code, message = message, offset = offset, requestID = request_id})
@@ -115,9 +107,10 @@ end
 --  done by then it doesn't do twice, since requests have names (chatID). Returns false when the next owner is this one
 local AGAIN, OWNER_GONE = 3, "the app server that had it is gone"
 local function handle_elsewhere (ctx, msg, action, name)
+    local given = ctx.frames[4] and table.concat (ctx.frames, "", 4)
     local good, reply, attachment
     for _ = 1, AGAIN do
-        good, reply, attachment = remote (name, ctx.uid, ctx.cid, ctx.device or "", ctx.text, attachment_of (ctx.frames))
+        good, reply, attachment = remote (name, ctx.uid, ctx.cid, ctx.device or "", ctx.text, given)
         if good and reply ~= "" then
             send ("downstream", "cid", ctx.cid, reply, attachment)
         end
