@@ -63,6 +63,7 @@ typedef struct {
     bool welcome;
     bool leaving;    //  It has said bye
     bool in_ring;
+    bool expelled;     //  It was in a ring before, and isn't any more
     uint64_t hash;     //  Of its name, see ring.h
     size_t clients;    //  Its connections
     int64_t

@@ -138,14 +138,15 @@ rk_gateway_moved (rk_gateway_t *self, rk_client_t *client)
 }
 
 
-//  Its app server shall let it go; one that isn't here isn't asked.
+//  Its app server shall let it go. One that isn't here can't, and what waits for it goes with all its connections when it is away
+//  for long.
 
 static void
 s_begin_move (rk_gateway_t *self, rk_client_t *client)
 {
-    if (client->move)
+    if (client->move || !self->apps[client->app].welcome)
         return;
-    if (!self->apps[client->app].welcome || !client->told) {
+    if (!client->told) {
         rk_gateway_moved (self, client);
         return;
     }
@@ -203,8 +204,11 @@ rk_gateway_set_ring (rk_gateway_t *self, uint64_t epoch, rk_slice_t names)
     rk_ring_set (&self->ring, epoch, names);
     for (size_t nbr = 0; nbr < self->args->count; nbr++) {
         rk_gateway_app_t *app = &self->apps[nbr];
+        bool was = app->in_ring;
         app->in_ring = rk_ring_find (&self->ring, app->args->name) != -1;
+        app->expelled = !app->in_ring && (was || app->expelled);
     }
+    rk_gateway_look_at_apps (self);
     rk_gateway_place_all (self);
 }
 
@@ -268,7 +272,8 @@ s_look_at_app (rk_gateway_t *self, rk_gateway_app_t *app, int64_t now)
 {
     if (!app->clients || !s_takes_others (self))
         return;
-    if (!app->welcome && (app->leaving || now - app->gone >= self->away)) {
+    if (!app->welcome &&
+        (app->leaving || app->expelled || now - app->gone >= self->away)) {
         s_give_away (self, app);
         return;
     }

@@ -61,6 +61,14 @@ class App:
     async def hears_nothing(self):
         check(self.heard.empty(), f"{self.name} hears {self.heard}")
 
+    async def dies(self, gateway):
+        for task in self.tasks:
+            task.cancel()
+        self.up.close()
+        self.down.close()
+        while f"to app server {self.name}" not in gateway.logged():
+            await asyncio.sleep(0.02)
+
     def close(self):
         for task in self.tasks:
             task.cancel()
@@ -159,12 +167,7 @@ def dies():
         await a1.say("setting", "uidmap", cid, "ann")
         await a1.say("downstream", "cid", cid, '"bound"')
         await client.socket.recv()
-        for task in a1.tasks:
-            task.cancel()
-        a1.up.close()
-        a1.down.close()
-        while "to app server a1" not in gateway.logged():
-            await asyncio.sleep(0.02)
+        await a1.dies(gateway)
         for nbr in range(3):
             await client.send(f'{{"nbr":{nbr}}}')
         await a2.hears("status", "connected", cid, "ann")
@@ -218,6 +221,34 @@ def sleeps():
     with_two(test, 3000)
 
 
+def expelled():
+    """What a client has said to an app server that is dead goes to the next owner as soon as the ring is without that one, behind who says it."""
+    async def test(gateway, a1, a2):
+        await a2.say("setting", "ring", "10", "a1")
+        client = await Client.open(gateway)
+        while a1.heard.empty() and a2.heard.empty():
+            await asyncio.sleep(0.005)
+        first = a1 if a2.heard.empty() else a2
+        cid = await first.hears("status", "connected", ...)
+        await first.say("setting", "uidmap", cid, "ann")
+        if first is a2:
+            await a2.hears("status", "moving", cid, "ann")
+            await a2.say("setting", "moved", cid, "-")
+            await a1.hears("status", "connected", cid, "ann")
+        await client.send('"known"')
+        await a1.hears("upstream", cid, '"known"')
+        await a1.dies(gateway)
+        await client.send('"waits"')
+        while gateway.counters()["gateway"]["from:clients"] < 2:
+            await asyncio.sleep(0.02)
+        await a2.say("setting", "ring", "11", "a2")
+        await a2.hears("status", "connected", cid, "ann")
+        await a2.hears("upstream", cid, '"waits"')
+        await client.send('"and goes on"')
+        await a2.hears("upstream", cid, '"and goes on"')
+    with_two(test)
+
+
 def ring():
     """With a ring each connection goes to the owner of its user when it is bound, and again when the ring changes; an older ring
     changes nothing, and one that names nobody we know neither."""
@@ -261,4 +292,4 @@ def ring():
 
 
 if __name__ == "__main__":
-    run(by_turns, bye, dies, sleeps, ring)
+    run(by_turns, bye, dies, sleeps, expelled, ring)
