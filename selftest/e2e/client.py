@@ -11,6 +11,8 @@ import signal
 import subprocess
 import tempfile
 
+import websockets
+
 from rookery import PATIENCE, Client, Server, chat, check, live, run
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
@@ -162,6 +164,30 @@ def forged():
     live(server, test)
 
 
+def acked_again():
+    """What comes twice is acked again, for the ack was lost; its handler isn't called a second time."""
+    async def test():
+        acks, heard, binds = [], [], []
+
+        async def serve(socket):
+            said = json.dumps({"action": "chat", "seq": 1, "at": 1, "content": {"fromAccountID": "ann", "toAccountID": "bob", "chatID": "1"}})
+            async for text in socket:
+                message = json.loads(text)
+                if "uid" in message:
+                    binds.append(message)
+                    await socket.send(json.dumps({"action": "bindRsp", "code": "ok", "uid": "bob", "groups": [], "at": 1, "limits": {}}))
+                    await socket.send(said)
+                elif message["action"] == "ack":
+                    acks.append((message["conversation"], message["seq"]))
+                    await socket.send(said if len(acks) < 3 else json.dumps({"action": "enough"}))
+        async with websockets.serve(serve, "127.0.0.1", 0) as listener:
+            port = listener.sockets[0].getsockname()[1]
+            async for got in user(f"ws://127.0.0.1:{port}/ws", "listens"):
+                heard.append(got)
+        check(acks == [("ann,bob", 1)] * 3 and heard == [{"heard": [1]}] and len(binds) == 1, (acks, heard, binds))
+    asyncio.run(test())
+
+
 def packed():
     """The package that npm makes can be installed and holds what it needs; the README's example runs as it stands."""
     server = Server()
@@ -229,4 +255,4 @@ def clients():
 
 
 if __name__ == "__main__":
-    run(through, files, failing, refusals, forged, packed, clients)
+    run(through, files, failing, refusals, forged, acked_again, packed, clients)

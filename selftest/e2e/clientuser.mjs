@@ -149,4 +149,13 @@ async function files() {
   bob.close();
 }
 
-await {through, failing, refusals, forged, files}[what]();
+// Until the server says that it is enough
+async function listens() {
+  const bob = new Rookery({url, uid: "bob", device: "b"}), heard = [];
+  bob.on("chat", message => heard.push(message.seq));
+  await Promise.all([new Promise(resolve => bob.on("enough", resolve)), bob.open()]);
+  say({heard});
+  bob.close();
+}
+
+await {listens, through, failing, refusals, forged, files}[what]();

@@ -369,8 +369,11 @@ export class Rookery {
     else if (message.action === "groupChanged")
       message.conversation = message.groupID;
     const track = this.#track(message.conversation);
-    if (message.seq <= track.upto)
+    if (message.seq <= track.upto) {    // The ack was lost on its way
+      track.told = 0;
+      this.#ackSoon();
       return;
+    }
     track.upto = message.seq;
     const results = [...this.#emit("message", message), ...this.#emit(message.action, message)];
     this.#safe(track, message.seq, results);
