@@ -19,6 +19,7 @@
 #include "http/wire.h"
 #include "http/wstap.h"
 #include "receiver.h"
+#include "base/heard.h"
 #include "base/ring.h"
 #include "base/routes.h"
 #include "sender/peers.h"
@@ -47,6 +48,7 @@ static const struct {
     {"index", index_test},
     {"slice", slice_test},
     {"ring", ring_test},
+    {"heard", heard_test},
     {"frames", frames_test},
     {"queue", queue_test},
     {"socket", socket_test},

@@ -6,12 +6,26 @@
 #define WORDS_MOST 8
 //  msec; a server may have many workers that load their handlers
 #define PATIENCE 60000
+//  The same of one that may go down meanwhile, without an answer
+#define PATIENCE_AT 20000
 
 typedef struct {
     rk_operator_t operator;
     const char *words[WORDS_MOST + 1];
     size_t count;
+    const char *
+        node;    //  The app server that is meant, by way of the one that is asked; or NULL
+    bool all;    //  All of them
 } s_ctl_t;
+
+static const struct argp_option s_options[] = {
+    {"node", 'n', "NAME", 0, "ask this app server of the cluster", 0},
+    {"all", 'a', NULL, 0,
+     "ask all app servers of the cluster, one after the other; the first that refuses "
+     "ends it",
+     0},
+    {0},
+};
 
 static const struct argp_child s_children[] = {{&rk_operator_argp, 0, NULL, 0}, {0}};
 
@@ -22,6 +36,12 @@ s_parse (int key, char *arg, struct argp_state *state)
     switch (key) {
     case ARGP_KEY_INIT:
         state->child_inputs[0] = &ctl->operator;
+        return 0;
+    case 'n':
+        ctl->node = arg;
+        return 0;
+    case 'a':
+        ctl->all = true;
         return 0;
     case ARGP_KEY_ARG:
         if (ctl->count == WORDS_MOST)
@@ -74,10 +94,22 @@ s_print_status (cJSON *root)
 }
 
 
+//  The answer to the command, of the app server that is meant; see rk_operator_ask.
+
+static char *
+s_answer (s_ctl_t *ctl)
+{
+    const char *words[WORDS_MOST + 3] = {"at", ctl->node};
+    size_t first = ctl->node ? 2 : 0;
+    memcpy (words + first, ctl->words, (ctl->count + 1) * sizeof (*words));
+    return rk_operator_ask (&ctl->operator, words, ctl->node ? PATIENCE_AT : PATIENCE);
+}
+
+
 static int
 s_status (s_ctl_t *ctl)
 {
-    char *text = rk_operator_ask (&ctl->operator, ctl->words, PATIENCE);
+    char *text = s_answer (ctl);
     if (!text)
         return 1;
     cJSON *root = cJSON_Parse (text);
@@ -262,7 +294,7 @@ s_export (s_ctl_t *ctl)
 static int
 s_ask (s_ctl_t *ctl)
 {
-    char *text = rk_operator_ask (&ctl->operator, ctl->words, PATIENCE);
+    char *text = s_answer (ctl);
     if (text) {
         rk_text_tame (text);
         printf ("%s\n", text);
@@ -273,13 +305,60 @@ s_ask (s_ctl_t *ctl)
 }
 
 
+//  What ctl does itself; elsewhere only if it can.
+
 static const struct {
     const char *name;
     int (*run) (s_ctl_t *ctl);
+    bool elsewhere;
 } s_own[] = {
-    {"status", s_status}, {"trace", s_trace}, {"erase", s_erase},
-    {"export", s_export}, {NULL, NULL},
+    {"status", s_status, true},  {"trace", s_trace, false}, {"erase", s_erase, false},
+    {"export", s_export, false}, {NULL, NULL, false},
 };
+
+
+static int
+s_run (s_ctl_t *ctl)
+{
+    size_t nbr = 0;
+    while (s_own[nbr].name && strneq (s_own[nbr].name, ctl->words[0]))
+        nbr++;
+    if (!s_own[nbr].name)
+        return s_ask (ctl);
+    if (ctl->node && !s_own[nbr].elsewhere) {
+        fprintf (stderr, "rookery: %s is asked without --node or --all\n", ctl->words[0]);
+        return 1;
+    }
+    return s_own[nbr].run (ctl);
+}
+
+
+//  One app server after the other, as long as all goes well.
+
+static int
+s_run_at_all (s_ctl_t *ctl)
+{
+    if (streq (ctl->words[0], "drain") || streq (ctl->words[0], "stop")) {
+        fprintf (stderr,
+                 "rookery: %s one app server with --node, and wait until it is back "
+                 "before the next one\n",
+                 ctl->words[0]);
+        return 1;
+    }
+    const char *words[] = {"nodes", NULL};
+    char *list = rk_operator_ask (&ctl->operator, words, PATIENCE), *rest = list;
+    int rc = list ? 0 : 1;
+    bool looks = streq (ctl->words[0], "status");    //  Then at all of them
+    for (char *line; (rc == 0 || looks) && (line = strsep (&rest, "\n"));) {
+        line[strcspn (line, " ")] = '\0';
+        ctl->node = line;
+        printf ("%s: ", line);
+        fflush (stdout);
+        rc |= s_run (ctl);
+    }
+    zstr_free (&list);
+    return rc;
+}
 
 
 int
@@ -287,13 +366,13 @@ rk_command_ctl (int argc, char *argv[])
 {
     s_ctl_t ctl = {.count = 0};
     static const struct argp argp = {
-        NULL,
+        s_options,
         s_parse,
         "status\nreload\nhandlers\nhandler open|close|load|unload NAME\n"
         "connections UID\nkick CID-or-UID\nerase UID\nexport UID\nprofile UID JSON\n"
         "send cid|uid|gid ID JSON\nlog debug|info|warn|error [ACTOR]\ntrace CID "
         "[MESSAGES]\n"
-        "drain\nstop",
+        "nodes\ndrain\nstop",
         "Ask a running server.\v"
         "reload loads all handlers anew; when one can't be loaded the old ones go on. A "
         "handler is named by its file. A closed one answers nobody until it is opened.\n"
@@ -311,17 +390,16 @@ rk_command_ctl (int argc, char *argv[])
         "it is interrupted or so many messages are done.\n"
         "drain finishes what is in flight, tells clients to connect elsewhere, and ends "
         "the "
-        "server; stop ends it at once.",
+        "server; stop ends it at once. nodes lists the app servers of the cluster; any "
+        "of "
+        "them can be asked from any other one.",
         s_children,
         NULL,
         NULL};
     argp_parse (&argp, argc, argv, 0, NULL, &ctl);
     if (rk_operator_open (&ctl.operator) == -1)
         return 1;
-    size_t nbr = 0;
-    while (s_own[nbr].name && strneq (s_own[nbr].name, ctl.words[0]))
-        nbr++;
-    int rc = s_own[nbr].name ? s_own[nbr].run (&ctl) : s_ask (&ctl);
+    int rc = ctl.all ? s_run_at_all (&ctl) : s_run (&ctl);
     rk_operator_close (&ctl.operator);
     return rc;
 }

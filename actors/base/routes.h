@@ -105,6 +105,10 @@ typedef void (rk_routes_missed_fn) (void *arg, rk_slice_t cid, bool anew);
 void rk_routes_miss_all (rk_routes_t *self, rk_slice_t gid, rk_routes_missed_fn *visit,
                          void *arg);
 
+//  The same of a conversation of two, for all connections of one of them: what came behind heard has passed them by.
+void rk_routes_miss_from (rk_routes_t *self, rk_slice_t uid, rk_slice_t conversation,
+                          uint64_t heard, rk_routes_missed_fn *visit, void *arg);
+
 //  Call visit for each connection that has to catch up with something.
 void rk_routes_visit_late (rk_routes_t *self, rk_routes_visit_fn *visit, void *arg);
 

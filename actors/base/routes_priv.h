@@ -4,6 +4,7 @@
 #define ROUTES_PRIV_H
 
 #include "routes.h"
+#include "heard.h"
 #include "index.h"
 
 #define GAPS_MOST 1000    //  Conversations noted for one connection
@@ -23,8 +24,7 @@ typedef struct {
     size_t apart;        //  Memberships in it that are
     uint64_t version;    //  Of a user's membership, as the store counts it
     uint64_t mark;       //  Where a list of groups found it last
-    uint64_t heard;      //  Up to which seq all was live here, if that is noted; or 0
-    uint64_t ahead;      //  What was live behind that: bit 0 is the next but one
+    rk_seqs_t heard;     //  What was live here, if that is noted
 } rk_routes_set_t;
 
 //  One connection in one set, with its place in the set's list.

@@ -125,12 +125,14 @@ s_gap (rk_routes_route_t *route, rk_slice_t conversation)
 }
 
 
-//  What is said in the group is noted for the connection, as a gap behind what it has heard, in whatever way
+//  What is said in the conversation, of a group or of the connection's user, is noted for it, as a gap behind what it has heard, in
+//  whatever way
 
 static void
-s_hold (rk_routes_t *self, rk_routes_route_t *route, rk_slice_t gid, uint64_t heard)
+s_hold (rk_routes_route_t *route, rk_routes_set_t *set, rk_slice_t conversation,
+        uint64_t heard)
 {
-    rk_routes_gap_t *gap = s_gap (route, gid);
+    rk_routes_gap_t *gap = s_gap (route, conversation);
     if (gap) {
         uint64_t first = (gap->told > heard ? gap->told : heard) + 1;
         gap->first = gap->last && gap->first < first ? gap->first : first;
@@ -138,8 +140,7 @@ s_hold (rk_routes_t *self, rk_routes_route_t *route, rk_slice_t gid, uint64_t he
         gap->held = true;
     }
     route->missed_all |= !gap;
-    rk_routes_membership_t *membership = rk_routes_membership (
-        route, (rk_routes_set_t *) rk_index_lookup (self->sets[1], gid));
+    rk_routes_membership_t *membership = rk_routes_membership (route, set);
     if (membership)
         s_set_apart (membership, true);
 }
@@ -155,7 +156,7 @@ rk_routes_miss (rk_routes_t *self, rk_slice_t cid, rk_slice_t gids)
     if (route->state != BEHIND)
         route->state = HOLDING;
     while (rk_slice_next (&gids, &gid))
-        s_hold (self, route, gid, 0);
+        s_hold (route, (rk_routes_set_t *) rk_index_lookup (self->sets[1], gid), gid, 0);
     //  Told once more does no harm; told once it may have been lost
     return route->state == HOLDING;
 }
@@ -165,20 +166,26 @@ void
 rk_routes_heard (rk_routes_t *self, rk_slice_t gid, uint64_t seq)
 {
     rk_routes_set_t *set = (rk_routes_set_t *) rk_index_lookup (self->sets[1], gid);
-    if (!set || (set->heard && seq <= set->heard))
-        return;
-    if (!set->heard)
-        set->heard = seq;
-    else if (seq - set->heard > 1) {
-        if (seq - set->heard < 66)
-            set->ahead |= (uint64_t) 1 << (seq - set->heard - 2);
-        return;    //  Something is missing, or comes a little later
+    if (set)
+        rk_seqs_note (&set->heard, seq);
+}
+
+
+static void
+s_miss_all (rk_routes_set_t *set, rk_slice_t conversation, uint64_t heard,
+            rk_routes_missed_fn *visit, void *arg)
+{
+    for (rk_routes_route_t *route = (rk_routes_route_t *) zlistx_first (set->members);
+         route; route = (rk_routes_route_t *) zlistx_next (set->members)) {
+        if (route->state == BEHIND && !route->begun)
+            continue;    //  It will read all of it, whatever was heard
+        bool anew = route->state != BEHIND && route->state != HOLDING;
+        if (anew)
+            route->state = HOLDING;
+        s_hold (route, set, conversation, heard);
+        if (route->state == HOLDING)
+            visit (arg, route->key, anew);
     }
-    else
-        set->heard = seq;
-    for (; set->ahead & 1; set->ahead >>= 1)
-        set->heard++;
-    set->ahead >>= 1;
 }
 
 
@@ -189,18 +196,18 @@ rk_routes_miss_all (rk_routes_t *self, rk_slice_t gid, rk_routes_missed_fn *visi
     rk_routes_set_t *set = (rk_routes_set_t *) rk_index_lookup (self->sets[1], gid);
     if (!set)
         return;
-    for (rk_routes_route_t *route = (rk_routes_route_t *) zlistx_first (set->members);
-         route; route = (rk_routes_route_t *) zlistx_next (set->members)) {
-        if (route->state == BEHIND && !route->begun)
-            continue;    //  It will read all of it, whatever was heard
-        bool anew = route->state != BEHIND && route->state != HOLDING;
-        if (anew)
-            route->state = HOLDING;
-        s_hold (self, route, gid, set->heard);
-        if (route->state == HOLDING)
-            visit (arg, route->key, anew);
-    }
-    set->heard = set->ahead = 0;    //  From here on anew
+    s_miss_all (set, gid, set->heard.upto, visit, arg);
+    set->heard = (rk_seqs_t){0, 0};    //  From here on anew
+}
+
+
+void
+rk_routes_miss_from (rk_routes_t *self, rk_slice_t uid, rk_slice_t conversation,
+                     uint64_t heard, rk_routes_missed_fn *visit, void *arg)
+{
+    rk_routes_set_t *set = (rk_routes_set_t *) rk_index_lookup (self->sets[0], uid);
+    if (set)
+        s_miss_all (set, conversation, heard, visit, arg);
 }
 
 

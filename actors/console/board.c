@@ -436,6 +436,7 @@ rk_board_new (void)
 {
     rk_board_t *self = (rk_board_t *) zmalloc (sizeof (rk_board_t));
     self->began = zclock_time ();
+    self->node = "";
     rk_board_state (self, "starting", "");
     return self;
 }

@@ -62,6 +62,7 @@ typedef struct {
     char state[16];    //  Of the server: starting, ready, draining
     char *why;
     int64_t began;                    //  msec, since 1970
+    const char *node;                 //  cluster/name, or empty; borrowed
     char *events[RK_BOARD_EVENTS];    //  JSON
     size_t event_count;               //  Ever
 } rk_board_t;

@@ -158,6 +158,7 @@ rk_board_json (rk_board_t *self, const char *socks)
     cJSON *root = cJSON_CreateObject ();
     int64_t now = zclock_time ();
     cJSON_AddStringToObject (root, "version", RK_VERSION);
+    cJSON_AddStringToObject (root, "node", self->node);
     s_add (root, "pid", getpid ());
     s_add (root, "at", (double) now);
     s_add (root, "uptime", (double) (now - self->began) / 1000);

@@ -1,11 +1,11 @@
 //  console.c - shows what the server does, and takes what operators ask
 //
 //  In     pipe      see rk_life_t; ACTOR name state uptime restarts limit [name value...]
-//                   EVENT actor kind numbers text cid, STATE state why, ANSWER client ok|error text
+//                   EVENT actor kind numbers text cid, STATE state why, ANSWER client ok|error text, STATUS client
 //         control   a command and its words: status, monitor, trace CID; others go to the supervisor
 //         monitors  events of the sockets with a wire to another process
 //         HTTP      /metrics, /healthz, /status, /actor/NAME, /console; WebSocket /live
-//  Out    pipe      ASK client word...
+//  Out    pipe      ASK client word..., ANSWER client ok text
 //         control   ok|error text; event JSON to those who said monitor or trace
 //         HTTP      the answers; to /live an object a second, and each event
 //  Owns   the board of what all actors said last, who watches.
@@ -182,12 +182,26 @@ s_handle_answer (void *owner, zmsg_t *words)
 }
 
 
+//  For an operator at another app server
+
+static void
+s_handle_status_for (void *owner, zmsg_t *words)
+{
+    s_self_t *self = (s_self_t *) owner;
+    char *text = rk_pages_status (self->pages);
+    zmsg_t *answer = zmsg_dup (words);
+    zmsg_pushstr (answer, "ANSWER");
+    zmsg_addstr (answer, "ok");
+    zmsg_addstr (answer, text);
+    rk_msg_send (&answer, self->life.pipe);
+    rk_wait_touch (&self->life.wait);
+    zstr_free (&text);
+}
+
+
 static const rk_command_t s_commands[] = {
-    {"ACTOR", s_handle_actor},
-    {"EVENT", s_handle_event},
-    {"STATE", s_handle_state},
-    {"ANSWER", s_handle_answer},
-    {NULL, NULL},
+    {"ACTOR", s_handle_actor}, {"STATUS", s_handle_status_for}, {"EVENT", s_handle_event},
+    {"STATE", s_handle_state}, {"ANSWER", s_handle_answer},     {NULL, NULL},
 };
 
 
@@ -419,6 +433,7 @@ s_self_new (zsock_t *pipe, console_args_t *args)
     self->args = args;
     self->control.socket = args->control;
     self->board = rk_board_new ();
+    self->board->node = rk_config_str (args->config, "cluster/name");
     self->sockets =
         rk_sockets_new (args->monitors, args->count, s_note_event, s_who, s_here, self);
     self->pages = rk_pages_new (self->board, self->sockets, args->config);

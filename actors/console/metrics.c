@@ -20,7 +20,8 @@ typedef struct {
 //  The families with a name of their own. All other counters of an actor are in one named after its
 //  role: rookery_worker_timeouts_total.
 static const s_family_t s_families[] = {
-    {"rookery_build_info", "gauge", "Versions, in the labels; the value is 1."},
+    {"rookery_build_info", "gauge",
+     "Versions and cluster/name, in the labels; the value is 1."},
     {"rookery_ready", "gauge", "1 when the server is ready, as /healthz says."},
     {"rookery_actor_up", "gauge", "1 when the actor runs, 0 when it is down or stuck."},
     {"rookery_actor_restarts_total", "counter", "Lives of the actor but the first."},
@@ -305,9 +306,10 @@ s_add_process (s_samples_t *self, rk_board_t *board)
     int major, minor, patch;
     zmq_version (&major, &minor, &patch);
     char *labels = zsys_sprintf (
-        "version=\"%s\",zmq=\"%d.%d.%d\",czmq=\"%d.%d.%d\",lua=\"%s\"", RK_VERSION, major,
-        minor, patch, CZMQ_VERSION_MAJOR, CZMQ_VERSION_MINOR, CZMQ_VERSION_PATCH,
-        LUA_VERSION_MAJOR "." LUA_VERSION_MINOR "." LUA_VERSION_RELEASE);
+        "version=\"%s\",zmq=\"%d.%d.%d\",czmq=\"%d.%d.%d\",lua=\"%s\",node=\"%s\"",
+        RK_VERSION, major, minor, patch, CZMQ_VERSION_MAJOR, CZMQ_VERSION_MINOR,
+        CZMQ_VERSION_PATCH,
+        LUA_VERSION_MAJOR "." LUA_VERSION_MINOR "." LUA_VERSION_RELEASE, board->node);
     s_add (self, "rookery_build_info", "gauge", labels, 1);
     zstr_free (&labels);
     char *why = rk_board_unready (board);

@@ -3,6 +3,8 @@
 #include "sender_priv.h"
 
 #define ASK 100    //  msec between two questions for the ring
+#define HEARD                                                                            \
+    100000    //  Conversations of two; some 150 bytes each, and twice as many at times
 
 
 //  What decides the owner: of the group of those who watch a user, that user
@@ -257,6 +259,7 @@ rk_sender_cluster_new (rk_sender_t *self)
     cluster->alive = strdup ("");
     cluster->holders[0] = rk_index_new (s_holders_free);
     cluster->holders[1] = rk_index_new (s_holders_free);
+    cluster->heard = rk_heard_new (HEARD);
     cluster->peers = rk_peers_new (self->args->peers, self->args->link_most, &fns, self);
     return cluster;
 }
@@ -274,6 +277,7 @@ rk_sender_cluster_destroy (rk_cluster_t **self_p)
     rk_queue_clear (&self->back);
     rk_index_destroy (&self->holders[0]);
     rk_index_destroy (&self->holders[1]);
+    rk_heard_destroy (&self->heard);
     rk_ring_clear (&self->ring);
     rk_ring_clear (&self->leased);
     zstr_free (&self->names);

@@ -5,6 +5,10 @@
 //  it on to those that hold it; there it goes the way that it goes in a single app server. So what is for one group comes to all by
 //  one way and in one order, and nobody knows of connections that are none of its own.
 //
+//  A chat of two is stored where its sender is and handed to the owner of the other one. When the first one dies between the two
+//  nobody hands it on: the other one's sender sees by the next seq that one is missing, or is told so when the chat is said again
+//  ("live again"), and the connections catch up with that conversation from there on.
+//
 //  The ring is advisory. Who gets what it doesn't own passes it on once, and then does it itself. When the ring changes each one tells
 //  the new owners what it holds; when they have heard it, what may have passed by meanwhile is read from the store: connections
 //  in those groups catch up with them (proto/CONTRACT.md, "Catching up").
@@ -13,6 +17,7 @@
 #define CLUSTER_H
 
 #include "peers.h"
+#include "base/heard.h"
 #include "base/index.h"
 #include "base/ring.h"
 
@@ -29,7 +34,9 @@ enum {
     RK_LINK_STANDS,    //  CID UID: is the user here? Answered with downstream cid
     RK_LINK_REMOTE,    //  ORIGIN token NAME UID CID DEVICE content [attachment]: a client's request, for NAME's owner
     RK_LINK_REMOTE_ONCE,
-    RK_LINK_RETURN    //  token text [attachment]: what it is answered
+    RK_LINK_RETURN,    //  token text [attachment]: what it is answered
+    RK_LINK_ASK,       //  client word...: an operator asks
+    RK_LINK_ANSWER     //  client ok|error text
 };
 
 //  Who holds what we own.
@@ -50,6 +57,7 @@ typedef struct {
     rk_ring_t ring;            //  and the second as rings
     int peer[RK_RING_MOST];    //  At each place of it; -1 is ourselves
     rk_index_t *holders[2];    //  Of users, of groups; rk_holders_t
+    rk_heard_t *heard;         //  Of conversations of two that have somebody here
     uint64_t
         marks[RK_RING_MOST];    //  Of each peer: behind what we have told it that we hold
     int64_t sweep;    //  msec, monotonic: when what we don't own is forgotten; or 0

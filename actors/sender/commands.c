@@ -1,4 +1,4 @@
-//  commands.c - what operators ask the sender: kick, where, send; and the supervisor, that it says bye
+//  commands.c - what operators ask the sender: kick, where, send (nodes.c: at, nodes); and the supervisor, that it says bye
 //
 //  They come on the pipe and are answered with HANDLED text or REFUSED reason.
 
@@ -88,7 +88,7 @@ s_visit_list (void *arg, rk_slice_t cid)
 }
 
 
-//  WHERE uid: its connections, a CID a line
+//  WHERE uid: its connections, a CID a line; refused with "@NAME" when there are none here and app server NAME is the owner
 
 static void
 s_handle_where (void *owner, zmsg_t *words)
@@ -103,10 +103,8 @@ s_handle_where (void *owner, zmsg_t *words)
         zstr_free (&list.text);
         list.text = where == -1
                         ? zsys_sprintf ("%s has no connection", uid ? uid : "nobody")
-                        : zsys_sprintf (
-                              "%s has no connection here; app server %s has "
-                              "them, if there are any: ask there",
-                              uid, rk_peers_name (self->cluster->peers, (size_t) where));
+                        : zsys_sprintf ("@%s", rk_peers_name (self->cluster->peers,
+                                                              (size_t) where));
     }
     rk_life_say (&self->life, list.count ? "HANDLED" : "REFUSED", list.text);
     zstr_free (&list.text);
@@ -189,5 +187,8 @@ const rk_command_t rk_sender_commands[] = {
     {"KICK", s_handle_kick},
     {"SEND", s_handle_send},
     {"WHERE", s_handle_where},
+    {"AT", rk_sender_handle_at},
+    {"ANSWER", rk_sender_handle_answer},
+    {"NODES", rk_sender_handle_nodes},
     {NULL, NULL},
 };

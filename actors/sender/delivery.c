@@ -118,7 +118,7 @@ s_count_nobody (rk_sender_t *self, size_t reached)
 
 
 bool
-rk_sender_take_seq (rk_sender_t *self, size_t index, uint64_t *seq)
+rk_sender_read_seq (rk_sender_t *self, size_t index, uint64_t *seq)
 {
     rk_slice_t part = rk_frames_at (&self->frames, index);
     char digits[24] = "", *end;
@@ -126,8 +126,17 @@ rk_sender_take_seq (rk_sender_t *self, size_t index, uint64_t *seq)
         return false;
     memcpy (digits, part.data, part.size);
     *seq = strtoull (digits, &end, 10);
-    rk_frames_remove (&self->frames, index);
     return !*end;
+}
+
+
+bool
+rk_sender_take_seq (rk_sender_t *self, size_t index, uint64_t *seq)
+{
+    bool good = rk_sender_read_seq (self, index, seq);
+    if (rk_frames_at (&self->frames, index).size)
+        rk_frames_remove (&self->frames, index);
+    return good;
 }
 
 
@@ -145,12 +154,70 @@ s_take_place (rk_sender_t *self, size_t index, s_place_t *place)
 }
 
 
+static void
+s_visit_missed (void *arg, rk_slice_t cid, bool anew)
+{
+    if (anew)
+        rk_sender_note_fallen ((rk_sender_t *) arg, "behind", cid);
+}
+
+
+//  Something is said in a conversation of two, UID,UID. When what was said before has not come by, an app server died with it:
+//  the connections of both catch up.
+
+static void
+s_look_for_gap (rk_sender_t *self, const s_place_t *place)
+{
+    rk_slice_t uids = place->conversation, uid;
+    uint64_t upto = self->cluster ? rk_heard_note (self->cluster->heard,
+                                                   place->conversation, place->seq)
+                                  : place->seq;
+    if (upto >= place->seq)
+        return;
+    while (rk_slice_next (&uids, &uid))
+        rk_routes_miss_from (self->routes, uid, place->conversation, upto, s_visit_missed,
+                             self);
+    rk_heard_skip (self->cluster->heard, place->conversation, place->seq);
+}
+
+
+void
+rk_sender_note_said (rk_sender_t *self)
+{
+    uint64_t seq;
+    rk_slice_t conversation = rk_frames_at (&self->frames, 4);
+    if (self->frames.count > 6 && rk_slice_is (rk_frames_at (&self->frames, 1), "talk") &&
+        rk_slice_is (rk_frames_at (&self->frames, 0), "live") &&
+        rk_sender_read_seq (self, 5, &seq))
+        rk_heard_note (self->cluster->heard, conversation, seq);
+}
+
+
+//  again UID CONVERSATION SEQ: it was said once more, so perhaps it has passed the user by
+
+static int
+s_live_again (rk_sender_t *self)
+{
+    uint64_t seq;
+    if (self->frames.count != 5 || !rk_sender_read_seq (self, 4, &seq) || !seq)
+        return -1;
+    rk_slice_t conversation = rk_frames_at (&self->frames, 3);
+    if (!self->cluster)
+        return 0;
+    rk_routes_miss_from (self->routes, rk_frames_at (&self->frames, 2), conversation,
+                         seq - 1, s_visit_missed, self);
+    rk_heard_note (self->cluster->heard, conversation, seq);
+    return 0;
+}
+
+
 static int
 s_live_talk (rk_sender_t *self)
 {
     s_place_t place;
     if (s_take_place (self, 4, &place) == -1)
         return -1;
+    s_look_for_gap (self, &place);
     s_count_nobody (self, s_downstream_talk (self, &place));
     return 0;
 }
@@ -164,6 +231,7 @@ s_live_own (rk_sender_t *self)
     s_place_t place;
     if (s_take_place (self, 4, &place) == -1)
         return -1;
+    s_look_for_gap (self, &place);
     s_downstream_own (self, &place);
     return 0;
 }
@@ -207,8 +275,8 @@ static const struct {
     const char *name;
     int (*handle) (rk_sender_t *self);
 } s_live_routes[] = {
-    {"talk", s_live_talk}, {"own", s_live_own}, {"group", s_live_group},
-    {"row", s_live_row},   {NULL, NULL},
+    {"talk", s_live_talk}, {"own", s_live_own},     {"group", s_live_group},
+    {"row", s_live_row},   {"again", s_live_again}, {NULL, NULL},
 };
 
 

@@ -11,7 +11,7 @@
 static bool
 s_name (rk_frames_t *frames, bool *group, rk_slice_t *name)
 {
-    static const char *users[] = {"uid", "talk", "own", NULL},
+    static const char *users[] = {"uid", "talk", "own", "again", NULL},
                       *settings[] = {"gidmap-user", "gidunmap-user", "groups",
                                      "close-user", NULL};
     rk_slice_t kind = rk_frames_at (frames, 1);
@@ -100,6 +100,7 @@ rk_sender_take (rk_sender_t *self)
 {
     rk_frames_t own;
     rk_frames_begin (&own);
+    rk_sender_note_said (self);
     s_split (self, &own);
     int rc = s_pass_on (self, RK_LINK_OWNER) ? 0 : rk_sender_handle_message (self);
     if (own.count) {
@@ -264,6 +265,12 @@ rk_sender_handle_peer (void *owner, size_t peer, int kind, rk_frames_t *frames)
         break;
     case RK_LINK_RETURN:
         s_reply_remote (self, 0);
+        break;
+    case RK_LINK_ASK:
+        rk_sender_take_ask (self, peer);
+        break;
+    case RK_LINK_ANSWER:
+        rk_sender_take_answer (self);
         break;
     default:
         rk_sender_malformed (self, rk_peers_name (self->cluster->peers, peer),

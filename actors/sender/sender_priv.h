@@ -123,10 +123,14 @@ void rk_sender_ping_all (rk_sender_t *self);
 //  delivery.c
 
 
-//  Takes the number in a part, and the part; false when it is none.
+//  Reads the number in a part, or takes it with the part; false when it is none.
+bool rk_sender_read_seq (rk_sender_t *self, size_t index, uint64_t *seq);
 bool rk_sender_take_seq (rk_sender_t *self, size_t index, uint64_t *seq);
 
-//  live talk|group|row: what is stored goes to those who are not behind. Answers 0, or -1 when it has not its form.
+//  The message in hand, of a worker of ours in a cluster, may be a chat of two: its seq is noted.
+void rk_sender_note_said (rk_sender_t *self);
+
+//  live talk|group|row|again: what is stored goes to those who are not behind. Answers 0, or -1 when it has not its form.
 int rk_sender_handle_live (rk_sender_t *self);
 
 //  downstream cid|uid|gid|talk
@@ -265,6 +269,20 @@ int rk_sender_handle_resume (rk_sender_t *self);
 
 //  What operators ask, by way of the pipe.
 extern const rk_command_t rk_sender_commands[];
+
+//  nodes.c
+
+//  AT client NAME word...: the app server of that name is asked. ANSWER client ok|error text: what one elsewhere has asked
+//  is answered. NODES: lists them.
+void rk_sender_handle_at (void *self, zmsg_t *words);
+void rk_sender_handle_answer (void *self, zmsg_t *words);
+void rk_sender_handle_nodes (void *self, zmsg_t *words);
+
+//  The same from a peer: what is in hand goes to our supervisor.
+void rk_sender_take_ask (rk_sender_t *self, size_t peer);
+void rk_sender_take_answer (rk_sender_t *self);
+
+//  commands.c
 
 //  Behind BYE: whether all connections are with other app servers, or nobody takes any.
 void rk_sender_look_at_leaving (rk_sender_t *self);

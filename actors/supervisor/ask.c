@@ -27,6 +27,22 @@ rk_server_handle_ask (rk_server_t *self, rk_server_actor_t *actor, zmsg_t *msg)
 }
 
 
+//  An actor answers what somebody has asked by way of us.
+
+void
+rk_server_handle_answer (rk_server_t *self, rk_server_actor_t *actor, zmsg_t *msg)
+{
+    (void) actor;
+    zframe_t *client = zmsg_pop (msg);
+    char *word = zmsg_popstr (msg), *text = zmsg_popstr (msg);
+    if (text)
+        rk_server_answer (self, client, streq (word, "ok"), text);
+    zframe_destroy (&client);
+    zstr_free (&word);
+    zstr_free (&text);
+}
+
+
 //  By its name, or that of its role: worker for worker-1, worker-2; all are called "".
 
 static bool
@@ -88,6 +104,16 @@ rk_server_actor (rk_server_t *self, const char *name)
         if (streq (self->actors[nbr].name, name))
             return self->actors[nbr].actor;
     return NULL;
+}
+
+
+bool
+rk_server_send (rk_server_t *self, const char *name, zmsg_t **words)
+{
+    zactor_t *actor = rk_server_actor (self, name);
+    bool sent = actor && rk_msg_send (words, actor) == 0;
+    zmsg_destroy (words);
+    return sent;
 }
 
 

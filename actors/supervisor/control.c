@@ -14,6 +14,8 @@
 //      profile UID JSON                        what others see of a user
 //      erase UID, export UID [PLACE]           a piece of what the application does then
 //      drain, stop                             end the server: finish what is in flight, or not
+//      nodes                                   list the app servers of the cluster
+//      at NAME COMMAND...                      one of these, or status, at another one of them
 //
 //  With an eye on the folder (inotify(7)) a change there reloads as well, once the writer has
 //  been quiet for a moment.
@@ -29,6 +31,7 @@
 struct rk_control {
     rk_config_t *config;
     rk_server_t *server;
+    zframe_t *client;     //  Who asks what is in hand; borrowed
     const char *end;      //  What an operator wants, or NULL
     int watch;            //  Descriptor, or -1
     int64_t reload_at;    //  msec, monotonic; 0: no change to load
@@ -36,7 +39,7 @@ struct rk_control {
 
 
 //  --------------------------------------------------------------------------
-//  Commands. Each returns the text for whoever asked, which is freed.
+//  Commands. Each returns the text for whoever asked, which is freed; NULL when somebody else answers.
 
 //  Asks actors with up to five words; see rk_server_ask.
 
@@ -169,14 +172,62 @@ s_handle_kick (rk_control_t *self, zmsg_t *words, bool *good)
 }
 
 
+//  Takes the words to another app server, whose answer comes back by way of the sender. Returns NULL, or why not.
+
+static char *
+s_pass_to (rk_control_t *self, const char *name, zmsg_t *words)
+{
+    zmsg_pushstr (words, name);
+    zmsg_pushmem (words, zframe_data (self->client), zframe_size (self->client));
+    zmsg_pushstr (words, "AT");
+    zmsg_t *copy = zmsg_dup (words);
+    return rk_server_send (self->server, "sender", &copy)
+               ? NULL
+               : strdup ("the sender is not up just now; try again");
+}
+
+
 static char *
 s_handle_connections (rk_control_t *self, zmsg_t *words, bool *good)
 {
     char *uid = zmsg_popstr (words);
     char *text = uid ? s_ask (self, "sender", good, (char *[]){"WHERE", uid}, 2)
                      : strdup ("connections UID expected");
+    if (!*good && *text == '@') {    //  Another one owns the user
+        char *name = text;
+        zmsg_addstr (words, "connections");
+        zmsg_addstr (words, uid);
+        text = rk_server_is_elsewhere (self->client)
+                   ? zsys_sprintf ("%s has no connection", uid)
+                   : s_pass_to (self, name + 1, words);
+        zstr_free (&name);
+    }
     zstr_free (&uid);
     return text;
+}
+
+
+static char *
+s_handle_nodes (rk_control_t *self, zmsg_t *words, bool *good)
+{
+    (void) words;
+    return s_ask (self, "sender", good, (char *[]){"NODES"}, 1);
+}
+
+
+//  Only who asks elsewhere asks us: the console answers its own
+
+static char *
+s_handle_status (rk_control_t *self, zmsg_t *words, bool *good)
+{
+    (void) words;
+    (void) good;
+    zmsg_t *msg = zmsg_new ();
+    zmsg_addstr (msg, "STATUS");
+    zmsg_addmem (msg, zframe_data (self->client), zframe_size (self->client));
+    return rk_server_send (self->server, "console", &msg)
+               ? NULL
+               : strdup ("the console is not up just now; try again");
 }
 
 
@@ -231,6 +282,8 @@ s_handle_log (rk_control_t *self, zmsg_t *words, bool *good)
 static char *
 s_handle_trace (rk_control_t *self, zmsg_t *words, bool *good)
 {
+    if (rk_server_is_elsewhere (self->client))
+        return strdup ("trace is asked at the app server itself");
     char *cid = zmsg_popstr (words);
     size_t count = rk_server_set_trace (self->server, cid ? cid : "");
     zstr_free (&cid);
@@ -260,38 +313,78 @@ s_handle_stop (rk_control_t *self, zmsg_t *words, bool *good)
 }
 
 
+static char *s_do (rk_control_t *self, zmsg_t *words, bool *good);
+
+//  at NAME COMMAND...
+
+static char *
+s_handle_at (rk_control_t *self, zmsg_t *words, bool *good)
+{
+    char *name = zmsg_popstr (words), *text;
+    if (!name || !zmsg_size (words))
+        text = strdup ("at NAME COMMAND... expected");
+    else if (rk_server_is_elsewhere (self->client))
+        text = strdup ("at may not lead further");
+    else if (streq (name, rk_config_str (self->config, "cluster/name")))
+        text = s_do (self, words, good);
+    else
+        text = s_pass_to (self, name, words);
+    zstr_free (&name);
+    return text;
+}
+
+
 static const struct {
     const char *name;
     char *(*handle) (rk_control_t *self, zmsg_t *words, bool *good);
 } s_control_routes[] = {
-    {"reload", s_handle_reload},   {"handlers", s_handle_handlers},
-    {"handler", s_handle_handler}, {"erase", s_handle_erase},
-    {"export", s_handle_export},   {"profile", s_handle_profile},
-    {"kick", s_handle_kick},       {"connections", s_handle_connections},
-    {"send", s_handle_send},       {"log", s_handle_log},
-    {"trace", s_handle_trace},     {"drain", s_handle_drain},
-    {"stop", s_handle_stop},       {NULL, NULL},
+    {"reload", s_handle_reload},
+    {"handlers", s_handle_handlers},
+    {"handler", s_handle_handler},
+    {"erase", s_handle_erase},
+    {"export", s_handle_export},
+    {"profile", s_handle_profile},
+    {"kick", s_handle_kick},
+    {"connections", s_handle_connections},
+    {"send", s_handle_send},
+    {"log", s_handle_log},
+    {"trace", s_handle_trace},
+    {"drain", s_handle_drain},
+    {"stop", s_handle_stop},
+    {"status", s_handle_status},
+    {"nodes", s_handle_nodes},
+    {"at", s_handle_at},
+    {NULL, NULL},
 };
+
+
+static char *
+s_do (rk_control_t *self, zmsg_t *words, bool *good)
+{
+    char *name = zmsg_popstr (words);
+    size_t nbr = rk_route (s_control_routes, sizeof (*s_control_routes),
+                           rk_slice (name ? name : ""));
+    bool ends = name && (streq (name, "stop") || streq (name, "status"));
+    zstr_free (&name);
+    if (rk_server_draining (self->server) && !ends)
+        return strdup (
+            "the server is draining; only stop is heard, and status, top and monitor");
+    return s_control_routes[nbr].name
+               ? s_control_routes[nbr].handle (self, words, good)
+               : strdup ("unknown command; rookery ctl --help lists them");
+}
 
 
 static void
 s_on_ask (void *owner, zframe_t *client, zmsg_t *words)
 {
     rk_control_t *self = (rk_control_t *) owner;
-    char *name = zmsg_popstr (words), *text = NULL;
     bool good = false;
-    bool drains = rk_server_draining (self->server);
-    if (drains && name && strneq (name, "stop"))
-        text = strdup (
-            "the server is draining; only stop is heard, and status, top and monitor");
-    size_t nbr = rk_route (s_control_routes, sizeof (*s_control_routes),
-                           rk_slice (name ? name : ""));
-    if (!text && s_control_routes[nbr].name)
-        text = s_control_routes[nbr].handle (self, words, &good);
-    rk_server_answer (self->server, client, good,
-                      text ? text : "unknown command; rookery ctl --help lists them");
+    self->client = client;
+    char *text = s_do (self, words, &good);
+    if (text)
+        rk_server_answer (self->server, client, good, text);
     zstr_free (&text);
-    zstr_free (&name);
 }
 
 

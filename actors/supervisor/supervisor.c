@@ -1,7 +1,8 @@
 //  supervisor.c - a whole server: its actors, their restarts, what they say, and their end
 //
 //  In     pipes   READY, FAILED, DOWN, DRAINED, PAUSED, STATS name value..., EVENT ..., and answers to
-//                 commands; of the console ASK client word...
+//                 commands; of the console, and of the sender for operators at other app servers, ASK client
+//                 word...; and ANSWER client ok|error text
 //  Out    pipes   commands: see rk_life_t, worker.c and sender.c
 //         console ACTOR, EVENT, STATE, ANSWER: see console.c
 //
@@ -178,6 +179,7 @@ static const struct {
     {"STATS", rk_server_handle_stats},
     {"EVENT", rk_server_handle_event},
     {"ASK", rk_server_handle_ask},
+    {"ANSWER", rk_server_handle_answer},
     {NULL, NULL},
 };
 

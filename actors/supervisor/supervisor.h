@@ -32,10 +32,15 @@ char *rk_server_ask (rk_server_t *self, const char *name, zmsg_t *words, bool *g
 size_t rk_server_set_log (rk_server_t *self, const char *name, char level);
 size_t rk_server_set_trace (rk_server_t *self, const char *cid);
 
-//  An operator's command that came to the console, and who asked, for rk_server_answer.
+//  An operator's command that came to the console, and who asked, for rk_server_answer; perhaps that comes later. Operators
+//  at other app servers of the cluster ask by way of the sender.
 typedef void (rk_server_ask_fn) (void *owner, zframe_t *client, zmsg_t *words);
 void rk_server_on_ask (rk_server_t *self, rk_server_ask_fn *fn, void *owner);
 void rk_server_answer (rk_server_t *self, zframe_t *client, bool good, const char *text);
+bool rk_server_is_elsewhere (zframe_t *client);
+
+//  Send words to an actor and don't wait for an answer. Returns false when it isn't up.
+bool rk_server_send (rk_server_t *self, const char *name, zmsg_t **words);
 
 //  Tell the console what the server as a whole does: ready, draining; and why.
 void rk_server_show_state (rk_server_t *self, const char *state, const char *why);

@@ -82,6 +82,7 @@ void rk_server_tell_watch (rk_server_t *self, rk_server_actor_t *actor);
 
 //  What an operator asks, by way of the console.
 void rk_server_handle_ask (rk_server_t *self, rk_server_actor_t *actor, zmsg_t *msg);
+void rk_server_handle_answer (rk_server_t *self, rk_server_actor_t *actor, zmsg_t *msg);
 
 //  Sends a command to the actors called so, without a name to all services, and waits for the answers.
 void rk_server_tell (rk_server_t *self, const char *name, const char *command,

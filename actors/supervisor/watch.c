@@ -48,6 +48,13 @@ rk_server_tell_event (void *owner, const rk_event_t *event)
 }
 
 
+bool
+rk_server_is_elsewhere (zframe_t *client)
+{
+    return zframe_size (client) && *zframe_data (client) == '@';
+}
+
+
 void
 rk_server_answer (rk_server_t *self, zframe_t *client, bool good, const char *text)
 {
@@ -56,7 +63,12 @@ rk_server_answer (rk_server_t *self, zframe_t *client, bool good, const char *te
     zmsg_addmem (msg, zframe_data (client), zframe_size (client));
     zmsg_addstr (msg, good ? "ok" : "error");
     zmsg_addstr (msg, text);
-    s_to_console (self, &msg);
+    zactor_t *sender =
+        rk_server_is_elsewhere (client) ? rk_server_actor (self, "sender") : NULL;
+    if (!sender)
+        s_to_console (self, &msg);
+    else if (rk_msg_send (&msg, sender) == -1)
+        zmsg_destroy (&msg);
 }
 
 

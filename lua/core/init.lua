@@ -69,6 +69,11 @@ function live.group (gid, seq, at, again, text, attachment)
     worker.send_stamped (5, seq, at, again, "live", "group", gid, seq, text, attachment)
 end
 
+--  The user has perhaps not got this one: an app server died when it was said first. In a cluster connections of the user look
+function live.again (uid, conversation, seq)
+    worker.send ("live", "again", uid, conversation, seq)
+end
+
 function live.row (cid, conversation, seq, text, attachment)
     worker.send ("live", "row", cid, conversation, seq, text, attachment)
 end

@@ -44,7 +44,7 @@ function choose(name) {
 function showStatus(fresh) {
   status = fresh;
   const hurt = status.actors.filter(actor => actor.state !== "up");
-  const text = `${status.state}${status.why ? `: ${status.why}` : ""} for ${age(status.uptime)}, version ${status.version}, process ${status.pid}`;
+  const text = `${status.node ? `${status.node}: ` : ""}${status.state}${status.why ? `: ${status.why}` : ""} for ${age(status.uptime)}, version ${status.version}, process ${status.pid}`;
   showState(hurt.length ? "hurt" : status.state, hurt.map(actor => `${actor.name} is ${actor.state}; `).join("") + text);
   showTotals();
   drawPicture(by("picture"), status, open, choose);

@@ -1,0 +1,60 @@
+//  heard_test.c - selftest of heard.c
+
+#include "heard.h"
+#include "rk.h"
+
+
+static void
+s_test_order (void)
+{
+    rk_heard_t *heard = rk_heard_new (10);
+    rk_slice_t talk = rk_slice ("ann,bob");
+    assert (rk_heard_note (heard, talk, 7) == 7);    //  The first that we see
+    assert (rk_heard_note (heard, talk, 8) == 8);
+    assert (rk_heard_note (heard, talk, 8) == 8);
+    assert (rk_heard_note (heard, talk, 3) == 8);
+    assert (rk_heard_note (heard, talk, 10) == 8);
+    assert (rk_heard_note (heard, talk, 12) == 8);
+    assert (rk_heard_note (heard, talk, 9) == 10);
+    assert (rk_heard_note (heard, talk, 11) == 12);
+    assert (rk_heard_note (heard, talk, 1000) == 12);    //  Too far to be noted
+    for (uint64_t seq = 76; seq > 13; seq--)
+        assert (rk_heard_note (heard, talk, seq) == 12);
+    assert (rk_heard_note (heard, talk, 13) == 76);
+    assert (rk_heard_note (heard, rk_slice ("ann,eve"), 5) == 5);
+    assert (rk_heard_note (heard, talk, 90) == 76);
+    rk_heard_skip (heard, talk, 90);
+    assert (rk_heard_note (heard, talk, 92) == 90);
+    assert (rk_heard_note (heard, talk, 91) == 92);
+    rk_heard_destroy (&heard);
+}
+
+
+//  Those that are spoken in stay, whatever else comes by
+
+static void
+s_test_most (void)
+{
+    char name[20];
+    rk_heard_t *heard = rk_heard_new (10);
+    rk_heard_note (heard, rk_slice ("silent"), 1);
+    for (uint64_t nbr = 1; nbr < 1000; nbr++) {
+        snprintf (name, sizeof (name), "talk%d", (int) nbr);
+        rk_heard_note (heard, rk_slice (name), 5);
+        if (nbr % 8 == 0)
+            assert (rk_heard_note (heard, rk_slice ("lively"), nbr / 8) == nbr / 8);
+        if (nbr == 8)
+            assert (rk_heard_note (heard, rk_slice ("silent"), 3) == 1);
+    }
+    assert (rk_heard_note (heard, rk_slice ("lively"), 500) == 124);
+    assert (rk_heard_note (heard, rk_slice ("silent"), 9) == 9);
+    rk_heard_destroy (&heard);
+}
+
+
+void
+heard_test (void)
+{
+    s_test_order ();
+    s_test_most ();
+}
