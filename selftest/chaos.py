@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """chaos.py - faults under load, at random, with a checker that knows every chat sent
 
-    script/chaos [--minutes N] [--store sqlite|mysql] [--seed N] [--recovery SECONDS] [--faults NAME,NAME]
+    script/chaos [--cluster] [--minutes N] [--store sqlite|mysql] [--seed N] [--recovery SECONDS] [--faults NAME,NAME]
 
 An app server and a gateway, processes of their own with CURVE between them, and Redis. Users chat in pairs and in a
 group all the while. One fault after the other: each of the list once, in an order drawn anew each time round. At the end
@@ -16,6 +16,8 @@ the books of all users are compared with each other and with the store:
 - who is in the club, which users join and leave all the while, is what the store says, and they hear it on all devices and
   nobody else does: nobody after the answer to its groupLeave;
 - after the end of each fault every user is answered again, within --recovery seconds.
+
+With --cluster it is a whole cluster, see chaoscluster.py.
 
 It makes a network namespace for the gateway and a small tmpfs for the store, which needs root; where that can't be done the
 faults "cut" and "full" are left out, and it says so."""
@@ -39,6 +41,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "e2e
 
 import websockets    # noqa: behind the path
 
+from chaoscluster import ClusterScene    # noqa: behind the path
 from chaosuser import CLUB, GROUP, Device, Unanswered, User    # noqa: behind the path
 from rookery import check    # noqa
 from services import MariaDB, Redis, free_port    # noqa
@@ -93,6 +96,8 @@ class Process:
 
 class Scene:
     """All processes, wires and files; faults happen to it."""
+
+    redundant, ping = False, 5
 
     def __init__(self, options):
         self.binary, self.options = options.binary, options
@@ -173,13 +178,35 @@ class Scene:
                 getattr(self, name).stop()
         for words in reversed(self.undo):
             subprocess.run(words, timeout=PATIENCE)
+        self.redis.remove()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def mint(self, uid):
         return subprocess.run([self.binary, "token", "-u", uid, "-c", f"{self.folder}/secret", "--ttl", "100000000"],
                               stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
 
+    @property
+    def url(self):
+        return self.gateway.url
+
+    def stored(self, columns, table):
+        if self.mariadb:
+            return [tuple(row) for row in self.mariadb.ask(f"SELECT {columns} FROM {table}", "chaos")]
+        with sqlite3.connect(f"{self.folder}/store/chat.db") as db:
+            return db.execute(f"SELECT {columns} FROM {table}").fetchall()
+
+    def finish(self):
+        check(self.gateway.stop(signal.SIGTERM) == 0, "the gateway's exit status")
+        check(self.app.stop(signal.SIGTERM) == 0, "the app server's exit status")
+
+    def logs(self):
+        return [(process.log, process.logged()) for process in (self.app, self.gateway)]
+
     # Faults: each is over when the coroutine returns
+
+    async def fault(self, name, users):
+        self.victim = ""
+        await getattr(self, f"{name}_fault")(users)
 
     def faults(self):
         names = ["app", "gateway", "redis", "freeze", "descriptors", "cut", "full", "clock", "maria"]
@@ -253,6 +280,25 @@ class Scene:
         await self.a_while(1, 3)
 
 
+async def one_fault(scene, users, name):
+    """Returns the seconds from the end of the fault until all were answered again; where nobody should have to wait for its end, the
+    longest time for which somebody wasn't answered."""
+    began, silence, ended = time.monotonic(), 0, 0
+    fault = asyncio.create_task(scene.fault(name, users))
+    while not ended or (min(user.last_ok for user in users) < ended and time.monotonic() < ended + PATIENCE):
+        await asyncio.sleep(0.05)
+        now = time.monotonic()
+        silence = max(silence, now - min(user.last_ok for user in users))
+        if not ended and fault.done():
+            fault.result()
+            ended = now
+    took = time.monotonic() - ended
+    waits = [user.name for user in users if user.last_ok < ended]
+    what = f"the longest wait was {silence:4.1f} s" if scene.redundant else f"all were answered again {took:4.1f} s later"
+    print(f"   {name:15} {scene.victim:12} lasted {ended - began:4.1f} s, {what}{f'; {waits} wait still' if waits else ''}", flush=True)
+    return silence if scene.redundant and not waits else took
+
+
 async def faults(scene, users, until, report):
     while True:
         order = scene.faults() if not scene.options.faults else scene.options.faults.split(",")
@@ -261,17 +307,10 @@ async def faults(scene, users, until, report):
             await asyncio.sleep(scene.chance.uniform(0.5, 2))
             if time.monotonic() > until:
                 return
-            began = time.monotonic()
-            await getattr(scene, f"{name}_fault")(users)
-            ended = time.monotonic()
-            while min(user.last_ok for user in users) < ended and time.monotonic() < ended + PATIENCE:
-                await asyncio.sleep(0.05)
-            took = time.monotonic() - ended
-            print(f"   {name:12} lasted {ended - began:4.1f} s, all were answered again {took:4.1f} s later", flush=True)
+            took = await one_fault(scene, users, name)
             report.setdefault(name, []).append(took)
             if took > scene.options.recovery:
-                late = [user.name for user in users if user.last_ok < ended]
-                report.setdefault("late", []).append(f"{name}: {took:.1f} s; still waiting: {late}")
+                report.setdefault("late", []).append(f"{name}: {took:.1f} s")
 
 
 async def until_all(good, what):
@@ -353,15 +392,8 @@ async def play(scene, report):
     return users, others
 
 
-def stored_rows(scene, columns, table):
-    if scene.mariadb:
-        return [tuple(row) for row in scene.mariadb.ask(f"SELECT {columns} FROM {table}", "chaos")]
-    with sqlite3.connect(f"{scene.folder}/store/chat.db") as db:
-        return db.execute(f"SELECT {columns} FROM {table}").fetchall()
-
-
 def check_books(scene, users, others):
-    rows = stored_rows(scene, "conversation, seq, sender, chat_id", "message")
+    rows = scene.stored("conversation, seq, sender, chat_id", "message")
     stored = {(sender, chat_id): (conversation, int(seq)) for conversation, seq, sender, chat_id in rows}
     check(len(stored) == len(rows), "a chat is stored twice")
     seqs = {}
@@ -369,7 +401,7 @@ def check_books(scene, users, others):
         seqs.setdefault(conversation, []).append(int(seq))
     for conversation, list_of in seqs.items():
         check(sorted(list_of) == list(range(1, len(list_of) + 1)), f"{conversation} has gaps")
-    members = {uid for uid, conversation in stored_rows(scene, "uid, conversation", "member") if conversation == CLUB}
+    members = {uid for uid, conversation in scene.stored("uid, conversation", "member") if conversation == CLUB}
     for user in users:
         for chat_id, where in user.answered.items():
             found = stored.get((user.name, chat_id))
@@ -388,6 +420,7 @@ def check_books(scene, users, others):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--cluster", action="store_true")
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--store", choices=("sqlite", "mysql"), default="sqlite")
     parser.add_argument("--seed", type=int, default=int(time.time()))
@@ -397,11 +430,10 @@ def main():
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))    # So that all is undone
     print(f"chaos for {options.minutes} minutes, store {options.store}, seed {options.seed}", flush=True)
-    scene, report, failed = Scene(options), {}, None
+    scene, report, failed = (ClusterScene if options.cluster else Scene)(options), {}, None
     try:
         users, others = asyncio.run(play(scene, report))
-        check(scene.gateway.stop(signal.SIGTERM) == 0, "the gateway's exit status")
-        check(scene.app.stop(signal.SIGTERM) == 0, "the app server's exit status")
+        scene.finish()
         count = check_books(scene, users, others)
         codes = {}
         for user in users:
@@ -413,14 +445,13 @@ def main():
     except BaseException as error:    # noqa: the report is all we want
         failed = error
         traceback.print_exc()
-        for process in (scene.app, scene.gateway):
-            print(f"-- {process.log}\n{process.logged()[-4000:]}")
+        for name, text in scene.logs():
+            print(f"-- {name}\n{text[-4000:]}")
     finally:
         scene.remove()
-        scene.redis.remove()
     for name, times in sorted(report.items()):
         if name != "late":
-            print(f"   {name:12} {len(times)} times, all well again after {max(times):.1f} s at the most")
+            print(f"   {name:15} {len(times)} times, {max(times):.1f} s at the most")
     print("0 passed, 1 failed" if failed else "1 passed, 0 failed")
     sys.exit(1 if failed else 0)
 

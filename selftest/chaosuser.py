@@ -46,7 +46,8 @@ class Device:
         while not self.over:
             try:
                 async with asyncio.timeout(4):
-                    self.socket = await websockets.connect(self.scene.gateway.url, max_size=None, ping_interval=5, ping_timeout=5)
+                    self.socket = await websockets.connect(self.scene.url, max_size=None, ping_interval=self.scene.ping,
+                                                          ping_timeout=self.scene.ping, close_timeout=1)
                 self.connection += 1
                 self.behind = dict(self.acked)
                 await self.talk()

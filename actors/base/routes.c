@@ -179,6 +179,15 @@ rk_routes_membership (rk_routes_route_t *route, rk_routes_set_t *set)
 }
 
 
+bool
+rk_routes_is_in (rk_routes_t *self, rk_slice_t cid, rk_slice_t gid)
+{
+    rk_routes_route_t *route = (rk_routes_route_t *) rk_index_lookup (self->routes, cid);
+    rk_routes_set_t *set = (rk_routes_set_t *) rk_index_lookup (self->sets[1], gid);
+    return route && set && rk_routes_membership (route, set);
+}
+
+
 static void
 s_join_set (rk_routes_t *self, rk_routes_route_t *route, rk_routes_set_t *set)
 {

@@ -109,6 +109,9 @@ void rk_routes_miss_all (rk_routes_t *self, rk_slice_t gid, rk_routes_missed_fn 
 void rk_routes_miss_from (rk_routes_t *self, rk_slice_t uid, rk_slice_t conversation,
                           uint64_t heard, rk_routes_missed_fn *visit, void *arg);
 
+//  Whether the connection is in that group.
+bool rk_routes_is_in (rk_routes_t *self, rk_slice_t cid, rk_slice_t gid);
+
 //  Call visit for each connection that has to catch up with something.
 void rk_routes_visit_late (rk_routes_t *self, rk_routes_visit_fn *visit, void *arg);
 

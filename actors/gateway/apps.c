@@ -128,6 +128,10 @@ s_handle_setting (rk_gateway_t *self, rk_gateway_app_t *app)
         rk_frames_clear (&self->frames);
         if (client->move)
             rk_gateway_moved (self, client);
+        else {    //  It took what was said long ago for news
+            rk_gateway_up_status (self, client, "connected");
+            rk_frames_clear (&self->frames);
+        }
     }
     else if (rk_slice_is (kind, "gidmap")) {
         rk_routes_join (self->routes, cid, what);
@@ -171,17 +175,23 @@ rk_gateway_read_events (rk_gateway_app_t *app)
     rk_frames_begin (&frames);
     while (app->events.socket && rk_wait_recv (&app->events, &frames)) {
         uint16_t number = 0;
+        uint32_t value = 0;
         rk_slice_t head = rk_frames_at (&frames, 0);
-        if (head.size >= sizeof (number))
+        if (head.size >= sizeof (number) + sizeof (value)) {
             memcpy (&number, head.data, sizeof (number));
-        if (number == ZMQ_EVENT_CONNECTED)
+            memcpy (&value, head.data + sizeof (number), sizeof (value));
+        }
+        if (number == ZMQ_EVENT_CONNECTED) {
             app->connected = true;
+            app->descriptor = (int) value;
+        }
         else if (number == ZMQ_EVENT_DISCONNECTED || number == ZMQ_EVENT_CLOSED) {
             if (app->welcome)
                 rk_event ("gateway", 'W',
                           "connection to app server %s at %s lost, reconnecting",
                           app->args->name, app->args->endpoint);
             app->connected = false;
+            app->descriptor = -1;
             rk_gateway_lose (app);
         }
         rk_frames_clear (&frames);

@@ -68,7 +68,8 @@ typedef struct {
     size_t clients;    //  Its connections
     int64_t
         gone;    //  msec, monotonic: since when it isn't here; from the beginning on 0
-    bool connected;    //  Its upstream socket, if it is in another process
+    bool connected;    //  Its upstream socket, if it is in another process,
+    int descriptor;    //  by that; or -1
     int missed;        //  Pings without an answer
     int hellos;        //  The same of hello
     uint64_t said;     //  Messages to its sender

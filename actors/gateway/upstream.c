@@ -2,6 +2,7 @@
 
 #include "gateway_priv.h"
 #include "base/id.h"
+#include <sys/socket.h>
 
 
 static int
@@ -154,11 +155,16 @@ rk_gateway_connect_upstream (rk_gateway_app_t *app)
 }
 
 
-//  It may be there still and only sleep: would it wake up, it would do what others have done meanwhile.
+//  It may be there still and only sleep, or be cut off: what it got later it would do when others have done it already. So
+//  nothing may stay in the kernel either (socket(7), SO_LINGER).
 
 void
 rk_gateway_drop_upstream (rk_gateway_app_t *app)
 {
+    struct linger none = {1, 0};
+    rk_gateway_read_events (app);
+    if (app->connected && app->descriptor > 0)
+        setsockopt (app->descriptor, SOL_SOCKET, SO_LINGER, &none, sizeof (none));
     for (size_t lane = 0; app->args->endpoint && lane < app->args->lanes; lane++) {
         zsock_t *socket = app->args->upstream[lane];
         int linger = zsock_linger (socket);
@@ -168,6 +174,7 @@ rk_gateway_drop_upstream (rk_gateway_app_t *app)
         rk_wait_touch (&app->lanes[lane].upstream);
     }
     app->connected = false;
+    app->descriptor = -1;
 }
 
 

@@ -237,7 +237,7 @@ s_live_own (rk_sender_t *self)
 }
 
 
-//  From the store, for one that is behind
+//  From the store, for one that is behind. It may have left the group since that was read: then it has been told so.
 
 static int
 s_live_row (rk_sender_t *self)
@@ -246,6 +246,9 @@ s_live_row (rk_sender_t *self)
     if (s_take_place (self, 3, &place) == -1)
         return -1;
     rk_slice_t cid = rk_frames_at (&self->frames, 2);
+    bool group = !memchr (place.conversation.data, ',', place.conversation.size);
+    if (group && !rk_routes_is_in (self->routes, cid, place.conversation))
+        return 0;
     rk_routes_told (self->routes, cid, place.conversation, place.seq);
     rk_frames_replace (&self->frames, 1, rk_slice ("cid"));
     rk_sender_send_to (self, rk_routes_gateway_of (cid));

@@ -6,6 +6,8 @@
 #include <poll.h>
 
 #define IDLE_LIMIT "SET SESSION idle_transaction_timeout = 2"    //  seconds
+//  Galera: each transaction sees what was committed on other nodes before it began (MariaDB's manual, wsrep_sync_wait)
+#define CAUSAL "SET SESSION wsrep_sync_wait = 7"
 #define CONNECT_MOST 2       //  seconds until a connection counts as failed
 #define BACKOFF_MOST 3000    //  msec
 
@@ -223,6 +225,9 @@ s_prepare_session (rk_mysql_t *self, MYSQL *db)
         return strdup ("it is read-only");
     //  One that is stopped in the middle of a transaction would hold its locks for as long; MySQL knows no such limit
     mysql_real_query (db, IDLE_LIMIT, strlen (IDLE_LIMIT));
+    //  App servers that share a cluster of them may be at several nodes, for a while at least
+    if (self->several)
+        mysql_real_query (db, CAUSAL, strlen (CAUSAL));
     if (!self->schema)
         return NULL;
     for (size_t nbr = 0; nbr < 2; nbr++)

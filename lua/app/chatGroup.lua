@@ -3,7 +3,7 @@
 local chat, store, groups = require "common", require "store", require "store_groups"
 
 --  Why the store took no chat of a user
-local function refuse (uid, gid, at, to_all)
+local function refuse (uid, gid, at, to_all)    -- nil: there is no reason any more
     local ok, rows = store.may_write (uid, gid)
     local row = ok and rows[1]
     if not ok then
@@ -17,8 +17,8 @@ local function refuse (uid, gid, at, to_all)
     if refusal then
         return refusal
     end
-    return chat.refuse ("not-allowed", row.writers == 2 and "the group " .. gid .. " was dissolved"
-                        or "only owners write in the group " .. gid)
+    return row.writers > 0 and chat.refuse ("not-allowed", row.writers == 2 and "the group " .. gid .. " was dissolved"
+                                            or "only owners write in the group " .. gid) or nil
 end
 
 local function handle (ctx, msg)
@@ -43,16 +43,22 @@ local function handle (ctx, msg)
     if wrong then
         return wrong
     end
-    local ok, seq = store.add_group (gid, ctx.uid, content.chatID, ctx.device, at, ctx.text, attachment, named)
-    if not ok then
-        return chat.store_failed (seq)
-    elseif not seq then
-        return chat.answer_again (ctx.uid, content.chatID, gid) or refuse (ctx.uid, gid, at, named and named.all)
+    local ok, seq, refused
+    for _ = 1, 2 do    -- Who came to the group in between writes the second time
+        ok, seq = store.add_group (gid, ctx.uid, content.chatID, ctx.device, at, ctx.text, attachment, named)
+        if not ok then
+            return chat.store_failed (seq)
+        elseif seq then
+            live.group (gid, seq, at, chat.has_stamp (ctx, msg), ctx.text, attachment)
+            return chat.answer ("chatGroupRsp", content.chatID, gid, seq, at)
+        end
+        refused = chat.answer_again (ctx.uid, content.chatID, gid) or refuse (ctx.uid, gid, at, named and named.all)
+        if refused then
+            return refused
+        end
     end
-    live.group (gid, seq, at, chat.has_stamp (ctx, msg), ctx.text, attachment)
-    return chat.answer ("chatGroupRsp", content.chatID, gid, seq, at)
+    return chat.refuse ("not-member", "you are not in the group " .. gid)
 end
-
 --  A group's chats are stored and delivered by the app server that owns it, in the order of their seq
 local function owned (msg)
     local content = chat.stored and msg.content

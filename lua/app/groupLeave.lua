@@ -2,6 +2,11 @@
 
 local chat = require "common"
 
+--  Whoever has the answer hears the group no more: in a cluster the list of its groups may come by a longer way
+local function hears_no_more (ctx, msg)
+    setting.gidunmap (ctx.cid, msg.groupID)
+end
+
 local function handle (ctx, msg)
     local gid = msg.groupID
     if not chat.stored then
@@ -13,7 +18,9 @@ local function handle (ctx, msg)
     if not ok then
         return chat.store_failed (left)
     end
+    hears_no_more (ctx, msg)
     return left and {groupID = gid} or chat.not_in (gid)
 end
 
-return {action = "groupLeave", fields = {groupID = "group"}, owned = chat.group_of, handle = handle}
+return {action = "groupLeave", fields = {groupID = "group"}, owned = chat.group_of, handle = handle,
+        returned = hears_no_more}

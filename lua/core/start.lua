@@ -106,11 +106,14 @@ end
 --  What another app server of the cluster owns is handled there; when that dies meanwhile, by the next owner. Whatever it has
 --  done by then it doesn't do twice, since requests have names (chatID). Returns false when the next owner is this one
 local AGAIN, OWNER_GONE = 3, "the app server that had it is gone"
-local function handle_elsewhere (ctx, msg, action, name)
+local function handle_elsewhere (ctx, msg, action, name, returned)
     local given = ctx.frames[4] and table.concat (ctx.frames, "", 4)
     local good, reply, attachment
     for _ = 1, AGAIN do
         good, reply, attachment = remote (name, ctx.uid, ctx.cid, ctx.device or "", ctx.text, given)
+        if good and returned then
+            returned (ctx, msg)
+        end
         if good and reply ~= "" then
             send ("downstream", "cid", ctx.cid, reply, attachment)
         end
@@ -144,7 +147,7 @@ local function handle_upstream (frames)
     ctx.nulls = nulls or nil
     local reply, attachment = authorize (ctx, msg, handler)
     local owned = not reply and handler.owned and handler.owned (msg)
-    if owned and elsewhere (owned) and handle_elsewhere (ctx, msg, action, owned) then
+    if owned and elsewhere (owned) and handle_elsewhere (ctx, msg, action, owned, handler.returned) then
         return
     elseif not reply then
         reply, attachment = handler.handle (ctx, msg)

@@ -221,6 +221,21 @@ def sleeps():
     with_two(test, 3000)
 
 
+def forgotten():
+    """An app server that lets go of a connection unasked took something old for news: it hears of the connection again."""
+    async def test(gateway, a1, a2):
+        client, cid = await open_on(gateway, a1)
+        await a1.say("setting", "uidmap", cid, "ann", "phone")
+        await client.send('"one"')
+        await a1.hears("upstream", cid, '"one"')
+        await a1.say("setting", "moved", cid, "-")
+        await a1.hears("status", "connected", cid, "ann", "", "phone")
+        await client.send('"two"')
+        await a1.hears("upstream", cid, '"two"')
+        await a2.hears_nothing()
+    with_two(test)
+
+
 def expelled():
     """What a client has said to an app server that is dead goes to the next owner as soon as the ring is without that one, behind who says it."""
     async def test(gateway, a1, a2):
@@ -292,4 +307,4 @@ def ring():
 
 
 if __name__ == "__main__":
-    run(by_turns, bye, dies, sleeps, expelled, ring)
+    run(by_turns, bye, dies, sleeps, forgotten, expelled, ring)
