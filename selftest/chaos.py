@@ -43,16 +43,13 @@ import websockets    # noqa: behind the path
 
 from chaoscluster import ClusterScene    # noqa: behind the path
 from chaosuser import CLUB, GROUP, Device, Unanswered, User    # noqa: behind the path
+from parts import AUTH, mint, run_words    # noqa
 from rookery import check    # noqa
 from services import MariaDB, Redis, free_port    # noqa
 
 PAIRS = 10
 PATIENCE = 180         # seconds that anything may take
 FAKETIME = glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")
-
-
-def run_words(*words):
-    subprocess.run(words, check=True, stdout=subprocess.DEVNULL, timeout=PATIENCE)
 
 
 class Process:
@@ -129,10 +126,8 @@ class Scene:
         for name in ("app", "gateway"):
             run_words(self.binary, "cert", f"{self.folder}/{name}")
         shutil.copy(f"{self.folder}/gateway", f"{self.folder}/known/gateway")
-        with open(f"{self.folder}/secret", "w") as file:
-            file.write("auth\n    mode = token\n    secret = 0123456789abcdef0123456789abcdef\n")
         up, down, port = free_port(), free_port(), free_port()
-        common = ["auth/mode=token", "auth/secret=0123456789abcdef0123456789abcdef", "console/listen=none"]
+        common = [*AUTH, "console/listen=none"]
         here = os.path.dirname(os.path.abspath(__file__))
         store = self.mariadb.settings("main", "chaos") + ["store/driver=mysql", "store/pool=main"] if self.mariadb else [
             f"store/path={self.folder}/store/chat.db"]
@@ -182,8 +177,7 @@ class Scene:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def mint(self, uid):
-        return subprocess.run([self.binary, "token", "-u", uid, "-c", f"{self.folder}/secret", "--ttl", "100000000"],
-                              stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+        return mint(self.binary, self.folder, uid)
 
     @property
     def url(self):

@@ -12,14 +12,8 @@ import signal
 import subprocess
 import tempfile
 
-from parts import Cluster, sql
+from parts import AUTH, Cluster, mint, run_words, sql
 from rookery import check
-
-SECRET = "0123456789abcdef0123456789abcdef"
-
-
-def run_words(*words):
-    subprocess.run(words, check=True, stdout=subprocess.DEVNULL, timeout=60)
 
 
 class Network:
@@ -99,14 +93,11 @@ class ClusterScene:
         for name in ("app", "gw1", "gw2"):
             run_words(self.binary, "cert", f"{self.folder}/{name}")
             shutil.copy(f"{self.folder}/{name}", f"{self.folder}/known/{name}")
-        with open(f"{self.folder}/secret", "w") as file:
-            file.write(f"auth\n    mode = token\n    secret = {SECRET}\n")
-        auth = ["auth/mode=token", f"auth/secret={SECRET}"]
         here = os.path.dirname(os.path.abspath(__file__))
         self.cluster = Cluster(self.folder, **({"host": f"{self.network.net}.1", "where": self.network.where} if self.network else {}), curve=self.curve,
-                               settings=[*auth, f"curve/known={self.folder}/known", f"lua/app=lua/app,{here}/../lua/test/chaos", "chat/page=20",
+                               settings=[*AUTH, f"curve/known={self.folder}/known", f"lua/app=lua/app,{here}/../lua/test/chaos", "chat/page=20",
                                          "redis/main/timeout=1000"],
-                               gateway_settings=[*auth, *(f"gateway/app/{name}/certificate={self.folder}/app" for name in names[:3])])
+                               gateway_settings=[*AUTH, *(f"gateway/app/{name}/certificate={self.folder}/app" for name in names[:3])])
         self.url = self.cluster.url
 
     def curve(self, name):
@@ -120,8 +111,7 @@ class ClusterScene:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def mint(self, uid):
-        return subprocess.run([self.binary, "token", "-u", uid, "-c", f"{self.folder}/secret", "--ttl", "100000000"],
-                              stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+        return mint(self.binary, self.folder, uid)
 
     def stored(self, columns, table):
         rows = sql(self.cluster.galera[0].folder, f"SELECT {columns} FROM rookery.{table}")

@@ -16,6 +16,22 @@ sys.path.insert(0, f"{ROOT}/selftest/e2e")
 from services import free_port    # noqa: its folder is known only now
 
 
+SECRET = "0123456789abcdef0123456789abcdef"
+AUTH = ["auth/mode=token", f"auth/secret={SECRET}"]
+
+
+def run_words(*words):
+    subprocess.run(words, check=True, stdout=subprocess.DEVNULL, timeout=PATIENCE)
+
+
+def mint(binary, folder, uid):
+    """A token for a server with AUTH."""
+    with open(f"{folder}/secret", "w") as file:
+        file.write(f"auth\n    mode = token\n    secret = {SECRET}\n")
+    done = subprocess.run([binary, "token", "-u", uid, "-c", f"{folder}/secret", "--ttl", "100000000"], stdout=subprocess.PIPE, text=True, check=True)
+    return done.stdout.strip()
+
+
 class Part:
     """A process of the cluster, whose log is FOLDER/NAME.log."""
 

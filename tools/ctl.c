@@ -6,8 +6,6 @@
 #define WORDS_MOST 8
 //  msec; a server may have many workers that load their handlers
 #define PATIENCE 60000
-//  The same of one that may go down meanwhile, without an answer
-#define PATIENCE_AT 20000
 
 typedef struct {
     rk_operator_t operator;
@@ -102,7 +100,7 @@ s_answer (s_ctl_t *ctl)
     const char *words[WORDS_MOST + 3] = {"at", ctl->node};
     size_t first = ctl->node ? 2 : 0;
     memcpy (words + first, ctl->words, (ctl->count + 1) * sizeof (*words));
-    return rk_operator_ask (&ctl->operator, words, ctl->node ? PATIENCE_AT : PATIENCE);
+    return rk_operator_ask (&ctl->operator, words, PATIENCE);
 }
 
 
@@ -355,6 +353,10 @@ s_run_at_all (s_ctl_t *ctl)
         printf ("%s: ", line);
         fflush (stdout);
         rc |= s_run (ctl);
+        if (rc && looks) {    //  An answer that comes late is nobody else's
+            rk_operator_close (&ctl->operator);
+            rk_operator_open (&ctl->operator);
+        }
     }
     zstr_free (&list);
     return rc;

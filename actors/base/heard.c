@@ -6,6 +6,7 @@
 typedef struct {
     rk_slice_t key;    //  The conversation; owned
     rk_seqs_t seqs;
+    int64_t at;    //  msec, monotonic, when it was noted last
 } s_item_t;
 
 //  What was heard of lately is in the first table. When that is full it becomes the second one, which is dropped.
@@ -81,17 +82,31 @@ s_item (rk_heard_t *self, rk_slice_t conversation)
     s_item_t *known = (s_item_t *) rk_index_lookup (self->items[1], conversation);
     item = (s_item_t *) zmalloc (sizeof (s_item_t));
     item->key = (rk_slice_t){rk_slice_dup (conversation), conversation.size};
-    if (known)
+    if (known) {
         item->seqs = known->seqs;
+        item->at = known->at;
+    }
     rk_index_insert (self->items[0], &item->key, item);
     return item;
 }
 
 
 uint64_t
-rk_heard_note (rk_heard_t *self, rk_slice_t conversation, uint64_t seq)
+rk_heard_upto (rk_heard_t *self, rk_slice_t conversation, int64_t since)
 {
     s_item_t *item = s_item (self, conversation);
+    if (item->at < since)
+        item->seqs = (rk_seqs_t){0, 0};
+    return item->seqs.upto;
+}
+
+
+uint64_t
+rk_heard_note (rk_heard_t *self, rk_slice_t conversation, uint64_t seq, int64_t since)
+{
+    rk_heard_upto (self, conversation, since);
+    s_item_t *item = s_item (self, conversation);
+    item->at = zclock_mono ();
     rk_seqs_note (&item->seqs, seq);
     return item->seqs.upto;
 }

@@ -23,8 +23,13 @@ typedef struct rk_heard rk_heard_t;
 rk_heard_t *rk_heard_new (size_t most);
 void rk_heard_destroy (rk_heard_t **self_p);
 
-//  Notes a seq. Returns up to where all has come: less than seq when something between is missing.
-uint64_t rk_heard_note (rk_heard_t *self, rk_slice_t conversation, uint64_t seq);
+//  Notes a seq. Returns up to where all has come: less than seq when something between is missing. What was noted before since
+//  (msec, monotonic) counts for nothing: whoever it was noted for was elsewhere in between.
+uint64_t rk_heard_note (rk_heard_t *self, rk_slice_t conversation, uint64_t seq,
+                        int64_t since);
+
+//  Up to where all has come, or 0 when nothing is known.
+uint64_t rk_heard_upto (rk_heard_t *self, rk_slice_t conversation, int64_t since);
 
 //  What is missing up to a seq will come by another way.
 void rk_heard_skip (rk_heard_t *self, rk_slice_t conversation, uint64_t seq);

@@ -112,6 +112,7 @@ rk_routes_set_get (rk_routes_t *self, bool group, rk_slice_t id)
     set = (rk_routes_set_t *) zmalloc (sizeof (rk_routes_set_t));
     set->key = (rk_slice_t){rk_slice_dup (id), id.size};
     set->group = group;
+    set->since = zclock_mono ();
     set->members = zlistx_new ();
     rk_index_insert (self->sets[group], &set->key, set);
     return set;
@@ -415,6 +416,14 @@ rk_routes_user (rk_routes_t *self, rk_slice_t cid)
         if (!route->memberships[nbr].set->group)
             return route->memberships[nbr].set->key;
     return (rk_slice_t){"", 0};
+}
+
+
+int64_t
+rk_routes_since (rk_routes_t *self, rk_slice_t uid)
+{
+    rk_routes_set_t *set = (rk_routes_set_t *) rk_index_lookup (self->sets[0], uid);
+    return set ? set->since : 0;
 }
 
 

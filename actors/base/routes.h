@@ -155,6 +155,8 @@ size_t rk_routes_visit_known (rk_routes_t *self, bool group, rk_slice_t id,
                               rk_routes_known_fn *visit, void *arg);
 
 //  How many connections a user has.
+//  Since when it has any: msec, monotonic; or 0
+int64_t rk_routes_since (rk_routes_t *self, rk_slice_t uid);
 size_t rk_routes_count (rk_routes_t *self, rk_slice_t uid);
 
 //  The groups of a connection as GID[,GID...]; the caller frees it.

@@ -25,6 +25,7 @@ typedef struct {
     uint64_t version;    //  Of a user's membership, as the store counts it
     uint64_t mark;       //  Where a list of groups found it last
     rk_seqs_t heard;     //  What was live here, if that is noted
+    int64_t since;       //  msec, monotonic: when its first connection came
 } rk_routes_set_t;
 
 //  One connection in one set, with its place in the set's list.

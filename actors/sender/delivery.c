@@ -162,21 +162,44 @@ s_visit_missed (void *arg, rk_slice_t cid, bool anew)
 }
 
 
-//  Something is said in a conversation of two, UID,UID. When what was said before has not come by, an app server died with it:
-//  the connections of both catch up.
+//  Since when all that is said in a conversation of two, UID,UID, comes by: as long as one of them is here
+
+static int64_t
+s_since (rk_sender_t *self, rk_slice_t conversation)
+{
+    int64_t since = 0;
+    rk_slice_t uid;
+    while (rk_slice_next (&conversation, &uid)) {
+        int64_t came = rk_routes_since (self->routes, uid);
+        since = came && (!since || came < since) ? came : since;
+    }
+    return since;
+}
+
+
+//  What came behind upto has passed by the connections of both
+
+static void
+s_miss_from (rk_sender_t *self, rk_slice_t conversation, uint64_t upto)
+{
+    rk_slice_t uids = conversation, uid;
+    while (rk_slice_next (&uids, &uid))
+        rk_routes_miss_from (self->routes, uid, conversation, upto, s_visit_missed, self);
+}
+
+
+//  Something is said in a conversation of two. When what was said before has not come by, an app server died with it: they catch up.
 
 static void
 s_look_for_gap (rk_sender_t *self, const s_place_t *place)
 {
-    rk_slice_t uids = place->conversation, uid;
-    uint64_t upto = self->cluster ? rk_heard_note (self->cluster->heard,
-                                                   place->conversation, place->seq)
-                                  : place->seq;
+    if (!self->cluster)
+        return;
+    uint64_t upto = rk_heard_note (self->cluster->heard, place->conversation, place->seq,
+                                   s_since (self, place->conversation));
     if (upto >= place->seq)
         return;
-    while (rk_slice_next (&uids, &uid))
-        rk_routes_miss_from (self->routes, uid, place->conversation, upto, s_visit_missed,
-                             self);
+    s_miss_from (self, place->conversation, upto);
     rk_heard_skip (self->cluster->heard, place->conversation, place->seq);
 }
 
@@ -189,7 +212,8 @@ rk_sender_note_said (rk_sender_t *self)
     if (self->frames.count > 6 && rk_slice_is (rk_frames_at (&self->frames, 1), "talk") &&
         rk_slice_is (rk_frames_at (&self->frames, 0), "live") &&
         rk_sender_read_seq (self, 5, &seq))
-        rk_heard_note (self->cluster->heard, conversation, seq);
+        rk_heard_note (self->cluster->heard, conversation, seq,
+                       s_since (self, conversation));
 }
 
 
@@ -204,9 +228,12 @@ s_live_again (rk_sender_t *self)
     rk_slice_t conversation = rk_frames_at (&self->frames, 3);
     if (!self->cluster)
         return 0;
-    rk_routes_miss_from (self->routes, rk_frames_at (&self->frames, 2), conversation,
-                         seq - 1, s_visit_missed, self);
-    rk_heard_note (self->cluster->heard, conversation, seq);
+    int64_t since = s_since (self, conversation);
+    uint64_t upto = rk_heard_upto (self->cluster->heard, conversation, since);
+    if (upto >= seq)
+        return 0;    //  It has come by, and what came before
+    s_miss_from (self, conversation, upto ? upto : seq - 1);
+    rk_heard_note (self->cluster->heard, conversation, seq, since);
     return 0;
 }
 
@@ -246,8 +273,10 @@ s_live_row (rk_sender_t *self)
     if (s_take_place (self, 3, &place) == -1)
         return -1;
     rk_slice_t cid = rk_frames_at (&self->frames, 2);
-    bool group = !memchr (place.conversation.data, ',', place.conversation.size);
-    if (group && !rk_routes_is_in (self->routes, cid, place.conversation))
+    bool group = !memchr (place.conversation.data, ',', place.conversation.size),
+         ours = rk_sender_owner (self, false, rk_routes_user (self->routes, cid)) == -1;
+    //  What an owner elsewhere says of its groups may be on its way
+    if (group && ours && !rk_routes_is_in (self->routes, cid, place.conversation))
         return 0;
     rk_routes_told (self->routes, cid, place.conversation, place.seq);
     rk_frames_replace (&self->frames, 1, rk_slice ("cid"));

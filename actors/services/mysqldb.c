@@ -225,9 +225,8 @@ s_prepare_session (rk_mysql_t *self, MYSQL *db)
         return strdup ("it is read-only");
     //  One that is stopped in the middle of a transaction would hold its locks for as long; MySQL knows no such limit
     mysql_real_query (db, IDLE_LIMIT, strlen (IDLE_LIMIT));
-    //  App servers that share a cluster of them may be at several nodes, for a while at least
-    if (self->several)
-        mysql_real_query (db, CAUSAL, strlen (CAUSAL));
+    //  App servers that share a cluster of them may be at several nodes; all others know no such thing, or do nothing
+    mysql_real_query (db, CAUSAL, strlen (CAUSAL));
     if (!self->schema)
         return NULL;
     for (size_t nbr = 0; nbr < 2; nbr++)

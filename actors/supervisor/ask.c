@@ -16,14 +16,32 @@ rk_server_tell_watch (rk_server_t *self, rk_server_actor_t *actor)
 }
 
 
-void
-rk_server_handle_ask (rk_server_t *self, rk_server_actor_t *actor, zmsg_t *msg)
+static void
+s_do_ask (rk_server_t *self, zmsg_t *msg)
 {
-    (void) actor;
     zframe_t *client = zmsg_pop (msg);
     if (client && self->on_ask)
         self->on_ask (self->asked, client, msg);
     zframe_destroy (&client);
+}
+
+
+void
+rk_server_handle_ask (rk_server_t *self, rk_server_actor_t *actor, zmsg_t *msg)
+{
+    (void) actor;
+    //  While an answer to one is waited for another one has its turn later; a server that drains hears stop at once
+    if (self->asking && !self->draining) {
+        zlistx_add_end (self->asks, zmsg_dup (msg));
+        return;
+    }
+    bool first = !self->asking;
+    self->asking = true;
+    s_do_ask (self, msg);
+    for (zmsg_t *next; first && (next = (zmsg_t *) zlistx_detach (self->asks, NULL));
+         zmsg_destroy (&next))
+        s_do_ask (self, next);
+    self->asking = !first;
 }
 
 

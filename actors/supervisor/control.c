@@ -380,10 +380,12 @@ s_on_ask (void *owner, zframe_t *client, zmsg_t *words)
 {
     rk_control_t *self = (rk_control_t *) owner;
     bool good = false;
+    zframe_t *before = self->client;    //  Whose drain it is that we are in
     self->client = client;
     char *text = s_do (self, words, &good);
     if (text)
         rk_server_answer (self->server, client, good, text);
+    self->client = before;
     zstr_free (&text);
 }
 

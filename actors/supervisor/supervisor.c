@@ -352,6 +352,9 @@ rk_server_destroy (rk_server_t **self_p)
         rk_server_actor_t *actor = &self->actors[--self->count];
         rk_actor_stop (&actor->actor);
     }
+    for (zmsg_t *ask; (ask = (zmsg_t *) zlistx_detach (self->asks, NULL));)
+        zmsg_destroy (&ask);
+    zlistx_destroy (&self->asks);
     rk_wires_destroy (&self->wires);
     zstr_free (&self->state);
     zstr_free (&self->why);
@@ -368,6 +371,7 @@ rk_server_t *
 rk_server_new (rk_config_t *config, char **error)
 {
     rk_server_t *self = (rk_server_t *) zmalloc (sizeof (rk_server_t));
+    self->asks = zlistx_new ();
     self->config = config;
     self->stuck = rk_config_int (config, "server/stuck");
     rk_server_show_state (self, "starting", "");

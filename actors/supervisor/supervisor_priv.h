@@ -44,6 +44,8 @@ struct rk_server {
     char *state, *why;    //  What the console was told last; owned
     rk_server_ask_fn *on_ask;
     void *asked;
+    bool asking;       //  What an operator asks is in hand,
+    zlistx_t *asks;    //  and more waits
 };
 
 //  watch.c

@@ -13,16 +13,6 @@ local function refuse (uid, to)
     return chat.refuse ("too-many", "you may begin " .. chat.talks_most .. " talks")
 end
 
---  It was said before, perhaps to an app server that died before it handed it on
-local function again (uid, to, chat_id, conversation)
-    local answer = chat.answer_again (uid, chat_id, conversation)
-    if answer and answer.seq then
-        live.again (to, conversation, answer.seq)
-        live.again (uid, conversation, answer.seq)
-    end
-    return answer
-end
-
 local function handle (ctx, msg)
     local content, refusal = chat.check (ctx, msg)
     if not content then
@@ -48,7 +38,11 @@ local function handle (ctx, msg)
     if not ok then
         return chat.store_failed (seq)
     elseif not seq then
-        return again (ctx.uid, to, content.chatID, conversation) or refuse (ctx.uid, to)
+        local answer = chat.answer_again (ctx.uid, content.chatID, conversation)
+        if answer and answer.seq then
+            chat.again (ctx.uid, conversation, answer.seq)
+        end
+        return answer or refuse (ctx.uid, to)
     end
     live.talk (to, ctx.cid, conversation, seq, at, chat.has_stamp (ctx, msg), ctx.text, attachment)
     local answer = chat.answer ("chatRsp", content.chatID, conversation, seq, at)

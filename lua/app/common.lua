@@ -105,6 +105,15 @@ function chat.no_more (change)
     return json.encode {action = "edit", conversation = change.conversation, of = change.target, uid = change.sender}
 end
 
+--  It was said before, perhaps to an app server that died before it handed it on: in a talk of two both look
+function chat.again (uid, conversation, seq)
+    local other = chat.other (uid, conversation)
+    if other then
+        live.again (other, conversation, seq)
+        live.again (uid, conversation, seq)
+    end
+end
+
 --  Delivers a change that store_changes has done. Returns the answer
 function chat.answer_change (ctx, msg, change, ok, done)
     if not ok then
@@ -113,6 +122,8 @@ function chat.answer_change (ctx, msg, change, ok, done)
         return chat.refuse ("not-allowed", ("you can't change message %d of %s"):format (msg.seq, msg.conversation))
     elseif not change.before then
         chat.deliver (ctx, change.conversation, change.seq, change.at, change.body)
+    else
+        chat.again (ctx.uid, change.conversation, change.seq)
     end
     return {conversation = change.conversation, of = msg.seq, seq = change.seq, at = change.at, chatID = msg.chatID}
 end

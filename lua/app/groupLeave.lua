@@ -1,10 +1,17 @@
 --  groupLeave - the user is no member any more: {"action", "groupID"}
 
-local chat = require "common"
+local chat, membership = require "common", require "membership"
 
---  Whoever has the answer hears the group no more: in a cluster the list of its groups may come by a longer way
+--  Whoever has the answer hears the group no more: in a cluster the list of its groups may come by a longer way. If it has come
+--  again meanwhile on another device, the list says so
 local function hears_no_more (ctx, msg)
     setting.gidunmap (ctx.cid, msg.groupID)
+    ctx.after = function ()
+        local ok, groups, version = membership.read (ctx.uid)
+        if ok then
+            setting.groups (ctx.uid, version, groups)
+        end
+    end
 end
 
 local function handle (ctx, msg)
@@ -18,7 +25,9 @@ local function handle (ctx, msg)
     if not ok then
         return chat.store_failed (left)
     end
-    hears_no_more (ctx, msg)
+    if left and session.elsewhere (ctx.uid) then
+        hears_no_more (ctx, msg)
+    end
     return left and {groupID = gid} or chat.not_in (gid)
 end
 

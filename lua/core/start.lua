@@ -111,7 +111,7 @@ local function handle_elsewhere (ctx, msg, action, name, returned)
     local good, reply, attachment
     for _ = 1, AGAIN do
         good, reply, attachment = remote (name, ctx.uid, ctx.cid, ctx.device or "", ctx.text, given)
-        if good and returned then
+        if good and returned and reply ~= "" and (decode (reply) or {}).code == "ok" then
             returned (ctx, msg)
         end
         if good and reply ~= "" then
@@ -148,6 +148,10 @@ local function handle_upstream (frames)
     local reply, attachment = authorize (ctx, msg, handler)
     local owned = not reply and handler.owned and handler.owned (msg)
     if owned and elsewhere (owned) and handle_elsewhere (ctx, msg, action, owned, handler.returned) then
+        if ctx.after then
+            answered ()
+            ctx.after ()
+        end
         return
     elseif not reply then
         reply, attachment = handler.handle (ctx, msg)
