@@ -15,7 +15,6 @@ PATIENCE = 120    # seconds until a part must be there
 sys.path.insert(0, f"{ROOT}/selftest/e2e")
 from services import free_port    # noqa: its folder is known only now
 
-
 SECRET = "0123456789abcdef0123456789abcdef"
 AUTH = ["auth/mode=token", f"auth/secret={SECRET}"]
 

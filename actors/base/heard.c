@@ -68,12 +68,17 @@ rk_heard_destroy (rk_heard_t **self_p)
 }
 
 
+//  Made when it isn't there. What was noted before since is forgotten.
+
 static s_item_t *
-s_item (rk_heard_t *self, rk_slice_t conversation)
+s_item (rk_heard_t *self, rk_slice_t conversation, int64_t since)
 {
     s_item_t *item = (s_item_t *) rk_index_lookup (self->items[0], conversation);
-    if (item)
+    if (item) {
+        if (item->at < since)
+            item->seqs = (rk_seqs_t){0, 0};
         return item;
+    }
     if (rk_index_size (self->items[0]) == self->most) {
         rk_index_destroy (&self->items[1]);
         self->items[1] = self->items[0];
@@ -82,7 +87,7 @@ s_item (rk_heard_t *self, rk_slice_t conversation)
     s_item_t *known = (s_item_t *) rk_index_lookup (self->items[1], conversation);
     item = (s_item_t *) zmalloc (sizeof (s_item_t));
     item->key = (rk_slice_t){rk_slice_dup (conversation), conversation.size};
-    if (known) {
+    if (known && known->at >= since) {
         item->seqs = known->seqs;
         item->at = known->at;
     }
@@ -94,18 +99,14 @@ s_item (rk_heard_t *self, rk_slice_t conversation)
 uint64_t
 rk_heard_upto (rk_heard_t *self, rk_slice_t conversation, int64_t since)
 {
-    s_item_t *item = s_item (self, conversation);
-    if (item->at < since)
-        item->seqs = (rk_seqs_t){0, 0};
-    return item->seqs.upto;
+    return s_item (self, conversation, since)->seqs.upto;
 }
 
 
 uint64_t
 rk_heard_note (rk_heard_t *self, rk_slice_t conversation, uint64_t seq, int64_t since)
 {
-    rk_heard_upto (self, conversation, since);
-    s_item_t *item = s_item (self, conversation);
+    s_item_t *item = s_item (self, conversation, since);
     item->at = zclock_mono ();
     rk_seqs_note (&item->seqs, seq);
     return item->seqs.upto;
@@ -115,5 +116,5 @@ rk_heard_note (rk_heard_t *self, rk_slice_t conversation, uint64_t seq, int64_t 
 void
 rk_heard_skip (rk_heard_t *self, rk_slice_t conversation, uint64_t seq)
 {
-    s_item (self, conversation)->seqs = (rk_seqs_t){seq, 0};
+    s_item (self, conversation, 0)->seqs = (rk_seqs_t){seq, 0};
 }

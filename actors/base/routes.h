@@ -154,10 +154,9 @@ void rk_routes_know (rk_routes_t *self, rk_slice_t cid, void *known);
 size_t rk_routes_visit_known (rk_routes_t *self, bool group, rk_slice_t id,
                               rk_routes_known_fn *visit, void *arg);
 
-//  How many connections a user has.
-//  Since when it has any: msec, monotonic; or 0
-int64_t rk_routes_since (rk_routes_t *self, rk_slice_t uid);
+//  How many connections a user has; and since when it has any: msec, monotonic, or 0.
 size_t rk_routes_count (rk_routes_t *self, rk_slice_t uid);
+int64_t rk_routes_since (rk_routes_t *self, rk_slice_t uid);
 
 //  The groups of a connection as GID[,GID...]; the caller frees it.
 char *rk_routes_groups (rk_routes_t *self, rk_slice_t cid);

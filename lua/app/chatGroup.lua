@@ -59,6 +59,7 @@ local function handle (ctx, msg)
     end
     return chat.refuse ("not-member", "you are not in the group " .. gid)
 end
+
 --  A group's chats are stored and delivered by the app server that owns it, in the order of their seq
 local function owned (msg)
     local content = chat.stored and msg.content
