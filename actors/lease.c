@@ -14,6 +14,7 @@
 //  more than before, so that epochs go up also when a failover has forgotten the last one.
 
 #include "lease.h"
+#include "base/pulse.h"
 #include "proto/call.h"
 #include "proto/pack.h"
 
@@ -233,13 +234,16 @@ lease_actor (zsock_t *pipe, void *args)
     snprintf (self.instance, sizeof (self.instance), "%" PRIx64, self.args->instance);
     rk_wait_t *items[] = {&self.life.wait, &self.replies};
     while (!self.life.terminated) {
-        int64_t now = zclock_mono (), left = self.next > now ? self.next - now : 0;
+        int64_t now = zclock_mono ();
+        rk_pulse_beat (now);
+        int64_t left = self.next > now ? self.next - now : 0;
         rk_wait (items, 2, self.life.draining ? 10 : left);
         if (self.life.wait.ready)
             rk_life_handle (&self.life);
         if (self.replies.ready)
             s_read_replies (&self);
         now = zclock_mono ();
+        rk_pulse_beat (now);
         if (self.life.draining)
             s_drain (&self, now);
         else if (now >= self.next)    //  Without a lease we ask who has one

@@ -276,20 +276,21 @@ class Scene:
 
 async def one_fault(scene, users, name):
     """Returns the seconds from the end of the fault until all were answered again; where nobody should have to wait for its end, the
-    longest time for which somebody wasn't answered."""
-    began, silence, ended = time.monotonic(), 0, 0
+    longest time for which somebody wasn't answered, which is printed with the part that was away then."""
+    began, silence, ended, at = time.monotonic(), 0, 0, ""
     fault = asyncio.create_task(scene.fault(name, users))
     while not ended or (min(user.last_ok for user in users) < ended and time.monotonic() < ended + PATIENCE):
         await asyncio.sleep(0.05)
         now = time.monotonic()
-        silence = max(silence, now - min(user.last_ok for user in users))
+        if now - min(user.last_ok for user in users) > silence:
+            silence, at = now - min(user.last_ok for user in users), scene.victim
         if not ended and fault.done():
             fault.result()
             ended = now
     took = time.monotonic() - ended
     waits = [user.name for user in users if user.last_ok < ended]
     what = f"the longest wait was {silence:4.1f} s" if scene.redundant else f"all were answered again {took:4.1f} s later"
-    print(f"   {name:15} {scene.victim:12} lasted {ended - began:4.1f} s, {what}{f'; {waits} wait still' if waits else ''}", flush=True)
+    print(f"   {name:15} {at:12} lasted {ended - began:4.1f} s, {what}{f'; {waits} wait still' if waits else ''}", flush=True)
     return silence if scene.redundant and not waits else took
 
 

@@ -134,7 +134,6 @@ class ClusterScene:
     async def fault(self, name, users):
         kind, how = name.split("_")
         if kind == "all":
-            self.victim = ""
             return await self.roll()
         part = self.chance.choice({"app": self.cluster.apps, "gateway": self.cluster.gateways, "redis": self.cluster.redis,
                                    "galera": self.cluster.galera}[kind])
@@ -168,6 +167,7 @@ class ClusterScene:
     async def roll(self):
         """All parts end and start again, one after the other."""
         for part in (*self.cluster.gateways, *self.cluster.apps, *self.cluster.redis, *self.cluster.galera):
+            self.victim = part.name
             await self.drain(part) if part in (*self.cluster.gateways, *self.cluster.apps) else await self.restart(part)
 
     async def restart(self, part):

@@ -14,7 +14,8 @@ from rookery import check
 
 WINDOW = 8
 PACE = 0.1             # seconds between a user's chats
-AGAIN = 3              # seconds until a request without an answer is sent again
+AGAIN = 3              # seconds until a request without an answer is sent again,
+REFUSED = 0.5          # and until one that was refused for the moment is
 GROUP, CLUB = "all", "club"
 REFUSALS = ("store-unavailable", "not-bound", "not-member", "internal")
 
@@ -84,7 +85,7 @@ class Device:
 
     async def act(self):
         """What it does all the while."""
-        if self.scene.chance.random() < PACE / 2:
+        if self.scene.chance.random() < PACE * 2:
             await self.acknowledge()
 
     async def send(self, message):
@@ -259,6 +260,7 @@ class User(Device):
             check(code in REFUSALS, message)
             if entry:
                 entry.refusals += 1
+                entry.sent = time.monotonic() - AGAIN + REFUSED
             if entry and code == "not-member" and entry.message["content"].get("chatGroupID") == CLUB:
                 if entry.tries == entry.refusals:    # Another try may yet be stored, and its answer lost
                     self.refused.add(chat_id)

@@ -128,7 +128,9 @@ class Cluster:
                      f"--port={node['port']}", f"--wsrep_node_name=galera-{nbr}",
                      f"--wsrep_node_address={host}:{node['gcast']}", f"--wsrep_sst_receive_address={host}:{node['sst']}",
                      f"--wsrep_provider_options=gmcast.listen_addr=tcp://{host}:{node['gcast']};ist.recv_addr={host}:{node['ist']};"
-                     "evs.keepalive_period=PT0.5S;evs.suspect_timeout=PT2S;evs.inactive_timeout=PT4S;evs.inactive_check_period=PT0.5S", *user]
+                     "evs.keepalive_period=PT0.2S;evs.inactive_check_period=PT0.2S;evs.join_retrans_period=PT0.1S;"
+                     "evs.suspect_timeout=PT2S;evs.inactive_timeout=PT6S;evs.install_timeout=PT6S",
+                     "--wsrep_sst_donor=galera-3,galera-2,", *user]
             part = Part(self, f"galera-{nbr}", *words, f"--wsrep_cluster_address={addresses if nbr > 1 else 'gcomm://'}",
                         ready=lambda part, folder=folder: sql(folder, "SHOW STATUS LIKE 'wsrep_ready'").endswith("ON"))
             part.words, part.folder = [*words, f"--wsrep_cluster_address={addresses}"], folder    # When it comes again, it comes to the others

@@ -20,6 +20,7 @@
 #include "http/wstap.h"
 #include "receiver.h"
 #include "base/heard.h"
+#include "base/pulse.h"
 #include "base/ring.h"
 #include "base/routes.h"
 #include "sender/peers.h"
@@ -49,6 +50,7 @@ static const struct {
     {"slice", slice_test},
     {"ring", ring_test},
     {"heard", heard_test},
+    {"pulse", pulse_test},
     {"frames", frames_test},
     {"queue", queue_test},
     {"socket", socket_test},

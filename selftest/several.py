@@ -15,6 +15,7 @@ from rookery import check    # noqa
 
 ROUNDS, TICK = 3, os.sysconf("SC_CLK_TCK")
 LOADS = {"pairs, 2,000 chats/s": ("--chats=20000", "--pairs=50", "--rate=2000"),
+         "pairs, window 16": ("--chats=100000", "--pairs=50", "--window=16"),
          "group of 20, window 4": ("--chats=10000", "--group=20", "--window=4")}
 
 
@@ -25,12 +26,15 @@ def cpu_of(server):
     return (int(user) + int(system)) / TICK
 
 
-def bench(cluster, words):
-    """Runs the load; returns chats a second, and usec of the processes for each chat."""
-    servers = (*cluster.gateways, *cluster.apps)
-    before = sum(map(cpu_of, servers))
+def sum_of(cluster, what):
+    return sum(map(what, (*cluster.gateways, *cluster.apps)))
+
+
+def load(cluster, words):
+    """Runs the load; returns the lines that tell of it, and usec of the processes for each chat."""
+    before = sum_of(cluster, cpu_of)
     done = subprocess.run([cluster.gateway.binary, "bench", "--url", cluster.gateway.url, "--seconds=200", *words], capture_output=True, text=True)
-    used = sum(map(cpu_of, servers)) - before
+    used = sum_of(cluster, cpu_of) - before
     found = re.search(r"([\d,]+) chats in ([\d.]+) s", done.stdout) or re.search(r"([\d,]+) chats/s", done.stdout)
     check(done.returncode == 0 and found, f"{done.stdout}{done.stderr}")
     chats = int(re.search(r"--chats=(\d+)", " ".join(words)).group(1))
@@ -39,7 +43,7 @@ def bench(cluster, words):
 
 async def measure(cluster):
     for title, words in LOADS.items():
-        lines, usec = bench(cluster, words)
+        lines, usec = load(cluster, words)
         print(f"{len(cluster.apps)} app servers, {title}: {usec:.0f} usec a chat; {'; '.join(line.strip() for line in lines)}", flush=True)
 
 

@@ -163,10 +163,12 @@ rk_routes_add_membership (rk_routes_t *self, rk_routes_route_t *route,
     bool apart = route->state == BEHIND || (route->state == SETTLING && !set->group);
     route->memberships[route->membership_count++] =
         (rk_routes_membership_t){set, zlistx_add_end (set->members, route), apart};
-    s_holder (set, rk_routes_gateway_of (route->key))->count++;
+    rk_routes_holder_t *holder = s_holder (set, rk_routes_gateway_of (route->key));
     set->apart += apart;
     if (first && self->note)
         self->note (self->note_arg, set->group, set->key, true);
+    if (++holder->count == 1 && !set->group && self->spread)
+        self->spread (self->note_arg, set->key, set->holder_count, true);
 }
 
 
@@ -209,6 +211,9 @@ rk_routes_leave_set (rk_routes_t *self, rk_routes_route_t *route, size_t nbr)
     if (--holder->count == 0) {
         free (holder->name);
         *holder = membership.set->holders[--membership.set->holder_count];
+        if (membership.set->holder_count && !membership.set->group && self->spread)
+            self->spread (self->note_arg, membership.set->key,
+                          membership.set->holder_count, false);
     }
     if (zlistx_size (membership.set->members) > 0)
         return;

@@ -78,6 +78,7 @@ struct rk_routes {
     uint64_t stamp;
     uint64_t marks;
     rk_routes_note_fn *note;    //  Who wants to know of users and groups, or NULL
+    rk_routes_spread_fn *spread;
     void *note_arg;
 };
 

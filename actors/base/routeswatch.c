@@ -25,6 +25,13 @@ rk_routes_note (rk_routes_t *self, rk_routes_note_fn *note, void *arg)
 }
 
 
+void
+rk_routes_note_spread (rk_routes_t *self, rk_routes_spread_fn *spread)
+{
+    self->spread = spread;
+}
+
+
 rk_slice_t
 rk_routes_watched (rk_slice_t gid)
 {

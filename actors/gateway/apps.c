@@ -124,6 +124,8 @@ s_handle_setting (rk_gateway_t *self, rk_gateway_app_t *app)
         rk_frames_clear (&self->frames);
         rk_gateway_place (self, client);
     }
+    else if (rk_slice_is (kind, "share"))
+        rk_limits_share (client, rk_frames_number (&self->frames, 3));
     else if (rk_slice_is (kind, "moved")) {
         rk_frames_clear (&self->frames);
         if (client->move)

@@ -5,6 +5,7 @@
 //                     hint uid|gid ID content
 //                     setting status CID closed, setting uidmap CID UID [DEVICE]
 //                     setting gidmap|gidunmap CID GID[,GID...]
+//                     setting share CID GATEWAYS    so many hold its user
 //                     setting moved CID -, setting ring EPOCH NAME[,NAME...]
 //                     welcome VERSION, refused REASON, bye, ping, pong
 //         pipe        see rk_life_t; PAUSE: take no connections and read no client,

@@ -4,6 +4,7 @@
 #include "base/index.h"
 
 #define SECOND 1000000000    //  nsec
+#define SHARES_MOST 1000     //  Gateways among which a user's rate is shared
 #define EARLY SECOND         //  nsec that a message may come before its time
 
 //  A user with connections here; they share one bucket.
@@ -11,6 +12,7 @@ typedef struct rk_limits_user {
     rk_slice_t key;    //  UID; owned
     int64_t due;       //  nsec, monotonic
     size_t count;      //  Connections
+    size_t share;      //  Gateways that it has connections to, as far as we know
 } s_user_t;
 
 static int64_t
@@ -112,10 +114,21 @@ rk_limits_bind (rk_limits_t *self, rk_client_t *client, rk_slice_t uid)
     if (!user) {
         user = (s_user_t *) zmalloc (sizeof (s_user_t));
         user->key = (rk_slice_t){rk_slice_dup (uid), uid.size};
+        user->share = 1;
         rk_index_insert (self->users, &user->key, user);
     }
     user->count++;
     client->limits.user = user;
+}
+
+
+void
+rk_limits_share (rk_client_t *client, size_t gateways)
+{
+    if (client->limits.user)
+        client->limits.user->share = !gateways                ? 1
+                                     : gateways < SHARES_MOST ? gateways
+                                                              : SHARES_MOST;
 }
 
 
@@ -142,7 +155,9 @@ rk_limits_message (rk_limits_t *self, rk_client_t *client, size_t bytes)
     if (self->each)
         wait = s_take (&limits->due, self->each * count, now);
     if (limits->user) {
-        int64_t longer = s_take (&limits->user->due, self->each_user * count, now);
+        int64_t longer =
+            s_take (&limits->user->due,
+                    self->each_user * count * (int64_t) limits->user->share, now);
         wait = longer > wait ? longer : wait;
     }
     if (wait <= 0)

@@ -43,6 +43,8 @@ void rk_limits_destroy (rk_limits_t **self_p);
 //  A client came; it belongs to a user from now on; it went.
 void rk_limits_open (rk_limits_t *self, rk_client_t *client);
 void rk_limits_bind (rk_limits_t *self, rk_client_t *client, rk_slice_t uid);
+//  So many gateways hold the client's user: each lets it have that part of its rate. 0 counts as 1.
+void rk_limits_share (rk_client_t *client, size_t gateways);
 void rk_limits_close (rk_limits_t *self, rk_client_t *client);
 
 //  A message of a client that is read is here; a long one counts as one more for each RK_LIMITS_BYTES of

@@ -91,6 +91,15 @@ limits_test (void)
     rk_check (count >= 100 && count < 120);
     rk_check (s_test_burst (limits, &two) < 80);
     rk_check (s_test_burst (limits, &three) >= 100);
+    //  Each of three gateways lets the user have a third
+    rk_client_t four = {0}, five = {0};
+    rk_limits_bind (limits, &four, rk_slice ("eve"));
+    rk_limits_share (&four, 3);
+    count = s_test_burst (limits, &four);
+    rk_check (count >= 50 && count < 70);
+    rk_limits_share (&four, 0);
+    rk_limits_share (&five, 2);    //  It isn't bound
+    rk_limits_close (limits, &four);
     rk_limits_close (limits, &one);
     rk_limits_close (limits, &two);
     rk_limits_close (limits, &three);

@@ -31,7 +31,7 @@
 //         gateways, local    welcome VERSION, refused REASON, ping, pong
 //                   bye, setting moved CID -
 //                   downstream cid|uid|gid ..., hint uid|gid ... (to the one of this process),
-//                   setting status|uidmap|gidmap|gidunmap ...
+//                   setting status|uidmap|gidmap|gidunmap ..., setting share CID GATEWAYS
 //  Owns   the routes, and for each gateway a bounded queue of what it has not taken yet.
 //  Drops  frames for a gateway whose queue is full, or that was away too long, or for an ID
 //         that no gateway holds: all are counted as undelivered. A stored message comes again
@@ -235,6 +235,7 @@ s_self_new (sender_args_t *args)
     self->leaving = rk_index_new (NULL);
     self->leaving_order = zlistx_new ();
     rk_routes_note (self->routes, rk_sender_note, self);
+    rk_routes_note_spread (self->routes, rk_sender_note_spread);
     self->cluster = args->name ? rk_sender_cluster_new (self) : NULL;
     self->replied = (uint64_t *) zmalloc (args->count * sizeof (uint64_t));
     memcpy (self->counters, s_counters, sizeof (s_counters));
@@ -253,6 +254,7 @@ s_self_destroy (rk_sender_t **self_p)
     rk_queue_clear (&self->settling);
     rk_queue_clear (&self->fallen);
     rk_routes_note (self->routes, NULL, NULL);
+    rk_routes_note_spread (self->routes, NULL);
     rk_sender_forget_leaving (self);
     rk_sender_cluster_destroy (&self->cluster);
     rk_index_destroy (&self->gateways);

@@ -75,6 +75,7 @@ typedef struct {
         letting_go;    //  and the supervisor waits until they have given connections away
     int64_t moving;    //  msec, monotonic: when one went last
     rk_cluster_t *cluster;    //  NULL when there is none
+    bool binding;             //  The setting in hand binds a connection
     bool quiet;               //  A gateway that joins says who was here all along
     bool catches_up;          //  The application makes connections catch up
     bool catch_up;        //  The setting in hand says that who comes to a group has to
@@ -198,6 +199,9 @@ rk_holders_t *rk_sender_holders (rk_sender_t *self, bool group, rk_slice_t name)
 
 //  The first connection of a user or group has come, or the last one has gone; see rk_routes_note.
 void rk_sender_note (void *self, bool group, rk_slice_t name, bool here);
+
+//  Connections of a user are at so many gateways now; see rk_routes_spread_fn.
+void rk_sender_note_spread (void *self, rk_slice_t uid, size_t gateways, bool more);
 
 //  HOLDS, HELD or LETS is in hand.
 void rk_sender_hold (rk_sender_t *self, size_t peer, int kind);

@@ -274,6 +274,32 @@ s_test_new_life (zsock_t *in, zsock_t *g1, zsock_t *upstream)
 }
 
 
+//  Gateways that hold the same user are told how many there are, behind whose the connection is.
+
+static void
+s_test_share (zsock_t *in, zsock_t *g1, zsock_t *g2)
+{
+    s_test_say (in, "setting uidmap g1.s sam");
+    s_test_expect (g1, "setting uidmap g1.s sam");
+    s_test_say (in, "setting uidmap g1.t sam");
+    s_test_expect (g1, "setting uidmap g1.t sam");
+    s_test_say (in, "setting uidmap g2.s sam");
+    s_test_expect (g2, "setting uidmap g2.s sam");
+    s_test_expect (g1, "setting share g1.s 2");
+    s_test_expect (g1, "setting share g1.t 2");
+    s_test_expect (g2, "setting share g2.s 2");
+    s_test_say (in, "setting uidmap g2.s tom");
+    s_test_expect (g1, "setting share g1.s 1");
+    s_test_expect (g1, "setting share g1.t 1");
+    s_test_expect (g2, "setting uidmap g2.s tom");
+    s_test_say (in, "status closed g2.s");
+    s_test_say (in, "status closed g1.t");
+    s_test_say (in, "status closed g1.s");
+    s_test_say (in, "downstream cid g1.s quiet");
+    s_test_expect (g1, "downstream cid g1.s quiet");
+}
+
+
 //  Nobody is taken for the gateway of this process by its name.
 
 static void
@@ -400,6 +426,8 @@ sender_test (void)
     s_test_say (in, "setting uidmap g1.a alice");
     s_test_expect (g1, "setting uidmap g1.a alice");
     s_test_say (in, "status connected g2.b alice x,y");
+    s_test_expect (g1, "setting share g1.a 2");
+    s_test_expect (g2, "setting share g2.b 2");
     s_test_expect (g2, "setting gidmap g2.b x,y");
     s_test_say (in, "setting gidmap g1.a x");
     s_test_expect (g1, "setting gidmap g1.a x");
@@ -427,10 +455,13 @@ sender_test (void)
     s_test_say (in, "what");
     s_test_say (in, "downstream uid nobody hi");
     s_test_say (in, "status closed g2.b");
+    s_test_expect (g1, "setting share g1.a 1");
     s_test_say (in, "downstream uid alice again");
     s_test_expect (g1, "downstream uid alice again");
     rk_check (rk_actor_count (actor, "malformed") == 4);
     rk_check (rk_actor_count (actor, "undelivered_nobody") == 1);
+
+    s_test_share (in, g1, g2);
 
     //  After a failure it knows its routes still
     s_test_again (&actor, &args, 60000, 60000);

@@ -13,6 +13,49 @@ s_set_status (rk_sender_t *self, rk_slice_t cid, rk_slice_t what)
 }
 
 
+//  What a user may send in a second is shared by the gateways that hold it.
+
+typedef struct {
+    rk_sender_t *self;
+    char gateways[24];
+} s_share_t;
+
+static void
+s_visit_share (void *arg, rk_slice_t cid)
+{
+    s_share_t *share = (s_share_t *) arg;
+    rk_sender_tell_gateway (share->self, "share", cid, rk_slice (share->gateways));
+}
+
+
+static void
+s_tell_share (rk_sender_t *self, rk_slice_t uid, size_t gateways)
+{
+    s_share_t share = {self, ""};
+    snprintf (share.gateways, sizeof (share.gateways), "%zu", gateways);
+    rk_routes_connections (self->routes, false, uid, s_visit_share, &share);
+}
+
+
+//  A gateway must hear first who it is.
+
+void
+rk_sender_note_spread (void *arg, rk_slice_t uid, size_t gateways, bool more)
+{
+    rk_sender_t *self = (rk_sender_t *) arg;
+    if (!more || (gateways > 1 && !self->binding))
+        s_tell_share (self, uid, gateways);
+}
+
+
+static void
+s_visit_nothing (void *arg, rk_slice_t id)
+{
+    (void) arg;
+    (void) id;
+}
+
+
 static void
 s_set_uidmap (rk_sender_t *self, rk_slice_t cid, rk_slice_t uid)
 {
@@ -20,9 +63,15 @@ s_set_uidmap (rk_sender_t *self, rk_slice_t cid, rk_slice_t uid)
                                false)) {    //  Else nobody would forget it
         if (self->frames.count == 5)
             rk_routes_set_kind (self->routes, cid, rk_frames_at (&self->frames, 4));
+        self->binding = true;
         rk_routes_bind (self->routes, cid, uid);
+        self->binding = false;
     }
     rk_sender_send_to (self, rk_routes_gateway_of (cid));
+    size_t gateways =
+        rk_routes_gateways (self->routes, false, uid, s_visit_nothing, NULL);
+    if (gateways > 1)
+        s_tell_share (self, uid, gateways);
 }
 
 

@@ -9,6 +9,7 @@
 #include "sqlbatch.h"
 
 #define BACKOFF_LEAST 50    //  msec
+#define HOSTS 16            //  of a list that are remembered when they fail
 #define PACKET_HEAD 1024    //  bytes of a statement's packet besides its parameters
 
 //  How a try of a batch ended.
@@ -17,11 +18,12 @@ typedef enum { DONE, AGAIN, LOST, UNKNOWN, REFUSED } rk_mysql_outcome_t;
 typedef struct {
     rk_life_t life;
     rk_pool_args_t *args;
-    const char *schema;    //  See rk_sql_args_t
-    MYSQL *db;             //  NULL while there is no connection
-    size_t packet_most;    //  bytes that the server takes at once
-    bool several;          //  Hosts in the list;
-    size_t place;          //  and which one is in use, or tried
+    const char *schema;        //  See rk_sql_args_t
+    MYSQL *db;                 //  NULL while there is no connection
+    size_t packet_most;        //  bytes that the server takes at once
+    bool several;              //  Hosts in the list;
+    size_t place;              //  which one is in use, or tried;
+    int64_t shunned[HOSTS];    //  and until when others go before it, msec, monotonic
     rk_index_t *statements;
     rk_sqlbatch_t batch;
     int autocommit;     //  Of the session; -1: who knows

@@ -3,13 +3,25 @@
 #include "mysql_priv.h"
 #include "schema.h"
 #include <mysqld_error.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 
 #define IDLE_LIMIT "SET SESSION idle_transaction_timeout = 2"    //  seconds
 //  Galera: each transaction sees what was committed on other nodes before it began (MariaDB's manual, wsrep_sync_wait)
 #define CAUSAL "SET SESSION wsrep_sync_wait = 7"
 #define CONNECT_MOST 2       //  seconds until a connection counts as failed
-#define BACKOFF_MOST 3000    //  msec
+#define BACKOFF_MOST 1000    //  msec
+#define SHUNNED 10000        //  msec that a host which failed is tried behind the others
+
+
+//  The host in hand has failed.
+
+static void
+s_shun (rk_mysql_t *self)
+{
+    if (self->place < HOSTS)
+        self->shunned[self->place] = zclock_mono () + SHUNNED;
+}
 
 
 void
@@ -19,6 +31,7 @@ rk_mysql_disconnect (rk_mysql_t *self, const char *why)
     self->error = zsys_sprintf ("mysql/%s: %s", self->args->pool, why);
     rk_index_purge (self->statements);
     if (self->db) {
+        s_shun (self);
         mysql_close (self->db);
         rk_log ('W', "%s: connection lost, reconnecting", self->error);
     }
@@ -29,14 +42,14 @@ rk_mysql_disconnect (rk_mysql_t *self, const char *why)
 }
 
 
-//  The only integer that a query gives, 0 when it gives none
+//  The only integer that a query gives, 0 when it gives none, -1 when it fails
 
 static int64_t
 s_ask_number (MYSQL *db, const char *query)
 {
     int64_t number = 0;
     if (mysql_real_query (db, query, strlen (query)) != 0)
-        return 0;
+        return -1;
     MYSQL_RES *rows = mysql_store_result (db);
     MYSQL_ROW row = rows ? mysql_fetch_row (rows) : NULL;
     if (row && row[0])
@@ -46,12 +59,13 @@ s_ask_number (MYSQL *db, const char *query)
 }
 
 
-//  The version of the chat's tables that are there, 0 for none
+//  The version of the chat's tables that are there, 0 for none, -1 when the server doesn't say
 
 static int
 s_version (MYSQL *db)
 {
-    return (int) s_ask_number (db, "SELECT max(version) FROM schema_version");
+    int64_t version = s_ask_number (db, "SELECT max(version) FROM schema_version");
+    return version == -1 && mysql_errno (db) == ER_NO_SUCH_TABLE ? 0 : (int) version;
 }
 
 
@@ -85,7 +99,7 @@ s_migrate (rk_mysql_t *self, MYSQL *db)
     mysql_real_query (db, lock, strlen (lock));
     mysql_free_result (mysql_store_result (db));
     int found = s_version (db), version = found;
-    char *error = NULL;
+    char *error = found == -1 ? strdup (mysql_error (db)) : NULL;
     while (!error && version < RK_SCHEMA) {
         char *sql = rk_schema_step (self->schema, version, &version, &error);
         if (sql)
@@ -146,11 +160,17 @@ s_open (rk_mysql_t *self, size_t place, unsigned timeout, char **why)
     mysql_options (db, MYSQL_OPT_READ_TIMEOUT, &timeout);
     mysql_options (db, MYSQL_OPT_WRITE_TIMEOUT, &timeout);
     mysql_options (db, MYSQL_SET_CHARSET_NAME, "utf8mb4");
-    if (mysql_real_connect (db, *path ? NULL : host,
-                            rk_pool_str (config, "mysql", pool, "user"),
-                            rk_pool_str (config, "mysql", pool, "password"),
-                            rk_pool_str (config, "mysql", pool, "database"), port,
-                            *path ? path : NULL, 0))
+    bool good = mysql_real_connect (db, *path ? NULL : host,
+                                    rk_pool_str (config, "mysql", pool, "user"),
+                                    rk_pool_str (config, "mysql", pool, "password"),
+                                    rk_pool_str (config, "mysql", pool, "database"), port,
+                                    *path ? path : NULL, 0) != NULL;
+    //  What it hasn't got by then it mustn't do later, when the connection is given up (tcp(7), TCP_USER_TIMEOUT)
+    unsigned msec = timeout * 1000;
+    if (good && !*path && timeout)
+        setsockopt ((int) mysql_get_socket (db), IPPROTO_TCP, TCP_USER_TIMEOUT, &msec,
+                    sizeof (msec));
+    if (good)
         return db;
     *why = strdup (mysql_error (db));
     mysql_close (db);
@@ -167,7 +187,7 @@ s_check_tables (rk_mysql_t *self, MYSQL *db)
     int version = s_version (db);
     if (version == RK_SCHEMA)
         return NULL;
-    char *why = rk_schema_refuse (version);
+    char *why = version == -1 ? strdup (mysql_error (db)) : rk_schema_refuse (version);
     MYSQL *patient = why ? NULL : s_open (self, self->place, 0, &why);
     if (patient) {
         why = s_migrate (self, patient);
@@ -198,7 +218,8 @@ s_limit_time (rk_mysql_t *self, MYSQL *db)
 static void
 s_ask_limits (rk_mysql_t *self, MYSQL *db)
 {
-    size_t most = (size_t) s_ask_number (db, "SELECT @@max_allowed_packet");
+    int64_t said = s_ask_number (db, "SELECT @@max_allowed_packet");
+    size_t most = said > 0 ? (size_t) said : 0;
     size_t message = (size_t) rk_config_int (self->args->config, "gateway/message");
     bool told = self->packet_most == most;
     self->packet_most = most;
@@ -244,36 +265,71 @@ s_try_host (rk_mysql_t *self, char **why)
 {
     int64_t timeout =
         rk_pool_int (self->args->config, "mysql", self->args->pool, "timeout");
-    MYSQL *db = s_open (self, self->place, (unsigned) (timeout / 1000 + 1), why);
+    MYSQL *db = s_open (self, self->place, (unsigned) ((timeout + 999) / 1000), why);
     if (db)
         *why = s_prepare_session (self, db);
     if (db && *why) {
         mysql_close (db);
         db = NULL;
     }
+    if (!db)
+        s_shun (self);
     return db;
 }
 
 
-//  The first host that takes writes
+//  Which hosts have failed lately, a bit for each
+
+static unsigned
+s_shunned (rk_mysql_t *self)
+{
+    unsigned places = 0;
+    int64_t now = zclock_mono ();
+    for (size_t place = 0; place < HOSTS; place++)
+        places |= (unsigned) (self->shunned[place] > now) << place;
+    return places;
+}
+
+
+//  The first host that takes writes, of those that are in places, or of the others; NULL with a fresh reason in *why, if there is such
+//  a host.
+
+static MYSQL *
+s_try_hosts (rk_mysql_t *self, unsigned places, bool in, char **why)
+{
+    char host[300] = "";
+    unsigned port = 0;
+    MYSQL *db = NULL;
+    bool path = *rk_pool_str (self->args->config, "mysql", self->args->pool, "path");
+    for (size_t place = 0;
+         !db && (s_host (self, place, host, sizeof (host), &port) || (path && !place));
+         place++) {
+        if ((place < HOSTS && places >> place & 1) != in)
+            continue;
+        zstr_free (why);
+        self->place = place;
+        db = s_try_host (self, why);
+        if (!db && self->several && self->backoff == BACKOFF_LEAST)
+            rk_log ('W', "%s:%u isn't used: %s", host, port, *why);
+    }
+    if (db && self->several)
+        rk_log ('I', "connected to %s:%u", host, port);
+    else if (db && self->backoff != BACKOFF_LEAST)
+        rk_log ('I', "connected");
+    return db;
+}
+
 
 void
 rk_mysql_connect (rk_mysql_t *self)
 {
     char host[300] = "", *why = NULL;
     unsigned port = 0;
-    MYSQL *db = NULL;
     self->several = s_host (self, 1, host, sizeof (host), &port);
-    bool path = *rk_pool_str (self->args->config, "mysql", self->args->pool, "path");
-    for (size_t place = 0;
-         !db && (s_host (self, place, host, sizeof (host), &port) || (path && !place));
-         place++) {
-        zstr_free (&why);
-        self->place = place;
-        db = s_try_host (self, &why);
-        if (!db && self->several && self->backoff == BACKOFF_LEAST)
-            rk_log ('W', "%s:%u isn't used: %s", host, port, why);
-    }
+    unsigned shunned = s_shunned (self);
+    MYSQL *db = s_try_hosts (self, shunned, false, &why);
+    if (!db)
+        db = s_try_hosts (self, shunned, true, &why);
     if (!db) {
         if (self->backoff == BACKOFF_LEAST)
             rk_log ('W', "%s, retrying", why ? why : "there is no host");
@@ -281,10 +337,7 @@ rk_mysql_connect (rk_mysql_t *self)
         zstr_free (&why);
         return;
     }
-    if (self->several)
-        rk_log ('I', "connected to %s:%u", host, port);
-    else if (self->backoff != BACKOFF_LEAST)
-        rk_log ('I', "connected");
+    zstr_free (&why);
     self->db = db;
     self->autocommit = true;
     self->backoff = BACKOFF_LEAST;

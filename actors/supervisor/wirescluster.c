@@ -1,5 +1,6 @@
 //  wirescluster.c - the links to the other app servers of a cluster, and the actor that has the lease
 
+#include "base/pulse.h"
 #include "curve.h"
 #include "wires_priv.h"
 
@@ -13,6 +14,8 @@ s_connect_peer (void *arg, const char *endpoint)
     zsock_t *socket = rk_sock_new (ZMQ_DEALER, NULL, 1000);
     zsock_set_identity (socket, self->lease.name);
     zsock_set_linger (socket, 0);
+    //  One that is cut off mustn't hear later what others have been asked to do by then, see AWAY in peers.c
+    zsock_set_tcp_maxrt (socket, RK_PULSE_MOST);
     if (self->certificate) {
         zcert_apply (self->certificate, socket);
         zsock_set_curve_serverkey (socket, zcert_public_txt (self->certificate));

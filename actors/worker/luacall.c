@@ -89,8 +89,8 @@ rk_lua_take_reply (lua_State *L, rk_slice_t *rest)
 
 //  The task of a function that waits; it must run in the task's own coroutine.
 
-static rk_task_t *
-s_waiting_task (lua_State *L)
+rk_task_t *
+rk_lua_waiting_task (lua_State *L)
 {
     rk_task_t *task = rk_lua_task (L);
     if (!task || L != task->thread)
@@ -100,12 +100,30 @@ s_waiting_task (lua_State *L)
 }
 
 
+//  Nothing takes effect for a stale message: true, with false and the reason pushed.
+
+bool
+rk_lua_refuse_stale (lua_State *L, rk_task_t *task)
+{
+    rk_lua_host_t *host = rk_lua_host (L);
+    if (!task || !host->stale (host->worker, task))
+        return false;
+    lua_pushboolean (L, false);
+    lua_pushliteral (L,
+                     "this app server has slept, and others may do it by now; the call "
+                     "was not made");
+    return true;
+}
+
+
 int
 rk_lua_call (lua_State *L, int service, lua_KFunction finish)
 {
-    rk_task_t *task = s_waiting_task (L);
+    rk_task_t *task = rk_lua_waiting_task (L);
     rk_lua_host_t *host = rk_lua_host (L);
     rk_pack_t *pack = rk_lua_pack (L);
+    if (rk_lua_refuse_stale (L, task))
+        return 2;
     task->call =
         host->call (host->worker, task, service, (rk_slice_t){pack->data, pack->size});
     if (task->call)
@@ -171,111 +189,6 @@ s_finish_reply (lua_State *L, int status, lua_KContext context)
     rk_unpack (&rest, &value);
     s_push_reply (L, &rest, &value);
     return 2;
-}
-
-
-//  worker.catchup (cid, "begin" or "end")    true, {conversation, seq, ..., how it stands}: what a connection
-//  that is behind has missed meanwhile, and "live", "gaps" or "again"; or false, reason
-
-static int
-s_finish_catchup (lua_State *L, int status, lua_KContext context)
-{
-    (void) status;
-    (void) context;
-    rk_slice_t rest;
-    rk_value_t value;
-    if (!rk_lua_take_reply (L, &rest))
-        return 2;
-    lua_newtable (L);
-    for (int nbr = 1; rk_unpack (&rest, &value); nbr++) {
-        rk_lua_push_value (L, &value);
-        lua_rawseti (L, -2, nbr);
-    }
-    return 2;
-}
-
-
-//  worker.catches_up ()    whoever is bound when its gateway joins is behind until catchup says otherwise
-
-static int
-s_catches_up (lua_State *L)
-{
-    rk_lua_host_t *host = rk_lua_host (L);
-    host->catches_up (host->state);
-    return 0;
-}
-
-
-static int
-s_catchup (lua_State *L)
-{
-    rk_slice_t cid, word;
-    rk_lua_host_t *host = rk_lua_host (L);
-    rk_task_t *task = s_waiting_task (L);
-    cid.data = luaL_checklstring (L, 1, &cid.size);
-    word.data = luaL_checklstring (L, 2, &word.size);
-    task->call = host->catchup (host->worker, task, cid, word);
-    return lua_yieldk (L, 0, 0, s_finish_catchup);
-}
-
-
-//  worker.elsewhere (name)    whether another app server of the cluster owns it
-
-static int
-s_elsewhere (lua_State *L)
-{
-    rk_lua_host_t *host = rk_lua_host (L);
-    rk_slice_t name;
-    name.data = luaL_checklstring (L, 1, &name.size);
-    lua_pushboolean (L, host->elsewhere (host->worker, name));
-    return 1;
-}
-
-
-//  worker.first ()    whether this is the first worker of its app server
-
-static int
-s_first (lua_State *L)
-{
-    rk_lua_host_t *host = rk_lua_host (L);
-    lua_pushboolean (L, host->index == 0);
-    return 1;
-}
-
-
-//  worker.remote (name, uid, cid, device, text [, attachment])    true, the answer, its attachment or nil; or false, reason
-
-static int
-s_finish_remote (lua_State *L, int status, lua_KContext context)
-{
-    (void) status;
-    (void) context;
-    rk_slice_t rest;
-    rk_value_t value;
-    if (!rk_lua_take_reply (L, &rest))
-        return 2;
-    int count = 1;
-    for (; count < 3 && rk_unpack (&rest, &value); count++)
-        rk_lua_push_value (L, &value);
-    if (count > 1)
-        return count;
-    lua_pushboolean (L, false);
-    lua_pushliteral (L, "the app server that has it takes nothing");
-    return 2;
-}
-
-
-static int
-s_remote (lua_State *L)
-{
-    rk_lua_host_t *host = rk_lua_host (L);
-    rk_task_t *task = s_waiting_task (L);
-    rk_slice_t what[6];
-    size_t count = lua_isnoneornil (L, 6) ? 5 : 6;
-    for (size_t nbr = 0; nbr < count; nbr++)
-        what[nbr].data = luaL_checklstring (L, (int) nbr + 1, &what[nbr].size);
-    task->call = host->remote (host->worker, task, what[0], what + 1, count - 1);
-    return lua_yieldk (L, 0, 0, s_finish_remote);
 }
 
 
@@ -386,6 +299,8 @@ s_link_send (lua_State *L)
     rk_lua_host_t *host = rk_lua_host (L);
     int service = (int) luaL_checkinteger (L, 1);
     rk_frames_t frames;
+    if (rk_lua_refuse_stale (L, rk_lua_task (L)))
+        return 2;
     s_check_frames (L, 2, &frames);
     if (host->link (host->worker, NULL, service, &frames) == 0)
         return s_link_full (L);
@@ -400,9 +315,11 @@ static int
 s_link_call (lua_State *L)
 {
     rk_lua_host_t *host = rk_lua_host (L);
-    rk_task_t *task = s_waiting_task (L);
+    rk_task_t *task = rk_lua_waiting_task (L);
     int service = (int) luaL_checkinteger (L, 1);
     rk_frames_t frames;
+    if (rk_lua_refuse_stale (L, task))
+        return 2;
     s_check_frames (L, 2, &frames);
     task->call = host->link (host->worker, task, service, &frames);
     return task->call ? lua_yieldk (L, 0, 0, s_finish_reply) : s_link_full (L);
@@ -428,7 +345,7 @@ static int
 s_sleep (lua_State *L)
 {
     rk_lua_host_t *host = rk_lua_host (L);
-    rk_task_t *task = s_waiting_task (L);
+    rk_task_t *task = rk_lua_waiting_task (L);
     task->call = host->sleep (host->worker, task, luaL_checkinteger (L, 1));
     return lua_yieldk (L, 0, 0, s_slept);
 }
@@ -469,11 +386,11 @@ const luaL_Reg rk_lua_calls[] = {
     {"service", s_service},
     {"sql", rk_lua_sql},
     {"transaction", rk_lua_transaction},
-    {"catches_up", s_catches_up},
-    {"catchup", s_catchup},
-    {"elsewhere", s_elsewhere},
-    {"first", s_first},
-    {"remote", s_remote},
+    {"catches_up", rk_lua_catches_up},
+    {"catchup", rk_lua_catchup},
+    {"elsewhere", rk_lua_elsewhere},
+    {"first", rk_lua_first},
+    {"remote", rk_lua_remote},
     {"redis", s_redis},
     {"media", s_media},
     {"subscribe", s_subscribe},

@@ -67,6 +67,8 @@ typedef struct {
     bool (*elsewhere) (void *worker, rk_slice_t name);
     uint64_t (*remote) (void *worker, rk_task_t *task, rk_slice_t name,
                         const rk_slice_t *what, size_t count);
+    //  Whether the task's message may be a stale one: this app server has slept, and others do it instead.
+    bool (*stale) (void *worker, rk_task_t *task);
     rk_identity_t *(*identity) (void *worker, rk_slice_t cid);
     //  Whether all earlier messages of the task's connection are done. If not, the task must
     //  yield, and is run again without a reply when they are.
@@ -173,6 +175,12 @@ int rk_lua_complain (lua_State *L, const char *format, ...);
 //  runs when the task's reply is there.
 int rk_lua_call (lua_State *L, int service, lua_KFunction finish);
 
+//  The task of such a function, which must run in the task's own coroutine: else an error is raised.
+rk_task_t *rk_lua_waiting_task (lua_State *L);
+
+//  Nothing may take effect for a stale message: true, with false and the reason pushed. Task may be NULL.
+bool rk_lua_refuse_stale (lua_State *L, rk_task_t *task);
+
 //  For such a finish: pushes true and gives what is to be unpacked in *rest; or pushes false and the
 //  reason, and returns false.
 bool rk_lua_take_reply (lua_State *L, rk_slice_t *rest);
@@ -184,9 +192,15 @@ void rk_lua_push_value (lua_State *L, const rk_value_t *value);
 //  the Lua caller's line that says where the value stood.
 void rk_lua_pack_value (lua_State *L, int index, int nbr, const char *what);
 
-//  luasql.c: worker.sql and worker.transaction; luacall.c: what calls or sends to other services.
+//  luasql.c: worker.sql and worker.transaction; luacluster.c: what is asked of the sender and of other app servers; luacall.c: what
+//  calls or sends to other services.
 int rk_lua_sql (lua_State *L);
 int rk_lua_transaction (lua_State *L);
+int rk_lua_catches_up (lua_State *L);
+int rk_lua_catchup (lua_State *L);
+int rk_lua_elsewhere (lua_State *L);
+int rk_lua_first (lua_State *L);
+int rk_lua_remote (lua_State *L);
 extern const luaL_Reg rk_lua_calls[];
 
 void luamatch_test (void);

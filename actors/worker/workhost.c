@@ -1,11 +1,13 @@
 //  workhost.c - what Lua code may do outside of its state: send, call, wait, count
 
 #include "worker_priv.h"
+#include "base/pulse.h"
 
 #define SENDER_WAIT 20000     //  msec until a sender that takes nothing is given up
 #define TIMERS_MOST 200000    //  Of one worker at once
 #define CATCHUP_WAIT 30000    //  msec that the sender has to answer
 #define REMOTE_WAIT 10000     //  msec that another app server has to answer
+#define AWAKE 1000            //  msec until what waited while we slept is read
 #define GRACE 100             //  msec that a service has to say itself that time is over
 
 //  A message down, for who follows its connection
@@ -106,6 +108,18 @@ s_whose (rk_work_connection_t *connection)
     return !connection->key.data ? 0
            : uid                 ? rk_slice_hash (rk_slice (uid))
                                  : rk_slice_hash (connection->key);
+}
+
+
+//  Timers and events are ours whoever has the users.
+
+static bool
+s_host_stale (void *worker, rk_task_t *task)
+{
+    rk_work_t *self = (rk_work_t *) worker;
+    rk_work_connection_t *connection = ((rk_work_job_t *) task)->connection;
+    int64_t woke = self->ours ? rk_pulse_woke (zclock_mono ()) : 0;
+    return woke && connection->key.data && task->began / 1000000 < woke + AWAKE;
 }
 
 
@@ -435,6 +449,7 @@ rk_work_host (rk_work_t *self, rk_work_state_t *state)
                            .catchup = s_host_catchup,
                            .elsewhere = s_host_elsewhere,
                            .remote = s_host_remote,
+                           .stale = s_host_stale,
                            .link = s_host_link,
                            .subscribe = s_host_subscribe,
                            .sleep = s_host_sleep,

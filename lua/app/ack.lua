@@ -24,5 +24,5 @@ local function handle (ctx, msg)
     return {conversation = msg.conversation, seq = rows[1].seq}
 end
 
-return {action = "ack", stored = true,
+return {action = "ack", stored = true, pipelined = true,
         fields = {conversation = "conversation", seq = "count"}, handle = handle}

@@ -10,7 +10,7 @@ import tempfile
 import time
 from unittest.mock import ANY
 
-from rookery import PATIENCE, Client, Server, Talker, chat, check, live, run
+from rookery import PATIENCE, Client, Server, Talker, chat, check, hearts, live, run
 from services import MariaDB, Redis, free_port
 
 USERS = 12
@@ -19,13 +19,13 @@ USERS = 12
 class Cluster:
     """App servers a1, a2 …, and gateways gw1, gw2 … that work for all of them; with Redis they are one system."""
 
-    def __init__(self, apps=2, gateways=1, redis=False, settings=(), each=lambda name: ()):
+    def __init__(self, apps=2, gateways=1, redis=False, settings=(), each=lambda name: (), gateway_settings=()):
         self.redis = Redis() if redis else None
         self.apps, self.store, self.settings, self.each = [], None, settings, each
         for nbr in range(apps):
             self.add_app(nbr + 1)
         words = [f"gateway/app/{app.name}/{way}={getattr(app, way)}" for app in self.apps for way in ("upstream", "downstream")]
-        self.gateways = [Server("app/enabled=0", f"gateway/id=gw{nbr + 1}", *words) for nbr in range(gateways)]
+        self.gateways = [Server("app/enabled=0", f"gateway/id=gw{nbr + 1}", *words, *gateway_settings) for nbr in range(gateways)]
         self.gateway = self.gateways[0]
 
     def add_app(self, nbr):
@@ -519,6 +519,52 @@ def stopped():
     Cluster(3, 2, redis=True).live(test)
 
 
+def shared_rate():
+    """A user's rate is one for all gateways: each gives it its part."""
+    async def test(cluster):
+        first, second = [await Client.open(gateway, "ann") for gateway in cluster.gateways]
+        began = time.monotonic()
+        await asyncio.gather(hearts(first, 150), hearts(second, 150))
+        took = time.monotonic() - began
+        check(took > 1.8, f"150 messages at 50 a second on each of two gateways took {took:.1f} s")
+    Cluster(1, 2, gateway_settings=("gateway/rate=0", "gateway/rate_user=100")).live(test)
+
+
+async def until_answered(user, message, *codes):
+    """Says it until it is answered with one of these codes; before, the store may be away."""
+    while (got := await user.request(message))["code"] not in codes:
+        check(got["code"] == "store-unavailable", got)
+        await asyncio.sleep(0.05)
+
+
+def woken():
+    """An app server sleeps so long that its users are given to others. What they said before, it doesn't do when it wakes up: they have
+    said that again, and more since."""
+    async def test(cluster):
+        users = [await Talker.open(cluster.gateway, f"u{nbr}", "phone") for nbr in range(12)]
+        for user in users:
+            await at_home(cluster, user.uid, 1)
+            await user.ok("groupJoin", groupID=f"of-{user.uid}")
+        process = cluster.apps[0].process
+        process.send_signal(signal.SIGSTOP)
+        try:
+            for nbr, user in enumerate(users):
+                await user.send({"action": "groupLeave", "groupID": f"of-{user.uid}", "requestID": f"early{nbr}"})
+            await cluster.logs("app server a1 is away: its")
+            for user in users:
+                await until_answered(user, {"action": "groupLeave", "groupID": f"of-{user.uid}"}, "ok", "not-member")
+                await until_answered(user, {"action": "groupJoin", "groupID": f"of-{user.uid}"}, "ok")
+        finally:
+            process.send_signal(signal.SIGCONT)
+        while not any("has slept" in line for line in cluster.apps[0].logged().splitlines()):
+            await asyncio.sleep(0.02)
+        await asyncio.to_thread(joined, cluster.apps[0])
+        for user in users:
+            await at_home(cluster, user.uid, 1)
+            await until_answered(user, group_chat(user.uid, f"of-{user.uid}", "still"), "ok")
+    Cluster(2, 1, redis=True).live(test)
+
+
 def operators():
     """Each app server can be asked from any other; a reload goes from one to the next and stops at the first that refuses."""
     folders = {name: tempfile.mkdtemp(prefix="rookery-e2e-") for name in ("a1", "a2", "a3")}
@@ -684,4 +730,4 @@ def hosts():
 
 
 if __name__ == "__main__":
-    run(drains, dies, sleeps, one_system, people, members_quiet, rolling, killed, stopped, once, operators, holes, hosts)
+    run(drains, dies, sleeps, one_system, people, members_quiet, rolling, killed, stopped, woken, shared_rate, once, operators, holes, hosts)

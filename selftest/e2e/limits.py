@@ -11,7 +11,7 @@ import time
 
 import websockets
 
-from rookery import PATIENCE, Client, Server, chat, check, live, memory_of, run, shake_hands
+from rookery import PATIENCE, Client, Server, chat, check, hearts, live, memory_of, run, shake_hands
 
 
 async def expect_code(client, message, code, words=""):
@@ -118,17 +118,6 @@ def unread():
         check(server.counters()["gateway"]["slow"] == 1, "megabytes wait elsewhere")
         writer.close()
     live(server, test)
-
-
-async def hearts(client, count):
-    """So many at once, all answered in order; returns how long it took."""
-    began = time.monotonic()
-    for nbr in range(count):
-        await client.send('{"action":"heart","requestID":%d}' % nbr)
-    for nbr in range(count):
-        answer = await client.receive()
-        check(answer["requestID"] == nbr, f"expected {nbr}, got {answer}")
-    return time.monotonic() - began
 
 
 def rates():

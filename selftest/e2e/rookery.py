@@ -235,6 +235,17 @@ class Talker(Client):
         check(not [got for got in self.heard if got["action"] in actions], f"{self.uid} has heard {self.heard}")
 
 
+async def hearts(client, count):
+    """So many at once, all answered in order; returns how long it took."""
+    began = time.monotonic()
+    for nbr in range(count):
+        await client.send('{"action":"heart","requestID":%d}' % nbr)
+    for nbr in range(count):
+        answer = await client.receive()
+        check(answer["requestID"] == nbr, f"expected {nbr}, got {answer}")
+    return time.monotonic() - began
+
+
 async def shake_hands(server, rcvbuf=None):
     """A WebSocket by hand, for clients that do what no library does; returns its reader and writer."""
     host, port = server.url[5:-3].split(":")

@@ -1,0 +1,35 @@
+//  pulse.c - whether this process has slept
+
+#include "pulse.h"
+#include <stdatomic.h>
+
+static _Atomic int64_t s_beat, s_woke;    //  0 is never
+
+
+void
+rk_pulse_beat (int64_t now)
+{
+    int64_t before = atomic_exchange (&s_beat, now);
+    if (before && now - before > RK_PULSE_MOST)
+        atomic_store (&s_woke, now);
+}
+
+
+//  Whoever is awake before the one that beats finds it out, too.
+
+int64_t
+rk_pulse_woke (int64_t now)
+{
+    int64_t beat = atomic_load_explicit (&s_beat, memory_order_relaxed);
+    if (beat && now - beat > RK_PULSE_MOST)
+        rk_pulse_beat (now);
+    return atomic_load_explicit (&s_woke, memory_order_relaxed);
+}
+
+
+void
+rk_pulse_reset (void)
+{
+    atomic_store (&s_beat, 0);
+    atomic_store (&s_woke, 0);
+}

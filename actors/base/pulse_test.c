@@ -1,0 +1,22 @@
+//  pulse_test.c - selftest of pulse.c
+
+#include "pulse.h"
+#include "rk.h"
+
+
+void
+pulse_test (void)
+{
+    rk_pulse_reset ();
+    assert (rk_pulse_woke (1000000) == 0);    //  Nothing beats
+    rk_pulse_beat (1000000);
+    rk_pulse_beat (1000000 + RK_PULSE_MOST);
+    assert (rk_pulse_woke (1000000 + 2 * RK_PULSE_MOST) == 0);
+    assert (rk_pulse_woke (1010000) == 1010000);    //  It is asked before it beats
+    rk_pulse_beat (1010001);
+    assert (rk_pulse_woke (1010500) == 1010000);
+    rk_pulse_beat (1020000);
+    assert (rk_pulse_woke (1020000) == 1020000);
+    rk_pulse_reset ();
+    assert (rk_pulse_woke (1030000) == 0);
+}
