@@ -15,7 +15,7 @@ from rookery import check    # noqa
 
 CROWD, GATEWAYS = int(os.environ.get("CROWD", "50000")), 3
 LOAD = ("--chats=20000", "--pairs=50", "--rate=2000")
-ROUNDS = 3
+ROUNDS = 2
 
 
 def memory_of(server):
@@ -24,8 +24,18 @@ def memory_of(server):
         return int(re.search(r"VmRSS:\s+(\d+)", file.read())[1])
 
 
-def connections(cluster):
-    return [app.counters()["sender"]["connections"] for app in cluster.apps]
+def kernel_memory():
+    """KB of the kernel's own: most of it is of sockets"""
+    with open("/proc/meminfo") as file:
+        return int(re.search(r"Slab:\s+(\d+)", file.read())[1])
+
+
+def until_all(cluster, count):
+    """The app servers have so many connections."""
+    end = time.monotonic() + 300
+    while sum(found := [app.counters()["sender"]["connections"] for app in cluster.apps]) < count:
+        check(time.monotonic() < end, f"{found} of {count}")
+        time.sleep(0.2)
 
 
 @contextlib.contextmanager
@@ -57,14 +67,12 @@ def rest(cluster, seconds=20):
     return (sum_of(cluster, cpu_of) - before) / (time.monotonic() - began)
 
 
-def one_dies(cluster):
+def one_dies(cluster, count):
     """The others have all its connections: after how long, and for how much processor time of all together"""
-    count, victim = sum(connections(cluster)), cluster.apps.pop()
+    victim = cluster.apps.pop()
     before, began = sum_of(cluster, cpu_of), time.monotonic()
     victim.stop(signal.SIGKILL)
-    while sum(connections(cluster)) < count:
-        check(time.monotonic() < began + 300, f"{connections(cluster)} of {count}")
-        time.sleep(0.2)
+    until_all(cluster, count)
     took = time.monotonic() - began
     print(f"   an app server is killed: {took:.1f} s until the other two have its connections, {sum_of(cluster, cpu_of) - before:.1f} s of processor "
           "time", flush=True)
@@ -72,19 +80,22 @@ def one_dies(cluster):
 
 
 async def measure(cluster):
+    count = CROWD // GATEWAYS * GATEWAYS
     for _ in range(ROUNDS):
         chats(cluster, "100 connections")
-        memory = [sum(map(memory_of, part)) for part in (cluster.gateways, cluster.apps)]
+        memory, kernel = [sum(map(memory_of, part)) for part in (cluster.gateways, cluster.apps)], kernel_memory()
         before, began = sum_of(cluster, cpu_of), time.monotonic()
         with idle(cluster):
-            count = sum(connections(cluster))
+            until_all(cluster, count)
             print(f"   {count} connections, bound within {time.monotonic() - began:.0f} s, {(sum_of(cluster, cpu_of) - before) / count * 1e6:.0f} usec each; "
                   + ", ".join(f"{(sum(map(memory_of, part)) - was) / count:.1f} KB each in {name}"
-                              for name, part, was in zip(("gateways", "app servers"), (cluster.gateways, cluster.apps), memory)), flush=True)
+                              for name, part, was in zip(("gateways", "app servers"), (cluster.gateways, cluster.apps), memory))
+                  + f", {(kernel_memory() - kernel) / 2 / count:.1f} in the kernel, of one end", flush=True)
             print(f"   at rest they take {rest(cluster) * 100:.1f} % of a core in all", flush=True)
             chats(cluster, f"{count + 100} connections")
     with idle(cluster):
-        one_dies(cluster)
+        until_all(cluster, count)
+        one_dies(cluster, count)
 
 
 def main():
@@ -93,7 +104,7 @@ def main():
     check(most > CROWD // GATEWAYS + 1000, f"ulimit -n is {most}: CROWD={(most - 1000) * GATEWAYS} is what it allows")
     print(f"== {CROWD} idle connections, {TICK} ticks a second", flush=True)
     limits = ("gateway/address=1000000", f"gateway/connections={most - 1000}")
-    Cluster(3, GATEWAYS, redis=True, settings=("console/enabled=0",), gateway_settings=limits).live(measure)
+    Cluster(3, GATEWAYS, redis=True, gateway_settings=limits).live(measure)
 
 
 if __name__ == "__main__":

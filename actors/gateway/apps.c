@@ -129,7 +129,7 @@ s_handle_setting (rk_gateway_t *self, rk_gateway_app_t *app)
     else if (rk_slice_is (kind, "moved")) {
         rk_frames_clear (&self->frames);
         if (client->move)
-            rk_gateway_moved (self, client);
+            rk_gateway_let_go (self, client);
         else {    //  It took what was said long ago for news
             rk_gateway_up_status (self, client, "connected");
             rk_frames_clear (&self->frames);

@@ -68,12 +68,14 @@ typedef struct {
     size_t clients;    //  Its connections
     int64_t
         gone;    //  msec, monotonic: since when it isn't here; from the beginning on 0
-    bool connected;    //  Its upstream socket, if it is in another process,
-    int descriptor;    //  by that; or -1
-    int missed;        //  Pings without an answer
-    int hellos;        //  The same of hello
-    uint64_t said;     //  Messages to its sender
-    uint64_t taken;    //  and from there
+    int64_t let_go,      //  msec, monotonic: when it let a connection go last,
+        let_go_begun;    //  which it was asked for then
+    bool connected;      //  Its upstream socket, if it is in another process,
+    int descriptor;      //  by that; or -1
+    int missed;          //  Pings without an answer
+    int hellos;          //  The same of hello
+    uint64_t said;       //  Messages to its sender
+    uint64_t taken;      //  and from there
 } rk_gateway_app_t;
 
 typedef struct rk_gateway_move rk_gateway_move_t;
@@ -179,7 +181,10 @@ void rk_gateway_attach (rk_gateway_t *self, rk_client_t *client);
 //  Keeps the message in hand for a client that is on its way.
 void rk_gateway_hold (rk_gateway_t *self, rk_client_t *client);
 
-//  Its app server has let it go, or needn't be asked: the next one gets it, and what it has said meanwhile.
+//  Its app server has let it go, as it was asked; see rk_gateway_moved.
+void rk_gateway_let_go (rk_gateway_t *self, rk_client_t *client);
+
+//  Its app server needn't be asked any more: the next one gets it, and what it has said meanwhile.
 void rk_gateway_moved (rk_gateway_t *self, rk_client_t *client);
 
 //  An app server that has begun anew hears again, behind all that was said, of the connections that it is to let go.

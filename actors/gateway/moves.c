@@ -9,13 +9,14 @@
 #include "gateway_priv.h"
 #include "base/id.h"
 
-#define MOVE 10000    //  msec that an app server has to let a connection go
+#define MOVE                                                                             \
+    10000    //  msec that an app server has to let a connection go, or another one
 
 //  A connection on its way, in the order in which they have begun.
 struct rk_gateway_move {
     rk_client_t *client;
     rk_queue_t queue;    //  What the client has said meanwhile
-    int64_t until;       //  msec, monotonic
+    int64_t begun;       //  msec, monotonic
     uint32_t from;       //  The app server that is to let it go
     struct rk_gateway_move *before, *behind;
 };
@@ -138,6 +139,16 @@ rk_gateway_moved (rk_gateway_t *self, rk_client_t *client)
 }
 
 
+void
+rk_gateway_let_go (rk_gateway_t *self, rk_client_t *client)
+{
+    rk_gateway_app_t *app = &self->apps[client->move->from];
+    app->let_go = zclock_mono ();
+    app->let_go_begun = client->move->begun;
+    rk_gateway_moved (self, client);
+}
+
+
 //  Its app server shall let it go. One that isn't here can't, and what waits for it goes with all its connections when it is away
 //  for long.
 
@@ -152,7 +163,7 @@ s_begin_move (rk_gateway_t *self, rk_client_t *client)
     }
     rk_gateway_move_t *move = (rk_gateway_move_t *) zmalloc (sizeof (rk_gateway_move_t));
     move->client = client;
-    move->until = zclock_mono () + MOVE;
+    move->begun = zclock_mono ();
     move->from = client->app;
     move->before = self->last_move;
     *(move->before ? &move->before->behind : &self->moves) = move;
@@ -267,6 +278,15 @@ s_give_away (rk_gateway_t *self, rk_gateway_app_t *app)
 }
 
 
+//  When thousands bind at once it has much to do before: then it lets others go, but none of which it was told much later.
+
+static bool
+s_is_busy (rk_gateway_app_t *app, rk_gateway_move_t *move, int64_t now)
+{
+    return now - app->let_go < MOVE && app->let_go_begun - move->begun < MOVE;
+}
+
+
 static void
 s_look_at_app (rk_gateway_t *self, rk_gateway_app_t *app, int64_t now)
 {
@@ -291,10 +311,14 @@ rk_gateway_look_at_apps (rk_gateway_t *self)
     int64_t now = zclock_mono ();
     for (size_t nbr = 0; nbr < self->args->count; nbr++)
         s_look_at_app (self, &self->apps[nbr], now);
-    while (self->moves && self->moves->until <= now) {
+    rk_gateway_move_t *move = self->moves, *next;
+    for (; move && now - move->begun >= MOVE; move = next) {
+        next = move->behind;
+        if (s_is_busy (&self->apps[move->from], move, now))
+            continue;
         rk_life_complain (&self->life, "app server %s didn't let go of %s in %d s",
-                          self->apps[self->moves->client->app].args->name,
-                          self->moves->client->key.data, MOVE / 1000);
-        rk_gateway_moved (self, self->moves->client);
+                          self->apps[move->from].args->name, move->client->key.data,
+                          MOVE / 1000);
+        rk_gateway_moved (self, move->client);
     }
 }

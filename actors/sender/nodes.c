@@ -124,6 +124,15 @@ rk_sender_take_answer (rk_sender_t *self)
 }
 
 
+bool
+rk_sender_has_left (rk_sender_t *self, size_t peer)
+{
+    rk_cluster_t *cluster = self->cluster;
+    return !rk_peers_here (cluster->peers, peer) &&
+           rk_ring_find (&cluster->leased, rk_peers_name (cluster->peers, peer)) == -1;
+}
+
+
 //  NODES: the app servers of the cluster, a line each
 
 void
@@ -145,8 +154,8 @@ rk_sender_handle_nodes (void *owner, zmsg_t *words)
         const char *name = rk_peers_name (cluster->peers, nbr);
         bool leased = rk_ring_find (&cluster->leased, name) != -1,
              here = rk_peers_here (cluster->peers, nbr);
-        if (!leased && !here)
-            continue;    //  It has gone
+        if (rk_sender_has_left (self, nbr))
+            continue;
         char *longer = zsys_sprintf ("%s\n%s %s", text, name,
                                      !here    ? "doesn't answer"
                                      : leased ? "here"

@@ -179,6 +179,9 @@ s_report (void *owner, zmsg_t *stats)
         rk_life_report (stats, name, peer.sent, false);
         snprintf (name, sizeof (name), "from:app %.60s", app);
         rk_life_report (stats, name, peer.taken, false);
+        snprintf (name, sizeof (name), "here:%.60s", app);
+        if (!rk_sender_has_left (self, nbr))
+            rk_life_report (stats, name, rk_peers_here (self->cluster->peers, nbr), true);
         snprintf (name, sizeof (name), "backlog:%.60s", app);
         rk_life_report (stats, name, peer.waiting, true);
     }

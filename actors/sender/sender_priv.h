@@ -282,6 +282,9 @@ void rk_sender_handle_at (void *self, zmsg_t *words);
 void rk_sender_handle_answer (void *self, zmsg_t *words);
 void rk_sender_handle_nodes (void *self, zmsg_t *words);
 
+//  Whether a peer has given its lease back, or lost it, and doesn't answer either.
+bool rk_sender_has_left (rk_sender_t *self, size_t peer);
+
 //  The same from a peer: what is in hand goes to our supervisor.
 void rk_sender_take_ask (rk_sender_t *self, size_t peer);
 void rk_sender_take_answer (rk_sender_t *self);

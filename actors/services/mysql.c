@@ -13,14 +13,19 @@
 //
 //  What happens when the connection is lost, or the server has chosen us as a deadlock's victim:
 //  the server has rolled the transaction back, so a batch of plain statements is run again, as long
-//  as its calls have time. When it is lost while the COMMIT is under way, or with a lone write,
+//  as its calls have time: one statement at a time then, for one that finds its key taken can be run
+//  again at once, but not when others behind it have been. Two large batches, of two app servers, may
+//  meet again and again; so after three tries the calls run alone, which hold nothing that
+//  others wait for, and then twice as many each time. When it is lost while the COMMIT is under way, or with a lone write,
 //  nobody knows: then each call fails with a reason that says so. Calls that wait for the connection
 //  fail when their time is over.
 
 #include "mysql_priv.h"
 
-#define VICTIM_LEAST 2      //  msec that a deadlock's victim waits for its next try
-#define VICTIM_DOUBLED 6    //  How often that doubles
+#define VICTIM_LEAST 2       //  msec that a deadlock's victim waits for its next try
+#define VICTIM_DOUBLED 6     //  How often that doubles
+#define VICTIM_TOGETHER 3    //  Tries that all calls have together
+#define SPAN_MOST 65536      //  Calls that run together, when nothing is in their way
 #define VICTIM_MOST (VICTIM_LEAST << VICTIM_DOUBLED)
 
 
@@ -84,7 +89,7 @@ s_run_calls (rk_mysql_t *self)
     rk_sqlbatch_t *batch = &self->batch;
     size_t nbr = 0;
     while (nbr < self->span && self->trouble == DONE) {
-        nbr += self->span > 1 ? rk_mysql_pipeline (self, nbr) : 0;
+        nbr += self->span > 1 && !self->victim ? rk_mysql_pipeline (self, nbr) : 0;
         if (nbr < self->span && self->trouble == DONE &&
             !rk_sqlbatch_run (batch, &batch->calls[nbr++], self->span == 1) &&
             self->trouble == DONE)
@@ -186,13 +191,16 @@ s_run_batch (rk_mysql_t *self)
     s_expire (self);
     if (!self->batch.count || !rk_mysql_is_alive (self))
         return;
-    self->span = s_span (&self->batch);
+    size_t span = s_span (&self->batch);
+    self->span = span < self->most ? span : self->most;
     rk_mysql_outcome_t outcome = s_try (self);
     if (outcome == AGAIN) {
+        self->most = self->victim < VICTIM_TOGETHER ? SPAN_MOST : 1;
         s_yield (self);
         return;
     }
     self->victim = 0;
+    self->most = self->most < SPAN_MOST ? self->most * 2 : SPAN_MOST;
     char *reason = NULL;
     switch (outcome) {
     case DONE:
@@ -232,6 +240,7 @@ s_self_new (rk_sql_args_t *sql)
     self->schema = sql->schema;
     self->statements = rk_index_new (rk_mystatement_free);
     self->backoff = BACKOFF_LEAST;
+    self->most = SPAN_MOST;
     self->error = zsys_sprintf ("mysql/%s: not connected yet", args->pool);
     self->seed = (unsigned) (uintptr_t) self;
     rk_sqlengine_t engine = {self, rk_mysql_exec, rk_mysql_run, false};

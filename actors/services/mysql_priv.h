@@ -28,7 +28,8 @@ typedef struct {
     rk_sqlbatch_t batch;
     int autocommit;     //  Of the session; -1: who knows
     bool executed;      //  The try in hand has sent a statement
-    size_t span;        //  Calls of the batch that run together, from the front
+    size_t span;        //  Calls of the batch that run together, from the front,
+    size_t most;        //  and how many may, fewer behind a deadlock
     unsigned victim;    //  Tries in a row that a deadlock has ended
     rk_mysql_outcome_t trouble;    //  What the statement in hand ran into, else DONE
     int64_t retry_at;              //  msec, monotonic

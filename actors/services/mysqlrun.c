@@ -7,6 +7,7 @@
 #include <netinet/tcp.h>
 
 #define STATEMENTS_MOST 200    //  Prepared ones kept
+#define TAKEN_MOST 10          //  Times that a statement is run until all is run again
 #define PIPELINE 100           //  Statements sent before their answers are read
 #define ANSWER_LEAST 11        //  bytes of an OK packet
 
@@ -85,6 +86,20 @@ s_pack (rk_mysql_t *self, rk_mystatement_t *statement, rk_pack_t *result)
 }
 
 
+//  Whoever found its key taken waited until the other one was done: at once it finds the next one free.
+
+static int
+s_execute (rk_mystatement_t *statement)
+{
+    int rc = mysql_stmt_execute (statement->stmt);
+    for (int tries = 1; rc != 0 && tries < TAKEN_MOST && statement->again &&
+                        mysql_stmt_errno (statement->stmt) == ER_DUP_ENTRY;
+         tries++)
+        rc = mysql_stmt_execute (statement->stmt);
+    return rc;
+}
+
+
 char *
 rk_mysql_run (void *owner, rk_slice_t *rest, rk_pack_t *result)
 {
@@ -104,7 +119,7 @@ rk_mysql_run (void *owner, rk_slice_t *rest, rk_pack_t *result)
     if (why)
         return why;
     self->executed = true;
-    if (mysql_stmt_execute (statement->stmt) != 0)
+    if (s_execute (statement) != 0)
         return s_statement_fail (self, statement);
     //  A procedure may give rows that nobody knew of, and several lists of them; the first counts
     if (mysql_stmt_field_count (statement->stmt) != statement->columns)

@@ -4,10 +4,12 @@
 
 import asyncio
 import json
+import re
 import shutil
 import signal
 import tempfile
 import time
+import urllib.request
 from unittest.mock import ANY
 
 from rookery import PATIENCE, Client, Server, Talker, chat, check, hearts, live, run
@@ -594,6 +596,10 @@ def operators():
             for nbr in range(6):
                 check((await ctl(app, "connections", f"u{nbr}")).startswith("gw1."), f"connections of u{nbr}")
             check("u9 has no connection" in await ctl(app, "connections", "u9", good=False), "of nobody")
+        links = set()
+        while links != {"a2", "a3"}:    # The console asks once a second
+            with urllib.request.urlopen(a1.console + "/metrics", timeout=PATIENCE) as answer:
+                links = set(re.findall(r'rookery_link_up\{.*peer="(\w+)".*\} 1', answer.read().decode()))
         #  A reload
         write("a2", NOW.format(2))
         check("a3: handlers reloaded" in await ctl(a1, "--all", "reload"), "reload")

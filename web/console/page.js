@@ -26,6 +26,17 @@ function showTotals() {
   by("totals").replaceChildren(...rows.map(([name, value]) => make("div", [make("dt", name), make("dd", value)])));
 }
 
+// Those of the cluster, as the sender sees them; the picture has how much goes to them and comes from them
+function showNodes() {
+  const counters = status.actors.find(actor => actor.role === "sender")?.counters ?? {};
+  const names = Object.keys(counters).filter(name => name.startsWith("here:")).map(name => name.slice(5)).sort();
+  const rows = names.map(name => [name, counters[`here:${name}`] ? "here" : "not here", count(counters[`to:app ${name}`] ?? 0),
+                                  count(counters[`from:app ${name}`] ?? 0), count(counters[`backlog:${name}`] ?? 0)]);
+  by("nodes").hidden = !status.node;
+  by("node-table").replaceChildren(table(["app server", "state", "messages to it", "from it", "bytes that wait"], rows,
+                                         "None: this one is alone."));
+}
+
 async function refreshDetail() {
   if (!open)
     return;
@@ -47,6 +58,7 @@ function showStatus(fresh) {
   const text = `${status.node ? `${status.node}: ` : ""}${status.state}${status.why ? `: ${status.why}` : ""} for ${age(status.uptime)}, version ${status.version}, process ${status.pid}`;
   showState(hurt.length ? "hurt" : status.state, hurt.map(actor => `${actor.name} is ${actor.state}; `).join("") + text);
   showTotals();
+  showNodes();
   drawPicture(by("picture"), status, open, choose);
   by("handler-table").replaceChildren(table(HANDLER_HEADS, handlerRows(status.actors), "No handler has had a message yet."));
   by("socket-table").replaceChildren(table(["socket", "endpoint", "connections"],
