@@ -48,7 +48,8 @@ const rk_config_key_t rk_config_keys[] = {
      "messages a second of one connection, which isn't read when it is faster; 0 is no "
      "limit"},
     {"gateway/rate_user", 'i', "400", 0, 1000000,
-     "messages a second of one user's connections together, on all gateways; 0 is no limit"},
+     "messages a second of one user's connections together, on all gateways; 0 is no "
+     "limit"},
     {"gateway/overrate", 'i', "60", 1, 3600,
      "seconds that a client may press on faster than its rate before it is closed"},
     {"gateway/origins", 's', "", 0, 0,

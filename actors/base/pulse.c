@@ -9,9 +9,10 @@ static _Atomic int64_t s_beat, s_woke;    //  0 is never
 void
 rk_pulse_beat (int64_t now)
 {
-    int64_t before = atomic_exchange (&s_beat, now);
+    int64_t before = atomic_load (&s_beat);
     if (before && now - before > RK_PULSE_MOST)
-        atomic_store (&s_woke, now);
+        atomic_store (&s_woke, now);    //  Before anybody sees that it beats again
+    atomic_store (&s_beat, now);
 }
 
 
@@ -20,10 +21,10 @@ rk_pulse_beat (int64_t now)
 int64_t
 rk_pulse_woke (int64_t now)
 {
-    int64_t beat = atomic_load_explicit (&s_beat, memory_order_relaxed);
+    int64_t beat = atomic_load (&s_beat);
     if (beat && now - beat > RK_PULSE_MOST)
         rk_pulse_beat (now);
-    return atomic_load_explicit (&s_woke, memory_order_relaxed);
+    return atomic_load (&s_woke);
 }
 
 

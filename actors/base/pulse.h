@@ -1,8 +1,8 @@
-//  pulse.h - whether this process has slept: stopped, or with a machine that was
+//  pulse.h - whether this process has slept
 //
 //  An app server of a cluster that does nothing for some seconds is given up: its gateways give its connections to others. When it wakes
 //  it still has what they said before, and clients have said that again meanwhile, elsewhere. So one actor beats, and whoever is about to
-//  do something for a client asks first; see "How to do distributed locking", Martin Kleppmann, 2016, on leases and long pauses. Any
+//  do something for a client asks first. A machine whose clock stood still, too, isn't found out. See "How to do distributed locking", Martin Kleppmann, 2016, on leases and long pauses. Any
 //  thread may call these. All times are msec of zclock_mono.
 
 #ifndef RK_PULSE_H
@@ -18,7 +18,7 @@ void rk_pulse_beat (int64_t now);
 //  When it woke last from a longer sleep; 0 when it never slept, or nothing beats.
 int64_t rk_pulse_woke (int64_t now);
 
-//  Forgets all, as when nothing has ever beaten.
+//  Nothing beats any more: whoever is to do so ends, or begins anew.
 void rk_pulse_reset (void);
 
 //  Self test of this class

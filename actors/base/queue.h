@@ -11,6 +11,7 @@ typedef struct rk_parcel {
     struct rk_parcel *next;    //  For the queue that holds it
     size_t bytes;
     size_t count;
+    int64_t at;    //  For whoever queues it: when it came, say
     zmq_msg_t part[];
 } rk_parcel_t;
 

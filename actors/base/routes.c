@@ -163,11 +163,11 @@ rk_routes_add_membership (rk_routes_t *self, rk_routes_route_t *route,
     bool apart = route->state == BEHIND || (route->state == SETTLING && !set->group);
     route->memberships[route->membership_count++] =
         (rk_routes_membership_t){set, zlistx_add_end (set->members, route), apart};
-    rk_routes_holder_t *holder = s_holder (set, rk_routes_gateway_of (route->key));
+    bool spread = ++s_holder (set, rk_routes_gateway_of (route->key))->count == 1;
     set->apart += apart;
     if (first && self->note)
         self->note (self->note_arg, set->group, set->key, true);
-    if (++holder->count == 1 && !set->group && self->spread)
+    if (spread && !set->group && self->spread)
         self->spread (self->note_arg, set->key, set->holder_count, true);
 }
 

@@ -277,9 +277,13 @@ s_take_all (rk_board_t *self, rk_board_actor_t *actor, zmsg_t *words)
     zframe_destroy (&value);
     if (!taken)
         return;    //  Somebody asked beside the clock: rates over next to nothing mean nothing
-    for (size_t nbr = 0; nbr < actor->number_count; nbr++)
-        if (actor->numbers[nbr].came && s_set_number (&actor->numbers[nbr], seconds))
-            s_mark_skewed (self, actor, &actor->numbers[nbr]);
+    for (size_t nbr = 0; nbr < actor->number_count; nbr++) {
+        rk_board_number_t *number = &actor->numbers[nbr];
+        if (!number->came && number->gauge)
+            number->value = 0;    //  Of one that has gone
+        else if (number->came && s_set_number (number, seconds))
+            s_mark_skewed (self, actor, number);
+    }
     actor->at = now;
     actor->seconds = seconds > 0 ? seconds : 1;
     rk_board_number_t *cpu = rk_board_number (actor, "cpu_nsec");

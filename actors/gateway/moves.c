@@ -10,7 +10,8 @@
 #include "base/id.h"
 
 #define MOVE                                                                             \
-    10000    //  msec that an app server has to let a connection go, or another one
+    10000    //  msec that an app server has to let a connection go, or another one;
+#define MOVE_MOST 60000    //  and that one
 
 //  A connection on its way, in the order in which they have begun.
 struct rk_gateway_move {
@@ -283,7 +284,8 @@ s_give_away (rk_gateway_t *self, rk_gateway_app_t *app)
 static bool
 s_is_busy (rk_gateway_app_t *app, rk_gateway_move_t *move, int64_t now)
 {
-    return now - app->let_go < MOVE && app->let_go_begun - move->begun < MOVE;
+    return now - app->let_go < MOVE && app->let_go_begun - move->begun < MOVE &&
+           now - move->begun < MOVE_MOST;
 }
 
 
@@ -318,7 +320,7 @@ rk_gateway_look_at_apps (rk_gateway_t *self)
             continue;
         rk_life_complain (&self->life, "app server %s didn't let go of %s in %d s",
                           self->apps[move->from].args->name, move->client->key.data,
-                          MOVE / 1000);
+                          (int) ((now - move->begun) / 1000));
         rk_gateway_moved (self, move->client);
     }
 }

@@ -1,6 +1,7 @@
 //  forward.c - what is for users and groups that other app servers own, and what these hand to us
 
 #include "sender_priv.h"
+#include "base/pulse.h"
 
 
 //  --------------------------------------------------------------------------
@@ -117,6 +118,22 @@ rk_sender_take (rk_sender_t *self)
 //  --------------------------------------------------------------------------
 //  Requests that are handled where their group is owned
 
+//  It isn't handled, and may be asked for again
+
+static void
+s_refuse_remote (rk_sender_t *self)
+{
+    rk_frames_t out;
+    rk_frames_begin (&out);
+    rk_frames_addstr (&out, "RETURN");
+    rk_frames_share (&out, &self->frames, 0);
+    rk_frames_share (&out, &self->frames, 1);
+    rk_frames_clear (&self->frames);
+    rk_frames_move (&self->frames, &out);
+    rk_sender_handle_return (self);
+}
+
+
 //  REMOTE ORIGIN token NAME UID CID DEVICE content [attachment], in hand from ORIGIN on, for a worker of ours; answered when
 //  that takes nothing
 
@@ -138,12 +155,7 @@ s_give_remote (rk_sender_t *self)
         return;
     }
     rk_frames_clear (&out);
-    rk_frames_addstr (&out, "RETURN");
-    rk_frames_share (&out, &self->frames, 0);
-    rk_frames_share (&out, &self->frames, 1);
-    rk_frames_clear (&self->frames);
-    rk_frames_move (&self->frames, &out);
-    rk_sender_handle_return (self);
+    s_refuse_remote (self);
 }
 
 
@@ -161,10 +173,15 @@ s_pass_remote (rk_sender_t *self, int kind)
 int
 rk_sender_handle_remote (rk_sender_t *self)
 {
+    rk_call_t token;
     if (!self->cluster)
         return -1;
     rk_frames_remove (&self->frames, 0);
-    s_pass_remote (self, RK_LINK_REMOTE);
+    if (rk_call_read (rk_frames_at (&self->frames, 1), &token) &&
+        token.asked / 1000000 < rk_pulse_woke (zclock_mono ()))
+        s_refuse_remote (self);
+    else
+        s_pass_remote (self, RK_LINK_REMOTE);
     return 0;
 }
 

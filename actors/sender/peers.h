@@ -17,6 +17,10 @@
 
 #include "base/rk.h"
 
+//  msec that what is written to a link may be on its way. A link is made anew after 2 seconds of silence, and 3 seconds of it make
+//  others do what a peer has not done
+#define RK_PEERS_FLIGHT 1000
+
 #define RK_PEERS_MOST 256    //  At once
 
 typedef struct rk_peers rk_peers_t;

@@ -182,7 +182,7 @@ s_report (void *owner, zmsg_t *stats)
         snprintf (name, sizeof (name), "here:%.60s", app);
         if (!rk_sender_has_left (self, nbr))
             rk_life_report (stats, name, rk_peers_here (self->cluster->peers, nbr), true);
-        snprintf (name, sizeof (name), "backlog:%.60s", app);
+        snprintf (name, sizeof (name), "link:%.60s", app);
         rk_life_report (stats, name, peer.waiting, true);
     }
     size_t count = 0;

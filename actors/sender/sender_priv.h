@@ -75,7 +75,7 @@ typedef struct {
         letting_go;    //  and the supervisor waits until they have given connections away
     int64_t moving;    //  msec, monotonic: when one went last
     rk_cluster_t *cluster;    //  NULL when there is none
-    bool binding;             //  The setting in hand binds a connection
+    bool spread;              //  The user of the message in hand is on one gateway more
     bool quiet;               //  A gateway that joins says who was here all along
     bool catches_up;          //  The application makes connections catch up
     bool catch_up;        //  The setting in hand says that who comes to a group has to

@@ -15,35 +15,55 @@ s_set_status (rk_sender_t *self, rk_slice_t cid, rk_slice_t what)
 
 //  What a user may send in a second is shared by the gateways that hold it.
 
+#define SHARES 16    //  Gateways that are told once; of more some are told again
+
 typedef struct {
     rk_sender_t *self;
-    char gateways[24];
+    size_t gateways;
+    rk_slice_t told[SHARES];
+    size_t count;
 } s_share_t;
+
+static void
+s_tell_share_of (rk_sender_t *self, rk_slice_t cid, size_t gateways)
+{
+    char text[24];
+    snprintf (text, sizeof (text), "%zu", gateways);
+    rk_sender_tell_gateway (self, "share", cid, rk_slice (text));
+}
+
 
 static void
 s_visit_share (void *arg, rk_slice_t cid)
 {
     s_share_t *share = (s_share_t *) arg;
-    rk_sender_tell_gateway (share->self, "share", cid, rk_slice (share->gateways));
+    rk_slice_t gateway = rk_routes_gateway_of (cid);
+    for (size_t nbr = 0; nbr < share->count; nbr++)
+        if (rk_slice_same (share->told[nbr], gateway))
+            return;
+    if (share->count < SHARES)
+        share->told[share->count++] = gateway;
+    s_tell_share_of (share->self, cid, share->gateways);
 }
 
 
 static void
 s_tell_share (rk_sender_t *self, rk_slice_t uid, size_t gateways)
 {
-    s_share_t share = {self, ""};
-    snprintf (share.gateways, sizeof (share.gateways), "%zu", gateways);
+    s_share_t share = {self, gateways, {{NULL, 0}}, 0};
     rk_routes_connections (self->routes, false, uid, s_visit_share, &share);
 }
 
 
-//  A gateway must hear first who it is.
+//  A gateway must hear first whose the connection is.
 
 void
 rk_sender_note_spread (void *arg, rk_slice_t uid, size_t gateways, bool more)
 {
     rk_sender_t *self = (rk_sender_t *) arg;
-    if (!more || (gateways > 1 && !self->binding))
+    if (more)
+        self->spread = true;
+    else
         s_tell_share (self, uid, gateways);
 }
 
@@ -56,6 +76,22 @@ s_visit_nothing (void *arg, rk_slice_t id)
 }
 
 
+//  It is bound, and its gateway knows.
+
+static void
+s_tell_bound (rk_sender_t *self, rk_slice_t cid)
+{
+    rk_slice_t uid = rk_routes_user (self->routes, cid);
+    size_t gateways =
+        rk_routes_gateways (self->routes, false, uid, s_visit_nothing, NULL);
+    if (gateways > 1 && self->spread)
+        s_tell_share (self, uid, gateways);
+    else if (gateways > 1)
+        s_tell_share_of (self, cid, gateways);
+    self->spread = false;
+}
+
+
 static void
 s_set_uidmap (rk_sender_t *self, rk_slice_t cid, rk_slice_t uid)
 {
@@ -63,15 +99,10 @@ s_set_uidmap (rk_sender_t *self, rk_slice_t cid, rk_slice_t uid)
                                false)) {    //  Else nobody would forget it
         if (self->frames.count == 5)
             rk_routes_set_kind (self->routes, cid, rk_frames_at (&self->frames, 4));
-        self->binding = true;
         rk_routes_bind (self->routes, cid, uid);
-        self->binding = false;
     }
     rk_sender_send_to (self, rk_routes_gateway_of (cid));
-    size_t gateways =
-        rk_routes_gateways (self->routes, false, uid, s_visit_nothing, NULL);
-    if (gateways > 1)
-        s_tell_share (self, uid, gateways);
+    s_tell_bound (self, cid);
 }
 
 
@@ -277,6 +308,7 @@ rk_sender_handle_status (rk_sender_t *self)
             rk_routes_set_kind (self->routes, cid, rk_frames_at (frames, 5));
             rk_routes_bind (self->routes, cid, rk_frames_at (frames, 3));
             self->quiet = false;
+            s_tell_bound (self, cid);
         }
         rk_slice_t gids = rk_frames_at (frames, 4);
         if (gids.size)

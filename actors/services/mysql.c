@@ -195,12 +195,14 @@ s_run_batch (rk_mysql_t *self)
     self->span = span < self->most ? span : self->most;
     rk_mysql_outcome_t outcome = s_try (self);
     if (outcome == AGAIN) {
-        self->most = self->victim < VICTIM_TOGETHER ? SPAN_MOST : 1;
+        if (self->victim + 1 >= VICTIM_TOGETHER)
+            self->most = 1;
         s_yield (self);
         return;
     }
     self->victim = 0;
-    self->most = self->most < SPAN_MOST ? self->most * 2 : SPAN_MOST;
+    if (outcome == DONE && self->most < SPAN_MOST)
+        self->most *= 2;
     char *reason = NULL;
     switch (outcome) {
     case DONE:

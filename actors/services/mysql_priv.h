@@ -23,6 +23,7 @@ typedef struct {
     size_t packet_most;        //  bytes that the server takes at once
     bool several;              //  Hosts in the list;
     size_t place;              //  which one is in use, or tried;
+    bool down;                 //  It has failed, not only this connection
     int64_t shunned[HOSTS];    //  and until when others go before it, msec, monotonic
     rk_index_t *statements;
     rk_sqlbatch_t batch;

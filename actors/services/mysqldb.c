@@ -31,11 +31,13 @@ rk_mysql_disconnect (rk_mysql_t *self, const char *why)
     self->error = zsys_sprintf ("mysql/%s: %s", self->args->pool, why);
     rk_index_purge (self->statements);
     if (self->db) {
-        s_shun (self);
+        if (self->down)
+            s_shun (self);
         mysql_close (self->db);
         rk_log ('W', "%s: connection lost, reconnecting", self->error);
     }
     self->db = NULL;
+    self->down = false;
     self->retry_at = zclock_mono () + self->backoff / 2 +
                      rand_r (&self->seed) % (self->backoff / 2 + 1);
     self->backoff = self->backoff * 2 < BACKOFF_MOST ? self->backoff * 2 : BACKOFF_MOST;
@@ -51,7 +53,9 @@ s_ask_number (MYSQL *db, const char *query)
     if (mysql_real_query (db, query, strlen (query)) != 0)
         return -1;
     MYSQL_RES *rows = mysql_store_result (db);
-    MYSQL_ROW row = rows ? mysql_fetch_row (rows) : NULL;
+    if (!rows)
+        return -1;
+    MYSQL_ROW row = mysql_fetch_row (rows);
     if (row && row[0])
         number = atoll (row[0]);
     mysql_free_result (rows);

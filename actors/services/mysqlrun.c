@@ -17,6 +17,10 @@
 static void
 s_note_trouble (rk_mysql_t *self, unsigned code)
 {
+    self->down = code == CR_SERVER_GONE_ERROR || code == CR_SERVER_LOST ||
+                 code == ER_SERVER_SHUTDOWN || code == ER_NORMAL_SHUTDOWN ||
+                 code == ER_UNKNOWN_COM_ERROR || code == ER_OPTION_PREVENTS_STATEMENT ||
+                 code == ER_READ_ONLY_MODE;
     if (code == CR_SERVER_GONE_ERROR || code == CR_SERVER_LOST ||
         code == ER_SERVER_SHUTDOWN || code == ER_CONNECTION_KILLED ||
         code == ER_NORMAL_SHUTDOWN || code == CR_COMMANDS_OUT_OF_SYNC ||

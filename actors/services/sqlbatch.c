@@ -1,6 +1,7 @@
 //  sqlbatch.c - the calls that an SQL store runs in one transaction, and their answers
 
 #include "sqlbatch.h"
+#include "base/pulse.h"
 
 static void
 s_turn_free (void **self_p)
@@ -290,12 +291,14 @@ void
 rk_sqlbatch_expire (rk_sqlbatch_t *self, int64_t now, const char *reason)
 {
     size_t kept = 0;
+    int64_t woke = rk_pulse_woke (now);
     for (size_t nbr = 0; nbr < self->count; nbr++) {
         rk_sqlcall_t *call = &self->calls[nbr];
         rk_call_t token;
         rk_call_read (rk_frames_at (&call->frames, 1), &token);
-        if (token.deadline <= now)
-            s_answer (self, call, reason);
+        bool stale = token.whose && token.asked / 1000000 < woke;
+        if (stale || token.deadline <= now)
+            s_answer (self, call, stale ? RK_CALL_STALE : reason);
         else if (kept++ != nbr) {
             rk_frames_move (&self->calls[kept - 1].frames, &call->frames);
         }

@@ -1,7 +1,7 @@
 //  wirescluster.c - the links to the other app servers of a cluster, and the actor that has the lease
 
-#include "base/pulse.h"
 #include "curve.h"
+#include "sender/peers.h"
 #include "wires_priv.h"
 
 
@@ -14,8 +14,8 @@ s_connect_peer (void *arg, const char *endpoint)
     zsock_t *socket = rk_sock_new (ZMQ_DEALER, NULL, 1000);
     zsock_set_identity (socket, self->lease.name);
     zsock_set_linger (socket, 0);
-    //  One that is cut off mustn't hear later what others have been asked to do by then, see AWAY in peers.c
-    zsock_set_tcp_maxrt (socket, RK_PULSE_MOST);
+    //  One that is cut off mustn't hear later what others have been asked to do by then (tcp(7), TCP_USER_TIMEOUT)
+    zsock_set_tcp_maxrt (socket, RK_PEERS_FLIGHT);
     if (self->certificate) {
         zcert_apply (self->certificate, socket);
         zsock_set_curve_serverkey (socket, zcert_public_txt (self->certificate));

@@ -1,6 +1,7 @@
 //  luacall.c - calls from Lua to other actors: pack the arguments, yield, go on with the reply
 
 #include "luahost.h"
+#include "proto/call.h"
 
 //  --------------------------------------------------------------------------
 //  What all calls share
@@ -109,9 +110,7 @@ rk_lua_refuse_stale (lua_State *L, rk_task_t *task)
     if (!task || !host->stale (host->worker, task))
         return false;
     lua_pushboolean (L, false);
-    lua_pushliteral (L,
-                     "this app server has slept, and others may do it by now; the call "
-                     "was not made");
+    lua_pushliteral (L, RK_CALL_STALE);
     return true;
 }
 

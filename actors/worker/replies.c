@@ -149,6 +149,7 @@ rk_work_read_replies (rk_work_t *self)
 {
     rk_frames_t frames;
     rk_frames_begin (&frames);
+    self->reading = zclock_mono ();
     for (int nbr = 0; nbr < BATCH && rk_wait_take (&self->replies, &frames); nbr++) {
         self->counters[RK_WORK_IN_REPLIES].value++;
         self->counters[RK_WORK_BYTES_IN].value += rk_frames_bytes (&frames);

@@ -368,6 +368,7 @@ rk_work_start_in (rk_work_t *self, rk_work_state_t *state,
     job->connection = connection;
     job->handler = 0;
     job->owner = 0;
+    job->read = self->reading;
     if (job->task.thread && job->state != state)    //  A timer of a replaced state
         rk_lua_forget (job->state->lua, &job->task);
     job->state = state;
@@ -421,7 +422,9 @@ s_job_again (rk_work_t *self, rk_work_job_t *job)
     connection->running--;
     job->state->jobs--;
     rk_queues_note (-(ptrdiff_t) job->bytes);
-    rk_queue_unshift (&connection->queue, rk_parcel_new (&job->task.frames));
+    rk_parcel_t *parcel = rk_parcel_new (&job->task.frames);
+    parcel->at = job->read;
+    rk_queue_unshift (&connection->queue, parcel);
     rk_work_make_ready (self, connection);
 }
 

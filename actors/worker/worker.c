@@ -17,7 +17,7 @@
 //         are counted.
 //
 //  A connection's messages run one after another, other connections' meanwhile. A handler
-//  may say that it is pipelined: it makes one call and then only sends. Since a store answers
+//  may say that it is pipelined: it makes one call, and then sends or reads. Since a store answers
 //  in the order it was asked, the connection's next message can then start while this one
 //  waits, and if that is pipelined as well everything still takes effect in order; if not, it
 //  waits for its turn.
@@ -94,7 +94,9 @@ rk_work_handle (rk_work_t *self, rk_work_connection_t *connection, rk_frames_t *
     bool remote = connection->key.size && !*connection->key.data;
     if (!rk_work_may_start (connection) || connection->queue.count ||
         (self->waiting >= self->waiting_most && !remote)) {
-        rk_queue_push (&connection->queue, rk_parcel_new (frames));
+        rk_parcel_t *parcel = rk_parcel_new (frames);
+        parcel->at = self->reading;
+        rk_queue_push (&connection->queue, parcel);
         rk_work_make_ready (self, connection);
     }
     else
@@ -113,6 +115,7 @@ s_start_ready (rk_work_t *self)
         if (self->life.terminated || !(connection = rk_work_next_ready (self)))
             return;
         rk_parcel_t *parcel = rk_queue_pop (&connection->queue);
+        self->reading = parcel->at;
         rk_parcel_unpack (&parcel, &frames);
         rk_work_start (self, connection, &frames);
     }
@@ -352,7 +355,7 @@ s_patience (rk_work_t *self)
         return 0;
     if (self->timers.count)
         return rk_timers_wait (&self->timers, zclock_mono (), SWEEP);
-    return self->waiting ? SWEEP : -1;
+    return self->waiting || self->fresh == INT64_MAX ? SWEEP : -1;
 }
 
 
@@ -361,6 +364,7 @@ s_read_inbox (rk_work_t *self)
 {
     rk_frames_t frames;
     rk_frames_begin (&frames);
+    self->reading = zclock_mono ();
     for (int nbr = 0; nbr < BATCH && self->held < self->held_most; nbr++) {
         if (self->life.terminated || !rk_wait_take (&self->inbox, &frames))
             return;
@@ -394,6 +398,8 @@ s_round (rk_work_t *self)
         s_read_inbox (self);
     if (self->waiting)
         rk_work_sweep (self);
+    if (self->fresh == INT64_MAX)
+        rk_work_look_awake (self);
     rk_work_flush (self);
     self->counters[RK_WORK_HELD].value = self->held;
     self->counters[RK_WORK_WAITING].value = self->waiting;

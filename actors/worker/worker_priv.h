@@ -50,6 +50,7 @@ typedef struct rk_work_job {
     rk_work_connection_t *connection;
     rk_work_state_t *state;    //  Where its coroutine lives
     size_t bytes;              //  Of its message, which count as queued
+    int64_t read;              //  msec, monotonic: when that was read from the inbox
     size_t handler;            //  Whose hands it is in, so far
     uint64_t
         owner;    //  The app server that handles its request, as the ring knows it; or 0
@@ -113,6 +114,8 @@ typedef struct {
     uint32_t held;          //  Messages that came and aren't done
     uint32_t held_most;     //  With so many, more aren't read
     int64_t sweep;          //  msec, monotonic
+    int64_t reading;        //  When the message in hand was read, msec, monotonic
+    int64_t woke, fresh;    //  When we woke up last, and what was read since when is news
     rk_bundle_t out;        //  What the running handler has said to the sender
     rk_wait_t replies, inbox;
     rk_wait_t link[RK_SERVICES_MOST];    //  Services that answer
@@ -145,6 +148,9 @@ void rk_work_send (void *worker, rk_frames_t *frames);
 
 //  Now; waits for the sender.
 void rk_work_flush (rk_work_t *self);
+
+//  We have slept: when all that waited meanwhile is read, what comes is news.
+void rk_work_look_awake (rk_work_t *self);
 
 //  work.c
 

@@ -7,6 +7,8 @@
 #define TIMERS_MOST 200000    //  Of one worker at once
 #define CATCHUP_WAIT 30000    //  msec that the sender has to answer
 #define REMOTE_WAIT 10000     //  msec that another app server has to answer
+#define AWAKE_MOST 10000      //  msec after which that is so in any case
+#define STALE_MOST 60000      //  msec after which nothing goes on that had begun before
 #define AWAKE 1000            //  msec until what waited while we slept is read
 #define GRACE 100             //  msec that a service has to say itself that time is over
 
@@ -117,9 +119,24 @@ static bool
 s_host_stale (void *worker, rk_task_t *task)
 {
     rk_work_t *self = (rk_work_t *) worker;
-    rk_work_connection_t *connection = ((rk_work_job_t *) task)->connection;
-    int64_t woke = self->ours ? rk_pulse_woke (zclock_mono ()) : 0;
-    return woke && connection->key.data && task->began / 1000000 < woke + AWAKE;
+    rk_work_job_t *job = (rk_work_job_t *) task;    //  Its first member
+    if (!self->ours || !job->connection->key.data)
+        return false;
+    int64_t now = zclock_mono (), woke = rk_pulse_woke (now);
+    if (woke != self->woke) {
+        self->woke = woke;
+        self->fresh = now < woke + AWAKE_MOST ? INT64_MAX : 0;
+    }
+    return woke && job->read < self->fresh && now < woke + STALE_MOST;
+}
+
+
+void
+rk_work_look_awake (rk_work_t *self)
+{
+    int64_t now = zclock_mono (), since = now - self->woke;
+    if (since >= AWAKE_MOST || (since >= AWAKE && self->inbox.armed))
+        self->fresh = now;
 }
 
 

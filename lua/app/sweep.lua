@@ -1,7 +1,7 @@
 --  sweep.lua - what nobody needs any more goes, a little at a time
 --
 --  Devices that didn't bind for chat/device_days; messages older than chat/keep, or than their group keeps them, whichever
---  is less; files that nothing names. Each worker goes through all of them by itself: what one has done another finds done.
+--  is less; files that nothing names. One worker of one app server of the cluster does this; when it ends another one begins anew.
 
 local chat, store, keep, media = require "common", require "store", require "store_keep", require "store_media"
 
@@ -127,12 +127,13 @@ local function sweep_hashes ()
     return true
 end
 
---  step () again and again, and after a rest when it has been through
-local function every (name, rest, step)
+--  step () again and again, and after a rest when it has been through, or another worker does it
+local function every (what, rest, step)
+    local name = "sweep " .. what
     local function go ()
-        timer.after (step () and PAUSE or rest, go, "sweep " .. name)
+        timer.after (timer.here (name) and step () and PAUSE or rest, go, name)
     end
-    timer.after (PAUSE, go, "sweep " .. name)
+    timer.after (PAUSE, go, name)
 end
 
 if chat.stored then

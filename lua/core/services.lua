@@ -254,11 +254,16 @@ function timer.every (msec, fn, name, where)
     end
     local function go ()
         timer.after (msec, go, name)
-        if where ~= "cluster" or worker.first () and not worker.elsewhere (name) then
+        if where ~= "cluster" or timer.here (name) then
             fn ()
         end
     end
     return timer.after (msec, go, name)
+end
+
+--  timer.here (name): whether what has that name, and is done once in the cluster, is done in this worker now
+function timer.here (name)
+    return worker.first () and not worker.elsewhere (name)
 end
 
 --  By its id or its name

@@ -567,6 +567,15 @@ def woken():
     Cluster(2, 1, redis=True).live(test)
 
 
+async def linked(app, names):
+    """The console says so of these app servers alone; it asks once a second."""
+    def links():
+        with urllib.request.urlopen(app.console + "/metrics", timeout=PATIENCE) as answer:
+            return set(re.findall(r'rookery_link_up\{.*peer="(\w+)".*\} 1', answer.read().decode()))
+    while await asyncio.to_thread(links) != names:
+        await asyncio.sleep(0.1)
+
+
 def operators():
     """Each app server can be asked from any other; a reload goes from one to the next and stops at the first that refuses."""
     folders = {name: tempfile.mkdtemp(prefix="rookery-e2e-") for name in ("a1", "a2", "a3")}
@@ -596,10 +605,7 @@ def operators():
             for nbr in range(6):
                 check((await ctl(app, "connections", f"u{nbr}")).startswith("gw1."), f"connections of u{nbr}")
             check("u9 has no connection" in await ctl(app, "connections", "u9", good=False), "of nobody")
-        links = set()
-        while links != {"a2", "a3"}:    # The console asks once a second
-            with urllib.request.urlopen(a1.console + "/metrics", timeout=PATIENCE) as answer:
-                links = set(re.findall(r'rookery_link_up\{.*peer="(\w+)".*\} 1', answer.read().decode()))
+        await linked(a1, {"a2", "a3"})
         #  A reload
         write("a2", NOW.format(2))
         check("a3: handlers reloaded" in await ctl(a1, "--all", "reload"), "reload")
@@ -625,6 +631,7 @@ def operators():
         while "a3" in await ctl(a1, "nodes") + await ctl(a2, "nodes"):
             pass
         check("isn't here" in await ctl(a2, "--node", "a3", "status", good=False), "one that has gone")
+        await linked(a1, {"a2"})
         a2.process.send_signal(signal.SIGSTOP)
         try:
             while {"a2 here", "a2 without a lease"} & set((await ctl(a1, "nodes")).split("\n")):

@@ -297,9 +297,11 @@ def console():
         port = server.console.rsplit(":", 1)[1]
         for status, host in ((200, "127.0.0.1"), (200, f"localhost:{port}"), (200, "ops.example"), (421, "evil.example"), (421, f"evil.example:{port}")):
             for path in ("/metrics", "/status", "/healthz", "/console/"):
-                with socket.create_connection(("127.0.0.1", int(port)), PATIENCE) as peer:
-                    peer.sendall(f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
-                    line = peer.recv(100).split(b"\r\n")[0]
+                line = b"HTTP/1.1 503"
+                while line.startswith(b"HTTP/1.1 503"):    # It hasn't heard yet that the server is ready
+                    with socket.create_connection(("127.0.0.1", int(port)), PATIENCE) as peer:
+                        peer.sendall(f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+                        line = peer.recv(100).split(b"\r\n")[0]
                 check(line.startswith(f"HTTP/1.1 {status}".encode()), f"{host} {path}: {line}")
         check(server.stop() == 0, "exit status")
     finally:

@@ -31,7 +31,7 @@ function showNodes() {
   const counters = status.actors.find(actor => actor.role === "sender")?.counters ?? {};
   const names = Object.keys(counters).filter(name => name.startsWith("here:")).map(name => name.slice(5)).sort();
   const rows = names.map(name => [name, counters[`here:${name}`] ? "here" : "not here", count(counters[`to:app ${name}`] ?? 0),
-                                  count(counters[`from:app ${name}`] ?? 0), count(counters[`backlog:${name}`] ?? 0)]);
+                                  count(counters[`from:app ${name}`] ?? 0), count(counters[`link:${name}`] ?? 0)]);
   by("nodes").hidden = !status.node;
   by("node-table").replaceChildren(table(["app server", "state", "messages to it", "from it", "bytes that wait"], rows,
                                          "None: this one is alone."));
