@@ -333,7 +333,7 @@ def creator_removed():
 
 def gateway_comes_back():
     """A gateway that was away for longer than sender/keep brings back no membership, and closes who was kicked."""
-    server = Server("gateway/enabled=0", "worker/count=2", "sender/keep=400", "sender/ping=100")
+    server = Server("gateway/enabled=0", "worker/count=2", "sender/keep=400", "sender/ping=1500")
     py = Gateway(server, b"py")
     other = Gateway(server, b"other")
     try:
