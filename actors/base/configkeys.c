@@ -60,7 +60,8 @@ const rk_config_key_t rk_config_keys[] = {
     {"gateway/ping", 'i', "25", 1, 3600, "seconds of silence before a client is pinged"},
     {"gateway/pong", 'i', "20", 1, 3600, "seconds it then has to answer"},
     {"gateway/away", 'i', "3000", 1000, 600000,
-     "msec that an app server may say nothing until others get its connections"},
+     "msec that an app server may say nothing until others get its connections; in a "
+     "cluster not less than 3000"},
     {"gateway/app/*/upstream", 's', "", 0, 0,
      "where an app server takes frames from gateways"},
     {"gateway/app/*/downstream", 's', "", 0, 0, "where it sends frames to gateways"},

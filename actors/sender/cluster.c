@@ -103,6 +103,8 @@ s_on_begin (void *owner, size_t peer)
         s_telling_t telling = {self, group == 1, (int) peer};
         rk_routes_visit_names (self->routes, telling.group, s_visit_held, &telling);
     }
+    if (self->cluster)    //  Else there is none yet
+        rk_sender_tell_gone (self, peer);
 }
 
 
@@ -251,8 +253,8 @@ s_on_connect (void *owner, const char *endpoint)
 rk_cluster_t *
 rk_sender_cluster_new (rk_sender_t *self)
 {
-    static const rk_peers_fns_t fns = {rk_sender_handle_peer, s_on_reset, s_on_begin,
-                                       s_on_behind, s_on_connect};
+    static const rk_peers_fns_t fns = {rk_sender_handle_peer, s_on_reset,  s_on_begin,
+                                       rk_sender_says_again,  s_on_behind, s_on_connect};
     rk_cluster_t *cluster = (rk_cluster_t *) zmalloc (sizeof (rk_cluster_t));
     cluster->name = self->args->name;
     cluster->names = strdup ("");

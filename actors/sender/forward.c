@@ -230,6 +230,31 @@ rk_sender_handle_return (rk_sender_t *self)
 //  --------------------------------------------------------------------------
 //  From a peer
 
+//  A request of a client isn't made twice: it may have been answered. The worker whose request it is makes it again, if not
+
+bool
+rk_sender_says_again (void *owner, int kind)
+{
+    (void) owner;
+    return kind != RK_LINK_REMOTE && kind != RK_LINK_REMOTE_ONCE;
+}
+
+
+void
+rk_sender_tell_gone (rk_sender_t *self, size_t peer)
+{
+    for (size_t nbr = 0; nbr < self->args->count; nbr++) {
+        rk_frames_t out;
+        rk_frames_begin (&out);
+        rk_frames_addstr (&out, "GONE");
+        rk_frames_addstr (&out, rk_peers_name (self->cluster->peers, peer));
+        rk_frames_give (&out,
+                        self->args->workers[nbr]);    //  Else its calls end by their time
+        rk_frames_clear (&out);
+    }
+}
+
+
 //  What it had for one that is gone, too: that comes from ourselves then
 
 void

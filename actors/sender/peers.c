@@ -167,25 +167,8 @@ rk_peers_take_back (rk_peers_t *self, size_t nbr, rk_peers_give_fn *give)
     peer->taken = peer->made = peer->sent = 0;
     peer->agreed = false;
     peer->lost = true;
-    rk_frames_t message;
-    rk_frames_begin (&message);
-    while (first) {
-        rk_peer_batch_t *batch = first;
-        size_t size = zmq_msg_size (&batch->packed);
-        const unsigned char *data = (const unsigned char *) zmq_msg_data (&batch->packed);
-        for (size_t at = 0; at < size && give;) {
-            int kind = data[at];
-            at = rk_frames_unpack_foreign (&message, &batch->packed, at + 1);
-            assert (at);    //  It is ours
-            give (self->owner, kind, &message);
-            rk_frames_clear (&message);
-        }
-        first = batch->next;
-        peer->waiting -= size;
-        rk_queues_note (-(ptrdiff_t) size);
-        rk_part_close (&batch->packed);
-        free (batch);
-    }
+    while (first)
+        first = rk_peer_open_batch (peer, first, give, self->owner);
 }
 
 

@@ -76,6 +76,10 @@ bool rk_peer_read_number (rk_frames_t *frames, size_t index, uint64_t *number);
 void rk_peer_close_batch (rk_peer_t *peer);
 void rk_peer_free_first (rk_peer_t *peer);
 
+//  A batch that is in the list no longer: gives the messages, unless give is NULL, and frees it. Returns the one behind it.
+rk_peer_batch_t *rk_peer_open_batch (rk_peer_t *peer, rk_peer_batch_t *batch,
+                                     rk_peers_give_fn *give, void *owner);
+
 //  peersin.c
 
 //  It knows nothing of us: all from the front, in a new life of the link.

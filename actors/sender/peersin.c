@@ -6,6 +6,20 @@
 #define READS 200    //  Batches taken in one turn
 
 
+typedef struct {
+    rk_peers_t *self;
+    size_t nbr;
+} s_again_t;
+
+static void
+s_say_again (void *arg, int kind, rk_frames_t *message)
+{
+    s_again_t *again = (s_again_t *) arg;
+    if (again->self->fns->again (again->self->owner, kind))
+        rk_peers_send (again->self, again->nbr, kind, message);
+}
+
+
 //  It knows nothing of us: all from the front, in a new life of the link. What the owner says first goes before what
 //  waits.
 
@@ -14,23 +28,21 @@ rk_peers_begin (rk_peers_t *self, size_t nbr)
 {
     rk_peer_t *peer = self->peers[nbr];
     rk_peer_close_batch (peer);
-    rk_peer_batch_t *first = peer->first, *last = peer->last;
-    uint64_t waits = peer->made - peer->taken;
+    rk_peer_batch_t *first = peer->first;
     peer->first = peer->last = peer->unsent = NULL;
     peer->taken = peer->made = peer->sent = 0;
     peer->agreed = peer->lost = false;
     peer->life++;
-    size_t waiting = peer->waiting;    //  What is said first has room in any case
-    peer->waiting = 0;
+    size_t most =
+        self->most;    //  What is said first, and what had room before, has room
+    self->most = SIZE_MAX;
     self->fns->begin (self->owner, nbr);
+    s_again_t again = {self, nbr};
+    while (first)
+        first = rk_peer_open_batch (peer, first, s_say_again, &again);
+    self->most = most;
     rk_peer_close_batch (peer);
-    peer->waiting += waiting;
-    peer->lost = false;
-    *(peer->last ? &peer->last->next : &peer->first) = first;
-    peer->last = last ? last : peer->last;
-    peer->made += waits;
     peer->renewed = peer->made;
-    peer->unsent = peer->first;
     rk_peer_say_hello (self, peer);
 }
 

@@ -109,20 +109,46 @@ rk_peer_close_batch (rk_peer_t *peer)
 }
 
 
-void
-rk_peer_free_first (rk_peer_t *peer)
+static rk_peer_batch_t *
+s_free_batch (rk_peer_t *peer, rk_peer_batch_t *batch)
 {
-    rk_peer_batch_t *batch = peer->first;
+    rk_peer_batch_t *next = batch->next;
     size_t size = zmq_msg_size (&batch->packed);
-    peer->first = batch->next;
-    if (!peer->first)
-        peer->last = NULL;
-    if (peer->unsent == batch)
-        peer->unsent = batch->next;
     peer->waiting -= size;
     rk_queues_note (-(ptrdiff_t) size);
     rk_part_close (&batch->packed);
     free (batch);
+    return next;
+}
+
+
+void
+rk_peer_free_first (rk_peer_t *peer)
+{
+    if (peer->unsent == peer->first)
+        peer->unsent = peer->first->next;
+    peer->first = s_free_batch (peer, peer->first);
+    if (!peer->first)
+        peer->last = NULL;
+}
+
+
+rk_peer_batch_t *
+rk_peer_open_batch (rk_peer_t *peer, rk_peer_batch_t *batch, rk_peers_give_fn *give,
+                    void *owner)
+{
+    rk_frames_t message;
+    rk_frames_begin (&message);
+    size_t size = zmq_msg_size (&batch->packed);
+    const unsigned char *data = (const unsigned char *) zmq_msg_data (&batch->packed);
+    for (size_t at = 0; at < size && give;) {
+        int kind = data[at];
+        at = rk_frames_unpack_foreign (&message, &batch->packed, at + 1);
+        assert (at);    //  It is ours
+        give (owner, kind, &message);
+        rk_frames_clear (&message);
+    }
+    return s_free_batch (peer, batch);
 }
 
 

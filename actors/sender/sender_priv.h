@@ -229,6 +229,10 @@ int rk_sender_take (rk_sender_t *self);
 void rk_sender_handle_peer (void *self, size_t peer, int kind, rk_frames_t *frames);
 void rk_sender_pass_again (rk_sender_t *self, int kind);
 
+//  Whether what waits for a peer goes again when that begins anew; and what workers have asked it they may ask again.
+bool rk_sender_says_again (void *self, int kind);
+void rk_sender_tell_gone (rk_sender_t *self, size_t peer);
+
 //  REMOTE and RETURN of a worker
 int rk_sender_handle_remote (rk_sender_t *self);
 int rk_sender_handle_return (rk_sender_t *self);

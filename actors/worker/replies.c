@@ -63,22 +63,58 @@ s_handle_event (rk_work_t *self, rk_frames_t *frames)
 }
 
 
-//  Of the jobs whose owner isn't in the ring the one that asked first; NULL when there is none.
+static rk_work_job_t *
+s_earlier (rk_work_job_t *one, rk_work_job_t *other)
+{
+    return one && one->task.call >> RK_WORK_INDEX_BITS < other->task.call >>
+                       RK_WORK_INDEX_BITS
+               ? one
+               : other;
+}
+
+
+//  Of the jobs that have asked by that call, and whose owner is that one, or isn't in the ring, the one that asked first; NULL when
+//  there is none.
 
 static rk_work_job_t *
-s_first_orphan (rk_work_t *self)
+s_first_orphan (rk_work_t *self, uint64_t gone, uint64_t upto)
 {
     rk_work_job_t *first = NULL;
     for (uint32_t nbr = 0; nbr < self->job_count; nbr++) {
         rk_work_job_t *job = self->jobs[nbr];
-        bool there = !job->task.call || !job->owner;
+        bool there =
+            !job->task.call || !job->owner || job->task.call >> RK_WORK_INDEX_BITS > upto;
+        if (!there && job->owner == gone) {
+            first = s_earlier (first, job);
+            continue;
+        }
         for (size_t place = 0; place < self->ring.count && !there; place++)
             there = self->ring.members[place].hash == job->owner;
-        if (!there && (!first || job->task.call >> RK_WORK_INDEX_BITS <
-                                     first->task.call >> RK_WORK_INDEX_BITS))
-            first = job;
+        if (!there)
+            first = s_earlier (first, job);
     }
     return first;
+}
+
+
+//  Their requests must be made again, in the order in which they were made.
+
+static void
+s_ask_again (rk_work_t *self, uint64_t gone)
+{
+    uint64_t upto = self->generation;
+    rk_reply_t reply = {false, rk_slice (RK_WORK_OWNER_GONE)};
+    for (rk_work_job_t *job; (job = s_first_orphan (self, gone, upto));)
+        rk_work_go_on (self, job, &reply);
+}
+
+
+//  GONE NAME    an app server has forgotten what we asked it, or has begun anew
+
+static void
+s_handle_gone (rk_work_t *self, rk_frames_t *frames)
+{
+    s_ask_again (self, rk_ring_hash (rk_frames_at (frames, 1)));
 }
 
 
@@ -91,9 +127,7 @@ s_handle_ring (rk_work_t *self, rk_frames_t *frames)
     self->ours = rk_slice_dup (rk_frames_at (frames, 2));
     rk_ring_set (&self->ring, 1, rk_frames_at (frames, 1));
     self->place = rk_ring_find (&self->ring, self->ours);
-    rk_reply_t reply = {false, rk_slice (RK_WORK_OWNER_GONE)};
-    for (rk_work_job_t *job; (job = s_first_orphan (self));)
-        rk_work_go_on (self, job, &reply);
+    s_ask_again (self, 0);
 }
 
 
@@ -136,11 +170,8 @@ static const struct {
     const char *name;
     void (*handle) (rk_work_t *self, rk_frames_t *frames);
 } s_replies_routes[] = {
-    {"RING", s_handle_ring},
-    {"REMOTE", s_handle_remote},
-    {"REPLY", s_handle_reply},
-    {"EVENT", s_handle_event},
-    {NULL, NULL},
+    {"RING", s_handle_ring},   {"GONE", s_handle_gone},   {"REMOTE", s_handle_remote},
+    {"REPLY", s_handle_reply}, {"EVENT", s_handle_event}, {NULL, NULL},
 };
 
 

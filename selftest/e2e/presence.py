@@ -91,7 +91,7 @@ async def too_many(server):
 
 def gateway_joins():
     """A gateway that joins tells who is on it; nobody hears of users who were here all along, and who watches goes on watching."""
-    server = Server("gateway/enabled=0", "worker/count=2", "sender/ping=100")
+    server = Server("gateway/enabled=0", "worker/count=2", "sender/ping=1500")
     py = Gateway(server, b"py")
     try:
         def said(cid, message):
