@@ -250,6 +250,6 @@ lease_actor (zsock_t *pipe, void *args)
             s_renew (&self, now, self.given_back ? "0" : LEASE);
     }
     rk_wait_clear (&self.replies);
-    rk_pulse_reset ();
+    rk_pulse_stop ();
     rk_life_end (&self.life);
 }

@@ -20,11 +20,11 @@ typedef struct {
 //  The token in a message's second frame; false when it isn't one.
 bool rk_call_read (rk_slice_t frame, rk_call_t *token);
 
-//  A reason that begins so is for good: the same call can't succeed later.
 //  Why a call isn't made that was asked for before this app server slept, see base/pulse.h
 #define RK_CALL_STALE                                                                    \
     "this app server has slept, and others may do it by now; the call was not made"
 
+//  A reason that begins so is for good: the same call can't succeed later.
 #define RK_CALL_TOO_LARGE "too large: "
 
 //  Parameters of one SQL statement at the most.

@@ -29,8 +29,15 @@ rk_pulse_woke (int64_t now)
 
 
 void
-rk_pulse_reset (void)
+rk_pulse_stop (void)
 {
     atomic_store (&s_beat, 0);
+}
+
+
+void
+rk_pulse_reset (void)
+{
+    rk_pulse_stop ();
     atomic_store (&s_woke, 0);
 }

@@ -18,7 +18,10 @@ void rk_pulse_beat (int64_t now);
 //  When it woke last from a longer sleep; 0 when it never slept, or nothing beats.
 int64_t rk_pulse_woke (int64_t now);
 
-//  Nothing beats any more: whoever is to do so ends, or begins anew.
+//  Nothing beats any more: whoever is to do so ends, or begins anew. When it woke last stays.
+void rk_pulse_stop (void);
+
+//  Forgets all, for tests.
 void rk_pulse_reset (void);
 
 //  Self test of this class

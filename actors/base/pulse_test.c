@@ -17,6 +17,8 @@ pulse_test (void)
     assert (rk_pulse_woke (1010500) == 1010000);
     rk_pulse_beat (1020000);
     assert (rk_pulse_woke (1020000) == 1020000);
+    rk_pulse_stop ();
+    assert (rk_pulse_woke (1030000) == 1020000);
     rk_pulse_reset ();
     assert (rk_pulse_woke (1030000) == 0);
 }

@@ -257,6 +257,15 @@ s_stand_still (rk_board_actor_t *actor)
 
 
 static void
+s_remove_number (rk_board_actor_t *actor, size_t nbr)
+{
+    free (actor->numbers[nbr].name);
+    memmove (&actor->numbers[nbr], &actor->numbers[nbr + 1],
+             (--actor->number_count - nbr) * sizeof (rk_board_number_t));
+}
+
+
+static void
 s_take_all (rk_board_t *self, rk_board_actor_t *actor, zmsg_t *words)
 {
     zframe_t *name = zmsg_pop (words), *value = name ? zmsg_pop (words) : NULL;
@@ -279,8 +288,8 @@ s_take_all (rk_board_t *self, rk_board_actor_t *actor, zmsg_t *words)
         return;    //  Somebody asked beside the clock: rates over next to nothing mean nothing
     for (size_t nbr = 0; nbr < actor->number_count; nbr++) {
         rk_board_number_t *number = &actor->numbers[nbr];
-        if (!number->came && number->gauge)
-            number->value = 0;    //  Of one that has gone
+        if (!number->came && number->gauge && s_begins (number->name, "here:"))
+            s_remove_number (actor, nbr--);    //  Of one that has left
         else if (number->came && s_set_number (number, seconds))
             s_mark_skewed (self, actor, number);
     }

@@ -103,8 +103,7 @@ s_on_begin (void *owner, size_t peer)
         s_telling_t telling = {self, group == 1, (int) peer};
         rk_routes_visit_names (self->routes, telling.group, s_visit_held, &telling);
     }
-    if (self->cluster)    //  Else there is none yet
-        rk_sender_tell_gone (self, peer);
+    rk_sender_tell_gone (self, peer);
 }
 
 
@@ -262,6 +261,7 @@ rk_sender_cluster_new (rk_sender_t *self)
     cluster->holders[0] = rk_index_new (s_holders_free);
     cluster->holders[1] = rk_index_new (s_holders_free);
     cluster->heard = rk_heard_new (HEARD);
+    cluster->asked_for = (uint64_t *) zmalloc (self->args->count * sizeof (uint64_t));
     cluster->peers = rk_peers_new (self->args->peers, self->args->link_most, &fns, self);
     return cluster;
 }
@@ -280,6 +280,7 @@ rk_sender_cluster_destroy (rk_cluster_t **self_p)
     rk_index_destroy (&self->holders[0]);
     rk_index_destroy (&self->holders[1]);
     rk_heard_destroy (&self->heard);
+    free (self->asked_for);
     rk_ring_clear (&self->ring);
     rk_ring_clear (&self->leased);
     zstr_free (&self->names);

@@ -65,10 +65,11 @@ typedef struct {
     int64_t asked;    //  When we asked for the ring besides
     rk_queue_t
         waiting;    //  CATCHUPs, until owners have heard of what we hold; with marks
-    rk_queue_t leaving;    //  Until when, and CID: connections that belong elsewhere
-    rk_queue_t back;       //  Messages that one that is gone has not taken
-    bool stale;            //  A worker doesn't know the ring yet
-    bool elsewhere;        //  The message in hand went to others, too
+    rk_queue_t leaving;     //  Until when, and CID: connections that belong elsewhere
+    rk_queue_t back;        //  Messages that one that is gone has not taken
+    uint64_t *asked_for;    //  The call of each worker's last REMOTE
+    bool stale;             //  A worker doesn't know the ring yet
+    bool elsewhere;         //  The message in hand went to others, too
 } rk_cluster_t;
 
 #endif

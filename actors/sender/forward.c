@@ -118,7 +118,7 @@ rk_sender_take (rk_sender_t *self)
 //  --------------------------------------------------------------------------
 //  Requests that are handled where their group is owned
 
-//  It isn't handled, and may be asked for again
+//  It isn't handled: the client is told that it may try again
 
 static void
 s_refuse_remote (rk_sender_t *self)
@@ -177,8 +177,11 @@ rk_sender_handle_remote (rk_sender_t *self)
     if (!self->cluster)
         return -1;
     rk_frames_remove (&self->frames, 0);
-    if (rk_call_read (rk_frames_at (&self->frames, 1), &token) &&
-        token.asked / 1000000 < rk_pulse_woke (zclock_mono ()))
+    if (!rk_call_read (rk_frames_at (&self->frames, 1), &token) ||
+        token.worker >= self->args->count)
+        return -1;
+    self->cluster->asked_for[token.worker] = token.call;
+    if (token.asked / 1000000 < rk_pulse_woke (zclock_mono ()))
         s_refuse_remote (self);
     else
         s_pass_remote (self, RK_LINK_REMOTE);
@@ -230,13 +233,29 @@ rk_sender_handle_return (rk_sender_t *self)
 //  --------------------------------------------------------------------------
 //  From a peer
 
-//  A request of a client isn't made twice: it may have been answered. The worker whose request it is makes it again, if not
+//  A request of a client isn't made twice: it may have been answered. The worker whose request it is makes it again, if not; one of
+//  another app server hears that it isn't handled
+
+static bool
+s_is_request (int kind)
+{
+    return kind == RK_LINK_REMOTE || kind == RK_LINK_REMOTE_ONCE;
+}
+
 
 bool
-rk_sender_says_again (void *owner, int kind)
+rk_sender_says_again (void *owner, int kind, rk_frames_t *frames)
 {
-    (void) owner;
-    return kind != RK_LINK_REMOTE && kind != RK_LINK_REMOTE_ONCE;
+    rk_sender_t *self = (rk_sender_t *) owner;
+    if (!s_is_request (kind))
+        return true;
+    if (!rk_slice_is (rk_frames_at (frames, 0), self->cluster->name)) {
+        rk_frames_clear (&self->frames);
+        rk_frames_move (&self->frames, frames);
+        s_refuse_remote (self);
+        rk_frames_clear (&self->frames);
+    }
+    return false;
 }
 
 
@@ -248,6 +267,7 @@ rk_sender_tell_gone (rk_sender_t *self, size_t peer)
         rk_frames_begin (&out);
         rk_frames_addstr (&out, "GONE");
         rk_frames_addstr (&out, rk_peers_name (self->cluster->peers, peer));
+        rk_frames_add_number (&out, self->cluster->asked_for[nbr]);
         rk_frames_give (&out,
                         self->args->workers[nbr]);    //  Else its calls end by their time
         rk_frames_clear (&out);
@@ -264,9 +284,9 @@ rk_sender_pass_again (rk_sender_t *self, int kind)
         if (!s_pass_on (self, RK_LINK_OWNER))
             s_do (self);
     }
-    else if ((kind == RK_LINK_REMOTE || kind == RK_LINK_REMOTE_ONCE) &&
+    else if (s_is_request (kind) &&
              !rk_slice_is (rk_frames_at (&self->frames, 0), self->cluster->name))
-        s_pass_remote (self, RK_LINK_REMOTE);    //  Our own worker asks again
+        s_refuse_remote (self);    //  Our own worker asks again
 }
 
 

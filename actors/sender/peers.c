@@ -157,33 +157,6 @@ s_close (rk_peer_t *peer)
 }
 
 
-void
-rk_peers_take_back (rk_peers_t *self, size_t nbr, rk_peers_give_fn *give)
-{
-    rk_peer_t *peer = rk_peers_peer (self, nbr);
-    rk_peer_close_batch (peer);
-    rk_peer_batch_t *first = peer->first;
-    peer->first = peer->last = peer->unsent = NULL;
-    peer->taken = peer->made = peer->sent = 0;
-    peer->agreed = false;
-    peer->lost = true;
-    while (first)
-        first = rk_peer_open_batch (peer, first, give, self->owner);
-}
-
-
-void
-rk_peers_remove (rk_peers_t *self, size_t nbr, rk_peers_give_fn *give)
-{
-    rk_peer_t *peer = rk_peers_peer (self, nbr);
-    if (!peer->out)
-        return;
-    rk_peers_take_back (self, nbr, give);
-    s_close (peer);
-    self->fns->reset (self->owner, nbr);
-}
-
-
 //  The connection may be broken without anybody saying so; a new one is quicker than TCP.
 
 static void
@@ -197,6 +170,44 @@ s_dial (rk_peers_t *self, rk_peer_t *peer, int64_t now)
     peer->out = fresh;
     peer->sent = peer->taken;
     peer->unsent = peer->first;
+}
+
+
+static void
+s_take_back (rk_peers_t *self, rk_peer_t *peer, rk_peers_give_fn *give)
+{
+    rk_peer_close_batch (peer);
+    rk_peer_batch_t *first = peer->first;
+    peer->first = peer->last = peer->unsent = NULL;
+    peer->taken = peer->made = peer->sent = 0;
+    peer->agreed = false;
+    peer->lost = true;
+    while (first)
+        first = rk_peer_open_batch (peer, first, give, self->owner);
+}
+
+
+//  What lies in the socket for one that only sleeps mustn't come when others have done it.
+
+void
+rk_peers_take_back (rk_peers_t *self, size_t nbr, rk_peers_give_fn *give)
+{
+    rk_peer_t *peer = rk_peers_peer (self, nbr);
+    s_take_back (self, peer, give);
+    if (peer->out)
+        s_dial (self, peer, zclock_mono ());
+}
+
+
+void
+rk_peers_remove (rk_peers_t *self, size_t nbr, rk_peers_give_fn *give)
+{
+    rk_peer_t *peer = rk_peers_peer (self, nbr);
+    if (!peer->out)
+        return;
+    s_take_back (self, peer, give);
+    s_close (peer);
+    self->fns->reset (self->owner, nbr);
 }
 
 

@@ -34,7 +34,7 @@ typedef struct {
     //  and it doesn't know what we had said; this goes before all that waits for it.
     void (*begin) (void *owner, size_t peer);
     //  Of what waits: whether a message of that kind goes again, which it may have done something for before.
-    bool (*again) (void *owner, int kind);
+    bool (*again) (void *owner, int kind, rk_frames_t *frames);
     //  Others know a later epoch of the ring than we do, or somebody speaks whom we don't know.
     void (*behind) (void *owner);
     //  A new DEALER with our name that is connected to that endpoint, or NULL.

@@ -81,9 +81,10 @@ s_on_behind (void *owner)
 //  Those of kind 3 don't go again
 
 static bool
-s_on_again (void *owner, int kind)
+s_on_again (void *owner, int kind, rk_frames_t *frames)
 {
     (void) owner;
+    (void) frames;
     return kind != 3;
 }
 
@@ -175,7 +176,8 @@ s_one_is_alone (s_end_t *one, s_end_t *two)
 static void
 s_count (void *owner, int kind, rk_frames_t *frames)
 {
-    rk_check (kind == 1 || kind == 2);    //  What was said first may be not yet taken, too
+    rk_check (kind == 1 ||
+              kind == 2);    //  What was said first may be not yet taken, too
     ((s_end_t *) owner)->returned += frames->count == 2;
 }
 

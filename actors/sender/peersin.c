@@ -15,7 +15,7 @@ static void
 s_say_again (void *arg, int kind, rk_frames_t *message)
 {
     s_again_t *again = (s_again_t *) arg;
-    if (again->self->fns->again (again->self->owner, kind))
+    if (again->self->fns->again (again->self->owner, kind, message))
         rk_peers_send (again->self, again->nbr, kind, message);
 }
 

@@ -28,7 +28,7 @@
 //                   status behind CID UID    it has to catch up with groups that it came to
 //                   status lost CID UID    it was catching up when its worker went down
 //         workers   REPLY token ok packed: what a connection has missed meanwhile
-//                   GONE NAME    an app server has begun anew, and knows nothing of what it was asked
+//                   GONE NAME CALL    an app server has begun anew, and knows nothing of what it was asked
 //         gateways, local    welcome VERSION, refused REASON, ping, pong
 //                   bye, setting moved CID -
 //                   downstream cid|uid|gid ..., hint uid|gid ... (to the one of this process),

@@ -230,7 +230,7 @@ void rk_sender_handle_peer (void *self, size_t peer, int kind, rk_frames_t *fram
 void rk_sender_pass_again (rk_sender_t *self, int kind);
 
 //  Whether what waits for a peer goes again when that begins anew; and what workers have asked it they may ask again.
-bool rk_sender_says_again (void *self, int kind);
+bool rk_sender_says_again (void *self, int kind, rk_frames_t *frames);
 void rk_sender_tell_gone (rk_sender_t *self, size_t peer);
 
 //  REMOTE and RETURN of a worker

@@ -180,8 +180,10 @@ s_send (rk_mysql_t *self, rk_sqlcall_t *call, s_sent_t *sent)
                                         (const char *) request, size, 1, statement->stmt)
                  : 1;
     free (request);
-    if (rc != 0)
+    if (rc != 0) {
         self->trouble = LOST;
+        self->down = true;
+    }
     *sent = (s_sent_t){call, statement};
     return true;
 }

@@ -100,21 +100,21 @@ s_first_orphan (rk_work_t *self, uint64_t gone, uint64_t upto)
 //  Their requests must be made again, in the order in which they were made.
 
 static void
-s_ask_again (rk_work_t *self, uint64_t gone)
+s_ask_again (rk_work_t *self, uint64_t gone, uint64_t upto)
 {
-    uint64_t upto = self->generation;
     rk_reply_t reply = {false, rk_slice (RK_WORK_OWNER_GONE)};
     for (rk_work_job_t *job; (job = s_first_orphan (self, gone, upto));)
         rk_work_go_on (self, job, &reply);
 }
 
 
-//  GONE NAME    an app server has forgotten what we asked it, or has begun anew
+//  GONE NAME CALL    an app server has forgotten what we asked it up to that call, or has begun anew
 
 static void
 s_handle_gone (rk_work_t *self, rk_frames_t *frames)
 {
-    s_ask_again (self, rk_ring_hash (rk_frames_at (frames, 1)));
+    s_ask_again (self, rk_ring_hash (rk_frames_at (frames, 1)),
+                 rk_frames_number (frames, 2) >> RK_WORK_INDEX_BITS);
 }
 
 
@@ -127,7 +127,7 @@ s_handle_ring (rk_work_t *self, rk_frames_t *frames)
     self->ours = rk_slice_dup (rk_frames_at (frames, 2));
     rk_ring_set (&self->ring, 1, rk_frames_at (frames, 1));
     self->place = rk_ring_find (&self->ring, self->ours);
-    s_ask_again (self, 0);
+    s_ask_again (self, 0, self->generation);
 }
 
 

@@ -4,7 +4,7 @@
 //                  status connected|closed|moving CID [UID [GID,GID... [DEVICE]]], behind|lost CID UID
 //         replies  REPLY token ok|error packed-result-or-reason
 //                  EVENT pool channel payload
-//                  GONE NAME    another app server knows nothing of what it was asked
+//                  GONE NAME CALL    another app server knows nothing of what it was asked
 //         links    replies of services, with the call's number and an empty frame in front
 //         pipe     see rk_life_t; RELOAD and HANDLER word name are answered with RELOADED or
 //                  HANDLED and what came of it, or REFUSED reason

@@ -7,7 +7,7 @@
 #define TIMERS_MOST 200000    //  Of one worker at once
 #define CATCHUP_WAIT 30000    //  msec that the sender has to answer
 #define REMOTE_WAIT 10000     //  msec that another app server has to answer
-#define AWAKE_MOST 10000      //  msec after which that is so in any case
+#define AWAKE_MOST 5000       //  msec after which that is so in any case
 #define STALE_MOST 60000      //  msec after which nothing goes on that had begun before
 #define AWAKE 1000            //  msec until what waited while we slept is read
 #define GRACE 100             //  msec that a service has to say itself that time is over
@@ -125,7 +125,7 @@ s_host_stale (void *worker, rk_task_t *task)
     int64_t now = zclock_mono (), woke = rk_pulse_woke (now);
     if (woke != self->woke) {
         self->woke = woke;
-        self->fresh = now < woke + AWAKE_MOST ? INT64_MAX : 0;
+        self->fresh = now < woke + AWAKE_MOST ? INT64_MAX : woke;
     }
     return woke && job->read < self->fresh && now < woke + STALE_MOST;
 }
@@ -135,7 +135,8 @@ void
 rk_work_look_awake (rk_work_t *self)
 {
     int64_t now = zclock_mono (), since = now - self->woke;
-    if (since >= AWAKE_MOST || (since >= AWAKE && self->inbox.armed))
+    bool empty = self->replies.armed && self->inbox.armed && !self->inbox.off;
+    if (since >= AWAKE_MOST || (since >= AWAKE && empty))
         self->fresh = now;
 }
 

@@ -131,7 +131,10 @@ end
 local function every (what, rest, step)
     local name = "sweep " .. what
     local function go ()
-        timer.after (timer.here (name) and step () and PAUSE or rest, go, name)
+        timer.after (rest, go, name)    -- Also when it fails
+        if timer.here (name) and step () then
+            timer.after (PAUSE, go, name)
+        end
     end
     timer.after (PAUSE, go, name)
 end
