@@ -25,11 +25,15 @@ local function handle (ctx, msg)
     if not ok then
         return chat.store_failed (left)
     end
-    if left and session.elsewhere (ctx.uid) then
+    if not left or session.elsewhere (ctx.uid) then    -- It may have left before, and not have heard so
         hears_no_more (ctx, msg)
     end
     return left and {groupID = gid} or chat.not_in (gid)
 end
 
 return {action = "groupLeave", fields = {groupID = "group"}, owned = chat.group_of, handle = handle,
-        returned = hears_no_more}
+        returned = function (ctx, msg, code)
+            if code == "ok" or code == "not-member" then
+                hears_no_more (ctx, msg)
+            end
+        end}

@@ -111,8 +111,8 @@ local function handle_elsewhere (ctx, msg, action, name, returned)
     local good, reply, attachment
     for _ = 1, AGAIN do
         good, reply, attachment = remote (name, ctx.uid, ctx.cid, ctx.device or "", ctx.text, given)
-        if good and returned and reply ~= "" and (decode (reply) or {}).code == "ok" then
-            returned (ctx, msg)
+        if good and returned and reply ~= "" then
+            returned (ctx, msg, (decode (reply) or {}).code)
         end
         if good and reply ~= "" then
             send ("downstream", "cid", ctx.cid, reply, attachment)
