@@ -234,9 +234,7 @@ lease_actor (zsock_t *pipe, void *args)
     snprintf (self.instance, sizeof (self.instance), "%" PRIx64, self.args->instance);
     rk_wait_t *items[] = {&self.life.wait, &self.replies};
     while (!self.life.terminated) {
-        int64_t now = zclock_mono ();
-        rk_pulse_beat (now);
-        int64_t left = self.next > now ? self.next - now : 0;
+        int64_t now = zclock_mono (), left = self.next > now ? self.next - now : 0;
         rk_wait (items, 2, self.life.draining ? 10 : left);
         if (self.life.wait.ready)
             rk_life_handle (&self.life);

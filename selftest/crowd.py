@@ -11,17 +11,11 @@ import subprocess
 import time
 
 from several import TICK, Cluster, cpu_of, load, sum_of    # noqa: it sets the store
-from rookery import check    # noqa
+from rookery import check, memory_of    # noqa
 
 CROWD, GATEWAYS = int(os.environ.get("CROWD", "50000")), 3
 LOAD = ("--chats=20000", "--pairs=50", "--rate=2000")
 ROUNDS = 2
-
-
-def memory_of(server):
-    """KB of its process"""
-    with open(f"/proc/{server.process.pid}/status") as file:
-        return int(re.search(r"VmRSS:\s+(\d+)", file.read())[1])
 
 
 def kernel_memory():

@@ -2,8 +2,8 @@
 //
 //  An app server of a cluster that does nothing for some seconds is given up: its gateways give its connections to others. When it wakes
 //  it still has what they said before, and clients have said that again meanwhile, elsewhere. So one actor beats, and whoever is about to
-//  do something for a client asks first. A machine whose clock stood still, too, isn't found out. See "How to do distributed locking", Martin Kleppmann, 2016, on leases and long pauses. Any
-//  thread may call these. All times are msec of zclock_mono.
+//  do something for a client asks first. A machine whose clock stood still, too, isn't found out. See "How to do distributed locking",
+//  Martin Kleppmann, 2016, on leases and long pauses. Any thread may call these. All times are msec of zclock_mono.
 
 #ifndef RK_PULSE_H
 #define RK_PULSE_H

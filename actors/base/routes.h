@@ -30,7 +30,8 @@ void rk_routes_kinds (rk_routes_t *self, rk_slice_t uid, rk_routes_visit_fn *vis
 typedef void (rk_routes_note_fn) (void *arg, bool group, rk_slice_t id, bool here);
 void rk_routes_note (rk_routes_t *self, rk_routes_note_fn *note, void *arg);
 
-//  Call spread, with the arg of note, when the number of gateways that hold connections of a user has changed, and isn't 0: more is whether it has grown.
+//  Call spread, with the arg of note, when the number of gateways that hold connections of a user has changed, and isn't 0: more is
+//  whether it has grown.
 typedef void (rk_routes_spread_fn) (void *arg, rk_slice_t uid, size_t gateways,
                                     bool more);
 void rk_routes_note_spread (rk_routes_t *self, rk_routes_spread_fn *spread);

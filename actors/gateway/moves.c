@@ -9,9 +9,8 @@
 #include "gateway_priv.h"
 #include "base/id.h"
 
-#define MOVE                                                                             \
-    10000    //  msec that an app server has to let a connection go, or another one;
-#define MOVE_MOST 60000    //  and that one
+#define MOVE 10000         //  msec that an app server has to let some connection go,
+#define MOVE_MOST 60000    //  and the one in question
 
 //  A connection on its way, in the order in which they have begun.
 struct rk_gateway_move {

@@ -17,17 +17,14 @@
 static void
 s_note_trouble (rk_mysql_t *self, unsigned code)
 {
-    self->down = code == CR_SERVER_GONE_ERROR || code == CR_SERVER_LOST ||
-                 code == ER_SERVER_SHUTDOWN || code == ER_NORMAL_SHUTDOWN ||
-                 code == ER_UNKNOWN_COM_ERROR || code == ER_OPTION_PREVENTS_STATEMENT ||
-                 code == ER_READ_ONLY_MODE;
-    if (code == CR_SERVER_GONE_ERROR || code == CR_SERVER_LOST ||
-        code == ER_SERVER_SHUTDOWN || code == ER_CONNECTION_KILLED ||
-        code == ER_NORMAL_SHUTDOWN || code == CR_COMMANDS_OUT_OF_SYNC ||
-        code == CR_NEW_STMT_METADATA ||    //  These two: a fresh connection helps
+    self->down =
+        code == CR_SERVER_GONE_ERROR || code == CR_SERVER_LOST ||
+        code == ER_SERVER_SHUTDOWN || code == ER_NORMAL_SHUTDOWN ||
         code == ER_UNKNOWN_COM_ERROR ||    //  Galera: the node isn't in the cluster now
         (self->several &&                  //  Another host may take writes
-         (code == ER_OPTION_PREVENTS_STATEMENT || code == ER_READ_ONLY_MODE)))
+         (code == ER_OPTION_PREVENTS_STATEMENT || code == ER_READ_ONLY_MODE));
+    if (self->down || code == ER_CONNECTION_KILLED ||    //  A fresh connection helps
+        code == CR_COMMANDS_OUT_OF_SYNC || code == CR_NEW_STMT_METADATA)
         self->trouble = LOST;
     else if (code == ER_LOCK_DEADLOCK || code == ER_LOCK_WAIT_TIMEOUT)
         self->trouble = AGAIN;

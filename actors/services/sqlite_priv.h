@@ -28,7 +28,7 @@ typedef struct {
     sqlite3 *db;
     rk_index_t *statements;
     rk_sqlbatch_t batch;
-    int lock;    //  Descriptor; held on the file as long as we use it
+    int lock;         //  Descriptor; held on the file as long as we use it
     zactor_t *checkpointer;
     bool checkpointing;
     int log_pages;        //  In the log
