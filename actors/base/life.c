@@ -3,6 +3,8 @@
 #include "handover.h"
 #include "rk.h"
 
+#include <openssl/crypto.h>
+
 #define STOP_TIMEOUT 2000      //  msec
 #define START_TIMEOUT 10000    //  msec
 #define COMPLAINTS_PER_SECOND 10
@@ -375,11 +377,29 @@ rk_handover_clear (rk_handover_t *self)
 //  --------------------------------------------------------------------------
 //  The life of an actor: its starter's side
 
+typedef struct {
+    zactor_fn *fn;
+    void *args;
+} s_start_t;
+
+static void
+s_actor (zsock_t *pipe, void *args)
+{
+    s_start_t start = *(s_start_t *) args;    //  Its owner waits for our first signal
+    start.fn (pipe, start.args);
+
+    //  What OpenSSL keeps for this thread. It would free that itself when the thread ends, but a zactor
+    //  says that it has ended before it has, and the process's own end may come in between.
+    OPENSSL_thread_stop ();
+}
+
+
 zactor_t *
 rk_actor_start (zactor_fn *fn, void *args, char **error)
 {
     HANDOVER_SENT ();
-    zactor_t *actor = zactor_new (fn, args);
+    s_start_t start = {fn, args};
+    zactor_t *actor = zactor_new (s_actor, &start);
     assert (actor);
     zsock_set_rcvtimeo (zactor_sock (actor), START_TIMEOUT);
     char *state, *why;
