@@ -23,6 +23,7 @@
 #include "base/pulse.h"
 #include "base/ring.h"
 #include "base/routes.h"
+#include "sender/cluster.h"
 #include "sender/peers.h"
 #include "sender/sender.h"
 #include "supervisor/policy.h"
@@ -82,6 +83,7 @@ static const struct {
     {"dispatcher", dispatcher_test},
     {"peers", peers_test},
     {"sender", sender_test},
+    {"cluster", cluster_test},
     {"schema", schema_test},
     {"sqlite", sqlite_test},
     {"sqlitefault", sqlitefault_test},

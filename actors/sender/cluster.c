@@ -150,6 +150,8 @@ s_hold (rk_sender_t *self, bool group, rk_slice_t name, rk_slice_t kind, size_t 
         self->quiet = known;
         if (!group && !rk_routes_count (self->routes, name))
             rk_sender_note_user (self, name, true);
+        else if (!group && !known)
+            rk_sender_note_came (self, name);
         self->quiet = false;
     }
     for (size_t nbr = 0; nbr < holders->count; nbr++)

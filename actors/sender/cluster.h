@@ -72,4 +72,6 @@ typedef struct {
     bool elsewhere;         //  The message in hand went to others, too
 } rk_cluster_t;
 
+void cluster_test (void);
+
 #endif

@@ -15,6 +15,7 @@ typedef struct {
     rk_slice_t key;    //  UID; owned
     int64_t until;     //  msec, monotonic; and when it has come back and left
     int64_t later;     //  once more since then: until when from that on, or 0
+    bool untold;       //  It hasn't left at all: it came a moment ago and nobody was told
 } s_leaving_t;
 
 
@@ -202,21 +203,41 @@ s_tell_watchers (rk_sender_t *self, rk_slice_t uid, bool here)
 //  --------------------------------------------------------------------------
 //  Coming and going
 
+static s_leaving_t *
+s_leaving_new (rk_sender_t *self, rk_slice_t uid)
+{
+    s_leaving_t *leaving = (s_leaving_t *) zmalloc (sizeof (s_leaving_t));
+    leaving->key = (rk_slice_t){rk_slice_dup (uid), uid.size};
+    leaving->until = zclock_mono () + GRACE;
+    rk_index_insert (self->leaving, &leaving->key, leaving);
+    zlistx_add_end (self->leaving_order, leaving);
+    return leaving;
+}
+
+
 void
 rk_sender_note_user (rk_sender_t *self, rk_slice_t uid, bool here)
 {
     s_leaving_t *leaving = (s_leaving_t *) rk_index_lookup (self->leaving, uid);
-    if (!here && !leaving) {
-        leaving = (s_leaving_t *) zmalloc (sizeof (s_leaving_t));
-        leaving->key = (rk_slice_t){rk_slice_dup (uid), uid.size};
-        leaving->until = zclock_mono () + GRACE;
-        rk_index_insert (self->leaving, &leaving->key, leaving);
-        zlistx_add_end (self->leaving_order, leaving);
-    }
+    if (!here && !leaving)
+        s_leaving_new (self, uid);
     else if (!here)
         leaving->later = zclock_mono () + GRACE;
     else if (!leaving && !self->quiet)
         s_tell_watchers (self, uid, true);
+    else if (!leaving && self->cluster)
+        s_leaving_new (self, uid)->untold = true;
+}
+
+
+void
+rk_sender_note_came (rk_sender_t *self, rk_slice_t uid)
+{
+    s_leaving_t *leaving = (s_leaving_t *) rk_index_lookup (self->leaving, uid);
+    if (!leaving || !leaving->untold)
+        return;
+    leaving->untold = false;
+    s_tell_watchers (self, uid, true);
 }
 
 

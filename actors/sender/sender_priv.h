@@ -145,6 +145,10 @@ int rk_sender_handle_hint (rk_sender_t *self);
 //  A user has come, or has gone.
 void rk_sender_note_user (rk_sender_t *self, rk_slice_t uid, bool here);
 
+//  A user of ours has come to a peer, from which its gateway has given us the connection already: then nobody was told,
+//  for it could have been here all along.
+void rk_sender_note_came (rk_sender_t *self, rk_slice_t uid);
+
 //  STANDS CID UID of a peer: it is told of the user.
 void rk_sender_tell_standing (rk_sender_t *self, size_t peer);
 

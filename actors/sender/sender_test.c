@@ -1,70 +1,11 @@
 //  sender_test.c - selftest of sender.c
 
+#include "sendertest.h"
 #include "base/bundle.h"
 #include "base/index.h"
-#include "sender.h"
 #include "proto/call.h"
 
 #define GATEWAYS_MOST 1000    //  As in gateways.c
-
-
-static void
-s_test_say (zsock_t *to, const char *words)
-{
-    zmsg_t *msg = rk_msg_words (words);
-    rk_check (rk_msg_send (&msg, to) == 0);
-}
-
-
-//  The frames of a message as words
-
-static void
-s_test_join (zmsg_t *msg, char *text, size_t room)
-{
-    *text = 0;
-    for (zframe_t *frame = zmsg_first (msg); frame; frame = zmsg_next (msg)) {
-        size_t used = strlen (text);
-        snprintf (text + used, room - used, "%s%.*s", used ? " " : "",
-                  (int) zframe_size (frame), (char *) zframe_data (frame));
-    }
-}
-
-
-//  Reads the next message but pings, which it answers, and compares it.
-
-static void
-s_test_expect (zsock_t *from, const char *words)
-{
-    static rk_wait_t
-        wait;    //  Of the gateway of this process: what came together is asked for as well
-    char got[500] = "ping";
-    wait.socket = from;
-    wait.armed = false;
-    wait.handle = 0;
-    int64_t until = zclock_mono () + 30000;
-    while (streq (got, "ping") && zclock_mono () < until) {
-        zmsg_t *msg = rk_wait_await (&wait);
-        rk_check (msg);
-        s_test_join (msg, got, sizeof (got));
-        zmsg_destroy (&msg);
-        if (streq (got, "ping"))
-            s_test_say (from, "pong");
-    }
-    if (strneq (got, words))
-        fprintf (stderr, "expected: %s\ngot: %s\n", words, got);
-    rk_check (streq (got, words));
-}
-
-
-static zsock_t *
-s_test_gateway (const char *id)
-{
-    zsock_t *gateway = rk_sock_new (ZMQ_DEALER, NULL, 1000);
-    zsock_set_identity (gateway, id);
-    zsock_set_rcvtimeo (gateway, 30000);
-    rk_check (zsock_connect (gateway, "inproc://sender-test-down") == 0);
-    return gateway;
-}
 
 
 //  Somebody names more gateways than there can be: so many are known, and those that speak are served.
@@ -76,11 +17,11 @@ s_test_strangers (zactor_t *actor, zsock_t *in, zsock_t *g1)
     for (int nbr = 0; nbr < GATEWAYS_MOST + 100; nbr++) {
         snprintf (text, sizeof (text), "status connected stranger%d.1 alice everybody",
                   nbr);
-        s_test_say (in, text);
+        rk_sendertest_say (in, text);
     }
-    s_test_say (in, "downstream uid alice to-all-of-them");
-    s_test_say (g1, "hello 1");
-    s_test_expect (g1, "welcome 1");
+    rk_sendertest_say (in, "downstream uid alice to-all-of-them");
+    rk_sendertest_say (g1, "hello 1");
+    rk_sendertest_expect (g1, "welcome 1");
     rk_check (rk_actor_count (actor, "connections") <= GATEWAYS_MOST);
 }
 
@@ -90,15 +31,15 @@ s_test_strangers (zactor_t *actor, zsock_t *in, zsock_t *g1)
 static void
 s_test_many_events (zactor_t *actor)
 {
-    zsock_t *g3 = s_test_gateway ("g3");
+    zsock_t *g3 = rk_sendertest_gateway ("g3");
     zstr_sendx (actor, "LOG", "W", NULL);
     for (int nbr = 0; nbr < 3000; nbr++) {
-        s_test_say (g3, "hello 1");
-        s_test_expect (g3, "welcome 1");
+        rk_sendertest_say (g3, "hello 1");
+        rk_sendertest_expect (g3, "welcome 1");
     }
     zstr_send (actor, "STATS");
-    s_test_say (g3, "hello 1");
-    s_test_expect (g3, "welcome 1");
+    rk_sendertest_say (g3, "hello 1");
+    rk_sendertest_expect (g3, "welcome 1");
     char *answer = rk_actor_await (actor, "STATS");
     zstr_free (&answer);
     zstr_sendx (actor, "LOG", "", NULL);
@@ -142,41 +83,42 @@ s_test_catch_up (zsock_t *in, zsock_t *replies, const char *cid, const char *ste
 static void
 s_test_behind (zsock_t *in, zsock_t *g1, zsock_t *replies)
 {
-    s_test_say (in, "setting uidmap g1.x xena");
-    s_test_expect (g1, "setting uidmap g1.x xena");
-    s_test_say (in, "setting uidmap g1.y yves");
-    s_test_expect (g1, "setting uidmap g1.y yves");
-    s_test_say (in, "setting gidmap g1.y choir");
-    s_test_expect (g1, "setting gidmap g1.y choir");
-    s_test_say (in, "setting behind g1.y -");
-    s_test_expect (g1, "setting gidunmap g1.y choir");
+    rk_sendertest_say (in, "setting uidmap g1.x xena");
+    rk_sendertest_expect (g1, "setting uidmap g1.x xena");
+    rk_sendertest_say (in, "setting uidmap g1.y yves");
+    rk_sendertest_expect (g1, "setting uidmap g1.y yves");
+    rk_sendertest_say (in, "setting gidmap g1.y choir");
+    rk_sendertest_expect (g1, "setting gidmap g1.y choir");
+    rk_sendertest_say (in, "setting behind g1.y -");
+    rk_sendertest_expect (g1, "setting gidunmap g1.y choir");
     s_test_catch_up (in, replies, "g1.y", "begin", NULL, NULL);
 
-    s_test_say (in, "live talk yves g1.x xena,yves 5 five");
-    s_test_say (in, "live talk yves g1.x xena,yves 6 six");
-    s_test_say (in, "live group choir 9 nine");
-    s_test_expect (g1, "downstream gid choir nine");    //  In which g1 has nobody now
-    s_test_say (in, "live row g1.y xena,yves 5 five");
-    s_test_expect (g1, "downstream cid g1.y five");    //  And none of the others
+    rk_sendertest_say (in, "live talk yves g1.x xena,yves 5 five");
+    rk_sendertest_say (in, "live talk yves g1.x xena,yves 6 six");
+    rk_sendertest_say (in, "live group choir 9 nine");
+    rk_sendertest_expect (g1,
+                          "downstream gid choir nine");    //  In which g1 has nobody now
+    rk_sendertest_say (in, "live row g1.y xena,yves 5 five");
+    rk_sendertest_expect (g1, "downstream cid g1.y five");    //  And none of the others
     s_test_catch_up (in, replies, "g1.y", "end", "gaps", "xena,yves");
-    s_test_say (in, "live row g1.y xena,yves 6 six");
-    s_test_say (in, "live row g1.y choir 9 nine");
-    s_test_expect (g1, "downstream cid g1.y six");
-    s_test_expect (g1, "downstream cid g1.y nine");
+    rk_sendertest_say (in, "live row g1.y xena,yves 6 six");
+    rk_sendertest_say (in, "live row g1.y choir 9 nine");
+    rk_sendertest_expect (g1, "downstream cid g1.y six");
+    rk_sendertest_expect (g1, "downstream cid g1.y nine");
     s_test_catch_up (in, replies, "g1.y", "end", "live", NULL);
 
     //  What it was told may still be on its way and comes once; the next is as for all
-    s_test_say (in, "live talk yves g1.x xena,yves 6 six");
-    s_test_say (in, "live talk yves g1.x xena,yves 7 seven");
-    s_test_expect (g1, "downstream cid g1.y seven");
-    s_test_say (in, "live group choir 10 ten");
-    s_test_expect (g1, "downstream gid choir ten");
-    s_test_expect (g1, "downstream cid g1.y ten");
-    s_test_expect (g1, "setting gidmap g1.y choir");    //  It has settled
-    s_test_say (in, "live talk yves g1.x xena,yves 8 eight");
-    s_test_expect (g1, "downstream uid yves eight");
-    s_test_say (in, "live group choir 11 eleven");
-    s_test_expect (g1, "downstream gid choir eleven");
+    rk_sendertest_say (in, "live talk yves g1.x xena,yves 6 six");
+    rk_sendertest_say (in, "live talk yves g1.x xena,yves 7 seven");
+    rk_sendertest_expect (g1, "downstream cid g1.y seven");
+    rk_sendertest_say (in, "live group choir 10 ten");
+    rk_sendertest_expect (g1, "downstream gid choir ten");
+    rk_sendertest_expect (g1, "downstream cid g1.y ten");
+    rk_sendertest_expect (g1, "setting gidmap g1.y choir");    //  It has settled
+    rk_sendertest_say (in, "live talk yves g1.x xena,yves 8 eight");
+    rk_sendertest_expect (g1, "downstream uid yves eight");
+    rk_sendertest_say (in, "live group choir 11 eleven");
+    rk_sendertest_expect (g1, "downstream gid choir eleven");
 }
 
 
@@ -185,13 +127,13 @@ s_test_behind (zsock_t *in, zsock_t *g1, zsock_t *replies)
 static void
 s_test_versions (zsock_t *in, zsock_t *g1)
 {
-    s_test_say (in, "setting uidmap g1.v vera");
-    s_test_expect (g1, "setting uidmap g1.v vera");
-    s_test_say (in, "setting groups vera 2 a,b");
-    s_test_expect (g1, "setting gidmap g1.v a,b");
-    s_test_say (in, "setting groups vera 1 a");
-    s_test_say (in, "setting groups vera 3 b");
-    s_test_expect (g1, "setting gidunmap g1.v a");
+    rk_sendertest_say (in, "setting uidmap g1.v vera");
+    rk_sendertest_expect (g1, "setting uidmap g1.v vera");
+    rk_sendertest_say (in, "setting groups vera 2 a,b");
+    rk_sendertest_expect (g1, "setting gidmap g1.v a,b");
+    rk_sendertest_say (in, "setting groups vera 1 a");
+    rk_sendertest_say (in, "setting groups vera 3 b");
+    rk_sendertest_expect (g1, "setting gidunmap g1.v a");
 }
 
 
@@ -204,7 +146,7 @@ s_test_expect_status (zsock_t *upstream, const char *words)
     while (strncmp (got, "status closed", 13) == 0) {
         zmsg_t *msg = rk_msg_recv (upstream);
         rk_check (msg);
-        s_test_join (msg, got, sizeof (got));
+        rk_sendertest_join (msg, got, sizeof (got));
         zmsg_destroy (&msg);
     }
     if (strneq (got, words))
@@ -218,23 +160,23 @@ s_test_expect_status (zsock_t *upstream, const char *words)
 static void
 s_test_newcomer (zsock_t *in, zsock_t *g1, zsock_t *upstream, zsock_t *replies)
 {
-    s_test_say (in, "setting groups vera 4 b,c behind");
+    rk_sendertest_say (in, "setting groups vera 4 b,c behind");
     s_test_expect_status (upstream, "status behind g1.v vera");
-    s_test_say (in, "live group c 3 three");
-    s_test_expect (g1, "downstream gid c three");    //  In which g1 has nobody yet
-    s_test_say (in, "live group b 8 eight");
-    s_test_expect (g1, "downstream gid b eight");
+    rk_sendertest_say (in, "live group c 3 three");
+    rk_sendertest_expect (g1, "downstream gid c three");    //  In which g1 has nobody yet
+    rk_sendertest_say (in, "live group b 8 eight");
+    rk_sendertest_expect (g1, "downstream gid b eight");
     s_test_catch_up (in, replies, "g1.v", "end", "gaps", "c");
-    s_test_say (in, "live row g1.v e 4 four");    //  Which it has left meanwhile
-    s_test_say (in, "live row g1.v c 3 three");
-    s_test_expect (g1, "downstream cid g1.v three");
+    rk_sendertest_say (in, "live row g1.v e 4 four");    //  Which it has left meanwhile
+    rk_sendertest_say (in, "live row g1.v c 3 three");
+    rk_sendertest_expect (g1, "downstream cid g1.v three");
     s_test_catch_up (in, replies, "g1.v", "end", "live", NULL);
-    s_test_expect (g1, "setting gidmap g1.v c");
-    s_test_say (in, "setting groups vera 5 b,c,d behind");
+    rk_sendertest_expect (g1, "setting gidmap g1.v c");
+    rk_sendertest_say (in, "setting groups vera 5 b,c,d behind");
     s_test_expect_status (upstream, "status behind g1.v vera");
     s_test_catch_up (in, replies, "g1.v", "end", "gaps", "d");
     s_test_catch_up (in, replies, "g1.v", "end", "live", NULL);
-    s_test_expect (g1, "setting gidmap g1.v d");    //  There was nothing to tell
+    rk_sendertest_expect (g1, "setting gidmap g1.v d");    //  There was nothing to tell
 }
 
 
@@ -255,21 +197,21 @@ s_test_new_life (zsock_t *in, zsock_t *g1, zsock_t *upstream)
 {
     uint32_t worker = (uint32_t) (rk_slice_hash (rk_slice ("g1.v")) % 2);
     s_test_resume (in, worker);    //  It is live
-    s_test_say (in, "setting groups vera 6 b,c,d,e behind");
+    rk_sendertest_say (in, "setting groups vera 6 b,c,d,e behind");
     s_test_expect_status (upstream, "status behind g1.v vera");
     s_test_resume (in, 1 - worker);
     s_test_resume (in, worker);
     s_test_expect_status (upstream, "status lost g1.v vera");
-    s_test_say (in, "setting behind g1.v -");
-    s_test_expect (g1, "setting gidunmap g1.v b,c,d,e");
+    rk_sendertest_say (in, "setting behind g1.v -");
+    rk_sendertest_expect (g1, "setting gidunmap g1.v b,c,d,e");
     s_test_resume (in, worker);
     s_test_expect_status (upstream, "status lost g1.v vera");
     s_test_resume (in, worker);
-    s_test_say (in, "status closed g1.v");
-    s_test_say (in, "setting uidmap g1.w walt");
-    s_test_expect (g1, "setting uidmap g1.w walt");
+    rk_sendertest_say (in, "status closed g1.v");
+    rk_sendertest_say (in, "setting uidmap g1.w walt");
+    rk_sendertest_expect (g1, "setting uidmap g1.w walt");
     s_test_expect_status (upstream, "status lost g1.v vera");
-    s_test_say (in, "setting groups walt 1 z behind");
+    rk_sendertest_say (in, "setting groups walt 1 z behind");
     s_test_expect_status (upstream, "status behind g1.w walt");    //  That was all
 }
 
@@ -279,28 +221,28 @@ s_test_new_life (zsock_t *in, zsock_t *g1, zsock_t *upstream)
 static void
 s_test_share (zsock_t *in, zsock_t *g1, zsock_t *g2)
 {
-    s_test_say (in, "setting uidmap g1.s sam");
-    s_test_expect (g1, "setting uidmap g1.s sam");
-    s_test_say (in, "setting uidmap g1.t sam");
-    s_test_expect (g1, "setting uidmap g1.t sam");
-    s_test_say (in, "setting uidmap g2.s sam");
-    s_test_expect (g2, "setting uidmap g2.s sam");
-    s_test_expect (g1, "setting share g1.s 2");    //  Once
-    s_test_expect (g2, "setting share g2.s 2");
-    s_test_say (in, "setting uidmap g1.t sam");    //  That is no news for others
-    s_test_expect (g1, "setting uidmap g1.t sam");
-    s_test_expect (g1, "setting share g1.t 2");
-    s_test_say (in, "status connected g2.u sam");
-    s_test_expect (g2, "setting share g2.u 2");
-    s_test_say (in, "status closed g2.u");
-    s_test_say (in, "setting uidmap g2.s tom");
-    s_test_expect (g1, "setting share g1.s 1");
-    s_test_expect (g2, "setting uidmap g2.s tom");
-    s_test_say (in, "status closed g2.s");
-    s_test_say (in, "status closed g1.t");
-    s_test_say (in, "status closed g1.s");
-    s_test_say (in, "downstream cid g1.s quiet");
-    s_test_expect (g1, "downstream cid g1.s quiet");
+    rk_sendertest_say (in, "setting uidmap g1.s sam");
+    rk_sendertest_expect (g1, "setting uidmap g1.s sam");
+    rk_sendertest_say (in, "setting uidmap g1.t sam");
+    rk_sendertest_expect (g1, "setting uidmap g1.t sam");
+    rk_sendertest_say (in, "setting uidmap g2.s sam");
+    rk_sendertest_expect (g2, "setting uidmap g2.s sam");
+    rk_sendertest_expect (g1, "setting share g1.s 2");    //  Once
+    rk_sendertest_expect (g2, "setting share g2.s 2");
+    rk_sendertest_say (in, "setting uidmap g1.t sam");    //  That is no news for others
+    rk_sendertest_expect (g1, "setting uidmap g1.t sam");
+    rk_sendertest_expect (g1, "setting share g1.t 2");
+    rk_sendertest_say (in, "status connected g2.u sam");
+    rk_sendertest_expect (g2, "setting share g2.u 2");
+    rk_sendertest_say (in, "status closed g2.u");
+    rk_sendertest_say (in, "setting uidmap g2.s tom");
+    rk_sendertest_expect (g1, "setting share g1.s 1");
+    rk_sendertest_expect (g2, "setting uidmap g2.s tom");
+    rk_sendertest_say (in, "status closed g2.s");
+    rk_sendertest_say (in, "status closed g1.t");
+    rk_sendertest_say (in, "status closed g1.s");
+    rk_sendertest_say (in, "downstream cid g1.s quiet");
+    rk_sendertest_expect (g1, "downstream cid g1.s quiet");
 }
 
 
@@ -309,14 +251,15 @@ s_test_share (zsock_t *in, zsock_t *g1, zsock_t *g2)
 static void
 s_test_own_name (zsock_t *in, zsock_t *own)
 {
-    s_test_say (own, "hello 1");
-    s_test_expect (own, "welcome 1");
-    zsock_t *thief = s_test_gateway ("own");
-    s_test_say (thief, "hello 1");
-    s_test_expect (thief, "refused its gateway/id is that of the gateway in this app "
+    rk_sendertest_say (own, "hello 1");
+    rk_sendertest_expect (own, "welcome 1");
+    zsock_t *thief = rk_sendertest_gateway ("own");
+    rk_sendertest_say (thief, "hello 1");
+    rk_sendertest_expect (thief,
+                          "refused its gateway/id is that of the gateway in this app "
                           "server's process");
-    s_test_say (in, "setting uidmap own.1 olga");
-    s_test_expect (own, "setting uidmap own.1 olga");
+    rk_sendertest_say (in, "setting uidmap own.1 olga");
+    rk_sendertest_expect (own, "setting uidmap own.1 olga");
     zsock_destroy (&thief);
 }
 
@@ -359,20 +302,21 @@ s_test_away (zactor_t **actor_p, sender_args_t *args, zsock_t *in, zsock_t *g2,
              zsock_t *up)
 {
     s_test_again (actor_p, args, 50, 60000);
-    s_test_say (in, "setting uidmap g2.d carol");
+    rk_sendertest_say (in, "setting uidmap g2.d carol");
     s_test_await_count (*actor_p, "gateways", 0, 0);
     for (int nbr = 0; nbr < 15; nbr++)
-        s_test_say (in, "downstream uid carol wait");
+        rk_sendertest_say (in, "downstream uid carol wait");
     s_test_await_count (*actor_p, "undelivered_full", 5, INT64_MAX);
-    s_test_say (g2, "hello 1");
-    s_test_expect (g2, "setting uidmap g2.d carol");
-    s_test_expect (g2, "welcome 1");
+    rk_sendertest_say (g2, "hello 1");
+    rk_sendertest_expect (g2, "setting uidmap g2.d carol");
+    rk_sendertest_expect (g2, "welcome 1");
     for (int nbr = 0; nbr < 10; nbr++)
-        s_test_expect (g2, "downstream uid carol wait");
+        rk_sendertest_expect (g2, "downstream uid carol wait");
 
     s_test_await_count (*actor_p, "gateways", 0, 0);
-    s_test_say (in, "downstream uid carol late");
-    s_test_say (in, "downstream uid");    //  Counted, so what came before it waits now
+    rk_sendertest_say (in, "downstream uid carol late");
+    rk_sendertest_say (in,
+                       "downstream uid");    //  Counted, so what came before it waits now
     s_test_await_count (*actor_p, "malformed", 5, 5);
     s_test_again (actor_p, args, 50, 100);
     s_test_await_count (*actor_p, "undelivered_away", 1, INT64_MAX);
@@ -412,56 +356,56 @@ sender_test (void)
     zactor_t *actor = rk_actor_start (sender_actor, &args, NULL);
     rk_check (actor);
     s_test_many_events (actor);
-    zsock_t *g1 = s_test_gateway ("g1"), *g2 = s_test_gateway ("g2");
+    zsock_t *g1 = rk_sendertest_gateway ("g1"), *g2 = rk_sendertest_gateway ("g2");
 
     //  Nobody but who says hello in our version is served
-    s_test_say (g1, "ping");
-    s_test_expect (g1, "refused say hello first");
-    s_test_say (g1, "hello 9");
-    s_test_expect (g1, "refused this app server speaks version 1");
-    s_test_say (g1, "nonsense");
-    s_test_expect (g1, "refused unknown frame; hello, ping and pong are known");
-    s_test_say (g1, "hello 1");
-    s_test_expect (g1, "welcome 1");
-    s_test_say (g2, "hello 1");
-    s_test_expect (g2, "welcome 1");
+    rk_sendertest_say (g1, "ping");
+    rk_sendertest_expect (g1, "refused say hello first");
+    rk_sendertest_say (g1, "hello 9");
+    rk_sendertest_expect (g1, "refused this app server speaks version 1");
+    rk_sendertest_say (g1, "nonsense");
+    rk_sendertest_expect (g1, "refused unknown frame; hello, ping and pong are known");
+    rk_sendertest_say (g1, "hello 1");
+    rk_sendertest_expect (g1, "welcome 1");
+    rk_sendertest_say (g2, "hello 1");
+    rk_sendertest_expect (g2, "welcome 1");
 
     //  Settings teach the routes; each gateway gets a fan-out once
-    s_test_say (in, "setting uidmap g1.a alice");
-    s_test_expect (g1, "setting uidmap g1.a alice");
-    s_test_say (in, "status connected g2.b alice x,y");
-    s_test_expect (g1, "setting share g1.a 2");
-    s_test_expect (g2, "setting share g2.b 2");
-    s_test_expect (g2, "setting gidmap g2.b x,y");
-    s_test_say (in, "setting gidmap g1.a x");
-    s_test_expect (g1, "setting gidmap g1.a x");
-    s_test_say (in, "downstream uid alice hi att1 att2");
-    s_test_expect (g1, "downstream uid alice hi att1 att2");
-    s_test_expect (g2, "downstream uid alice hi att1 att2");
-    s_test_say (in, "downstream gid y only-g2");
-    s_test_expect (g2, "downstream gid y only-g2");
-    s_test_say (in, "downstream cid g1.a one");
-    s_test_expect (g1, "downstream cid g1.a one");
+    rk_sendertest_say (in, "setting uidmap g1.a alice");
+    rk_sendertest_expect (g1, "setting uidmap g1.a alice");
+    rk_sendertest_say (in, "status connected g2.b alice x,y");
+    rk_sendertest_expect (g1, "setting share g1.a 2");
+    rk_sendertest_expect (g2, "setting share g2.b 2");
+    rk_sendertest_expect (g2, "setting gidmap g2.b x,y");
+    rk_sendertest_say (in, "setting gidmap g1.a x");
+    rk_sendertest_expect (g1, "setting gidmap g1.a x");
+    rk_sendertest_say (in, "downstream uid alice hi att1 att2");
+    rk_sendertest_expect (g1, "downstream uid alice hi att1 att2");
+    rk_sendertest_expect (g2, "downstream uid alice hi att1 att2");
+    rk_sendertest_say (in, "downstream gid y only-g2");
+    rk_sendertest_expect (g2, "downstream gid y only-g2");
+    rk_sendertest_say (in, "downstream cid g1.a one");
+    rk_sendertest_expect (g1, "downstream cid g1.a one");
 
     //  A talk reaches the other user and the sender's other connections
-    s_test_say (in, "setting uidmap g1.c bob");
-    s_test_expect (g1, "setting uidmap g1.c bob");
-    s_test_say (in, "downstream talk bob g1.a hello");
-    s_test_expect (g1, "downstream uid bob hello");
-    s_test_expect (g2, "downstream cid g2.b hello");
-    s_test_say (in, "setting gidmap-user alice z");
-    s_test_expect (g1, "setting gidmap g1.a z");
-    s_test_expect (g2, "setting gidmap g2.b z");
+    rk_sendertest_say (in, "setting uidmap g1.c bob");
+    rk_sendertest_expect (g1, "setting uidmap g1.c bob");
+    rk_sendertest_say (in, "downstream talk bob g1.a hello");
+    rk_sendertest_expect (g1, "downstream uid bob hello");
+    rk_sendertest_expect (g2, "downstream cid g2.b hello");
+    rk_sendertest_say (in, "setting gidmap-user alice z");
+    rk_sendertest_expect (g1, "setting gidmap g1.a z");
+    rk_sendertest_expect (g2, "setting gidmap g2.b z");
 
     //  What has not its form, and what nobody holds, is counted
-    s_test_say (in, "downstream uid");
-    s_test_say (in, "setting nonsense g1.a x");
-    s_test_say (in, "what");
-    s_test_say (in, "downstream uid nobody hi");
-    s_test_say (in, "status closed g2.b");
-    s_test_expect (g1, "setting share g1.a 1");
-    s_test_say (in, "downstream uid alice again");
-    s_test_expect (g1, "downstream uid alice again");
+    rk_sendertest_say (in, "downstream uid");
+    rk_sendertest_say (in, "setting nonsense g1.a x");
+    rk_sendertest_say (in, "what");
+    rk_sendertest_say (in, "downstream uid nobody hi");
+    rk_sendertest_say (in, "status closed g2.b");
+    rk_sendertest_expect (g1, "setting share g1.a 1");
+    rk_sendertest_say (in, "downstream uid alice again");
+    rk_sendertest_expect (g1, "downstream uid alice again");
     rk_check (rk_actor_count (actor, "malformed") == 4);
     rk_check (rk_actor_count (actor, "undelivered_nobody") == 1);
 
@@ -469,8 +413,8 @@ sender_test (void)
 
     //  After a failure it knows its routes still
     s_test_again (&actor, &args, 60000, 60000);
-    s_test_say (in, "downstream uid bob kept");
-    s_test_expect (g1, "downstream uid bob kept");
+    rk_sendertest_say (in, "downstream uid bob kept");
+    rk_sendertest_expect (g1, "downstream uid bob kept");
 
     s_test_away (&actor, &args, in, g2, up);
     s_test_again (&actor, &args, 60000, 60000);

@@ -1,0 +1,266 @@
+//  cluster_test.c - selftest of cluster.c: a sender, and somebody who speaks as the other app server
+
+#include "cluster.h"
+#include "sendertest.h"
+
+#define PATIENCE 60000    //  msec
+#define PEERS "inproc://cluster-test-peers-%s"
+
+typedef struct {
+    zsock_t *in;
+    zsock_t *gateway;
+    zsock_t *worker;
+    rk_peers_t *other;    //  Who speaks as a2
+    zsock_t *router;
+    int64_t until;
+} s_fixture_t;
+
+
+static void
+s_on_message (void *owner, size_t peer, int kind, rk_frames_t *frames)
+{
+    (void) owner;
+    (void) peer;
+    (void) kind;
+    (void) frames;
+}
+
+
+static void
+s_on_peer (void *owner, size_t peer)
+{
+    (void) owner;
+    (void) peer;
+}
+
+
+static bool
+s_on_again (void *owner, int kind, rk_frames_t *frames)
+{
+    (void) owner;
+    (void) kind;
+    (void) frames;
+    return true;
+}
+
+
+static void
+s_on_behind (void *owner)
+{
+    (void) owner;
+}
+
+
+static zsock_t *
+s_connect (void *name, const char *endpoint)
+{
+    zsock_t *socket = zsock_new (ZMQ_DEALER);
+    zsock_set_identity (socket, (const char *) name);
+    zsock_set_linger (socket, 0);
+    rk_check (zsock_connect (socket, "%s", endpoint) == 0);
+    return socket;
+}
+
+
+static zsock_t *
+s_router (const char *name)
+{
+    zsock_t *router = zsock_new (ZMQ_ROUTER);
+    zsock_set_router_mandatory (router, 1);
+    zmq_setsockopt (zsock_resolve (router), ZMQ_ROUTER_HANDOVER, &(int){1}, sizeof (int));
+    rk_check (zsock_bind (router, PEERS, name) != -1);
+    return router;
+}
+
+
+//  The other app server says that; words as frames.
+
+static void
+s_other_says (s_fixture_t *fixture, int kind, const char *words)
+{
+    zmsg_t *msg = rk_msg_words (words);
+    rk_frames_t frames;
+    rk_frames_begin (&frames);
+    for (zframe_t *frame = zmsg_first (msg); frame; frame = zmsg_next (msg))
+        rk_frames_add (&frames, zframe_data (frame), zframe_size (frame));
+    rk_peers_send (fixture->other, 0, kind, &frames);
+    rk_peers_flush (fixture->other);
+    rk_frames_clear (&frames);
+    zmsg_destroy (&msg);
+}
+
+
+//  It does what a sender does, until its link to ours has brought all and the sender's worker knows of both.
+
+static void
+s_await_ring (s_fixture_t *fixture)
+{
+    rk_wait_t *items[] = {rk_peers_wait (fixture->other)},
+              worker = {.socket = fixture->worker};
+    for (bool both = false; !both || !rk_peers_here (fixture->other, 0);) {
+        rk_check (zclock_mono () < fixture->until);
+        rk_wait (items, 1, 10);
+        rk_peers_read (fixture->other);
+        rk_peers_look (fixture->other);
+        rk_peers_flush (fixture->other);
+        rk_frames_t frames = {0};
+        while (!both && rk_wait_take (&worker, &frames)) {
+            both = rk_slice_is (rk_frames_at (&frames, 0), "RING") &&
+                   rk_slice_is (rk_frames_at (&frames, 1), "a1,a2");
+            rk_frames_clear (&frames);
+        }
+    }
+}
+
+
+//  A user that our sender owns; another one with each number.
+
+static char *
+s_user_of_ours (int nbr)
+{
+    rk_ring_t ring = {0};
+    rk_ring_set (&ring, 1, rk_slice ("a1,a2"));
+    char *uid = NULL;
+    for (int tried = nbr * 1000; !uid || rk_ring_owner (&ring, rk_slice (uid)) != 0;
+         tried++) {
+        zstr_free (&uid);
+        uid = zsys_sprintf ("user%d", tried);
+    }
+    rk_ring_clear (&ring);
+    return uid;
+}
+
+
+//  What the gateway hears next, with the user's name in it
+
+static void
+s_expect (s_fixture_t *fixture, const char *format, const char *uid)
+{
+    char *words = zsys_sprintf (format, uid, uid);
+    rk_sendertest_expect (fixture->gateway, words);
+    zstr_free (&words);
+}
+
+
+static void
+s_say (s_fixture_t *fixture, const char *format, const char *uid)
+{
+    char *words = zsys_sprintf (format, uid);
+    rk_sendertest_say (fixture->in, words);
+    zstr_free (&words);
+}
+
+
+#define ONLINE                                                                           \
+    "downstream gid presence %s {\"action\":\"presence\",\"uid\":\"%s\","                \
+    "\"online\":true,\"devices\":[\"phone\"]}"
+
+static void
+s_watch (s_fixture_t *fixture, const char *uid)
+{
+    s_say (fixture, "setting watch g1.w %s", uid);
+    s_expect (fixture, "setting gidmap g1.w presence %s", uid);
+    s_expect (
+        fixture,
+        "downstream cid g1.w {\"action\":\"presence\",\"uid\":\"%s\",\"online\":false}",
+        uid);
+}
+
+
+//  A user binds at the other app server and its connection comes to us. Which of the two we hear first is open; those who watch it
+//  are told once.
+
+static void
+s_test_comes (s_fixture_t *fixture)
+{
+    char *first = s_user_of_ours (1), *second = s_user_of_ours (2);
+    char *holds[] = {zsys_sprintf ("user %s phone", first),
+                     zsys_sprintf ("user %s phone", second)};
+    s_watch (fixture, first);
+    s_watch (fixture, second);
+
+    s_other_says (fixture, RK_LINK_HOLDS, holds[0]);
+    s_expect (fixture, ONLINE, first);
+    s_say (fixture, "status connected g1.a %s", first);
+
+    s_say (fixture, "status connected g1.b %s",
+           second);    //  It may have been here all along
+    s_say (fixture, "downstream cid g1.w %s", "nothing");
+    s_expect (fixture, "downstream cid g1.w nothing", "");
+    s_other_says (fixture, RK_LINK_HOLDS, holds[1]);
+    s_expect (fixture, ONLINE, second);
+
+    for (int nbr = 0; nbr < 2; nbr++) {    //  It comes there once more, on another device
+        s_other_says (fixture, RK_LINK_LETS, holds[nbr]);
+        s_other_says (fixture, RK_LINK_HOLDS, holds[nbr]);
+        zstr_free (&holds[nbr]);
+    }
+    s_other_says (fixture, RK_LINK_HERE, "downstream cid g1.w last");
+    s_expect (fixture, "downstream cid g1.w last", "");
+    zstr_free (&first);
+    zstr_free (&second);
+}
+
+
+void
+cluster_test (void)
+{
+    static const rk_peers_fns_t fns = {s_on_message, s_on_peer,   s_on_peer,
+                                       s_on_again,   s_on_behind, s_connect};
+    s_fixture_t fixture = {.until = zclock_mono () + PATIENCE};
+    zsock_t *lease = rk_sock_new (ZMQ_PULL, "@inproc://cluster-test-lease", 1000);
+    zsock_t *up = rk_sock_new (ZMQ_PULL, "@inproc://cluster-test-up", 1000);
+    fixture.worker = rk_sock_new (ZMQ_PULL, "@inproc://cluster-test-worker", 1000);
+    zsock_t *to_worker = rk_sock_new (ZMQ_PUSH, ">inproc://cluster-test-worker", 1000);
+    sender_args_t args = {
+        .inbox = rk_sock_new (ZMQ_PULL, "@inproc://cluster-test", 1000),
+        .upstream = rk_sock_new (ZMQ_PUSH, ">inproc://cluster-test-up", 1000),
+        .gateways = rk_sock_new (ZMQ_ROUTER, "@inproc://sender-test-down", 1000),
+        .workers = (zsock_t *[]){to_worker},
+        .count = 1,
+        .backlog = 10,
+        .keep = 60000,
+        .ping = 60000,
+        .name = "a1",
+        .peers = s_router ("a1"),
+        .lease = rk_sock_new (ZMQ_PUSH, ">inproc://cluster-test-lease", 1000),
+        .connect = s_connect,
+        .connect_arg = (void *) "a1",
+        .link_most = 1000000};
+    fixture.in = rk_sock_new (ZMQ_PUSH, ">inproc://cluster-test", 1000);
+    fixture.router = s_router ("a2");
+    fixture.other = rk_peers_new (fixture.router, 1000000, &fns, (void *) "a2");
+    rk_check (rk_peers_add (fixture.other, "a1", zsock_endpoint (args.peers)) == 0);
+    zactor_t *actor = rk_actor_start (sender_actor, &args, NULL);
+    rk_check (actor);
+    rk_frames_t ring;
+    rk_frames_begin (&ring);
+    rk_frames_addstr (&ring, "RING");
+    rk_frames_addstr (&ring, "1");
+    rk_frames_addstr (&ring, "a1 inproc://none,a2 inproc://cluster-test-peers-a2");
+    rk_frames_give (&ring, fixture.in);
+    s_await_ring (&fixture);
+    fixture.gateway = rk_sendertest_gateway ("g1");
+    rk_sendertest_say (fixture.gateway, "hello 1");
+    rk_sendertest_expect (fixture.gateway, "welcome 1");
+    rk_sendertest_expect (fixture.gateway, "setting ring 1 a1,a2");
+    rk_sendertest_say (fixture.in, "setting uidmap g1.w watcher");
+    rk_sendertest_expect (fixture.gateway, "setting uidmap g1.w watcher");
+
+    s_test_comes (&fixture);
+
+    rk_actor_stop (&actor);
+    rk_peers_destroy (&fixture.other);
+    zsock_destroy (&fixture.router);
+    zsock_destroy (&fixture.gateway);
+    zsock_destroy (&fixture.in);
+    zsock_destroy (&fixture.worker);
+    zsock_destroy (&to_worker);
+    zsock_destroy (&args.inbox);
+    zsock_destroy (&args.upstream);
+    zsock_destroy (&args.gateways);
+    zsock_destroy (&args.peers);
+    zsock_destroy (&args.lease);
+    zsock_destroy (&lease);
+    zsock_destroy (&up);
+}

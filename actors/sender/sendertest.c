@@ -1,0 +1,58 @@
+//  sendertest.c - what the tests of the sender share
+
+#include "sendertest.h"
+
+
+void
+rk_sendertest_say (zsock_t *to, const char *words)
+{
+    zmsg_t *msg = rk_msg_words (words);
+    rk_check (rk_msg_send (&msg, to) == 0);
+}
+
+
+void
+rk_sendertest_join (zmsg_t *msg, char *text, size_t room)
+{
+    *text = 0;
+    for (zframe_t *frame = zmsg_first (msg); frame; frame = zmsg_next (msg)) {
+        size_t used = strlen (text);
+        snprintf (text + used, room - used, "%s%.*s", used ? " " : "",
+                  (int) zframe_size (frame), (char *) zframe_data (frame));
+    }
+}
+
+
+void
+rk_sendertest_expect (zsock_t *from, const char *words)
+{
+    static rk_wait_t
+        wait;    //  Of the gateway of this process: what came together is asked for as well
+    char got[500] = "ping";
+    wait.socket = from;
+    wait.armed = false;
+    wait.handle = 0;
+    int64_t until = zclock_mono () + 30000;
+    while (streq (got, "ping") && zclock_mono () < until) {
+        zmsg_t *msg = rk_wait_await (&wait);
+        rk_check (msg);
+        rk_sendertest_join (msg, got, sizeof (got));
+        zmsg_destroy (&msg);
+        if (streq (got, "ping"))
+            rk_sendertest_say (from, "pong");
+    }
+    if (strneq (got, words))
+        fprintf (stderr, "expected: %s\ngot: %s\n", words, got);
+    rk_check (streq (got, words));
+}
+
+
+zsock_t *
+rk_sendertest_gateway (const char *id)
+{
+    zsock_t *gateway = rk_sock_new (ZMQ_DEALER, NULL, 1000);
+    zsock_set_identity (gateway, id);
+    zsock_set_rcvtimeo (gateway, 30000);
+    rk_check (zsock_connect (gateway, "inproc://sender-test-down") == 0);
+    return gateway;
+}
