@@ -2,6 +2,7 @@
 
 #include "tools/commands.h"
 #include "console/board.h"
+#include "base/ask.h"
 #include "base/bundle.h"
 #include "base/config.h"
 #include "console/console.h"
@@ -58,6 +59,7 @@ static const struct {
     {"wait", wait_test},
     {"bundle", bundle_test},
     {"life", life_test},
+    {"ask", ask_test},
     {"timers", timers_test},
     {"path", path_test},
     {"config", config_test},

@@ -11,15 +11,15 @@ typedef struct {
     rk_operator_t operator;
     const char *words[WORDS_MOST + 1];
     size_t count;
-    const char *
-        node;    //  The app server that is meant, by way of the one that is asked; or NULL
-    bool all;    //  All of them
+    const char
+        *node;    //  The one that is meant, by way of the one that is asked; or NULL
+    bool all;     //  All of them
 } s_ctl_t;
 
 static const struct argp_option s_options[] = {
-    {"node", 'n', "NAME", 0, "ask this app server of the cluster", 0},
+    {"node", 'n', "NAME", 0, "ask this app server of the cluster, or this gateway", 0},
     {"all", 'a', NULL, 0,
-     "ask all app servers of the cluster, one after the other; the first that refuses "
+     "ask all nodes of the cluster, one after the other; the first that refuses "
      "ends it",
      0},
     {0},
@@ -331,7 +331,16 @@ s_run (s_ctl_t *ctl)
 }
 
 
-//  One app server after the other, as long as all goes well.
+//  What gateways are asked for, too: they have no handlers, and no users of their own.
+
+static bool
+s_is_for_gateways (const char *word)
+{
+    return streq (word, "status") || streq (word, "reload") || streq (word, "log");
+}
+
+
+//  One node after the other, as long as all goes well.
 
 static int
 s_run_at_all (s_ctl_t *ctl)
@@ -348,7 +357,11 @@ s_run_at_all (s_ctl_t *ctl)
     int rc = list ? 0 : 1;
     bool looks = streq (ctl->words[0], "status");    //  Then at all of them
     for (char *line; (rc == 0 || looks) && (line = strsep (&rest, "\n"));) {
-        line[strcspn (line, " ")] = '\0';
+        size_t size = strcspn (line, " ");
+        if (strncmp (line + size, " gateway ", 9) == 0 &&
+            !s_is_for_gateways (ctl->words[0]))
+            continue;
+        line[size] = '\0';
         ctl->node = line;
         printf ("%s: ", line);
         fflush (stdout);
@@ -392,9 +405,8 @@ rk_command_ctl (int argc, char *argv[])
         "it is interrupted or so many messages are done.\n"
         "drain finishes what is in flight, tells clients to connect elsewhere, and ends "
         "the "
-        "server; stop ends it at once. nodes lists the app servers of the cluster; any "
-        "of "
-        "them can be asked from any other one.",
+        "server; stop ends it at once. nodes lists the app servers of the cluster and "
+        "the gateways of their own; any of them can be asked from any app server.",
         s_children,
         NULL,
         NULL};

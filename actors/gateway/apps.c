@@ -3,8 +3,10 @@
 //  A handler of what they send answers 0, or -1 when the message has not its form.
 
 #include "gateway_priv.h"
+#include "base/ask.h"
 
 #define VERSION "1"
+#define TOO_LONG "the answer is too long: ask the gateway itself"
 #define BATCH 1000            //  Frames from app servers in one turn
 #define HELLOS 2              //  Without an answer until we connect anew
 #define TURN_BYTES 1048576    //  Of app servers in one turn: then clients take theirs
@@ -152,21 +154,24 @@ s_handle_setting (rk_gateway_t *self, rk_gateway_app_t *app)
 }
 
 
+//  When it is full the next tick says it again.
+
+static void
+s_send (rk_gateway_app_t *app, rk_frames_t *out)
+{
+    app->said += rk_frames_send (out, app->downstream.socket) == 0;
+    rk_wait_touch (&app->downstream);
+    rk_frames_clear (out);
+}
+
+
 void
-rk_gateway_say (rk_gateway_app_t *app, const char *word, const char *version,
-                const char *instance)
+rk_gateway_say (rk_gateway_app_t *app, const char *word)
 {
     rk_frames_t out;
     rk_frames_begin (&out);
     rk_frames_addstr (&out, word);
-    if (version)
-        rk_frames_addstr (&out, version);
-    if (instance)
-        rk_frames_addstr (&out, instance);
-    //  When it is full the next tick says it again
-    app->said += rk_frames_send (&out, app->downstream.socket) == 0;
-    rk_wait_touch (&app->downstream);
-    rk_frames_clear (&out);
+    s_send (app, &out);
 }
 
 
@@ -243,7 +248,7 @@ static int
 s_handle_ping (rk_gateway_t *self, rk_gateway_app_t *app)
 {
     (void) self;
-    rk_gateway_say (app, "pong", NULL, NULL);
+    rk_gateway_say (app, "pong");
     return 0;
 }
 
@@ -254,6 +259,40 @@ s_handle_pong (rk_gateway_t *self, rk_gateway_app_t *app)
     (void) self;
     app->missed = 0;
     return 0;
+}
+
+
+//  ask CLIENT WORD...: an operator there asks us
+
+static int
+s_handle_ask (rk_gateway_t *self, rk_gateway_app_t *app)
+{
+    if (self->frames.count < 3)
+        return -1;
+    rk_ask (&self->life, RK_ASK_GATEWAY, app->args->name, &self->frames, 1);
+    return 0;
+}
+
+
+void
+rk_gateway_handle_answer (void *owner, zmsg_t *words)
+{
+    rk_gateway_t *self = (rk_gateway_t *) owner;
+    rk_slice_t client;
+    zframe_t *way = zmsg_pop (words), *text = zmsg_last (words);
+    char *name = rk_ask_back (way, RK_ASK_GATEWAY, &client);
+    if (text && zframe_size (text) > RK_ASK_MOST)    //  That would cost us the connection
+        zframe_reset (text, TOO_LONG, strlen (TOO_LONG));
+    for (size_t nbr = 0; name && nbr < self->args->count; nbr++)
+        if (streq (self->apps[nbr].args->name, name)) {
+            rk_frames_t out;
+            rk_frames_begin (&out);
+            rk_frames_addstr (&out, "answer");
+            rk_ask_add (&out, client, words);
+            s_send (&self->apps[nbr], &out);
+        }
+    zstr_free (&name);
+    zframe_destroy (&way);
 }
 
 
@@ -269,6 +308,7 @@ static const struct {
     {"welcome", s_handle_welcome},
     {"refused", s_handle_refused},
     {"bye", s_handle_bye},
+    {"ask", s_handle_ask},
     {NULL, NULL},
 };
 
@@ -327,5 +367,11 @@ rk_gateway_say_hello (rk_gateway_t *self, rk_gateway_app_t *app)
                       app->args->name, endpoint, self->id);
     }
     snprintf (instance, sizeof (instance), "%" PRIx64, self->epoch);
-    rk_gateway_say (app, "hello", VERSION, instance);
+    rk_frames_t out;
+    rk_frames_begin (&out);
+    rk_frames_addstr (&out, "hello");
+    rk_frames_addstr (&out, VERSION);
+    rk_frames_addstr (&out, instance);
+    rk_frames_addstr (&out, "asks");
+    s_send (app, &out);
 }

@@ -125,6 +125,7 @@ s_handle_reload (void *owner, zmsg_t *words)
 
 static const rk_command_t s_commands[] = {
     {"RELOAD", s_handle_reload},
+    {"ANSWER", rk_gateway_handle_answer},
     {NULL, NULL},
 };
 
@@ -205,7 +206,7 @@ rk_gateway_on_tick (void *owner)
             app->gone -= self->away;    //  It was heard before these pings
         }
         if (app->welcome)
-            rk_gateway_say (app, "ping", NULL, NULL);
+            rk_gateway_say (app, "ping");
         else
             rk_gateway_say_hello (self, app);
     }

@@ -157,9 +157,11 @@ void rk_gateway_drop_upstream (rk_gateway_app_t *app);
 
 //  apps.c
 
-//  Says a word about ourselves; version and instance may be NULL.
-void rk_gateway_say (rk_gateway_app_t *app, const char *word, const char *version,
-                     const char *instance);
+//  Says a word about ourselves.
+void rk_gateway_say (rk_gateway_app_t *app, const char *word);
+
+//  ANSWER way ok|error TEXT, of our supervisor for an operator at an app server: see base/ask.h
+void rk_gateway_handle_answer (void *owner, zmsg_t *words);
 
 //  What has become of the connection to an app server's upstream endpoint (zmq_socket_monitor(3)). When it
 //  is lost we say hello again: that may be another app server by now.

@@ -257,7 +257,7 @@ gateway_test (void)
     //  It says hello, and again when it is refused
     for (int nbr = 0; nbr < 2; nbr++) {
         zmsg_t *msg = rk_msg_recv (fixture->down);
-        rk_check (msg && zmsg_size (msg) == 4 && zmsg_next (msg) && zmsg_next (msg));
+        rk_check (msg && zmsg_size (msg) == 5 && zmsg_next (msg) && zmsg_next (msg));
         zmsg_destroy (&msg);
         s_test_down (fixture, nbr ? "welcome 1" : "refused not yet");
     }

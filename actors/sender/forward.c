@@ -1,6 +1,7 @@
 //  forward.c - what is for users and groups that other app servers own, and what these hand to us
 
 #include "sender_priv.h"
+#include "base/ask.h"
 #include "base/pulse.h"
 
 
@@ -332,7 +333,7 @@ rk_sender_handle_peer (void *owner, size_t peer, int kind, rk_frames_t *frames)
         rk_sender_take_ask (self, peer);
         break;
     case RK_LINK_ANSWER:
-        rk_sender_take_answer (self);
+        rk_ask_answered (&self->life, &self->frames, 0);
         break;
     default:
         rk_sender_malformed (self, rk_peers_name (self->cluster->peers, peer),

@@ -274,6 +274,8 @@ s_handle_hello (rk_sender_t *self, rk_sender_gateway_t *gateway, rk_slice_t vers
         gateway->instance && instance.size && !rk_slice_is (instance, gateway->instance);
     zstr_free (&gateway->instance);
     gateway->instance = instance.size ? rk_slice_dup (instance) : NULL;
+    gateway->asks =
+        rk_slice_is (rk_frames_at (&self->frames, s_first (gateway) + 3), "asks");
     gateway->stamp = rk_routes_stamp (self->routes);
     gateway->sweep = zclock_mono () + (anew ? 0 : self->args->keep);
     gateway->back = gateway->swept;
@@ -316,6 +318,7 @@ static const struct {
     {"ping", s_handle_ping},
     {"pong", s_handle_pong},
     {"hello", s_handle_hello},
+    {"answer", rk_sender_handle_told},
     {NULL, NULL},
 };
 

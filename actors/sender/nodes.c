@@ -1,18 +1,11 @@
-//  nodes.c - what operators at one app server of a cluster ask of another one
+//  nodes.c - what operators at one app server ask of another one of its cluster, or of a gateway
 //
-//  The supervisor of the first says AT; the link carries it as RK_LINK_ASK; the supervisor of the other one is asked as by its own
-//  console, with a client "@NAME CLIENT" that leads back, and its ANSWER comes the same way. When one of the two goes
-//  down meanwhile there is no answer: whoever asked waits for a while and no longer.
+//  The supervisor of the first says AT. To another app server the link carries it as RK_LINK_ASK, to a gateway its connection as ask; the
+//  supervisor there is asked as by its own console (base/ask.h), and its answer comes the same way. When one of the two
+//  goes down meanwhile there is no answer: whoever asked waits for a while and no longer.
 
 #include "sender_priv.h"
-
-
-static void
-s_say (rk_sender_t *self, zmsg_t **msg)
-{
-    rk_msg_send (msg, self->life.pipe);
-    rk_wait_touch (&self->life.wait);
-}
+#include "base/ask.h"
 
 
 static void
@@ -22,24 +15,42 @@ s_refuse (rk_sender_t *self, zframe_t *client, const char *name)
     zmsg_addstr (msg, "ANSWER");
     zmsg_addmem (msg, zframe_data (client), zframe_size (client));
     zmsg_addstr (msg, "error");
-    zmsg_addstrf (msg, "app server %s isn't here: rookery ctl nodes lists those that are",
+    zmsg_addstrf (msg, "node %s isn't here: rookery ctl nodes lists those that are",
                   name);
-    s_say (self, &msg);
+    rk_msg_send (&msg, self->life.pipe);
+    rk_wait_touch (&self->life.wait);
 }
 
-
-//  As many words as a message has room for; nobody needs more
 
 static void
 s_send (rk_sender_t *self, size_t peer, int kind, rk_slice_t client, zmsg_t *words)
 {
     rk_frames_t out;
     rk_frames_begin (&out);
-    rk_frames_add (&out, client.data, client.size);
-    for (zframe_t *word = zmsg_first (words); word && out.count < RK_FRAMES_MAX;
-         word = zmsg_next (words))
-        rk_frames_add (&out, zframe_data (word), zframe_size (word));
+    rk_ask_add (&out, client, words);
     rk_peers_send (self->cluster->peers, peer, kind, &out);
+    rk_frames_clear (&out);
+}
+
+
+//  Whether a gateway of another process can be asked
+
+static bool
+s_can_ask (rk_sender_gateway_t *gateway)
+{
+    return gateway && gateway->here && gateway->asks && !gateway->local;
+}
+
+
+static void
+s_ask_gateway (rk_sender_t *self, rk_sender_gateway_t *gateway, rk_slice_t client,
+               zmsg_t *words)
+{
+    rk_frames_t out;
+    rk_frames_begin (&out);
+    rk_frames_addstr (&out, "ask");
+    rk_ask_add (&out, client, words);
+    rk_sender_send (self, &out, gateway->key);
     rk_frames_clear (&out);
 }
 
@@ -50,47 +61,28 @@ void
 rk_sender_handle_at (void *owner, zmsg_t *words)
 {
     rk_sender_t *self = (rk_sender_t *) owner;
-    zframe_t *client = zmsg_pop (words);
+    zframe_t *frame = zmsg_pop (words);
     char *name = zmsg_popstr (words);
-    int peer = self->cluster && name ? rk_peers_find (self->cluster->peers, name) : -1;
-    if (peer == -1 || !rk_peers_here (self->cluster->peers, (size_t) peer))
-        s_refuse (self, client, name);
+    rk_slice_t client = {(const char *) zframe_data (frame), zframe_size (frame)};
+    int peer = self->cluster ? rk_peers_find (self->cluster->peers, name) : -1;
+    rk_sender_gateway_t *gateway =
+        (rk_sender_gateway_t *) rk_index_lookup (self->gateways, rk_slice (name));
+    if (peer != -1 && rk_peers_here (self->cluster->peers, (size_t) peer))
+        s_send (self, (size_t) peer, RK_LINK_ASK, client, words);
+    else if (peer == -1 && s_can_ask (gateway))
+        s_ask_gateway (self, gateway, client, words);
     else
-        s_send (self, (size_t) peer, RK_LINK_ASK,
-                (rk_slice_t){(const char *) zframe_data (client), zframe_size (client)},
-                words);
+        s_refuse (self, frame, name);
     zstr_free (&name);
-    zframe_destroy (&client);
-}
-
-
-//  The frames in hand from one on, behind what is there already
-
-static void
-s_add_rest (rk_sender_t *self, zmsg_t *msg, size_t first)
-{
-    for (size_t nbr = first; nbr < self->frames.count; nbr++) {
-        rk_slice_t frame = rk_frames_at (&self->frames, nbr);
-        zmsg_addmem (msg, frame.data, frame.size);
-    }
+    zframe_destroy (&frame);
 }
 
 
 void
 rk_sender_take_ask (rk_sender_t *self, size_t peer)
 {
-    const char *name = rk_peers_name (self->cluster->peers, peer);
-    rk_slice_t client = rk_frames_at (&self->frames, 0);
-    zchunk_t *way = zchunk_new ("@", 1);
-    zchunk_extend (way, name, strlen (name));
-    zchunk_extend (way, " ", 1);
-    zchunk_extend (way, client.data, client.size);
-    zmsg_t *msg = zmsg_new ();
-    zmsg_addstr (msg, "ASK");
-    zmsg_addmem (msg, zchunk_data (way), zchunk_size (way));
-    zchunk_destroy (&way);
-    s_add_rest (self, msg, 1);
-    s_say (self, &msg);
+    rk_ask (&self->life, RK_ASK_SENDER, rk_peers_name (self->cluster->peers, peer),
+            &self->frames, 0);
 }
 
 
@@ -100,27 +92,23 @@ void
 rk_sender_handle_answer (void *owner, zmsg_t *words)
 {
     rk_sender_t *self = (rk_sender_t *) owner;
+    rk_slice_t client;
     zframe_t *way = zmsg_pop (words);
-    const char *data = (const char *) zframe_data (way);
-    const char *blank = (const char *) memchr (data, ' ', zframe_size (way));
-    char *name = blank ? zsys_sprintf ("%.*s", (int) (blank - data - 1), data + 1) : NULL;
+    char *name = rk_ask_back (way, RK_ASK_SENDER, &client);
     int peer = self->cluster && name ? rk_peers_find (self->cluster->peers, name) : -1;
     if (peer != -1)
-        s_send (self, (size_t) peer, RK_LINK_ANSWER,
-                (rk_slice_t){blank + 1, zframe_size (way) - (size_t) (blank + 1 - data)},
-                words);
+        s_send (self, (size_t) peer, RK_LINK_ANSWER, client, words);
     zstr_free (&name);
     zframe_destroy (&way);
 }
 
 
 void
-rk_sender_take_answer (rk_sender_t *self)
+rk_sender_handle_told (rk_sender_t *self, rk_sender_gateway_t *gateway, rk_slice_t client)
 {
-    zmsg_t *msg = zmsg_new ();
-    zmsg_addstr (msg, "ANSWER");
-    s_add_rest (self, msg, 0);
-    s_say (self, &msg);
+    size_t first = gateway->local ? 1 : 2;    //  Behind its address
+    if (client.size)
+        rk_ask_answered (&self->life, &self->frames, first);
 }
 
 
@@ -133,7 +121,30 @@ rk_sender_has_left (rk_sender_t *self, size_t peer)
 }
 
 
-//  NODES: the app servers of the cluster, a line each
+//  Adds a line to the text.
+
+static void
+s_add_line (char **text, const char *name, const char *state)
+{
+    char *longer = zsys_sprintf ("%s\n%s %s", *text, name, state);
+    zstr_free (text);
+    *text = longer;
+}
+
+
+static void
+s_add_gateways (rk_sender_t *self, char **text)
+{
+    rk_sender_gateway_t *gateway =
+        (rk_sender_gateway_t *) rk_index_first (self->gateways);
+    for (; gateway; gateway = (rk_sender_gateway_t *) rk_index_next (self->gateways))
+        if (gateway->asks && !gateway->local && !gateway->swept)
+            s_add_line (text, gateway->key.data,
+                        gateway->here ? "gateway here" : "gateway doesn't answer");
+}
+
+
+//  NODES: the app servers of the cluster, a line each, and gateways of other processes
 
 void
 rk_sender_handle_nodes (void *owner, zmsg_t *words)
@@ -156,13 +167,12 @@ rk_sender_handle_nodes (void *owner, zmsg_t *words)
              here = rk_peers_here (cluster->peers, nbr);
         if (rk_sender_has_left (self, nbr))
             continue;
-        char *longer = zsys_sprintf ("%s\n%s %s", text, name,
-                                     !here    ? "doesn't answer"
-                                     : leased ? "here"
-                                              : "without a lease");
-        zstr_free (&text);
-        text = longer;
+        s_add_line (&text, name,
+                    !here    ? "doesn't answer"
+                    : leased ? "here"
+                             : "without a lease");
     }
+    s_add_gateways (self, &text);
     rk_life_say (&self->life, "HANDLED", text);
     zstr_free (&text);
 }

@@ -38,6 +38,7 @@ enum {
 typedef struct {
     rk_slice_t key;    //  Its id; owned
     bool here;         //  It said hello and answers pings
+    bool asks;         //  Operators may ask it
     bool local;        //  It is the one of this process; else
     int handle;        //  the descriptor of its connection
     uint64_t sent;     //  Messages
@@ -295,7 +296,10 @@ bool rk_sender_has_left (rk_sender_t *self, size_t peer);
 
 //  The same from a peer: what is in hand goes to our supervisor.
 void rk_sender_take_ask (rk_sender_t *self, size_t peer);
-void rk_sender_take_answer (rk_sender_t *self);
+
+//  answer CLIENT ok|error TEXT of a gateway
+void rk_sender_handle_told (rk_sender_t *self, rk_sender_gateway_t *gateway,
+                            rk_slice_t client);
 
 //  commands.c
 

@@ -14,7 +14,7 @@
 //      profile UID JSON                        what others see of a user
 //      erase UID, export UID [PLACE]           a piece of what the application does then
 //      drain, stop                             end the server: finish what is in flight, or not
-//      nodes                                   list the app servers of the cluster
+//      nodes                                   list the app servers of the cluster, and gateways
 //      at NAME COMMAND...                      one of these, or status, at another one of them
 //
 //  With an eye on the folder (inotify(7)) a change there reloads as well, once the writer has
@@ -31,10 +31,11 @@
 struct rk_control {
     rk_config_t *config;
     rk_server_t *server;
-    zframe_t *client;     //  Who asks what is in hand; borrowed
-    const char *end;      //  What an operator wants, or NULL
-    int watch;            //  Descriptor, or -1
-    int64_t reload_at;    //  msec, monotonic; 0: no change to load
+    zframe_t *client;       //  Who asks what is in hand; borrowed
+    const char *reloads;    //  What is loaded anew: a gateway of its own has no handlers
+    const char *end;        //  What an operator wants, or NULL
+    int watch;              //  Descriptor, or -1
+    int64_t reload_at;      //  msec, monotonic; 0: no change to load
 };
 
 
@@ -72,11 +73,12 @@ rk_control_reload (rk_control_t *self)
     }
     sd_notify (0, "READY=1");
     if (good) {
-        rk_event ("control", 'I', "handlers reloaded");
+        rk_event ("control", 'I', "%s reloaded", self->reloads);
         zstr_free (&text);
     }
     else
-        rk_event ("control", 'E', "handlers not reloaded, the old ones stay: %s", text);
+        rk_event ("control", 'E', "%s not reloaded, the old ones stay: %s", self->reloads,
+                  text);
     return text;
 }
 
@@ -87,9 +89,9 @@ s_handle_reload (rk_control_t *self, zmsg_t *words, bool *good)
     (void) words;
     char *error = rk_control_reload (self);
     *good = error == NULL;
-    if (error)
+    if (!*good)
         error[strcspn (error, "\n")] = 0;    //  The traceback is in the log
-    return error ? error : strdup ("handlers reloaded");
+    return error ? error : zsys_sprintf ("%s reloaded", self->reloads);
 }
 
 
@@ -172,7 +174,7 @@ s_handle_kick (rk_control_t *self, zmsg_t *words, bool *good)
 }
 
 
-//  Takes the words to another app server, whose answer comes back by way of the sender. Returns NULL, or why not.
+//  Takes the words to another node, whose answer comes back by way of the sender. Returns NULL, or why not.
 
 static char *
 s_pass_to (rk_control_t *self, const char *name, zmsg_t *words)
@@ -283,7 +285,7 @@ static char *
 s_handle_trace (rk_control_t *self, zmsg_t *words, bool *good)
 {
     if (rk_server_is_elsewhere (self->client))
-        return strdup ("trace is asked at the app server itself");
+        return strdup ("trace is asked at the node itself");
     char *cid = zmsg_popstr (words);
     size_t count = rk_server_set_trace (self->server, cid ? cid : "");
     zstr_free (&cid);
@@ -465,6 +467,7 @@ rk_control_new (rk_config_t *config, rk_server_t *server, bool watch)
     rk_control_t *self = (rk_control_t *) zmalloc (sizeof (rk_control_t));
     self->config = config;
     self->server = server;
+    self->reloads = rk_server_has (server, "worker") ? "handlers" : "certificates";
     self->watch = -1;
     rk_server_on_ask (server, s_on_ask, self);
     if (!watch)

@@ -211,6 +211,23 @@ s_handle_pipe (rk_server_t *self, rk_server_actor_t *actor, zmsg_t **rest)
 }
 
 
+//  Whom operators ask: here, at other app servers, at those of a gateway. Returns how many are up.
+
+static const char *const s_askers[] = {"console", "sender", "gateway"};
+#define ASKERS (sizeof (s_askers) / sizeof (*s_askers))
+
+static size_t
+s_find_askers (rk_server_t *self, rk_server_actor_t **askers)
+{
+    size_t count = 0;
+    for (size_t nbr = 0; nbr < self->count; nbr++)
+        for (size_t name = 0; name < ASKERS && self->actors[nbr].actor; name++)
+            if (streq (self->actors[nbr].name, s_askers[name]))
+                askers[count++] = &self->actors[nbr];
+    return count;
+}
+
+
 char *
 rk_server_await (rk_server_t *self, rk_server_actor_t *actor, int64_t until,
                  zmsg_t **rest)
@@ -219,21 +236,22 @@ rk_server_await (rk_server_t *self, rk_server_actor_t *actor, int64_t until,
     while (!name && actor->actor && !self->hurry) {
         int64_t left = until - zclock_mono ();
         //  While the server drains, which may take long, operators are heard as well
-        rk_server_actor_t *console = self->draining && self->console &&
-                                             self->console->actor &&
-                                             self->console != actor
-                                         ? self->console
-                                         : NULL;
-        zmq_pollitem_t items[2] = {
-            {zsock_resolve (actor->actor), 0, ZMQ_POLLIN, 0},
-            {console ? zsock_resolve (console->actor) : NULL, -1, ZMQ_POLLIN, 0}};
-        if (rk_poll (items, console ? 2 : 1, left > 0 ? (long) left : 0) <= 0)
+        rk_server_actor_t *askers[ASKERS];
+        size_t count = self->draining ? s_find_askers (self, askers) : 0;
+        zmq_pollitem_t items[ASKERS + 1];
+        for (size_t nbr = 0; nbr < count; nbr++)
+            items[nbr] =
+                (zmq_pollitem_t){zsock_resolve (askers[nbr]->actor), 0, ZMQ_POLLIN, 0};
+        items[count] = (zmq_pollitem_t){zsock_resolve (actor->actor), 0, ZMQ_POLLIN, 0};
+        if (rk_poll (items, (int) count + 1, left > 0 ? (long) left : 0) <= 0)
             break;
-        if (console && items[1].revents) {
-            char *nobody = s_handle_pipe (self, console, NULL);
-            zstr_free (&nobody);
-        }
-        name = s_handle_pipe (self, actor, rest);
+        for (size_t nbr = 0; nbr < count; nbr++)
+            if (items[nbr].revents && askers[nbr] != actor && askers[nbr]->actor) {
+                char *nobody = s_handle_pipe (self, askers[nbr], NULL);
+                zstr_free (&nobody);
+            }
+        if (actor->actor)
+            name = s_handle_pipe (self, actor, rest);
     }
     return name;
 }

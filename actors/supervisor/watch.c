@@ -1,6 +1,7 @@
 //  watch.c - what the supervisor sees of its actors: their counters, which are stuck, what the console is told
 
 #include "supervisor_priv.h"
+#include "base/ask.h"
 #include <signal.h>
 
 #define TICK 1000    //  msec between two questions for STATS
@@ -63,12 +64,14 @@ rk_server_answer (rk_server_t *self, zframe_t *client, bool good, const char *te
     zmsg_addmem (msg, zframe_data (client), zframe_size (client));
     zmsg_addstr (msg, good ? "ok" : "error");
     zmsg_addstr (msg, text);
-    zactor_t *sender =
-        rk_server_is_elsewhere (client) ? rk_server_actor (self, "sender") : NULL;
-    if (!sender)
+    if (!rk_server_is_elsewhere (client))
         s_to_console (self, &msg);
-    else if (rk_msg_send (&msg, sender) == -1)
-        zmsg_destroy (&msg);
+    else {
+        size_t mark = strlen (RK_ASK_GATEWAY);
+        bool gateway = zframe_size (client) > mark &&
+                       memcmp (zframe_data (client), RK_ASK_GATEWAY, mark) == 0;
+        rk_server_send (self, gateway ? "gateway" : "sender", &msg);
+    }
 }
 
 

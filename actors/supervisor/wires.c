@@ -2,13 +2,13 @@
 
 #include "curve.h"
 #include "wires_priv.h"
+#include "base/ask.h"
 #include "proto/ticket.h"
 #include "services/media.h"
 #include <sys/stat.h>
 
 #define LINK_MOST                                                                        \
     1073741824    //  bytes of what an app server says to another in one go: all that may wait for it
-#define WORDS_MOST 1024    //  bytes of a part that a gateway sends to the sender
 #define UPSTREAM_UNREAD                                                                  \
     200    //  Messages of each gateway of another process that wait for the receiver
 
@@ -115,7 +115,7 @@ rk_wires_bind_public (rk_wires_t *self, zsock_t *socket, const char *key)
     bool up = streq (key, "receiver/upstream"), link = streq (key, "cluster/listen");
     zsock_set_maxmsgsize (socket, up     ? rk_wires_int (self, "receiver/message")
                                   : link ? LINK_MOST
-                                         : WORDS_MOST);
+                                         : RK_ASK_MOST);
     rk_curve_server (self, socket);
     rk_wires_monitor (self, socket, key);
     if (strncmp (endpoint, "ipc://", 6) == 0) {

@@ -577,7 +577,7 @@ async def linked(app, names):
 
 
 def operators():
-    """Each app server can be asked from any other; a reload goes from one to the next and stops at the first that refuses."""
+    """Each node can be asked from any app server; a reload goes from one to the next and stops at the first that refuses."""
     folders = {name: tempfile.mkdtemp(prefix="rookery-e2e-") for name in ("a1", "a2", "a3")}
 
     def write(name, handler):
@@ -589,9 +589,10 @@ def operators():
 
         async def ctl(app, *words, good=True):
             return await asyncio.to_thread(app.ctl, *words, good=good)
-        here = {f"{name} here" for name in folders}
-        check(set((await ctl(a2, "nodes")).split("\n")) == here, "nodes")
-        pids = {name: str(app.process.pid) for name, app in zip(folders, cluster.apps)}
+        here = {*(f"{name} here" for name in folders), "gw1 gateway here"}
+        while set((await ctl(a2, "nodes")).split("\n")) != here:    # The gateway may be about to say hello
+            pass
+        pids = {name: str(node.process.pid) for name, node in zip((*folders, "gw1"), (*cluster.apps, cluster.gateway))}
         for app in cluster.apps:
             for name, pid in pids.items():
                 check(f"process {pid}: ready" in await ctl(app, "--node", name, "status"), f"status of {name}")
@@ -608,7 +609,8 @@ def operators():
         await linked(a1, {"a2", "a3"})
         #  A reload
         write("a2", NOW.format(2))
-        check("a3: handlers reloaded" in await ctl(a1, "--all", "reload"), "reload")
+        said = await ctl(a1, "--all", "reload")
+        check("a3: handlers reloaded" in said and "gw1: certificates reloaded" in said, said)
         said = await ctl(a1, "--node", "a2", "handlers")
         check(said.count("now open") == 1, said)
         order = [line.split()[0] for line in (await ctl(a1, "nodes")).split("\n")]
@@ -618,7 +620,10 @@ def operators():
         check("now.lua" in said, said)
         for name, count in zip(order, (1, int(order[1] == "a2"), int(order[2] == "a2"))):
             check((await ctl(a1, "--node", name, "handlers")).count("now open") == count, f"handlers of {name}: {await ctl(a1, '--node', name, 'handlers')}")
-        check("closed" in await ctl(a3, "--all", "handler", "close", "heart"), "close")
+        said = await ctl(a3, "--all", "handler", "close", "heart")
+        check("closed" in said and "gw1" not in said, said)
+        check("gateway: the log level is debug" in await ctl(a2, "--node", "gw1", "log", "debug", "gateway"), "log of a gateway")
+        check("no worker is up in this process" in await ctl(a2, "--node", "gw1", "handlers", good=False), "handlers of a gateway")
         for user in users:
             got = await user.ask({"action": "heart"})
             check(got["code"] == "unknown-action", got)
@@ -639,8 +644,13 @@ def operators():
             check("isn't here" in await ctl(a1, "--node", "a2", "status", good=False), "one that hangs")
         finally:
             a2.process.send_signal(signal.SIGCONT)
+        check("finishing" in await ctl(a1, "--node", "gw1", "drain"), "drain of a gateway")
         for user in users:
-            await user.close()
+            await user.closed("")
+        check(await asyncio.to_thread(cluster.gateway.process.wait, PATIENCE) == 0, "gw1 is drained")
+        while "gw1 gateway here" in await ctl(a1, "nodes"):
+            pass
+        check("isn't here" in await ctl(a1, "--node", "gw1", "status", good=False), "a gateway that has gone")
     try:
         Cluster(3, 1, redis=True, each=lambda name: [f"lua/app={folders[name]},lua/app"]).live(test)
     finally:
