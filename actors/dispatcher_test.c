@@ -13,7 +13,7 @@ s_test_send (zsock_t *to, int connection, int nbr)
     rk_frames_addstr (&frames, "upstream");
     rk_frames_addstr (&frames, cid);
     rk_frames_addstr (&frames, content);
-    rk_check (rk_frames_send_wait (&frames, to, 5000) == 0);
+    rk_check (rk_frames_send_wait (&frames, to, 120000) == 0);
 }
 
 
@@ -24,7 +24,7 @@ s_test_read (zsock_t **outs, int *owner, int *last)
 {
     zmq_pollitem_t items[2] = {{zsock_resolve (outs[0]), 0, ZMQ_POLLIN, 0},
                                {zsock_resolve (outs[1]), 0, ZMQ_POLLIN, 0}};
-    rk_check (zmq_poll (items, 2, 5000) > 0);
+    rk_check (zmq_poll (items, 2, 120000) > 0);
     int worker = items[0].revents ? 0 : 1;
     rk_frames_t frames = {0};
     rk_check (rk_wait_take (&(rk_wait_t){.socket = outs[worker]}, &frames));

@@ -65,7 +65,7 @@ keyring_test (void)
     rk_check (zcert_save (one, path) == 0);    //  With its secret in one_secret
     zsock_t *requests = rk_sock_new (ZMQ_REP, "@inproc://keyring-test", 10);
     zsock_t *asks = rk_sock_new (ZMQ_REQ, ">inproc://keyring-test", 10);
-    zsock_set_rcvtimeo (asks, 10000);
+    zsock_set_rcvtimeo (asks, 120000);
     keyring_args_t args = {requests, folder};
     char *reason = NULL;
     zactor_t *actor = rk_actor_start (keyring_actor, &args, &reason);

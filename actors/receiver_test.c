@@ -18,7 +18,7 @@ receiver_test (void)
                             rk_sock_new (ZMQ_PUSH, "@inproc://receiver-test-out", 1)};
     zsock_t *out = rk_sock_new (ZMQ_PULL, ">inproc://receiver-test-out", 1);
     zsock_t *in = rk_sock_new (ZMQ_PUSH, ">inproc://receiver-test", 100);
-    zsock_set_rcvtimeo (out, 5000);
+    zsock_set_rcvtimeo (out, 120000);
     zactor_t *actor = rk_actor_start (receiver_actor, &args, NULL);
     rk_check (actor);
 

@@ -424,7 +424,8 @@ def main():
     parser.add_argument("--binary", default="build/rookery")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))    # So that all is undone
-    print(f"chaos for {options.minutes} minutes, store {options.store}, seed {options.seed}", flush=True)
+    stored = "a cluster" if options.cluster else f"store {options.store}"
+    print(f"chaos for {options.minutes} minutes, {stored}, seed {options.seed}", flush=True)
     scene, report, failed = (ClusterScene if options.cluster else Scene)(options), {}, None
     try:
         users, others = asyncio.run(play(scene, report))

@@ -3,6 +3,7 @@
 #include "commands.h"
 #include "operator.h"
 
+#define GATEWAY " gateway "    //  Behind the name of one in the list of nodes
 #define WORDS_MOST 8
 //  msec; a server may have many workers that load their handlers
 #define PATIENCE 60000
@@ -331,12 +332,16 @@ s_run (s_ctl_t *ctl)
 }
 
 
-//  What gateways are asked for, too: they have no handlers, and no users of their own.
+//  Whether a gateway is asked: it has no handlers, and no users of its own; and which actors it has only its own log tells. One that
+//  doesn't answer loads all anew when it starts.
 
 static bool
-s_is_for_gateways (const char *word)
+s_is_for_gateway (s_ctl_t *ctl, const char *state)
 {
-    return streq (word, "status") || streq (word, "reload") || streq (word, "log");
+    const char *word = ctl->words[0];
+    return streq (word, "status") ||
+           (streq (state, "here") && (streq (word, "reload") ||
+                                      (streq (word, "log") && ctl->count == 2)));
 }
 
 
@@ -355,13 +360,15 @@ s_run_at_all (s_ctl_t *ctl)
     const char *words[] = {"nodes", NULL};
     char *list = rk_operator_ask (&ctl->operator, words, PATIENCE), *rest = list;
     int rc = list ? 0 : 1;
+    if (list)
+        rk_text_tame (list);
     bool looks = streq (ctl->words[0], "status");    //  Then at all of them
     for (char *line; (rc == 0 || looks) && (line = strsep (&rest, "\n"));) {
-        size_t size = strcspn (line, " ");
-        if (strncmp (line + size, " gateway ", 9) == 0 &&
-            !s_is_for_gateways (ctl->words[0]))
+        char *state = line + strcspn (line, " ");
+        if (strncmp (state, GATEWAY, strlen (GATEWAY)) == 0 &&
+            !s_is_for_gateway (ctl, state + strlen (GATEWAY)))
             continue;
-        line[size] = '\0';
+        *state = '\0';
         ctl->node = line;
         printf ("%s: ", line);
         fflush (stdout);
@@ -406,7 +413,7 @@ rk_command_ctl (int argc, char *argv[])
         "drain finishes what is in flight, tells clients to connect elsewhere, and ends "
         "the "
         "server; stop ends it at once. nodes lists the app servers of the cluster and "
-        "the gateways of their own; any of them can be asked from any app server.",
+        "the gateways of other processes; any of them can be asked from any app server.",
         s_children,
         NULL,
         NULL};

@@ -34,10 +34,11 @@ rk_ask (rk_life_t *life, const char *mark, const char *name, rk_frames_t *frames
 
 
 void
-rk_ask_answered (rk_life_t *life, rk_frames_t *frames, size_t first)
+rk_ask_answered (rk_life_t *life, rk_slice_t client, rk_frames_t *frames, size_t first)
 {
     zmsg_t *msg = zmsg_new ();
     zmsg_addstr (msg, "ANSWER");
+    zmsg_addmem (msg, client.data, client.size);
     s_say (life, &msg, frames, first);
 }
 

@@ -18,13 +18,14 @@
 void rk_ask (rk_life_t *life, const char *mark, const char *name, rk_frames_t *frames,
              size_t first);
 
-//  Says ANSWER, which came back from where it was asked: frames from first on are client, ok or error, and text.
-void rk_ask_answered (rk_life_t *life, rk_frames_t *frames, size_t first);
+//  Says ANSWER to who asked here: frames from first on are ok or error, and text.
+void rk_ask_answered (rk_life_t *life, rk_slice_t client, rk_frames_t *frames,
+                      size_t first);
 
 //  Takes the way back apart: the name of the node, fresh, and the client there, in way. NULL when it isn't one with that mark.
 char *rk_ask_back (zframe_t *way, const char *mark, rk_slice_t *client);
 
-//  Appends client and words to a message, as many as it has room for.
+//  Appends client and words to a message, as many as it has room for: a dozen. No command has more.
 void rk_ask_add (rk_frames_t *out, rk_slice_t client, zmsg_t *words);
 
 void ask_test (void);

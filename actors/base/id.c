@@ -25,6 +25,14 @@ rk_cid_is_good (rk_slice_t cid)
 }
 
 
+bool
+rk_gateway_id_is_good (rk_slice_t id)
+{
+    return rk_id_is_good (id) && id.size <= RK_GATEWAY_ID_MOST &&
+           !memchr (id.data, '.', id.size);
+}
+
+
 size_t
 rk_cid_worker (rk_slice_t cid, size_t workers)
 {

@@ -19,6 +19,13 @@ id_test (void)
         rk_check (!rk_id_is_good (rk_slice (bad[nbr])));
     rk_check (!rk_id_is_good ((rk_slice_t){"a\0b", 3}));
 
+    rk_check (rk_gateway_id_is_good (rk_slice ("gw1")));
+    rk_check (rk_gateway_id_is_good ((rk_slice_t){long_one, RK_GATEWAY_ID_MOST}));
+    rk_check (!rk_gateway_id_is_good ((rk_slice_t){long_one, RK_GATEWAY_ID_MOST + 1}));
+    static const char *strange[] = {"", "a.b", "a b", "a\nb here", "a\x1b[2J", NULL};
+    for (size_t nbr = 0; strange[nbr]; nbr++)
+        rk_check (!rk_gateway_id_is_good (rk_slice (strange[nbr])));
+
     static const char *cids[] = {"gw1.a", "g.1-2", "g..", NULL};
     static const char *none[] = {"", "gw1", ".a", "gw1.", NULL};
     for (size_t nbr = 0; cids[nbr]; nbr++)

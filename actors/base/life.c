@@ -5,7 +5,8 @@
 
 #include <openssl/crypto.h>
 
-#define STOP_TIMEOUT 2000      //  msec
+#define STOP_TIMEOUT                                                                     \
+    20000    //  msec; less than systemd's watchdog waits (config/rookery.service.in)
 #define START_TIMEOUT 10000    //  msec
 #define COMPLAINTS_PER_SECOND 10
 #define EVENTS_MOST 400    //  Between two questions for STATS
@@ -414,23 +415,34 @@ rk_actor_start (zactor_fn *fn, void *args, char **error)
         zsock_set_sndtimeo (zactor_sock (actor), 0);
         return actor;
     }
-    rk_actor_stop (&actor);
+    if (!rk_actor_stop (&actor)) {
+        rk_log ('E', "an actor that didn't start doesn't end: the process ends");
+        _exit (EXIT_FAILURE);
+    }
     return NULL;
 }
 
 
-void
+bool
 rk_actor_stop (zactor_t **actor_p)
 {
     assert (actor_p);
     if (!*actor_p)
-        return;
-
-    //  zactor_destroy () waits for the end signal. If someone already read that signal
-    //  it would wait for ever, so we put a limit on every read from this pipe.
-    zsock_set_rcvtimeo (zactor_sock (*actor_p), STOP_TIMEOUT);
+        return true;
+    zsock_t *pipe = zactor_sock (*actor_p);
+    zsock_set_sndtimeo (pipe, 0);
+    zsock_set_rcvtimeo (pipe, 100);
+    int64_t until = zclock_mono () + STOP_TIMEOUT;
+    bool told = false, ended = false;
+    while (!ended && zclock_mono () < until) {
+        //  It isn't taken by who has ended, or while there is no room
+        told = told || zstr_send (pipe, "$TERM") == 0;
+        ended = zsock_wait (pipe) >= 0;
+    }
+    zsock_set_rcvtimeo (pipe, 0);    //  zactor_destroy would wait once more
     zactor_destroy (actor_p);
     HANDOVER_RECEIVED ();
+    return ended;
 }
 
 

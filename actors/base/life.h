@@ -116,9 +116,9 @@ bool rk_life_may_complain (rk_life_t *self);
 //  that has gone DOWN by itself has left its end of the pipe, and would be waited for without end.
 zactor_t *rk_actor_start (zactor_fn *fn, void *args, char **error);
 
-//  Stop an actor and set the reference to NULL. A dead or stuck actor costs at most two
-//  seconds; it can't hang the shutdown.
-void rk_actor_stop (zactor_t **actor_p);
+//  Stop an actor and set the reference to NULL. Returns false when it hasn't ended within 20 seconds: then it
+//  still uses its sockets and its args, which must stay.
+bool rk_actor_stop (zactor_t **actor_p);
 
 //  Wait for a word on an actor's pipe; what comes before it (events) is skipped. Returns its second
 //  frame, NULL when it has none; the caller frees it. For tests; it may be waited for without end.

@@ -8,6 +8,7 @@ typedef struct {
     const char *refuses;    //  Why it can't begin, or NULL
     rk_handover_t kept;
     int lives;
+    bool ended;
     zsock_t *inbox;    //  Or NULL
 } s_args_t;
 
@@ -109,6 +110,7 @@ s_actor (zsock_t *pipe, void *args_p)
         args->kept = (rk_handover_t){self, s_free};
     else
         free (self);
+    args->ended = true;
 }
 
 
@@ -224,9 +226,26 @@ s_count_events (zactor_t *actor, int times)
 }
 
 
+//  Who stops it waits until it has ended, also when it takes no word more just now.
+
+static void
+s_test_full (void)
+{
+    s_args_t args = {.refuses = NULL};
+    zactor_t *actor = rk_actor_start (s_actor, &args, NULL);
+    zstr_send (actor, "SLOW");
+    char *word = rk_actor_await (actor, "SLOW");
+    zstr_free (&word);
+    while (zstr_send (actor, "COUNT") == 0)
+        continue;
+    rk_check (rk_actor_stop (&actor) && args.ended);
+}
+
+
 void
 life_test (void)
 {
+    s_test_full ();
     s_test_refusal ();
     s_test_lives ();
     s_test_drain ();

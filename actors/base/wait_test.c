@@ -7,7 +7,7 @@
 #define PAIRS 3
 #define TOKENS                                                                           \
     5    //  Messages under way between two threads, of which a lost wake-up stops all in the end
-#define PATIENCE 10000    //  msec
+#define PATIENCE 120000    //  msec
 #define TURNS 100000
 
 

@@ -72,7 +72,7 @@ console_test (void)
     console_args_t args = {rk_sock_new (ZMQ_ROUTER, "@inproc://console-test", 1000), NULL,
                            0, config, 0};
     zsock_t *operator= rk_sock_new (ZMQ_DEALER, ">inproc://console-test", 1000);
-    zsock_set_rcvtimeo (operator, 10000);
+    zsock_set_rcvtimeo (operator, 120000);
     zactor_t *actor = rk_actor_start (console_actor, &args, NULL);
     rk_check (actor && args.port > 0);
     s_test_page (args.port, "/healthz", "HTTP/1.1 503", "starting");

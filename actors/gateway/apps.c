@@ -6,6 +6,8 @@
 #include "base/ask.h"
 
 #define VERSION "1"
+#define ASKS 16           //  Operators' questions at once,
+#define ASK_TIME 60000    //  msec until they count as answered
 #define TOO_LONG "the answer is too long: ask the gateway itself"
 #define BATCH 1000            //  Frames from app servers in one turn
 #define HELLOS 2              //  Without an answer until we connect anew
@@ -154,7 +156,7 @@ s_handle_setting (rk_gateway_t *self, rk_gateway_app_t *app)
 }
 
 
-//  When it is full the next tick says it again.
+//  When there is no room it isn't sent: words about ourselves the next tick says again.
 
 static void
 s_send (rk_gateway_app_t *app, rk_frames_t *out)
@@ -262,13 +264,20 @@ s_handle_pong (rk_gateway_t *self, rk_gateway_app_t *app)
 }
 
 
-//  ask CLIENT WORD...: an operator there asks us
+//  ask CLIENT WORD...: an operator there asks us. Those who don't wait for answers don't hold up the others for long.
 
 static int
 s_handle_ask (rk_gateway_t *self, rk_gateway_app_t *app)
 {
+    int64_t now = zclock_mono ();
     if (self->frames.count < 3)
         return -1;
+    if (now - self->asked > ASK_TIME)
+        self->asks = 0;
+    if (!app->welcome || self->asks >= ASKS)
+        return 0;
+    self->asks++;
+    self->asked = now;
     rk_ask (&self->life, RK_ASK_GATEWAY, app->args->name, &self->frames, 1);
     return 0;
 }
@@ -281,6 +290,7 @@ rk_gateway_handle_answer (void *owner, zmsg_t *words)
     rk_slice_t client;
     zframe_t *way = zmsg_pop (words), *text = zmsg_last (words);
     char *name = rk_ask_back (way, RK_ASK_GATEWAY, &client);
+    self->asks -= self->asks > 0;
     if (text && zframe_size (text) > RK_ASK_MOST)    //  That would cost us the connection
         zframe_reset (text, TOO_LONG, strlen (TOO_LONG));
     for (size_t nbr = 0; name && nbr < self->args->count; nbr++)
@@ -372,6 +382,7 @@ rk_gateway_say_hello (rk_gateway_t *self, rk_gateway_app_t *app)
     rk_frames_addstr (&out, "hello");
     rk_frames_addstr (&out, VERSION);
     rk_frames_addstr (&out, instance);
-    rk_frames_addstr (&out, "asks");
+    if (!rk_config_int (self->args->config, "app/enabled"))    //  Else that is asked
+        rk_frames_addstr (&out, "asks");
     s_send (app, &out);
 }

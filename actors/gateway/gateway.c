@@ -7,13 +7,14 @@
 //                     setting gidmap|gidunmap CID GID[,GID...]
 //                     setting share CID GATEWAYS    so many hold its user
 //                     setting moved CID -, setting ring EPOCH NAME[,NAME...]
-//                     welcome VERSION, refused REASON, bye, ping, pong
-//         pipe        see rk_life_t; PAUSE: take no connections and read no client,
+//                     welcome VERSION, refused REASON, bye, ping, pong, ask CLIENT WORD...
+//         pipe        see rk_life_t; ANSWER "@@NAME CLIENT" ok|error TEXT to what was asked there; PAUSE: take no connections and read no client,
 //                     answered with PAUSED when all that was read has gone up; RELOAD: take
 //                     the TLS certificate anew, answered with RELOADED, or REFUSED reason
 //  Out    upstream    upstream CID content [attachment]
 //                     status connected CID [UID [GID,GID... [DEVICE]]], status closed|moving CID [UID]
-//         downstream  hello VERSION INSTANCE, ping, pong
+//         downstream  hello VERSION INSTANCE [asks], ping, pong, answer CLIENT ok|error TEXT
+//         pipe        ASK "@@NAME CLIENT" WORD...
 //         clients     messages, pings, a close with a reason
 //  Owns   the connections, their queues, which user and groups each has.
 //  Drops  frames for a connection that is gone; counted. A client whose queue is full is

@@ -90,6 +90,8 @@ typedef struct {
     rk_client_t *lagging;    //  Those for which more than limit_queue waits
     int64_t limit_slow;      //  nsec
     char *web, *client;
+    size_t asks;      //  Operators' questions that aren't answered,
+    int64_t asked;    //  and when the last one came; msec, monotonic
     rk_gateway_app_t *apps;
     rk_gateway_app_t *from;    //  Whose message is in hand
     rk_ring_t ring;

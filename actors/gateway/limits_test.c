@@ -25,7 +25,7 @@ static s_said_t
 s_test_wait (rk_limits_t *limits)
 {
     s_said_t said = {NULL, RK_LIMITS_RESUME, 0};
-    int64_t until = zclock_mono () + 10000;
+    int64_t until = zclock_mono () + 120000;
     while (!said.count && zclock_mono () < until)
         rk_limits_look (limits, s_test_found, &said);
     rk_check (said.count);

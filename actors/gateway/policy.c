@@ -1,6 +1,7 @@
 //  policy.c - as what the gateway may be configured, besides what single keys allow
 
 #include "gateway.h"
+#include "base/id.h"
 
 
 char *
@@ -16,7 +17,7 @@ rk_gateway_policy (rk_config_t *config)
     if (!*rk_config_str (config, "gateway/certificate") !=
         !*rk_config_str (config, "gateway/key"))
         return strdup ("gateway/certificate and gateway/key: give both, or neither");
-    if (!*id || strlen (id) > 32 || strpbrk (id, ". ,"))
+    if (!rk_gateway_id_is_good (rk_slice (id)))
         return strdup (
             "gateway/id: must have 1 to 32 bytes without dot, comma and space");
     return NULL;

@@ -3,7 +3,7 @@
 #include "cluster.h"
 #include "sendertest.h"
 
-#define PATIENCE 60000    //  msec
+#define PATIENCE 120000    //  msec
 #define PEERS "inproc://cluster-test-peers-%s"
 
 typedef struct {
@@ -221,6 +221,7 @@ cluster_test (void)
         .backlog = 10,
         .keep = 60000,
         .ping = 60000,
+        .grace = PATIENCE,
         .name = "a1",
         .peers = s_router ("a1"),
         .lease = rk_sock_new (ZMQ_PUSH, ">inproc://cluster-test-lease", 1000),

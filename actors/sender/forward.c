@@ -249,7 +249,7 @@ rk_sender_says_again (void *owner, int kind, rk_frames_t *frames)
 {
     rk_sender_t *self = (rk_sender_t *) owner;
     if (!s_is_request (kind))
-        return true;
+        return kind != RK_LINK_ASK;    //  Its next life isn't whom the operator meant
     if (!rk_slice_is (rk_frames_at (frames, 0), self->cluster->name)) {
         rk_frames_clear (&self->frames);
         rk_frames_move (&self->frames, frames);
@@ -333,7 +333,7 @@ rk_sender_handle_peer (void *owner, size_t peer, int kind, rk_frames_t *frames)
         rk_sender_take_ask (self, peer);
         break;
     case RK_LINK_ANSWER:
-        rk_ask_answered (&self->life, &self->frames, 0);
+        rk_ask_answered (&self->life, rk_frames_at (&self->frames, 0), &self->frames, 1);
         break;
     default:
         rk_sender_malformed (self, rk_peers_name (self->cluster->peers, peer),

@@ -33,25 +33,59 @@ s_send (rk_sender_t *self, size_t peer, int kind, rk_slice_t client, zmsg_t *wor
 }
 
 
-//  Whether a gateway of another process can be asked
+//  Whether a gateway is a process of its own that can be asked
 
 static bool
 s_can_ask (rk_sender_gateway_t *gateway)
 {
-    return gateway && gateway->here && gateway->asks && !gateway->local;
+    return gateway && gateway->asks && !gateway->local && !gateway->swept;
 }
 
 
-static void
-s_ask_gateway (rk_sender_t *self, rk_sender_gateway_t *gateway, rk_slice_t client,
+//  A gateway hears a number in the place of the client, by which its answer is known. It is said now or not at all: when it comes
+//  again later it is another process. Takes the client.
+
+static bool
+s_ask_gateway (rk_sender_t *self, rk_sender_gateway_t *gateway, zframe_t **client,
                zmsg_t *words)
 {
+    char number[24];
+    snprintf (number, sizeof (number), "%" PRIu64, self->asked + 1);
     rk_frames_t out;
     rk_frames_begin (&out);
     rk_frames_addstr (&out, "ask");
-    rk_ask_add (&out, client, words);
-    rk_sender_send (self, &out, gateway->key);
+    rk_ask_add (&out, rk_slice (number), words);
+    bool said = gateway->here && rk_sender_post (self, gateway, &out);
     rk_frames_clear (&out);
+    if (!said)
+        return false;
+    rk_sender_ask_t *ask = &self->asks[++self->asked % ASKS];
+    zframe_destroy (&ask->client);
+    *ask = (rk_sender_ask_t){self->asked, *client, gateway};
+    *client = NULL;
+    return true;
+}
+
+
+//  answer NUMBER ok|error TEXT
+
+void
+rk_sender_handle_told (rk_sender_t *self, rk_sender_gateway_t *gateway, rk_slice_t number)
+{
+    size_t first = rk_sender_first (gateway);
+    uint64_t asked = rk_frames_number (&self->frames, first + 1);
+    rk_sender_ask_t *ask = &self->asks[asked % ASKS];
+    rk_slice_t word = rk_frames_at (&self->frames, first + 2);
+    bool good = rk_slice_is (word, "ok") || rk_slice_is (word, "error");
+    if (!number.size || !good || self->frames.count != first + 4 || !ask->client ||
+        ask->number != asked || ask->gateway != gateway) {
+        rk_sender_malformed (self, gateway->key.data, rk_slice ("answer"));
+        return;
+    }
+    rk_slice_t client = {(const char *) zframe_data (ask->client),
+                         zframe_size (ask->client)};
+    rk_ask_answered (&self->life, client, &self->frames, first + 2);
+    zframe_destroy (&ask->client);
 }
 
 
@@ -69,9 +103,7 @@ rk_sender_handle_at (void *owner, zmsg_t *words)
         (rk_sender_gateway_t *) rk_index_lookup (self->gateways, rk_slice (name));
     if (peer != -1 && rk_peers_here (self->cluster->peers, (size_t) peer))
         s_send (self, (size_t) peer, RK_LINK_ASK, client, words);
-    else if (peer == -1 && s_can_ask (gateway))
-        s_ask_gateway (self, gateway, client, words);
-    else
+    else if (!s_can_ask (gateway) || !s_ask_gateway (self, gateway, &frame, words))
         s_refuse (self, frame, name);
     zstr_free (&name);
     zframe_destroy (&frame);
@@ -103,15 +135,6 @@ rk_sender_handle_answer (void *owner, zmsg_t *words)
 }
 
 
-void
-rk_sender_handle_told (rk_sender_t *self, rk_sender_gateway_t *gateway, rk_slice_t client)
-{
-    size_t first = gateway->local ? 1 : 2;    //  Behind its address
-    if (client.size)
-        rk_ask_answered (&self->life, &self->frames, first);
-}
-
-
 bool
 rk_sender_has_left (rk_sender_t *self, size_t peer)
 {
@@ -138,25 +161,20 @@ s_add_gateways (rk_sender_t *self, char **text)
     rk_sender_gateway_t *gateway =
         (rk_sender_gateway_t *) rk_index_first (self->gateways);
     for (; gateway; gateway = (rk_sender_gateway_t *) rk_index_next (self->gateways))
-        if (gateway->asks && !gateway->local && !gateway->swept)
+        if (s_can_ask (gateway))
             s_add_line (text, gateway->key.data,
                         gateway->here ? "gateway here" : "gateway doesn't answer");
 }
 
 
-//  NODES: the app servers of the cluster, a line each, and gateways of other processes
+//  The app servers of the cluster, ours first; one that is in none is "-".
 
-void
-rk_sender_handle_nodes (void *owner, zmsg_t *words)
+static char *
+s_list_apps (rk_sender_t *self)
 {
-    rk_sender_t *self = (rk_sender_t *) owner;
     rk_cluster_t *cluster = self->cluster;
-    (void) words;
-    if (!cluster) {
-        rk_life_say (&self->life, "REFUSED",
-                     "this app server is in no cluster; cluster/name would name it");
-        return;
-    }
+    if (!cluster)
+        return strdup ("- here");
     char *text = zsys_sprintf ("%s %s", cluster->name,
                                rk_ring_find (&cluster->leased, cluster->name) == -1
                                    ? "without a lease"
@@ -165,13 +183,24 @@ rk_sender_handle_nodes (void *owner, zmsg_t *words)
         const char *name = rk_peers_name (cluster->peers, nbr);
         bool leased = rk_ring_find (&cluster->leased, name) != -1,
              here = rk_peers_here (cluster->peers, nbr);
-        if (rk_sender_has_left (self, nbr))
-            continue;
-        s_add_line (&text, name,
-                    !here    ? "doesn't answer"
-                    : leased ? "here"
-                             : "without a lease");
+        if (!rk_sender_has_left (self, nbr))
+            s_add_line (&text, name,
+                        !here    ? "doesn't answer"
+                        : leased ? "here"
+                                 : "without a lease");
     }
+    return text;
+}
+
+
+//  NODES: the app servers of the cluster, a line each, and the gateways that are processes of their own
+
+void
+rk_sender_handle_nodes (void *owner, zmsg_t *words)
+{
+    rk_sender_t *self = (rk_sender_t *) owner;
+    (void) words;
+    char *text = s_list_apps (self);
     s_add_gateways (self, &text);
     rk_life_say (&self->life, "HANDLED", text);
     zstr_free (&text);

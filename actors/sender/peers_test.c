@@ -3,7 +3,7 @@
 #include "peers.h"
 
 #define MANY 5000
-#define PATIENCE 60000    //  msec
+#define PATIENCE 120000    //  msec
 //  Between processes what comes lies where a thread of libzmq has read it, which the thread sanitizer can't see
 //  (base/handover.h). A port of TCP could be another one's when the second life wants it
 #if defined(__SANITIZE_THREAD__)

@@ -6,7 +6,6 @@
 
 #include "sender_priv.h"
 
-#define GRACE 5000         //  msec that a user who has left still counts as here
 #define WATCH_MOST 1000    //  Users that one connection may watch
 #define KINDS_MOST 8       //  Kinds of devices that are told
 #define TEXT_MOST 600      //  bytes of what is told: an escaped UID, the kinds
@@ -208,10 +207,19 @@ s_leaving_new (rk_sender_t *self, rk_slice_t uid)
 {
     s_leaving_t *leaving = (s_leaving_t *) zmalloc (sizeof (s_leaving_t));
     leaving->key = (rk_slice_t){rk_slice_dup (uid), uid.size};
-    leaving->until = zclock_mono () + GRACE;
+    leaving->until = zclock_mono () + self->args->grace;
     rk_index_insert (self->leaving, &leaving->key, leaving);
     zlistx_add_end (self->leaving_order, leaving);
     return leaving;
+}
+
+
+static void
+s_tell_came (rk_sender_t *self, rk_slice_t uid, s_leaving_t *leaving)
+{
+    if (leaving)
+        leaving->untold = false;
+    s_tell_watchers (self, uid, true);
 }
 
 
@@ -222,11 +230,11 @@ rk_sender_note_user (rk_sender_t *self, rk_slice_t uid, bool here)
     if (!here && !leaving)
         s_leaving_new (self, uid);
     else if (!here)
-        leaving->later = zclock_mono () + GRACE;
-    else if (!leaving && !self->quiet)
-        s_tell_watchers (self, uid, true);
-    else if (!leaving && self->cluster)
+        leaving->later = zclock_mono () + self->args->grace;
+    else if (self->quiet && !leaving && self->cluster)
         s_leaving_new (self, uid)->untold = true;
+    else if (!self->quiet && (!leaving || leaving->untold))
+        s_tell_came (self, uid, leaving);
 }
 
 
@@ -234,10 +242,8 @@ void
 rk_sender_note_came (rk_sender_t *self, rk_slice_t uid)
 {
     s_leaving_t *leaving = (s_leaving_t *) rk_index_lookup (self->leaving, uid);
-    if (!leaving || !leaving->untold)
-        return;
-    leaving->untold = false;
-    s_tell_watchers (self, uid, true);
+    if (leaving && leaving->untold)
+        s_tell_came (self, uid, leaving);
 }
 
 

@@ -21,7 +21,7 @@
 //                   status connected CID [UID [GID,GID... [DEVICE]]], status closed CID [UID];
 //                       with "behind" as a seventh frame when it has to catch up
 //                   status moving CID [UID]    another app server waits for it, and may have it now
-//         gateways, local    hello VERSION [INSTANCE], ping, pong
+//         gateways, local    hello VERSION [INSTANCE [asks]], ping, pong, answer NUMBER ok|error TEXT
 //         pipe      see rk_life_t; KICK, WHERE, SEND; BYE: gateways shall give our connections to others,
 //                   answered with LEFT when that is done, or nobody takes them
 //  Out    upstream  status closed CID [UID]    of a gateway that is away for long
@@ -29,7 +29,7 @@
 //                   status lost CID UID    it was catching up when its worker went down
 //         workers   REPLY token ok packed: what a connection has missed meanwhile
 //                   GONE NAME CALL    an app server has begun anew, and knows nothing of what it was asked
-//         gateways, local    welcome VERSION, refused REASON, ping, pong
+//         gateways, local    welcome VERSION, refused REASON, ping, pong, ask NUMBER WORD...
 //                   bye, setting moved CID -
 //                   downstream cid|uid|gid ..., hint uid|gid ... (to the one of this process),
 //                   setting status|uidmap|gidmap|gidunmap ..., setting share CID GATEWAYS
@@ -261,6 +261,8 @@ s_self_destroy (rk_sender_t **self_p)
     rk_routes_note_spread (self->routes, NULL);
     rk_sender_forget_leaving (self);
     rk_sender_cluster_destroy (&self->cluster);
+    for (size_t nbr = 0; nbr < ASKS; nbr++)
+        zframe_destroy (&self->asks[nbr].client);
     rk_index_destroy (&self->gateways);
     rk_routes_destroy (&self->routes);
     free (self->replied);

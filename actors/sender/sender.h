@@ -15,6 +15,7 @@ typedef struct {
     size_t backlog;           //  Frames kept for one gateway
     int64_t keep;             //  msec that they are kept while it is away
     int64_t ping;             //  msec between pings
+    int64_t grace;            //  msec that a user who has left still counts as here
     rk_handover_t kept;       //  What the actor left behind when it went DOWN
     zsock_t **workers;        //  PUSH, the replies to each worker
     size_t count;             //  of workers

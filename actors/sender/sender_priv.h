@@ -52,6 +52,14 @@ typedef struct {
     rk_queue_t queue;
 } rk_sender_gateway_t;
 
+//  What a gateway was asked by an operator. Of so many at once; the oldest is forgotten first.
+#define ASKS 16
+typedef struct {
+    uint64_t number;
+    zframe_t *client;    //  Owned; NULL when it is answered
+    rk_sender_gateway_t *gateway;
+} rk_sender_ask_t;
+
 typedef struct {
     rk_life_t life;
     sender_args_t *args;
@@ -68,7 +76,8 @@ typedef struct {
     rk_queue_t settling;    //  Until when, and CID
     //  What workers must hear of connections that are behind: statuses
     rk_queue_t fallen;
-    //  Users whose last connection has gone a moment ago, and when each is away for those who watch it
+    //  Users whose last connection has gone a moment ago, and when each is away for those who watch it; and those who have just
+    //  come, of which nobody was told
     rk_index_t *leaving;
     zlistx_t *leaving_order;
     bool bye;    //  We end: gateways of other processes were told,
@@ -82,6 +91,8 @@ typedef struct {
     bool catch_up;        //  The setting in hand says that who comes to a group has to
     uint32_t resumed;     //  The worker whose message is in hand
     uint64_t *replied;    //  Replies to each worker
+    uint64_t asked;       //  Questions to gateways
+    rk_sender_ask_t asks[ASKS];    //  The last of them
     rk_counter_t counters[COUNTERS + 1];
 } rk_sender_t;
 
@@ -95,10 +106,21 @@ void rk_sender_gateway_free (void **self_p);
 rk_sender_gateway_t *rk_sender_gateway_get (rk_sender_t *self, rk_slice_t id,
                                             bool speaks);
 
+//  Where a message from or to it begins: behind its address.
+static inline size_t
+rk_sender_first (const rk_sender_gateway_t *gateway)
+{
+    return gateway->local ? 0 : 1;
+}
+
 //  Sends a message to one gateway, or keeps it for that; frames stay, for there may be more of them. The second one does so
 //  with the message in hand.
 void rk_sender_send (rk_sender_t *self, rk_frames_t *frames, rk_slice_t id);
 void rk_sender_send_to (void *arg, rk_slice_t id);
+
+//  Sends a message to a gateway now, or not at all: false. Frames stay.
+bool rk_sender_post (rk_sender_t *self, rk_sender_gateway_t *gateway,
+                     rk_frames_t *frames);
 
 //  Says a word to a gateway; more may be NULL. When there is no room, it isn't said.
 void rk_sender_say (rk_sender_t *self, rk_sender_gateway_t *gateway, const char *word,
@@ -110,17 +132,19 @@ bool rk_sender_flush_local (rk_sender_t *self);
 //  Gives gateways what waits for them; what has waited too long is dropped.
 void rk_sender_flush_all (rk_sender_t *self);
 
-//  Reads what the gateway of this process says of itself,
-void rk_sender_read_local (rk_sender_t *self);
-
-//  and what those of others say.
-void rk_sender_read_gateways (rk_sender_t *self);
-
 //  Forgets connections that their gateways no longer have: a piece in each turn, so that others' messages go on between.
 void rk_sender_sweep_all (rk_sender_t *self);
 
 //  Pings those that are here; who has not answered for long is away.
 void rk_sender_ping_all (rk_sender_t *self);
+
+//  gatewaysin.c
+
+//  Reads what the gateway of this process says of itself,
+void rk_sender_read_local (rk_sender_t *self);
+
+//  and what those of others say.
+void rk_sender_read_gateways (rk_sender_t *self);
 
 //  delivery.c
 
@@ -297,9 +321,9 @@ bool rk_sender_has_left (rk_sender_t *self, size_t peer);
 //  The same from a peer: what is in hand goes to our supervisor.
 void rk_sender_take_ask (rk_sender_t *self, size_t peer);
 
-//  answer CLIENT ok|error TEXT of a gateway
+//  answer NUMBER ok|error TEXT of a gateway
 void rk_sender_handle_told (rk_sender_t *self, rk_sender_gateway_t *gateway,
-                            rk_slice_t client);
+                            rk_slice_t number);
 
 //  commands.c
 

@@ -54,13 +54,13 @@ s_test_catch_up (zsock_t *in, zsock_t *replies, const char *cid, const char *ste
                  const char *first, const char *second)
 {
     rk_call_t token = {
-        .call = 77, .asked = rk_now (), .deadline = zclock_mono () + 10000};
+        .call = 77, .asked = rk_now (), .deadline = zclock_mono () + 120000};
     rk_frames_t frames = {0};
     rk_frames_addstr (&frames, "CATCHUP");
     rk_frames_add (&frames, &token, sizeof (token));
     rk_frames_addstr (&frames, cid);
     rk_frames_addstr (&frames, step);
-    rk_check (rk_frames_send_wait (&frames, in, 10000) == 0);
+    rk_check (rk_frames_send_wait (&frames, in, 120000) == 0);
     zmsg_t *reply = rk_wait_await (&(rk_wait_t){.socket = replies});
     rk_check (reply && zmsg_size (reply) == 4 &&
               zframe_streq (zmsg_first (reply), "REPLY"));
@@ -186,7 +186,7 @@ s_test_resume (zsock_t *in, uint32_t worker)
     rk_frames_t frames = {0};
     rk_frames_addstr (&frames, "RESUME");
     rk_frames_add (&frames, &worker, sizeof (worker));
-    rk_check (rk_frames_send_wait (&frames, in, 10000) == 0);
+    rk_check (rk_frames_send_wait (&frames, in, 120000) == 0);
 }
 
 
@@ -294,6 +294,39 @@ s_test_await_count (zactor_t *actor, const char *counter, int64_t least, int64_t
 }
 
 
+//  Operators' questions go down with a number; only the gateway that was asked answers, once.
+
+static void
+s_test_asks (zactor_t *actor, zsock_t *g1, zsock_t *g2)
+{
+    rk_sendertest_say (g1, "hello 1 first asks");
+    rk_sendertest_expect (g1, "welcome 1");
+    zstr_sendx (actor, "NODES", NULL);
+    char *list = rk_actor_await (actor, "HANDLED");
+    rk_check (streq (list, "- here\ng1 gateway here"));
+    zstr_free (&list);
+    int64_t malformed = rk_actor_count (actor, "malformed");
+    zstr_sendx (actor, "AT", "me", "g1", "log", "debug", NULL);
+    rk_sendertest_expect (g1, "ask 1 log debug");
+    rk_sendertest_say (g2, "answer 1 ok of-another-one");
+    rk_sendertest_say (g1, "answer 2 ok not-asked");
+    rk_sendertest_say (g1, "answer 1 perhaps");
+    rk_sendertest_say (g1, "answer 1 ok two words");
+    s_test_await_count (actor, "malformed", malformed + 4, malformed + 4);
+    rk_sendertest_say (g1, "answer 1 ok done");
+    rk_sendertest_say (g1, "answer 1 ok again");
+    char *client = rk_actor_await (actor, "ANSWER");
+    rk_check (streq (client, "me"));
+    zstr_free (&client);
+    s_test_await_count (actor, "malformed", malformed + 5, malformed + 5);
+    zstr_sendx (actor, "AT", "me", "g2", "log", "debug",
+                NULL);    //  It doesn't say that it asks
+    client = rk_actor_await (actor, "ANSWER");
+    rk_check (streq (client, "me"));
+    zstr_free (&client);
+}
+
+
 //  A gateway that answers no pings is away. Frames for it wait in a bounded queue, and are delivered when it
 //  comes back in time. When it doesn't, they count as undelivered, and its connections are told to be closed.
 
@@ -338,10 +371,10 @@ sender_test (void)
     zsock_t *replies = rk_sock_new (ZMQ_PULL, ">inproc://sender-test-replies", 1000);
     zsock_t *local = rk_sock_new (ZMQ_DEALER, "@inproc://sender-test-own", 1000);
     zsock_t *own = rk_sock_new (ZMQ_DEALER, ">inproc://sender-test-own", 1000);
-    zsock_set_rcvtimeo (own, 30000);
-    zsock_set_rcvtimeo (replies, 30000);
+    zsock_set_rcvtimeo (own, 120000);
+    zsock_set_rcvtimeo (replies, 120000);
     zsock_t *up = rk_sock_new (ZMQ_PULL, "@inproc://sender-test-up", 1000);
-    zsock_set_rcvtimeo (up, 30000);
+    zsock_set_rcvtimeo (up, 120000);
     sender_args_t args = {rk_sock_new (ZMQ_PULL, "@inproc://sender-test", 1000),
                           rk_sock_new (ZMQ_PUSH, ">inproc://sender-test-up", 1000),
                           rk_sock_new (ZMQ_ROUTER, "@inproc://sender-test-down", 1000),
@@ -364,7 +397,8 @@ sender_test (void)
     rk_sendertest_say (g1, "hello 9");
     rk_sendertest_expect (g1, "refused this app server speaks version 1");
     rk_sendertest_say (g1, "nonsense");
-    rk_sendertest_expect (g1, "refused unknown frame; hello, ping and pong are known");
+    rk_sendertest_expect (
+        g1, "refused unknown frame; hello, ping, pong and answer are known");
     rk_sendertest_say (g1, "hello 1");
     rk_sendertest_expect (g1, "welcome 1");
     rk_sendertest_say (g2, "hello 1");
@@ -423,6 +457,7 @@ sender_test (void)
     s_test_versions (in, g1);
     s_test_newcomer (in, g1, up, replies);
     s_test_new_life (in, g1, up);
+    s_test_asks (actor, g1, g2);
     s_test_own_name (in, own);
 
     rk_actor_stop (&actor);

@@ -32,7 +32,7 @@ rk_sendertest_expect (zsock_t *from, const char *words)
     wait.socket = from;
     wait.armed = false;
     wait.handle = 0;
-    int64_t until = zclock_mono () + 30000;
+    int64_t until = zclock_mono () + 120000;
     while (streq (got, "ping") && zclock_mono () < until) {
         zmsg_t *msg = rk_wait_await (&wait);
         rk_check (msg);
@@ -52,7 +52,7 @@ rk_sendertest_gateway (const char *id)
 {
     zsock_t *gateway = rk_sock_new (ZMQ_DEALER, NULL, 1000);
     zsock_set_identity (gateway, id);
-    zsock_set_rcvtimeo (gateway, 30000);
+    zsock_set_rcvtimeo (gateway, 120000);
     rk_check (zsock_connect (gateway, "inproc://sender-test-down") == 0);
     return gateway;
 }

@@ -195,7 +195,7 @@ s_handle_connections (rk_control_t *self, zmsg_t *words, bool *good)
     char *uid = zmsg_popstr (words);
     char *text = uid ? s_ask (self, "sender", good, (char *[]){"WHERE", uid}, 2)
                      : strdup ("connections UID expected");
-    if (!*good && *text == '@') {    //  Another one owns the user
+    if (!*good && *text == '@' && !strchr (text, ' ')) {    //  Another one owns the user
         char *name = text;
         zmsg_addstr (words, "connections");
         zmsg_addstr (words, uid);
@@ -317,8 +317,6 @@ s_handle_stop (rk_control_t *self, zmsg_t *words, bool *good)
 
 static char *s_do (rk_control_t *self, zmsg_t *words, bool *good);
 
-//  at NAME COMMAND...
-
 static char *
 s_handle_at (rk_control_t *self, zmsg_t *words, bool *good)
 {
@@ -327,7 +325,8 @@ s_handle_at (rk_control_t *self, zmsg_t *words, bool *good)
         text = strdup ("at NAME COMMAND... expected");
     else if (rk_server_is_elsewhere (self->client))
         text = strdup ("at may not lead further");
-    else if (streq (name, rk_config_str (self->config, "cluster/name")))
+    else if (streq (name, "-") ||
+             streq (name, rk_config_str (self->config, "cluster/name")))
         text = s_do (self, words, good);
     else
         text = s_pass_to (self, name, words);

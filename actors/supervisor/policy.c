@@ -88,6 +88,7 @@ s_check_wires (rk_config_t *config)
 
 //  What is given must leave room for what is within it; what isn't given gives way.
 
+#define NAME_BYTES "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
 #define JSON_ROOM 4096    //  bytes of a chat besides its attachment, at the least
 
 static char *
@@ -122,7 +123,7 @@ s_check_cluster (rk_config_t *config)
                *pool = rk_config_str (config, "cluster/redis");
     if (!*name || !rk_config_int (config, "app/enabled"))
         return NULL;
-    if (strlen (name) > 32 || strpbrk (name, " ,.=/"))
+    if (strlen (name) > 32 || name[strspn (name, NAME_BYTES)])
         return zsys_sprintf ("cluster/name = %s: must be 1 to 32 letters, digits, - or _",
                              name);
     if (streq (rk_config_str (config, "cluster/listen"), "none"))

@@ -34,6 +34,7 @@ s_test_one_word (void)
         {"curve/certificate=x", "curve/known: must"},
         {"gateway/key=x", "give both, or neither"},
         {"gateway/id=a.b", "1 to 32 bytes"},
+        {"cluster/name=@a", "1 to 32 letters"},
         {"gateway/app/a/certificate=x", "of our own"},
         {"console/listen=0.0.0.0:81", "only a loopback"},
         {"store/driver=mysql", "must name a pool"},

@@ -1,7 +1,7 @@
 //  supervisor.c - a whole server: its actors, their restarts, what they say, and their end
 //
 //  In     pipes   READY, FAILED, DOWN, DRAINED, PAUSED, STATS name value..., EVENT ..., and answers to
-//                 commands; of the console, and of the sender for operators at other app servers, ASK client
+//                 commands; of the console, and of the sender and the gateway for operators elsewhere, ASK client
 //                 word...; and ANSWER client ok|error text
 //  Out    pipes   commands: see rk_life_t, worker.c and sender.c
 //         console ACTOR, EVENT, STATE, ANSWER: see console.c
@@ -158,6 +158,18 @@ s_plan_restart (rk_server_t *self, rk_server_actor_t *actor)
 //  --------------------------------------------------------------------------
 //  What actors say
 
+//  Nothing that an actor uses may be taken away, or used by its next life: when it doesn't end the process does, with that status.
+
+static void
+s_stop (rk_server_actor_t *actor, int status)
+{
+    if (rk_actor_stop (&actor->actor))
+        return;
+    rk_log ('E', "%s doesn't end, the process ends without it", actor->name);
+    _exit (status);
+}
+
+
 static void
 s_handle_down (rk_server_t *self, rk_server_actor_t *actor, zmsg_t *msg)
 {
@@ -165,7 +177,7 @@ s_handle_down (rk_server_t *self, rk_server_actor_t *actor, zmsg_t *msg)
     rk_event ("actor", 'E', "%s is down: %s", actor->name,
               reason ? reason : "no reason given");
     zstr_free (&reason);
-    rk_actor_stop (&actor->actor);
+    s_stop (actor, EXIT_FAILURE);
     self->given_up = self->given_up || !s_plan_restart (self, actor);
     rk_server_show_actor (self, actor, NULL);
 }
@@ -252,6 +264,8 @@ rk_server_await (rk_server_t *self, rk_server_actor_t *actor, int64_t until,
             }
         if (actor->actor)
             name = s_handle_pipe (self, actor, rest);
+        if (left <= 0)    //  Whoever asks without end
+            break;
     }
     return name;
 }
@@ -368,7 +382,7 @@ rk_server_destroy (rk_server_t **self_p)
     rk_log_thread ("supervisor", NULL, NULL);
     while (self->count) {
         rk_server_actor_t *actor = &self->actors[--self->count];
-        rk_actor_stop (&actor->actor);
+        s_stop (actor, self->given_up ? EXIT_FAILURE : EXIT_SUCCESS);
     }
     for (zmsg_t *ask; (ask = (zmsg_t *) zlistx_detach (self->asks, NULL));)
         zmsg_destroy (&ask);

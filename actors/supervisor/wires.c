@@ -9,6 +9,9 @@
 
 #define LINK_MOST                                                                        \
     1073741824    //  bytes of what an app server says to another in one go: all that may wait for it
+#define GRACE 5000    //  msec that a user who has left still counts as here
+#define WORDS_MOST                                                                       \
+    (RK_ASK_MOST + 1024)    //  bytes of a part that a gateway sends to the sender
 #define UPSTREAM_UNREAD                                                                  \
     200    //  Messages of each gateway of another process that wait for the receiver
 
@@ -115,7 +118,7 @@ rk_wires_bind_public (rk_wires_t *self, zsock_t *socket, const char *key)
     bool up = streq (key, "receiver/upstream"), link = streq (key, "cluster/listen");
     zsock_set_maxmsgsize (socket, up     ? rk_wires_int (self, "receiver/message")
                                   : link ? LINK_MOST
-                                         : RK_ASK_MOST);
+                                         : WORDS_MOST);
     rk_curve_server (self, socket);
     rk_wires_monitor (self, socket, key);
     if (strncmp (endpoint, "ipc://", 6) == 0) {
@@ -234,6 +237,7 @@ s_wire_app (rk_wires_t *self)
         .count = self->workers,
         .backlog = (size_t) rk_wires_int (self, "sender/backlog"),
         .keep = rk_wires_int (self, "sender/keep"),
+        .grace = GRACE,
         .ping = rk_wires_int (self, "sender/ping")};
     if (self->gateway && !s_has_names (self, "gateway/app")) {
         self->sender.local = rk_config_str (self->config, "gateway/id");

@@ -646,7 +646,7 @@ def operators():
             a2.process.send_signal(signal.SIGCONT)
         check("finishing" in await ctl(a1, "--node", "gw1", "drain"), "drain of a gateway")
         for user in users:
-            await user.closed("")
+            await user.closed("1001")
         check(await asyncio.to_thread(cluster.gateway.process.wait, PATIENCE) == 0, "gw1 is drained")
         while "gw1 gateway here" in await ctl(a1, "nodes"):
             pass
@@ -715,9 +715,9 @@ def hosts():
     for one in servers:    # root may write to a server that is read-only
         one.ask("CREATE DATABASE chats CHARACTER SET utf8mb4; CREATE USER app@localhost; GRANT ALL ON chats.* TO app@localhost; SET GLOBAL read_only = 1")
     servers[1].ask("SET GLOBAL read_only = 0")
+    began = time.monotonic()
     server = Server("store/driver=mysql", "store/pool=main", "mysql/main/user=app", "mysql/main/database=chats", "mysql/main/timeout=2000",
                     "mysql/main/host=" + ",".join(f"127.0.0.1:{one.port}" for one in servers))
-    began = time.monotonic()
 
     def stored(one):
         return [row[0] for row in one.ask("SELECT chat_id FROM message WHERE kind = 0 ORDER BY seq", "chats")]
