@@ -264,6 +264,19 @@ s_handle_pong (rk_gateway_t *self, rk_gateway_app_t *app)
 }
 
 
+static void
+s_answer (rk_gateway_app_t *app, rk_slice_t client, const char *word, const char *text)
+{
+    rk_frames_t out;
+    rk_frames_begin (&out);
+    rk_frames_addstr (&out, "answer");
+    rk_frames_add (&out, client.data, client.size);
+    rk_frames_addstr (&out, word);
+    rk_frames_addstr (&out, text);
+    s_send (app, &out);
+}
+
+
 //  ask CLIENT WORD...: an operator there asks us. Those who don't wait for answers don't hold up the others for long.
 
 static int
@@ -274,8 +287,11 @@ s_handle_ask (rk_gateway_t *self, rk_gateway_app_t *app)
         return -1;
     if (now - self->asked > ASK_TIME)
         self->asks = 0;
-    if (!app->welcome || self->asks >= ASKS)
+    if (self->asks >= ASKS) {
+        s_answer (app, rk_frames_at (&self->frames, 1), "error",
+                  "too many ask this gateway at once; try again in a minute");
         return 0;
+    }
     self->asks++;
     self->asked = now;
     rk_ask (&self->life, RK_ASK_GATEWAY, app->args->name, &self->frames, 1);

@@ -5,10 +5,9 @@
 //  it on to those that hold it; there it goes the way that it goes in a single app server. So what is for one group comes to all by
 //  one way and in one order, and nobody knows of connections that are none of its own.
 //
-//  A chat of two is stored by the owner of the first of them, in the order of their names, whoever says it: so the seqs of a
-//  conversation are given in one place. From there it is handed to the owner of the other one. When the first app server dies between
-//  the two nobody hands it on: the other one's sender sees by the next seq that one is missing, or is told so when the chat is said
-//  again ("live again"), and the connections catch up with that conversation from there on.
+//  A chat of two is stored where its sender is and handed to the owner of the other one. When the first one dies between the two
+//  nobody hands it on: the other one's sender sees by the next seq that one is missing, or is told so when the chat is said again
+//  ("live again"), and the connections catch up with that conversation from there on.
 //
 //  The ring is advisory. Who gets what it doesn't own passes it on once, and then does it itself. When the ring changes each one tells
 //  the new owners what it holds; when they have heard it, what may have passed by meanwhile is read from the store: connections

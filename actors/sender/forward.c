@@ -71,30 +71,14 @@ s_do (rk_sender_t *self)
 }
 
 
-//  Who speaks in the talk in hand. The connection may be another app server's: then the conversation tells it, UID,UID.
-
-static rk_slice_t
-s_speaker (rk_sender_t *self)
-{
-    rk_frames_t *frames = &self->frames;
-    rk_slice_t uid = rk_routes_user (self->routes, rk_frames_at (frames, 3)), one;
-    rk_slice_t rest = rk_frames_at (frames, 4);
-    bool stored = rk_slice_is (rk_frames_at (frames, 0), "live") && frames->count > 6;
-    while (!uid.size && stored && rk_slice_next (&rest, &one))
-        if (!rk_slice_same (one, rk_frames_at (frames, 2)))
-            uid = one;
-    return uid;
-}
-
-
 //  A talk is for two users: "live talk UID CID ..." becomes "live talk UID - ..." and, in *own, "live own UID CID ...", when the one
-//  who speaks has, or may have, other connections than CID.
+//  who speaks has other connections than CID.
 
 static void
 s_split (rk_sender_t *self, rk_frames_t *own)
 {
     rk_frames_t *frames = &self->frames;
-    rk_slice_t uid = s_speaker (self);
+    rk_slice_t cid = rk_frames_at (frames, 3), uid = rk_routes_user (self->routes, cid);
     if (!rk_slice_is (rk_frames_at (frames, 1), "talk") || frames->count < 5)
         return;
     bool others = rk_sender_owner (self, false, uid) != -1 ||

@@ -285,8 +285,10 @@ s_forget_one (rk_sender_t *self)
     while (gateway &&
            (gateway->here || !gateway->swept || gateway->sweep || gateway->queue.count))
         gateway = (rk_sender_gateway_t *) rk_index_next (self->gateways);
-    if (gateway)
-        rk_index_delete (self->gateways, gateway->key);    //  Frees it
+    if (!gateway)
+        return;
+    rk_sender_forget_asks (self, gateway);
+    rk_index_delete (self->gateways, gateway->key);    //  Frees it
 }
 
 

@@ -57,6 +57,8 @@ s_handle_hello (rk_sender_t *self, rk_sender_gateway_t *gateway, rk_slice_t vers
     gateway->back = gateway->swept;
     gateway->swept = false;
     self->sweeping |= anew;
+    if (anew)
+        rk_sender_forget_asks (self, gateway);
     rk_sender_say (self, gateway, "welcome", VERSION);
     if (self->bye)
         rk_sender_say (self, gateway, "bye", NULL);

@@ -67,6 +67,15 @@ s_ask_gateway (rk_sender_t *self, rk_sender_gateway_t *gateway, zframe_t **clien
 }
 
 
+void
+rk_sender_forget_asks (rk_sender_t *self, rk_sender_gateway_t *gateway)
+{
+    for (size_t nbr = 0; nbr < ASKS; nbr++)
+        if (self->asks[nbr].gateway == gateway)
+            zframe_destroy (&self->asks[nbr].client);
+}
+
+
 //  answer NUMBER ok|error TEXT
 
 void
@@ -103,7 +112,8 @@ rk_sender_handle_at (void *owner, zmsg_t *words)
         (rk_sender_gateway_t *) rk_index_lookup (self->gateways, rk_slice (name));
     if (peer != -1 && rk_peers_here (self->cluster->peers, (size_t) peer))
         s_send (self, (size_t) peer, RK_LINK_ASK, client, words);
-    else if (!s_can_ask (gateway) || !s_ask_gateway (self, gateway, &frame, words))
+    else if ((peer != -1 && !rk_sender_has_left (self, (size_t) peer)) ||
+             !s_can_ask (gateway) || !s_ask_gateway (self, gateway, &frame, words))
         s_refuse (self, frame, name);
     zstr_free (&name);
     zframe_destroy (&frame);

@@ -321,6 +321,9 @@ bool rk_sender_has_left (rk_sender_t *self, size_t peer);
 //  The same from a peer: what is in hand goes to our supervisor.
 void rk_sender_take_ask (rk_sender_t *self, size_t peer);
 
+//  A gateway is gone, or has begun a new life: what it was asked isn't answered.
+void rk_sender_forget_asks (rk_sender_t *self, rk_sender_gateway_t *gateway);
+
 //  answer NUMBER ok|error TEXT of a gateway
 void rk_sender_handle_told (rk_sender_t *self, rk_sender_gateway_t *gateway,
                             rk_slice_t number);

@@ -287,15 +287,6 @@ s_job_note (rk_work_t *self, rk_work_job_t *job, int64_t nsec)
 
 
 static void
-s_count_waiting (rk_work_t *self, rk_work_job_t *job, int more)
-{
-    self->waiting += (uint32_t) more;
-    if (rk_work_is_remote (job->connection))
-        self->remotes += (uint32_t) more;
-}
-
-
-static void
 s_job_go_on (rk_work_t *self, rk_work_job_t *job, const rk_reply_t *reply)
 {
     char *error = NULL;
@@ -304,7 +295,7 @@ s_job_go_on (rk_work_t *self, rk_work_job_t *job, const rk_reply_t *reply)
     int64_t nsec = job->task.nsec;    //  Answering a failure counts anew
     switch (result) {
     case RK_LUA_WAITS:
-        s_count_waiting (self, job, 1);
+        self->waiting++;
         if (connection->alone == job && job->task.pipelined)
             connection->alone = NULL;
         rk_work_make_ready (self, connection);
@@ -404,7 +395,7 @@ rk_work_start (rk_work_t *self, rk_work_connection_t *connection, rk_frames_t *f
 void
 rk_work_go_on (rk_work_t *self, rk_work_job_t *job, const rk_reply_t *reply)
 {
-    s_count_waiting (self, job, -1);
+    self->waiting--;
     job->owner = 0;
     s_job_run (self, job, reply);
 }
@@ -457,7 +448,7 @@ rk_work_drop (rk_work_t *self, bool answer)
     zstr_free ((char **) &self->jobs);
     self->job_count = 0;
     self->free_jobs = self->turns = NULL;
-    self->waiting = self->remotes = 0;
+    self->waiting = 0;
     rk_timers_clear (&self->timers);
     rk_index_purge (self->names);
     rk_work_state_destroy (&self->state);

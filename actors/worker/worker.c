@@ -91,8 +91,10 @@ s_handle_message (rk_work_t *self, rk_frames_t *frames)
 void
 rk_work_handle (rk_work_t *self, rk_work_connection_t *connection, rk_frames_t *frames)
 {
+    //  Those of other app servers must go on, for others wait for us as we wait for them
+    bool remote = connection->key.size && !*connection->key.data;
     if (!rk_work_may_start (connection) || connection->queue.count ||
-        (rk_work_is_full (self) && !rk_work_is_remote (connection))) {
+        (self->waiting >= self->waiting_most && !remote)) {
         rk_parcel_t *parcel = rk_parcel_new (frames);
         parcel->at = self->reading;
         rk_queue_push (&connection->queue, parcel);
@@ -110,7 +112,7 @@ s_start_ready (rk_work_t *self)
     rk_frames_t frames;
     rk_frames_begin (&frames);
     rk_work_connection_t *connection;
-    for (int nbr = 0; nbr < BATCH && !rk_work_is_full (self); nbr++) {
+    for (int nbr = 0; nbr < BATCH && self->waiting < self->waiting_most; nbr++) {
         if (self->life.terminated || !(connection = rk_work_next_ready (self)))
             return;
         rk_parcel_t *parcel = rk_queue_pop (&connection->queue);
@@ -350,7 +352,7 @@ static int64_t
 s_patience (rk_work_t *self)
 {
     if (self->turns || self->life.draining ||
-        (self->ready_head && !rk_work_is_full (self)))
+        (self->ready_head && self->waiting < self->waiting_most))
         return 0;
     if (self->timers.count)
         return rk_timers_wait (&self->timers, zclock_mono (), SWEEP);

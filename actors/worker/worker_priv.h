@@ -109,7 +109,6 @@ typedef struct {
     rk_work_job_t *turns;    //  Those whose turn has come
     uint32_t job_count;
     uint32_t waiting;
-    uint32_t remotes;    //  Those of them that are requests of other app servers
     uint32_t waiting_most;
     uint64_t generation;    //  Counts calls, over all lives
     uint32_t held;          //  Messages that came and aren't done
@@ -132,21 +131,6 @@ typedef struct {
     char *closed;    //  Handlers that an operator has closed, for the next state
     rk_counter_t counters[RK_WORK_COUNTERS + 1];
 } rk_work_t;
-
-//  Whether it stands for what other app servers ask about one name: no CID begins with a zero.
-static inline bool
-rk_work_is_remote (const rk_work_connection_t *connection)
-{
-    return connection->key.size && !*connection->key.data;
-}
-
-//  Whether as many of our own messages wait as may. What other app servers ask goes on beside them, for they wait for us as we wait
-//  for them; it doesn't keep ours from going on either.
-static inline bool
-rk_work_is_full (const rk_work_t *self)
-{
-    return self->waiting - self->remotes >= self->waiting_most;
-}
 
 //  workhost.c
 

@@ -96,20 +96,13 @@ local function close_gaps (who, mine, gaps)
     return true
 end
 
---  Until nothing is noted any more. While others say much that may take long, so unless stays is true the connection's own messages don't
---  wait for it: with the gaps that are found first it goes on by itself
-local function finish (cid, mine, stays, first)
+--  Until nothing is noted any more
+local function finish (cid, mine)
     local ok, how, gaps, once_more
     local who = still (cid, mine)
     while who do
-        if first then
-            ok, how, gaps, first = true, "gaps", first, nil
-        else
-            ok, how, gaps = session.catch_up (cid, "end")
-        end
-        if ok and how ~= "again" and #gaps > 0 and not stays then
-            return later (0, function () return finish (cid, mine, true, gaps) end)
-        elseif ok and how ~= "again" then
+        ok, how, gaps = session.catch_up (cid, "end")
+        if ok and how ~= "again" then
             ok, how = close_gaps (who, mine, gaps)
         end
         who, once_more = still (cid, mine)
@@ -200,8 +193,8 @@ function catchup.begin_anew (cid)
 end
 
 --  The connection has come to a group: when this is done it hears it, unless it is catching up with more, which
---  goes on. With stays = true it does hear it when this returns, unless that fails
-function catchup.fill (cid, stays)
+--  goes on
+function catchup.fill (cid)
     local who = session.get (cid)
     local mark = who and who.uid and (who.mark or "")
     if not mark then
@@ -209,7 +202,7 @@ function catchup.fill (cid, stays)
     end
     local since = mark:match ("^%-(%d+)")
     if mark == "" then
-        return finish (cid, take (cid), stays)
+        return finish (cid, take (cid))
     elseif since and clock.now () - math.tointeger (since) > LOST then
         setting.behind (cid)
         return catchup.begin_anew (cid)

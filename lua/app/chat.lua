@@ -52,4 +52,4 @@ local function handle (ctx, msg)
     return answer
 end
 
-return {action = "chat", pipelined = true, owned = chat.first_of, handle = handle}
+return {action = "chat", pipelined = true, handle = handle}

@@ -280,22 +280,10 @@ function chat.refuse_other (gid, ok, owns)
     end
 end
 
---  Whose owner handles what is said in a conversation: the group's, or that of the first of two. So its seqs are given in one place,
---  and app servers don't wait for each other's rows
-local function owner_of (conversation)
-    return type (conversation) == "string" and (conversation:match "^([^,]+),[^,]+$" or conversation) or nil
-end
-
---  What a request about a group, or a message, is handled by the owner of: see docs/lua.md, "owned"
+--  What a request about a group, or a message of one, is handled by the owner of: see docs/lua.md, "owned"
 function chat.group_of (msg)
-    local name = chat.stored and owner_of (msg.groupID or msg.conversation)
-    return chat.good_id (name) and name or nil
-end
-
---  The same of a chat of two
-function chat.first_of (msg, ctx)
-    local to = chat.stored and type (msg.content) == "table" and msg.content.toAccountID
-    return chat.good_id (to) and ctx.uid and (ctx.uid < to and ctx.uid or to) or nil
+    local gid = chat.stored and (msg.groupID or msg.conversation)
+    return chat.good_id (gid) and gid or nil
 end
 
 function chat.not_in (conversation)

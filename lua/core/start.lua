@@ -5,7 +5,7 @@ local by_action, by_frame, by_command = {}, {}, {}
 local number = {}    --  Of each handler, for the worker's books
 local connection, send, in_turn, answered = worker.connection, worker.send, worker.in_turn, worker.answered
 local decode, encode, authorize = json.decode, json.encode, app_authorize
-local elsewhere, remote, clustered = worker.elsewhere, worker.remote, config.get ("cluster/name") ~= ""
+local elsewhere, remote = worker.elsewhere, worker.remote
 
 --  Who gets what, after a handler was loaded, unloaded, opened or closed
 local function route_all ()
@@ -146,7 +146,7 @@ local function handle_upstream (frames)
     ctx.text = frames[3]
     ctx.nulls = nulls or nil
     local reply, attachment = authorize (ctx, msg, handler)
-    local owned = clustered and not reply and handler.owned and handler.owned (msg, ctx)
+    local owned = not reply and handler.owned and handler.owned (msg)
     if owned and elsewhere (owned) and handle_elsewhere (ctx, msg, action, owned, handler.returned) then
         if ctx.after then
             answered ()
