@@ -23,7 +23,8 @@
 #define PATIENCE 900    //  msec until one is given up
 
 //  KEYS: the hash. ARGV: name, instance, endpoint, msec of the lease; 0 gives it back. When nobody could renew for a while all that
-//  were alive then are still.
+//  were alive then are still, for another lease. Who finds its name taken sees to that as well: a failover may have brought back leases of
+//  processes that all have ended since.
 static const char s_script[] =
     "local time = redis.call ('TIME')\n"
     "local now = time[1] * 1000 + math.floor (time[2] / 1000)\n"
@@ -34,13 +35,15 @@ static const char s_script[] =
     "    fields[all[nbr]] = all[nbr + 1]\n"
     "end\n"
     "local seen = tonumber (fields['=seen'] or now)\n"
-    "local pause = now - seen > 1500 and now - seen or 0\n"
+    "local pause, taken = now - seen > 1500 and now - seen or 0, nil\n"
     "for field, value in pairs (fields) do\n"
     "    local till, whose, where = value:match ('^(%d+) (%x+) (.*)$')\n"
     "    if till and tonumber (till) + pause > now then\n"
-    "        if field == name and whose ~= instance and lease > 0 then\n"
-    "            return {'0', where}\n"
-    "        elseif field ~= name then\n"
+    "        local other = field ~= name\n"
+    "        if not other and whose ~= instance and lease > 0 then\n"
+    "            other, taken = true, where\n"
+    "        end\n"
+    "        if other then\n"
     "            live[#live + 1] = field .. ' ' .. where\n"
     "            if pause > 0 then\n"
     "                redis.call ('HSET', KEYS[1], field, ('%d %s %s'):format (now + "
@@ -51,7 +54,10 @@ static const char s_script[] =
     "        redis.call ('HDEL', KEYS[1], field)\n"
     "    end\n"
     "end\n"
-    "if lease > 0 then\n"
+    "if taken then\n"
+    "    redis.call ('HSET', KEYS[1], '=seen', ('%d'):format (now))\n"
+    "    return {'0', taken}\n"
+    "elseif lease > 0 then\n"
     "    live[#live + 1] = name .. ' ' .. endpoint\n"
     "    redis.call ('HSET', KEYS[1], name, ('%d %s %s'):format (now + lease, instance, "
     "endpoint))\n"

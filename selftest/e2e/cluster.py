@@ -160,6 +160,30 @@ def dies():
     Cluster().live(test)
 
 
+def old_leases():
+    """A failover of Redis may bring back what it had a minute ago: leases of processes that have all ended since, and nobody has renewed one.
+    Those who have their names now wait for a lease, and no longer."""
+    async def test(cluster):
+        ask, key = cluster.redis.ask, "rookery"
+        for app in cluster.apps:
+            app.stop(signal.SIGKILL)
+        words = ask("HGETALL", key).split("\n")
+        for name, value in zip(words[::2], words[1::2]):
+            if name == "=seen" or not name.startswith("="):
+                msec, *rest = value.split(" ")
+                ask("HSET", key, name, " ".join([str(int(msec) - 60000), *rest]))
+        for app in cluster.apps:
+            app.start()
+        for app in cluster.apps:
+            while not {f"{one.name} here" for one in cluster.apps} <= set((await asyncio.to_thread(app.ctl, "nodes")).split("\n")):
+                await asyncio.sleep(0.05)
+            check("must be unique" in app.logged(), "the old lease held")
+        user = await Talker.open(cluster.gateway, "ann")
+        await user.request(chat("ann", "ann", "1"), "ok")
+        await user.close()
+    Cluster(2, redis=True).live(test)
+
+
 def sleeps():
     """One is stopped and goes on later: the other one's users don't wait for it, its own go there, and nothing is stored twice."""
     async def test(cluster):
@@ -759,4 +783,4 @@ def hosts():
 
 
 if __name__ == "__main__":
-    run(drains, dies, sleeps, one_system, people, members_quiet, rolling, killed, stopped, woken, shared_rate, once, operators, holes, hosts)
+    run(drains, dies, old_leases, sleeps, one_system, people, members_quiet, rolling, killed, stopped, woken, shared_rate, once, operators, holes, hosts)
