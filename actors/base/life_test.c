@@ -226,11 +226,13 @@ s_count_events (zactor_t *actor, int times)
 }
 
 
-//  Who stops it waits until it has ended, also when it takes no word more just now.
+//  Who stops it waits until it has ended, also when it takes no word more just now. The pages of a long queue go from one thread to
+//  another within libzmq, where the thread sanitizer can't see it (base/handover.h).
 
 static void
 s_test_full (void)
 {
+#if !defined(__SANITIZE_THREAD__)
     s_args_t args = {.refuses = NULL};
     zactor_t *actor = rk_actor_start (s_actor, &args, NULL);
     zstr_send (actor, "SLOW");
@@ -239,6 +241,7 @@ s_test_full (void)
     while (zstr_send (actor, "COUNT") == 0)
         continue;
     rk_check (rk_actor_stop (&actor) && args.ended);
+#endif
 }
 
 

@@ -42,7 +42,7 @@ rk_sendertest_expect (zsock_t *from, const char *words)
             rk_sendertest_say (from, "pong");
     }
     if (strneq (got, words))
-        fprintf (stderr, "expected: %s\ngot: %s\n", words, got);
+        fprintf (stderr, "expected: %s\ngot: %s\n", words ? words : "", got);
     rk_check (streq (got, words));
 }
 
