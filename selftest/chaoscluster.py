@@ -122,7 +122,7 @@ class ClusterScene:
             check(part.stop() == 0, f"the exit status of {part.name}")
 
     def logs(self):
-        return [(part.log, part.logged()) for part in (*self.cluster.gateways, *self.cluster.apps)]
+        return [(part.log, part.logged()) for part in (*self.cluster.gateways, *self.cluster.apps, *self.cluster.galera)]
 
     # Faults: each is over when the coroutine returns
 

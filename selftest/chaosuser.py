@@ -27,6 +27,7 @@ class Device:
         self.scene, self.name, self.partner, self.token, self.device = scene, name, partner, token, device
         self.conversation = ",".join(sorted((name, partner)))
         self.came = {}         # (conversation, seq): chatID
+        self.how = {}          # The same: how and when it came first
         self.fresh = []        # (connection, conversation, sender, seq) in the order they came first
         self.have = {}         # conversation: all up to here is known
         self.last = {}         # conversation: the last that is known
@@ -136,12 +137,14 @@ class Device:
             self.acked[conversation] = max(self.acked.get(conversation, 0), message["seq"])
         elif action == "historyRsp" and message["code"] == "ok":
             for stored in message["messages"]:
-                self.note_seq(message["conversation"], stored["seq"], stored["content"]["chatID"], told=False)
+                self.note_seq(message["conversation"], stored["seq"], stored["content"]["chatID"], "read")
 
-    def note_seq(self, conversation, seq, chat_id, told=True):
-        known = self.came.get((conversation, seq))
-        check(known in (None, chat_id), f"{conversation} {seq} is {known} and {chat_id}")
-        if known is None and told:
+    def note_seq(self, conversation, seq, chat_id, how="heard"):
+        known, before = self.came.get((conversation, seq)), self.how.get((conversation, seq))
+        now = f"{how} at {time.strftime('%H:%M:%S', time.gmtime())} by connection {self.connection}"
+        check(known in (None, chat_id), f"{self.name}/{self.device}: {conversation} {seq} is {known}, {before}, and {chat_id}, {now}")
+        self.how[(conversation, seq)] = before or now
+        if known is None and how == "heard":
             self.fresh.append((self.connection, conversation, chat_id.split("-")[0], seq))
         self.came[(conversation, seq)] = chat_id
         self.last[conversation] = max(self.last.get(conversation, 0), seq)
@@ -271,7 +274,7 @@ class User(Device):
         self.answered[chat_id] = where
         self.refused.discard(chat_id)    # The answer to an earlier try
         self.last_ok = time.monotonic()
-        self.note_seq(*where, chat_id, told=False)
+        self.note_seq(*where, chat_id, "answered")
         if entry and entry.connection and entry.tries == 1 and not entry.refusals:
             self.first_try.append((entry.connection, where[0], chat_id))
         self.open.pop(chat_id, None)
