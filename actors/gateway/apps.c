@@ -304,20 +304,17 @@ rk_gateway_handle_answer (void *owner, zmsg_t *words)
 {
     rk_gateway_t *self = (rk_gateway_t *) owner;
     rk_slice_t client;
-    zframe_t *way = zmsg_pop (words), *text = zmsg_last (words);
+    zframe_t *way = zmsg_pop (words);
     char *name = rk_ask_back (way, RK_ASK_GATEWAY, &client);
+    char *word = zmsg_popstr (words), *text = zmsg_popstr (words);
     self->asks -= self->asks > 0;
-    if (text && zframe_size (text) > RK_ASK_MOST)    //  That would cost us the connection
-        zframe_reset (text, TOO_LONG, strlen (TOO_LONG));
-    for (size_t nbr = 0; name && nbr < self->args->count; nbr++)
-        if (streq (self->apps[nbr].args->name, name)) {
-            rk_frames_t out;
-            rk_frames_begin (&out);
-            rk_frames_addstr (&out, "answer");
-            rk_ask_add (&out, client, words);
-            s_send (&self->apps[nbr], &out);
-        }
+    bool fits = text && strlen (text) <= RK_ASK_MOST;    //  Else it costs the connection
+    for (size_t nbr = 0; name && text && nbr < self->args->count; nbr++)
+        if (streq (self->apps[nbr].args->name, name))
+            s_answer (&self->apps[nbr], client, word, fits ? text : TOO_LONG);
     zstr_free (&name);
+    zstr_free (&word);
+    zstr_free (&text);
     zframe_destroy (&way);
 }
 

@@ -8,9 +8,10 @@
 //                     setting share CID GATEWAYS    so many hold its user
 //                     setting moved CID -, setting ring EPOCH NAME[,NAME...]
 //                     welcome VERSION, refused REASON, bye, ping, pong, ask CLIENT WORD...
-//         pipe        see rk_life_t; ANSWER "@@NAME CLIENT" ok|error TEXT to what was asked there; PAUSE: take no connections and read no client,
+//         pipe        see rk_life_t; PAUSE: take no connections and read no client,
 //                     answered with PAUSED when all that was read has gone up; RELOAD: take
-//                     the TLS certificate anew, answered with RELOADED, or REFUSED reason
+//                     the TLS certificate anew, answered with RELOADED, or REFUSED reason;
+//                     ANSWER "@@NAME CLIENT" ok|error TEXT    to what was asked there
 //  Out    upstream    upstream CID content [attachment]
 //                     status connected CID [UID [GID,GID... [DEVICE]]], status closed|moving CID [UID]
 //         downstream  hello VERSION INSTANCE [asks], ping, pong, answer CLIENT ok|error TEXT

@@ -4,7 +4,7 @@
 #include "sendertest.h"
 
 #define PATIENCE 120000    //  msec
-#define PEERS "inproc://cluster-test-peers-%s"
+#define PEERS "inproc://cluster-test-peers-"
 
 typedef struct {
     zsock_t *in;
@@ -54,22 +54,7 @@ s_on_behind (void *owner)
 static zsock_t *
 s_connect (void *name, const char *endpoint)
 {
-    zsock_t *socket = zsock_new (ZMQ_DEALER);
-    zsock_set_identity (socket, (const char *) name);
-    zsock_set_linger (socket, 0);
-    rk_check (zsock_connect (socket, "%s", endpoint) == 0);
-    return socket;
-}
-
-
-static zsock_t *
-s_router (const char *name)
-{
-    zsock_t *router = zsock_new (ZMQ_ROUTER);
-    zsock_set_router_mandatory (router, 1);
-    zmq_setsockopt (zsock_resolve (router), ZMQ_ROUTER_HANDOVER, &(int){1}, sizeof (int));
-    rk_check (zsock_bind (router, PEERS, name) != -1);
-    return router;
+    return rk_sendertest_dealer ((const char *) name, endpoint);
 }
 
 
@@ -223,13 +208,13 @@ cluster_test (void)
         .ping = 60000,
         .grace = PATIENCE,
         .name = "a1",
-        .peers = s_router ("a1"),
+        .peers = rk_sendertest_router (PEERS "a1"),
         .lease = rk_sock_new (ZMQ_PUSH, ">inproc://cluster-test-lease", 1000),
         .connect = s_connect,
         .connect_arg = (void *) "a1",
         .link_most = 1000000};
     fixture.in = rk_sock_new (ZMQ_PUSH, ">inproc://cluster-test", 1000);
-    fixture.router = s_router ("a2");
+    fixture.router = rk_sendertest_router (PEERS "a2");
     fixture.other = rk_peers_new (fixture.router, 1000000, &fns, (void *) "a2");
     rk_check (rk_peers_add (fixture.other, "a1", zsock_endpoint (args.peers)) == 0);
     zactor_t *actor = rk_actor_start (sender_actor, &args, NULL);

@@ -44,14 +44,16 @@ rk_sender_gateway_get (rk_sender_t *self, rk_slice_t id, bool speaks)
 }
 
 
-//  A message to a gateway begins with its address, but for the one that has a socket of its own.
+//  A message to a gateway begins with its address, but for the one that has a socket of its own. Out, not yet used, shares the frames.
 
 static void
-s_address (rk_sender_gateway_t *gateway, rk_frames_t *frames)
+s_wrap (rk_sender_gateway_t *gateway, rk_frames_t *frames, rk_frames_t *out)
 {
-    rk_frames_begin (frames);
+    rk_frames_begin (out);
     if (!gateway->local)
-        rk_frames_add (frames, gateway->key.data, gateway->key.size);
+        rk_frames_add (out, gateway->key.data, gateway->key.size);
+    for (size_t nbr = 0; nbr < frames->count && nbr + 1 < RK_FRAMES_MAX; nbr++)
+        rk_frames_share (out, frames, nbr);
 }
 
 
@@ -131,9 +133,7 @@ rk_sender_send (rk_sender_t *self, rk_frames_t *frames, rk_slice_t id)
     if (now && gateway->local && s_post (self, gateway, frames) == 0)
         return;
     rk_frames_t out;
-    s_address (gateway, &out);
-    for (size_t nbr = 0; nbr < frames->count && nbr + 1 < RK_FRAMES_MAX; nbr++)
-        rk_frames_share (&out, frames, nbr);
+    s_wrap (gateway, frames, &out);
     if (!now || gateway->local || s_post (self, gateway, &out) == -1)
         s_keep (self, gateway, &out);
 }
@@ -210,9 +210,7 @@ bool
 rk_sender_post (rk_sender_t *self, rk_sender_gateway_t *gateway, rk_frames_t *frames)
 {
     rk_frames_t out;
-    s_address (gateway, &out);
-    for (size_t nbr = 0; nbr < frames->count && nbr + 1 < RK_FRAMES_MAX; nbr++)
-        rk_frames_share (&out, frames, nbr);
+    s_wrap (gateway, frames, &out);
     bool sent = s_post (self, gateway, &out) == 0;
     rk_frames_clear (&out);
     return sent;

@@ -1,6 +1,7 @@
 //  peers_test.c
 
 #include "peers.h"
+#include "sendertest.h"
 
 #define MANY 5000
 #define PATIENCE 120000    //  msec
@@ -63,11 +64,7 @@ s_on_begin (void *owner, size_t peer)
 static zsock_t *
 s_on_connect (void *owner, const char *endpoint)
 {
-    zsock_t *socket = zsock_new (ZMQ_DEALER);
-    zsock_set_identity (socket, ((s_end_t *) owner)->name);
-    zsock_set_linger (socket, 0);
-    rk_check (zsock_connect (socket, "%s", endpoint) == 0);
-    return socket;
+    return rk_sendertest_dealer (((s_end_t *) owner)->name, endpoint);
 }
 
 
@@ -96,11 +93,9 @@ static void
 s_open (s_end_t *self, const char *name)
 {
     *self = (s_end_t){.name = name};
-    self->router = zsock_new (ZMQ_ROUTER);
-    zsock_set_router_mandatory (self->router, 1);
-    zmq_setsockopt (zsock_resolve (self->router), ZMQ_ROUTER_HANDOVER, &(int){1},
-                    sizeof (int));
-    rk_check (zsock_bind (self->router, ENDPOINT, (int) getpid (), name) != -1);
+    char *endpoint = zsys_sprintf (ENDPOINT, (int) getpid (), name);
+    self->router = rk_sendertest_router (endpoint);
+    zstr_free (&endpoint);
     self->peers = rk_peers_new (self->router, 4000000, &s_fns, self);
 }
 

@@ -56,3 +56,25 @@ rk_sendertest_gateway (const char *id)
     rk_check (zsock_connect (gateway, "inproc://sender-test-down") == 0);
     return gateway;
 }
+
+
+zsock_t *
+rk_sendertest_router (const char *endpoint)
+{
+    zsock_t *router = zsock_new (ZMQ_ROUTER);
+    zsock_set_router_mandatory (router, 1);
+    zmq_setsockopt (zsock_resolve (router), ZMQ_ROUTER_HANDOVER, &(int){1}, sizeof (int));
+    rk_check (zsock_bind (router, "%s", endpoint) != -1);
+    return router;
+}
+
+
+zsock_t *
+rk_sendertest_dealer (const char *name, const char *endpoint)
+{
+    zsock_t *dealer = zsock_new (ZMQ_DEALER);
+    zsock_set_identity (dealer, name);
+    zsock_set_linger (dealer, 0);
+    rk_check (zsock_connect (dealer, "%s", endpoint) == 0);
+    return dealer;
+}

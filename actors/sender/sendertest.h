@@ -17,4 +17,9 @@ void rk_sendertest_expect (zsock_t *from, const char *words);
 //  A gateway of that id, connected to inproc://sender-test-down; the caller destroys it.
 zsock_t *rk_sendertest_gateway (const char *id);
 
+//  The two ends of a link as an app server has them: the ROUTER that others connect to, and the DEALER of one of that name to such
+//  an endpoint. The caller destroys them.
+zsock_t *rk_sendertest_router (const char *endpoint);
+zsock_t *rk_sendertest_dealer (const char *name, const char *endpoint);
+
 #endif
