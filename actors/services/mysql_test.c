@@ -30,6 +30,14 @@ s_test_types (rk_sqltest_t *test)
                     "SELECT REPEAT('x', 9000000) UNION ALL SELECT REPEAT('y', 9000000)",
                     NULL, error, sizeof (error));
     rk_check (strstr (error, "larger than 16 MB"));
+    //  A procedure that fails behind its first list of rows has failed
+    rk_sqltest_ask (test,
+                    "CREATE PROCEDURE late () BEGIN SELECT 1; SIGNAL SQLSTATE '45000' "
+                    "SET MESSAGE_TEXT = 'too late'; END",
+                    NULL, error, sizeof (error));
+    rk_check (!*error);
+    rk_sqltest_ask (test, "CALL late ()", NULL, error, sizeof (error));
+    rk_check (strstr (error, "too late"));
 }
 
 

@@ -81,9 +81,25 @@ s_prepare (rk_mysql_t *self, rk_slice_t sql, char **why)
 static char *
 s_pack (rk_mysql_t *self, rk_mystatement_t *statement, rk_pack_t *result)
 {
-    char *why = rk_mystatement_pack (statement, result);
-    s_note_trouble (self, why ? mysql_stmt_errno (statement->stmt) : 0);
+    unsigned code = 0;
+    char *why = rk_mystatement_pack (statement, result, &code);
+    if (why)
+        s_note_trouble (self, code);
     return why;
+}
+
+
+//  A procedure may give more lists of rows behind the first, which nobody gets, and fail at one of them.
+
+static char *
+s_skip_results (rk_mysql_t *self, rk_mystatement_t *statement)
+{
+    while (mysql_stmt_more_results (statement->stmt)) {
+        if (mysql_stmt_next_result (statement->stmt) > 0)
+            return s_statement_fail (self, statement);
+        mysql_stmt_free_result (statement->stmt);
+    }
+    return NULL;
 }
 
 
@@ -126,10 +142,13 @@ rk_mysql_run (void *owner, rk_slice_t *rest, rk_pack_t *result)
     if (mysql_stmt_field_count (statement->stmt) != statement->columns)
         rk_mystatement_bind_columns (statement);
     why = s_pack (self, statement, result);
-    while (mysql_stmt_more_results (statement->stmt) &&
-           mysql_stmt_next_result (statement->stmt) == 0)
-        mysql_stmt_free_result (statement->stmt);
-    if (!statement->plain)    //  The library's columns of such a one move at its next run
+    char *late = s_skip_results (self, statement);
+    if (why)
+        zstr_free (&late);
+    else
+        why = late;
+    //  At its next run the library's columns of such a one move, and it would wait for the rows that one which failed doesn't have
+    if (!statement->plain || why)
         rk_index_delete (self->statements, statement->key);
     return why;
 }

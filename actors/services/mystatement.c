@@ -272,10 +272,8 @@ s_pack_rows (rk_mystatement_t *statement, rk_pack_t *result)
 }
 
 
-//  Packs what a statement that has run gave: [ changes last-id [ column... ] [ value... ]... ].
-
 char *
-rk_mystatement_pack (rk_mystatement_t *statement, rk_pack_t *result)
+rk_mystatement_pack (rk_mystatement_t *statement, rk_pack_t *result, unsigned *code)
 {
     MYSQL_STMT *stmt = statement->stmt;
     rk_pack_open (result);
@@ -283,6 +281,7 @@ rk_mystatement_pack (rk_mystatement_t *statement, rk_pack_t *result)
     rk_pack_int (result, 0);    //  Set below, when they are known
     rk_pack_int (result, 0);
     char *why = s_pack_rows (statement, result);
+    *code = mysql_stmt_errno (stmt);    //  Before the library forgets it with the rows
     rk_pack_close (result);
     int64_t changes = statement->select ? 0 : (int64_t) mysql_stmt_affected_rows (stmt);
     int64_t last_id = changes > 0 ? (int64_t) mysql_stmt_insert_id (stmt) : 0;

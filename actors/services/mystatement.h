@@ -54,8 +54,10 @@ size_t rk_mystatement_size (const rk_mystatement_t *self);
 //  Finds out its columns anew, when they aren't those of before.
 void rk_mystatement_bind_columns (rk_mystatement_t *self);
 
-//  Packs what it gave when it ran, as pack.h says: [ changes last-id [ column... ] [ value... ]... ].
-//  Returns NULL or a fresh reason; mysql_stmt_errno has the library's error.
-char *rk_mystatement_pack (rk_mystatement_t *statement, rk_pack_t *result);
+//  Packs what it gave when it ran, as pack.h says: [ changes last-id [ column... ] [ value... ]... ]. The server may fail at
+//  its rows only: a deadlock's victim may be told so there. Returns NULL, or a fresh reason and in *code the library's error
+//  or 0; mysql_stmt_errno has it no longer.
+char *rk_mystatement_pack (rk_mystatement_t *statement, rk_pack_t *result,
+                           unsigned *code);
 
 #endif

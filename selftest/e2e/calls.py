@@ -373,6 +373,33 @@ async def deadlocks(server, *clients):
     check(again > 0, "there was no deadlock")
 
 
+@with_services("mysql/main/connections=16", "mysql/main/timeout=20000", clients=[f"u{nbr}" for nbr in range(16)])
+async def reading_victims(server, *clients):
+    """A deadlock's victim is told so while it reads rows: all of its batch is run again, and nothing that was answered is lost."""
+    await sql(clients[0], "query", "CREATE OR REPLACE TABLE cross_ (id INT PRIMARY KEY, n INT NOT NULL) ENGINE = InnoDB")
+    await sql(clients[0], "query", "CREATE OR REPLACE TABLE log (who INT, nbr INT, PRIMARY KEY (who, nbr)) ENGINE = InnoDB")
+    await sql(clients[0], "insert", "INSERT INTO cross_ VALUES (1, 0), (2, 0)")
+    read = "SELECT n, sleep(0.02) FROM cross_ WHERE id > ?1 - 1 AND id < ?1 + 1 FOR UPDATE"    # One that is found by its key fails before
+
+    async def both(nbr, client):
+        for turn in range(8):
+            first = 1 + (nbr + turn) % 2
+            ok, why = await call(client, "transaction", list=[[read, first], [read, 3 - first]])
+            check(ok, why)
+
+    async def note(nbr, client):
+        for turn in range(40):
+            ok, why = await sql(client, "insert", "INSERT INTO log VALUES (?, ?)", nbr, turn)
+            check(ok, why)
+            ok, why = await sql(client, "select", read, 1 + (nbr + turn) % 2)
+            check(ok, why)
+    await asyncio.gather(*((both if nbr % 2 else note) (nbr, client) for nbr, client in enumerate(clients)))
+    check(server.mariadb.ask("SELECT count(*) FROM log", "calls") == [[str(8 * 40)]], "rows that were answered are not there")
+    again = sum(counters["tried_again"] for name, counters in server.counters().items() if name.startswith("mysql-main"))
+    print(f"   {again} tried again")
+    check(again > 0, "there was no deadlock")
+
+
 async def until_ok(client, *words):
     """Says it until it succeeds, as a handler's client does; returns the reasons before that."""
     reasons = []
@@ -528,4 +555,4 @@ def in_cluster():
 if __name__ == "__main__":
     run(redis_replies, mysql_types, wrong_arguments, timers, timer_storm, events, no_service, links, power_on_app, redis_killed, redis_demoted,
         redis_names, mute_redis,
-        mysql_restarted, mixed_statements, deadlocks, redis_logins, in_cluster)
+        mysql_restarted, mixed_statements, deadlocks, reading_victims, redis_logins, in_cluster)
