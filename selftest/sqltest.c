@@ -81,11 +81,14 @@ s_send (rk_sqltest_t *self, uint64_t number, const rk_pack_t *pack)
 
 
 void
-rk_sqltest_post (rk_sqltest_t *self, uint64_t number, uint64_t whose, const char *sql)
+rk_sqltest_post (rk_sqltest_t *self, uint64_t number, uint64_t whose, const char *sql,
+                 const char *parameter)
 {
     rk_pack_t pack = {0};
     rk_pack_open (&pack);
     rk_pack_text (&pack, sql, strlen (sql));
+    if (parameter)
+        rk_pack_text (&pack, parameter, strlen (parameter));
     rk_pack_close (&pack);
     s_send_as (self, number, whose, &pack);
     rk_pack_clear (&pack);
@@ -333,9 +336,9 @@ rk_sqltest_time (rk_sqltest_t *self, const char *query, const char *change,
     rk_sqltest_ask (self, query, NULL, error, sizeof (error));
     rk_check (strstr (error, word));
     rk_sqltest_ask (self, "DELETE FROM t", NULL, error, sizeof (error));
-    rk_sqltest_post (self, 1, 1, "INSERT INTO t (word) VALUES ('before')");
-    rk_sqltest_post (self, 2, 2, change);
-    rk_sqltest_post (self, 3, 3, "INSERT INTO t (word) VALUES ('behind')");
+    rk_sqltest_post (self, 1, 1, "INSERT INTO t (word) VALUES ('before')", NULL);
+    rk_sqltest_post (self, 2, 2, change, NULL);
+    rk_sqltest_post (self, 3, 3, "INSERT INTO t (word) VALUES ('behind')", NULL);
     for (uint64_t nbr = 0; nbr < 3; nbr++) {
         uint64_t number = rk_sqltest_next (self, error, sizeof (error));
         rk_check (number == 2 ? strstr (error, word) != NULL : !*error);

@@ -40,10 +40,10 @@ int64_t rk_sqltest_ask_all (rk_sqltest_t *self, const char *statements[][2], cha
 void rk_sqltest_time (rk_sqltest_t *self, const char *query, const char *change,
                       const char *word);
 
-//  Sends one statement of a user, without waiting; and waits for the next reply, returns its number, and
-//  the reason in error when it failed, else "".
+//  Sends one statement of a user with at most one text parameter, NULL for none, without waiting; and waits for the
+//  next reply, returns its number, and the reason in error when it failed, else "".
 void rk_sqltest_post (rk_sqltest_t *self, uint64_t number, uint64_t whose,
-                      const char *sql);
+                      const char *sql, const char *parameter);
 uint64_t rk_sqltest_next (rk_sqltest_t *self, char *error, size_t room);
 
 #endif

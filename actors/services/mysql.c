@@ -86,12 +86,11 @@ s_autocommit (rk_mysql_t *self, bool on)
 static void
 s_run_calls (rk_mysql_t *self)
 {
-    rk_sqlbatch_t *batch = &self->batch;
     size_t nbr = 0;
     while (nbr < self->span && self->trouble == DONE) {
         nbr += self->span > 1 && !self->victim ? rk_mysql_pipeline (self, nbr) : 0;
         if (nbr < self->span && self->trouble == DONE &&
-            !rk_sqlbatch_run (batch, &batch->calls[nbr++], self->span == 1) &&
+            !rk_sqlbatch_run (&self->batch, self->order[nbr++], self->span == 1) &&
             self->trouble == DONE)
             self->trouble = REFUSED;
     }
@@ -152,7 +151,7 @@ static void
 s_answer (rk_mysql_t *self, const char *error)
 {
     self->batch.counters[RK_SQL_COMMITS].value++;
-    rk_sqlbatch_answer (&self->batch, self->span, error);
+    rk_sqlbatch_answer (&self->batch, self->order, self->span, error);
 }
 
 
@@ -193,6 +192,7 @@ s_run_batch (rk_mysql_t *self)
         return;
     size_t span = s_span (&self->batch);
     self->span = span < self->most ? span : self->most;
+    rk_mysql_order (self);
     rk_mysql_outcome_t outcome = s_try (self);
     if (outcome == AGAIN) {
         if (self->victim + 1 >= VICTIM_TOGETHER)
@@ -249,6 +249,9 @@ s_self_new (rk_sql_args_t *sql)
     rk_sqlbatch_begin (&self->batch, args, &self->life,
                        (size_t) rk_pool_int (args->config, "mysql", args->pool, "batch"),
                        &engine);
+    self->turns =
+        (rk_mysql_turn_t *) zmalloc (self->batch.room * sizeof (rk_mysql_turn_t));
+    self->order = (rk_sqlcall_t **) zmalloc (self->batch.room * sizeof (rk_sqlcall_t *));
     return self;
 }
 
@@ -269,6 +272,8 @@ s_self_destroy (rk_mysql_t **self_p)
     rk_mysql_t *self = *self_p;
     s_close (self);
     rk_sqlbatch_end (&self->batch);
+    free (self->turns);
+    free (self->order);
     rk_index_destroy (&self->statements);
     zstr_free (&self->error);
     free (self);

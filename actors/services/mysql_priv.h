@@ -15,6 +15,17 @@
 //  How a try of a batch ended.
 typedef enum { DONE, AGAIN, LOST, UNKNOWN, REFUSED } rk_mysql_outcome_t;
 
+//  What a call of the batch is to the order of the others, see mysqlorder.c
+typedef enum { RK_MYSQL_AGAIN, RK_MYSQL_LATER, RK_MYSQL_FIXED } rk_mysql_kind_t;
+
+typedef struct {
+    rk_sqlcall_t *call;
+    uint64_t whose;
+    rk_mysql_kind_t kind;
+    uint32_t phase;
+    rk_slice_t key;    //  Of the first kind, in the call's frames
+} rk_mysql_turn_t;
+
 typedef struct {
     rk_life_t life;
     rk_pool_args_t *args;
@@ -27,11 +38,13 @@ typedef struct {
     int64_t shunned[HOSTS];    //  and until when others go before it, msec, monotonic
     rk_index_t *statements;
     rk_sqlbatch_t batch;
-    int autocommit;     //  Of the session; -1: who knows
-    bool executed;      //  The try in hand has sent a statement
-    size_t span;        //  Calls of the batch that run together, from the front,
-    size_t most;        //  and how many may, fewer behind a deadlock
-    unsigned victim;    //  Tries in a row that a deadlock has ended
+    rk_mysql_turn_t *turns;    //  Room for the batch's,
+    rk_sqlcall_t **order;      //  and the calls of the span as they run
+    int autocommit;            //  Of the session; -1: who knows
+    bool executed;             //  The try in hand has sent a statement
+    size_t span;               //  Calls of the batch that run together, from the front,
+    size_t most;               //  and how many may, fewer behind a deadlock
+    unsigned victim;           //  Tries in a row that a deadlock has ended
     rk_mysql_outcome_t trouble;    //  What the statement in hand ran into, else DONE
     int64_t retry_at;              //  msec, monotonic
     int64_t backoff;
@@ -51,12 +64,17 @@ void rk_mysql_connect (rk_mysql_t *self);
 //  sent there, for whose fate nobody could tell then.
 bool rk_mysql_is_alive (rk_mysql_t *self);
 
+//  mysqlorder.c
+
+//  Puts the calls of the span into self->order.
+void rk_mysql_order (rk_mysql_t *self);
+
 //  mysqlrun.c
 
 //  Runs one statement whose opening mark is taken. Returns NULL or a fresh reason.
 char *rk_mysql_run (void *owner, rk_slice_t *rest, rk_pack_t *result);
 
-//  Sends as many calls as can be, from first on, and reads their answers. Returns how many.
+//  Sends as many calls as can be, from that one on, and reads their answers. Returns how many.
 size_t rk_mysql_pipeline (rk_mysql_t *self, size_t first);
 
 //  Runs a statement without parameters or result of our own. False when it fails; self->trouble says how.

@@ -50,14 +50,56 @@ s_test_slept (rk_sqltest_t *test)
     int64_t now = zclock_mono ();
     rk_pulse_beat (now - 2 * RK_PULSE_MOST);
     rk_pulse_beat (now + 60000);    //  It wakes up then
-    rk_sqltest_post (test, 1, 7, "INSERT INTO t (word) VALUES ('stale')");
+    rk_sqltest_post (test, 1, 7, "INSERT INTO t (word) VALUES ('stale')", NULL);
     rk_check (rk_sqltest_next (test, error, sizeof (error)) == 1);
     rk_check (strstr (error, "has slept"));
-    rk_sqltest_post (test, 2, 0, "INSERT INTO t (word) VALUES ('ours')");
+    rk_sqltest_post (test, 2, 0, "INSERT INTO t (word) VALUES ('ours')", NULL);
     rk_check (rk_sqltest_next (test, error, sizeof (error)) == 2 && !*error);
     rk_pulse_reset ();
-    rk_sqltest_post (test, 3, 7, "INSERT INTO t (word) VALUES ('news')");
+    rk_sqltest_post (test, 3, 7, "INSERT INTO t (word) VALUES ('news')", NULL);
     rk_check (rk_sqltest_next (test, error, sizeof (error)) == 3 && !*error);
+}
+
+
+//  The server is killed: what waits is done when it is back, in one batch. In it those that say so go by their parameter, the
+//  other ones of a user as they came; those of two users that are the same to it in any order.
+
+static void
+s_test_order (rk_sqltest_t *test, rk_spawn_t *server)
+{
+    static const struct {
+        uint64_t whose;
+        const char *sql, *word;
+    } calls[] = {
+        {1, "INSERT /* again */ INTO run (word) VALUES (?)", "b1"},
+        {1, "INSERT INTO run (word) VALUES (?)", "fixed"},
+        {1, "INSERT /* again */ INTO run (word) VALUES (?)", "a1"},
+        {2, "INSERT /* later */ INTO run (word) VALUES (?)", "later2"},
+        {2, "INSERT /* again */ INTO run (word) VALUES (?)", "c2"},
+        {2, "INSERT /* again */ INTO run (word) VALUES (?)", "a2"},
+        {3, "INSERT INTO run (word) VALUES (?)", "fixed"},
+        {3, "INSERT /* again */ INTO run (word) VALUES (?)", "a3"},
+    };
+    char error[200];
+    rk_sqltest_ask (
+        test, "CREATE TABLE run (nbr INT AUTO_INCREMENT PRIMARY KEY, word VARCHAR(9))",
+        NULL, error, sizeof (error));
+    rk_check (!*error);
+    rk_spawn_kill (server);
+    for (size_t nbr = 0; nbr < sizeof (calls) / sizeof (*calls); nbr++)
+        rk_sqltest_post (test, nbr + 1, calls[nbr].whose, calls[nbr].sql,
+                         calls[nbr].word);
+    rk_spawn_again (server);
+    uint64_t answered = 0;    //  Their numbers, one digit each
+    for (size_t nbr = 0; nbr < sizeof (calls) / sizeof (*calls); nbr++) {
+        answered = answered * 10 + rk_sqltest_next (test, error, sizeof (error));
+        rk_check (!*error);
+    }
+    rk_check (answered == 61542738 || answered == 61547238);    //  As they ran
+    rk_check (rk_sqltest_ask (test,
+                              "SELECT group_concat(word ORDER BY nbr) = "
+                              "'a2,b1,c2,later2,fixed,fixed,a1,a3' FROM run",
+                              NULL, error, sizeof (error)) == 1);
 }
 
 
@@ -81,9 +123,7 @@ mysql_test (void)
     rk_sqltest_run (&test);
     s_test_types (&test);
     char error[300];
-    //  The server is killed: what waits is done when it is back
-    rk_spawn_kill (&server);
-    rk_spawn_again (&server);
+    s_test_order (&test, &server);
     rk_check (rk_sqltest_ask (&test, "SELECT count(*) FROM t", NULL, error,
                               sizeof (error)) == 302);
     rk_sqltest_time (&test, "SELECT sleep (100)",

@@ -226,12 +226,11 @@ s_wake_at (rk_mysql_t *self, int bytes)
 size_t
 rk_mysql_pipeline (rk_mysql_t *self, size_t first)
 {
-    rk_sqlbatch_t *batch = &self->batch;
     s_sent_t sent[PIPELINE];
     size_t count = 0;
     s_cork (self, 1);
     while (count < PIPELINE && first + count < self->span && self->trouble == DONE &&
-           s_send (self, &batch->calls[first + count], &sent[count]))
+           s_send (self, self->order[first + count], &sent[count]))
         count++;
     s_cork (self, 0);
     if (count > 1)

@@ -12,6 +12,8 @@
 
 //  In an INSERT: a key that is there already means that another server was faster, and it is run again
 #define RK_SQL_AGAIN_MARK "/* again */"
+//  In any statement: those of the same user that say the above may run before it
+#define RK_SQL_LATER_MARK "/* later */"
 
 //  One prepared statement, with room for its parameters and the columns of a row.
 typedef struct {

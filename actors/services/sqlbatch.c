@@ -262,12 +262,13 @@ s_answer (rk_sqlbatch_t *self, rk_sqlcall_t *call, const char *error)
 
 
 void
-rk_sqlbatch_answer (rk_sqlbatch_t *self, size_t count, const char *error)
+rk_sqlbatch_answer (rk_sqlbatch_t *self, rk_sqlcall_t **order, size_t count,
+                    const char *error)
 {
     if (count > self->counters[RK_SQL_BATCH_MOST].value)
         self->counters[RK_SQL_BATCH_MOST].value = count;
     for (size_t nbr = 0; nbr < count; nbr++)
-        s_answer (self, &self->calls[nbr], error);
+        s_answer (self, order ? order[nbr] : &self->calls[nbr], error);
     self->count -= count;
     for (size_t nbr = 0; nbr < self->count; nbr++)
         rk_frames_move (&self->calls[nbr].frames, &self->calls[nbr + count].frames);

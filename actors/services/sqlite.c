@@ -90,7 +90,7 @@ s_fail_batch (rk_sqlite_t *self, const char *why)
 {
     rk_life_complain (&self->life, "%s", why);
     rk_sqlbatch_forget (&self->batch);
-    rk_sqlbatch_answer (&self->batch, self->batch.count, why);
+    rk_sqlbatch_answer (&self->batch, NULL, self->batch.count, why);
 }
 
 
@@ -113,7 +113,7 @@ s_run_batch (rk_sqlite_t *self)
     good = good && rk_sqlite_exec (self, "COMMIT");
     if (good) {
         batch->counters[RK_SQL_COMMITS].value++;
-        rk_sqlbatch_answer (batch, batch->count, NULL);
+        rk_sqlbatch_answer (batch, NULL, batch->count, NULL);
         rk_sqlite_checkpoint_if_due (self);
         return;
     }

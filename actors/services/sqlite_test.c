@@ -52,8 +52,9 @@ s_test_turns (rk_sqltest_t *test)
         rk_sqltest_post (
             test, 1000 + nbr, 7,
             "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n "
-            "LIMIT 20000) SELECT count (*) FROM n");
-    rk_sqltest_post (test, 1, 8, "SELECT 1");
+            "LIMIT 20000) SELECT count (*) FROM n",
+            NULL);
+    rk_sqltest_post (test, 1, 8, "SELECT 1", NULL);
     while (rk_sqltest_next (test, error, sizeof (error)) != 1)
         before++;
     for (size_t nbr = before; nbr < 300; nbr++)

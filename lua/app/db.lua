@@ -27,7 +27,7 @@ local dialect = ({
 VALUES (?1, CASE WHEN {refuses} THEN NULL
             ELSE last_insert_id((SELECT coalesce(max(seq), 0) + 1 FROM message WHERE conversation = ?1)) END,
         ?2, ?3, ?4, ?5, ?6, ?7, {blob ?8})]],
-        again = "OR IGNORE", unless_used = "",
+        again = "OR IGNORE", later = "", unless_used = "",
         once_more = "ON CONFLICT (uid) DO UPDATE SET version = version + 1",
         forward = "ON CONFLICT (uid, device, conversation) DO UPDATE SET seq = max (seq, excluded.seq)",
         seen = "ON CONFLICT (uid) DO UPDATE SET seen = excluded.seen WHERE seen < excluded.seen - 600000",
@@ -37,8 +37,9 @@ VALUES (?1, CASE WHEN {refuses} THEN NULL
         next_of_two = [[
 SELECT ?1, last_insert_id(coalesce(max(seq), 0) + 1), ?2, ?3, ?4, ?5, ?6, ?7, ?8
   FROM message WHERE conversation = ?1
-HAVING NOT EXISTS (SELECT 1 FROM message WHERE sender = ?2 AND chat_id = ?3 AND conversation = ?1) AND NOT ({refuses})]],
-        again = "/* again */",
+HAVING NOT EXISTS (SELECT 1 FROM message WHERE sender = ?2 AND chat_id = ?3 AND conversation = ?1) AND NOT ({refuses})
+   FOR UPDATE]],
+        again = "/* again */", later = "/* later */",
         unless_used = "AND NOT EXISTS (SELECT 1 FROM message WHERE sender = ?2 AND chat_id = ?3 AND conversation = ?1)",
         once_more = "ON DUPLICATE KEY UPDATE version = version + 1",
         forward = "ON DUPLICATE KEY UPDATE seq = greatest (seq, VALUES (seq))",
@@ -49,9 +50,14 @@ HAVING NOT EXISTS (SELECT 1 FROM message WHERE sender = ?2 AND chat_id = ?3 AND 
 dialect.refuses = db.refuses ("?4", "?2")
 dialect.next_of_two = dialect.next_of_two:gsub ("{refuses}", dialect.refuses)
 
---  The last seq of a conversation, in a query of its own: beside anything else SQLite would read all of it
-local function last_of (conversation)
-    return "(SELECT coalesce (max(seq), 0) AS last FROM message WHERE conversation = " .. conversation .. ") AS it"
+--  The last seq of a conversation, in a query of its own: beside anything else SQLite would read all of it. Who takes
+--  the next one waits in MySQL for who is just doing so: that one's row is locked until it is committed
+local function last_of (conversation, lock)
+    return ("(SELECT coalesce (max(seq), 0) AS last FROM message WHERE conversation = %s %s) AS it"):format (conversation, lock or "")
+end
+
+local function next_of (conversation)
+    return last_of (conversation, dialect.lock)
 end
 
 --  Whether a member sees a message: of a talk, or of a group that hides what was said before, what came since it did
@@ -62,9 +68,11 @@ db.SEES = [[(m.seq > me.since OR me.direct = 0
 dialect.may_write = [[NOT EXISTS (SELECT 1 FROM room AS r WHERE r.conversation = ?1 AND r.writers > 0 AND (r.writers = 2
                    OR NOT EXISTS (SELECT 1 FROM owner AS o WHERE o.conversation = ?1 AND o.uid = ?2)))]]
 
---  A statement with the words of the engine for {words}; {last_of ?1} is a table of one row with last
+--  A statement with the words of the engine for {words}; {last_of ?1} is a table of one row with last, and {next_of ?1} the
+--  same for who stores last + 1
 function db.said (statement)
-    return (statement:gsub ("{last_of (%?%d)}", last_of):gsub ("{([%a_]+)}", dialect):gsub ("{blob (%?%d)}", dialect.blob))
+    return (statement:gsub ("{last_of (%?%d)}", last_of):gsub ("{next_of (%?%d)}", next_of):gsub ("{([%a_]+)}", dialect)
+        :gsub ("{blob (%?%d)}", dialect.blob))
 end
 
 --  How many of the rows, which have sizes, are no more than so many bytes together; one at the least
