@@ -22,7 +22,7 @@ rk_seqs_note (rk_seqs_t *self, uint64_t seq)
     if (self->upto && seq <= self->upto)
         return;
     if (self->upto && seq - self->upto > 1) {
-        if (seq - self->upto < 66)
+        if (seq - self->upto <= RK_SEQS_AHEAD)
             self->ahead |= (uint64_t) 1 << (seq - self->upto - 2);
         return;    //  Something is missing, or comes a little later
     }

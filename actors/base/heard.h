@@ -9,6 +9,9 @@
 
 #include "slice.h"
 
+#define RK_SEQS_AHEAD                                                                    \
+    65    //  What has come so far behind upto, and what lies between, is told apart
+
 //  Of one conversation; begins as 0, with the first seq that is noted.
 typedef struct {
     uint64_t upto;     //  All since the first have come up to here

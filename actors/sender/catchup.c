@@ -89,7 +89,7 @@ s_begin_settling (rk_sender_t *self, rk_slice_t cid)
 {
     rk_frames_t note;
     rk_frames_begin (&note);
-    int64_t until = zclock_mono () + SETTLE;
+    int64_t until = zclock_mono () + SETTLE + (self->cluster ? RK_SENDER_HOLD : 0);
     rk_frames_add (&note, &until, sizeof (until));
     rk_frames_add (&note, cid.data, cid.size);
     rk_queue_push (&self->settling, rk_parcel_new (&note));

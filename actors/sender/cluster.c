@@ -263,6 +263,7 @@ rk_sender_cluster_new (rk_sender_t *self)
     cluster->holders[0] = rk_index_new (s_holders_free);
     cluster->holders[1] = rk_index_new (s_holders_free);
     cluster->heard = rk_heard_new (HEARD);
+    cluster->talks = rk_sender_talks_new ();
     cluster->asked_for = (uint64_t *) zmalloc (self->args->count * sizeof (uint64_t));
     cluster->peers = rk_peers_new (self->args->peers, self->args->link_most, &fns, self);
     return cluster;
@@ -282,6 +283,7 @@ rk_sender_cluster_destroy (rk_cluster_t **self_p)
     rk_index_destroy (&self->holders[0]);
     rk_index_destroy (&self->holders[1]);
     rk_heard_destroy (&self->heard);
+    rk_index_destroy (&self->talks);
     free (self->asked_for);
     rk_ring_clear (&self->ring);
     rk_ring_clear (&self->leased);

@@ -5,7 +5,8 @@
 //  it on to those that hold it; there it goes the way that it goes in a single app server. So what is for one group comes to all by
 //  one way and in one order, and nobody knows of connections that are none of its own.
 //
-//  A chat of two is stored where its sender is and handed to the owner of the other one. When the first one dies between the two
+//  A chat of two is stored where its sender is and handed to the owner of the other one. So what the two say may pass each other: a
+//  message waits for a moment for those before it (talks.c). When the first one dies between the two
 //  nobody hands it on: the other one's sender sees by the next seq that one is missing, or is told so when the chat is said again
 //  ("live again"), and the connections catch up with that conversation from there on.
 //
@@ -58,6 +59,10 @@ typedef struct {
     int peer[RK_RING_MOST];    //  At each place of it; -1 is ourselves
     rk_index_t *holders[2];    //  Of users, of groups; rk_holders_t
     rk_heard_t *heard;         //  Of conversations of two that have somebody here
+    rk_index_t *talks;         //  Those of them of which messages are kept, see talks.c;
+    size_t kept;               //  how many;
+    void *ripe;                //  the talk of which some aren't ahead any more, or NULL;
+    int64_t talks_look;        //  when it is time to look at them
     uint64_t
         marks[RK_RING_MOST];    //  Of each peer: behind what we have told it that we hold
     int64_t sweep;    //  msec, monotonic: when what we don't own is forgotten; or 0

@@ -10,6 +10,7 @@ typedef struct {
     zsock_t *in;
     zsock_t *gateway;
     zsock_t *worker;
+    zsock_t *up;          //  Where its statuses go
     rk_peers_t *other;    //  Who speaks as a2
     zsock_t *router;
     int64_t until;
@@ -187,6 +188,46 @@ s_test_comes (s_fixture_t *fixture)
 }
 
 
+static void
+s_other_chats (s_fixture_t *fixture, const char *uid, int seq)
+{
+    char *words = zsys_sprintf ("live talk %s - other,%s %d chat%d", uid, uid, seq, seq);
+    s_other_says (fixture, RK_LINK_HERE, words);
+    zstr_free (&words);
+}
+
+
+//  Messages of a talk come in the order of their seq, whichever way they take. When one never comes the others wait for a moment
+//  only, and the user's connection catches up.
+
+static void
+s_test_talk (s_fixture_t *fixture)
+{
+    char *uid = s_user_of_ours (3);
+    s_say (fixture, "status connected g1.t %s", uid);
+    s_say (fixture, "downstream cid g1.w %s", "begin");
+    s_expect (fixture, "downstream cid g1.w begin", "");
+    s_other_chats (fixture, uid, 4);
+    s_expect (fixture, "downstream uid %s chat4", uid);
+    s_other_chats (fixture, uid, 7);
+    s_other_chats (fixture, uid, 6);
+    s_other_chats (fixture, uid, 5);
+    s_other_chats (fixture, uid, 8);
+    for (int seq = 5; seq < 9; seq++) {
+        char *words = zsys_sprintf ("downstream uid %s chat%d", uid, seq);
+        rk_sendertest_expect (fixture->gateway, words);
+        zstr_free (&words);
+    }
+    s_other_chats (fixture, uid, 10);
+    char *behind = zsys_sprintf ("status behind g1.t %s", uid);
+    rk_sendertest_expect (fixture->up, behind);
+    zstr_free (&behind);
+    s_say (fixture, "downstream cid g1.w %s", "end");
+    s_expect (fixture, "downstream cid g1.w end", "");
+    zstr_free (&uid);
+}
+
+
 void
 cluster_test (void)
 {
@@ -194,7 +235,7 @@ cluster_test (void)
                                        s_on_again,   s_on_behind, s_connect};
     s_fixture_t fixture = {.until = zclock_mono () + PATIENCE};
     zsock_t *lease = rk_sock_new (ZMQ_PULL, "@inproc://cluster-test-lease", 1000);
-    zsock_t *up = rk_sock_new (ZMQ_PULL, "@inproc://cluster-test-up", 1000);
+    fixture.up = rk_sock_new (ZMQ_PULL, "@inproc://cluster-test-up", 1000);
     fixture.worker = rk_sock_new (ZMQ_PULL, "@inproc://cluster-test-worker", 1000);
     zsock_t *to_worker = rk_sock_new (ZMQ_PUSH, ">inproc://cluster-test-worker", 1000);
     sender_args_t args = {
@@ -234,6 +275,7 @@ cluster_test (void)
     rk_sendertest_expect (fixture.gateway, "setting uidmap g1.w watcher");
 
     s_test_comes (&fixture);
+    s_test_talk (&fixture);
 
     rk_actor_stop (&actor);
     rk_peers_destroy (&fixture.other);
@@ -248,5 +290,5 @@ cluster_test (void)
     zsock_destroy (&args.peers);
     zsock_destroy (&args.lease);
     zsock_destroy (&lease);
-    zsock_destroy (&up);
+    zsock_destroy (&fixture.up);
 }

@@ -154,112 +154,29 @@ s_take_place (rk_sender_t *self, size_t index, s_place_t *place)
 }
 
 
-static void
-s_visit_missed (void *arg, rk_slice_t cid, bool anew)
-{
-    if (anew)
-        rk_sender_note_fallen ((rk_sender_t *) arg, "behind", cid);
-}
-
-
-//  Since when all that is said in a conversation of two, UID,UID, comes by: as long as one of them is here
-
-static int64_t
-s_since (rk_sender_t *self, rk_slice_t conversation)
-{
-    int64_t since = 0;
-    rk_slice_t uid;
-    while (rk_slice_next (&conversation, &uid)) {
-        int64_t came = rk_routes_since (self->routes, uid);
-        since = came && (!since || came < since) ? came : since;
-    }
-    return since;
-}
-
-
-//  What came behind upto has passed by the connections of both
-
-static void
-s_miss_from (rk_sender_t *self, rk_slice_t conversation, uint64_t upto)
-{
-    rk_slice_t uids = conversation, uid;
-    while (rk_slice_next (&uids, &uid))
-        rk_routes_miss_from (self->routes, uid, conversation, upto, s_visit_missed, self);
-}
-
-
-//  Something is said in a conversation of two. When what was said before has not come by, an app server died with it: they catch up.
-
-static void
-s_look_for_gap (rk_sender_t *self, const s_place_t *place)
-{
-    if (!self->cluster)
-        return;
-    uint64_t upto = rk_heard_note (self->cluster->heard, place->conversation, place->seq,
-                                   s_since (self, place->conversation));
-    if (upto >= place->seq)
-        return;
-    s_miss_from (self, place->conversation, upto);
-    rk_heard_skip (self->cluster->heard, place->conversation, place->seq);
-}
-
-
 void
-rk_sender_note_said (rk_sender_t *self)
+rk_sender_deliver_talk (rk_sender_t *self)
 {
-    uint64_t seq;
-    rk_slice_t conversation = rk_frames_at (&self->frames, 4);
-    if (self->frames.count > 6 && rk_slice_is (rk_frames_at (&self->frames, 1), "talk") &&
-        rk_slice_is (rk_frames_at (&self->frames, 0), "live") &&
-        rk_sender_read_seq (self, 5, &seq))
-        rk_heard_note (self->cluster->heard, conversation, seq,
-                       s_since (self, conversation));
+    s_place_t place;
+    if (s_take_place (self, 4, &place) == -1)
+        return;
+    if (rk_slice_is (rk_frames_at (&self->frames, 1), "own"))
+        s_downstream_own (self, &place);
+    else
+        s_count_nobody (self, s_downstream_talk (self, &place));
 }
 
 
-//  again UID CONVERSATION SEQ: it was said once more, so perhaps it has passed the user by
-
-static int
-s_live_again (rk_sender_t *self)
-{
-    uint64_t seq;
-    if (self->frames.count != 5 || !rk_sender_read_seq (self, 4, &seq) || !seq)
-        return -1;
-    rk_slice_t conversation = rk_frames_at (&self->frames, 3);
-    if (!self->cluster)
-        return 0;
-    int64_t since = s_since (self, conversation);
-    uint64_t upto = rk_heard_upto (self->cluster->heard, conversation, since);
-    if (upto >= seq)
-        return 0;    //  It has come by, and what came before
-    s_miss_from (self, conversation, upto ? upto : seq - 1);
-    rk_heard_note (self->cluster->heard, conversation, seq, since);
-    return 0;
-}
-
+//  talk|own UID CID CONVERSATION SEQ content...
 
 static int
 s_live_talk (rk_sender_t *self)
 {
-    s_place_t place;
-    if (s_take_place (self, 4, &place) == -1)
+    uint64_t seq;
+    if (self->frames.count < 7 || !rk_sender_read_seq (self, 5, &seq))
         return -1;
-    s_look_for_gap (self, &place);
-    s_count_nobody (self, s_downstream_talk (self, &place));
-    return 0;
-}
-
-
-//  To the other connections of a user of which one has said it
-
-static int
-s_live_own (rk_sender_t *self)
-{
-    s_place_t place;
-    if (s_take_place (self, 4, &place) == -1)
-        return -1;
-    s_look_for_gap (self, &place);
-    s_downstream_own (self, &place);
+    if (!self->cluster || !rk_sender_keep_talk (self, seq))
+        rk_sender_deliver_talk (self);
     return 0;
 }
 
@@ -307,8 +224,9 @@ static const struct {
     const char *name;
     int (*handle) (rk_sender_t *self);
 } s_live_routes[] = {
-    {"talk", s_live_talk}, {"own", s_live_own},     {"group", s_live_group},
-    {"row", s_live_row},   {"again", s_live_again}, {NULL, NULL},
+    {"talk", s_live_talk},           {"own", s_live_talk},
+    {"group", s_live_group},         {"row", s_live_row},
+    {"again", rk_sender_talk_again}, {NULL, NULL},
 };
 
 

@@ -112,6 +112,7 @@ rk_sender_take (rk_sender_t *self)
             rc |= rk_sender_handle_message (self);
     }
     self->cluster->elsewhere = false;
+    rk_sender_release_talk (self);
     return rc;
 }
 
@@ -284,6 +285,7 @@ rk_sender_pass_again (rk_sender_t *self, int kind)
     if (kind == RK_LINK_OWNER || kind == RK_LINK_ONCE) {
         if (!s_pass_on (self, RK_LINK_OWNER))
             s_do (self);
+        rk_sender_release_talk (self);
     }
     else if (s_is_request (kind) &&
              !rk_slice_is (rk_frames_at (&self->frames, 0), self->cluster->name))
@@ -340,5 +342,6 @@ rk_sender_handle_peer (void *owner, size_t peer, int kind, rk_frames_t *frames)
                              rk_slice ("of an unknown kind"));
     }
     self->cluster->elsewhere = false;
+    rk_sender_release_talk (self);
     rk_frames_clear (&self->frames);
 }

@@ -227,6 +227,8 @@ static const rk_counter_t s_counters[] = {
     [QUEUED] = {.name = "queued", .gauge = true},
     [FORWARDED] = {.name = "forwarded"},
     [FROM_PEERS] = {.name = "from:peers"},
+    [TALKS_KEPT] = {.name = "talks_kept"},
+    [TALKS_GAPS] = {.name = "talks_gaps"},
 };
 
 static rk_sender_t *
@@ -314,6 +316,7 @@ s_turn (rk_sender_t *self)
     if (self->cluster) {
         rk_peers_read (self->cluster->peers);
         rk_peers_flush (self->cluster->peers);
+        rk_sender_look_at_talks (self);
     }
     if (self->stuck)
         rk_sender_flush_all (self);

@@ -11,7 +11,8 @@
 #include "proto/call.h"
 #include "proto/pack.h"
 
-#define BATCH 200    //  Messages between two looks at the other sockets
+#define BATCH 200              //  Messages between two looks at the other sockets
+#define RK_SENDER_HOLD 1000    //  msec that a message of a talk waits for earlier ones
 
 enum {
     IN,
@@ -32,6 +33,8 @@ enum {
     QUEUED,
     FORWARDED,
     FROM_PEERS,
+    TALKS_KEPT,
+    TALKS_GAPS,
     COUNTERS
 };
 
@@ -153,10 +156,10 @@ void rk_sender_read_gateways (rk_sender_t *self);
 bool rk_sender_read_seq (rk_sender_t *self, size_t index, uint64_t *seq);
 bool rk_sender_take_seq (rk_sender_t *self, size_t index, uint64_t *seq);
 
-//  The message in hand, of a worker of ours in a cluster, may be a chat of two: its seq is noted.
-void rk_sender_note_said (rk_sender_t *self);
+//  In hand is "downstream talk|own UID CID CONVERSATION SEQ content...": it goes out.
+void rk_sender_deliver_talk (rk_sender_t *self);
 
-//  live talk|group|row|again: what is stored goes to those who are not behind. Answers 0, or -1 when it has not its form.
+//  live talk|own|group|row|again: what is stored goes to those who are not behind. Answers 0, or -1 when it has not its form.
 int rk_sender_handle_live (rk_sender_t *self);
 
 //  downstream cid|uid|gid|talk
@@ -164,6 +167,28 @@ int rk_sender_handle_downstream (rk_sender_t *self);
 
 //  hint uid|gid: what isn't worth keeping. To a gateway that is behind it doesn't go at all.
 int rk_sender_handle_hint (rk_sender_t *self);
+
+//  talks.c
+
+//  For self->cluster->talks.
+rk_index_t *rk_sender_talks_new (void);
+
+//  A message of a worker of ours may be a chat of two that others deliver: its seq is noted.
+void rk_sender_note_said (rk_sender_t *self);
+
+//  The message in hand, as above, may have passed by others, with lower seqs: then it is kept until these have come, but
+//  RK_SENDER_HOLD msec at the most, and true is returned.
+bool rk_sender_keep_talk (rk_sender_t *self, uint64_t seq);
+
+//  again UID CONVERSATION SEQ: it was said once more, so perhaps it has passed the user by. Answers 0, or -1 when it has
+//  not its form.
+int rk_sender_talk_again (rk_sender_t *self);
+
+//  Behind each message that may be of a talk: those that were kept for it go out. Nothing is in hand then.
+void rk_sender_release_talk (rk_sender_t *self);
+
+//  In each turn: what has waited too long for others goes out, and its users read from the store what is missing.
+void rk_sender_look_at_talks (rk_sender_t *self);
 
 //  presence.c
 
