@@ -386,6 +386,7 @@ const luaL_Reg rk_lua_calls[] = {
     {"sql", rk_lua_sql},
     {"transaction", rk_lua_transaction},
     {"catches_up", rk_lua_catches_up},
+    {"aside", rk_lua_aside},
     {"catchup", rk_lua_catchup},
     {"elsewhere", rk_lua_elsewhere},
     {"first", rk_lua_first},

@@ -24,6 +24,19 @@ s_finish_catchup (lua_State *L, int status, lua_KContext context)
 }
 
 
+//  worker.aside ()    the connection's other messages don't wait for what this one does from now on
+
+int
+rk_lua_aside (lua_State *L)
+{
+    rk_lua_host_t *host = rk_lua_host (L);
+    rk_task_t *task = rk_lua_task (L);
+    if (task)
+        host->aside (host->worker, task);
+    return 0;
+}
+
+
 //  worker.catches_up ()    whoever is bound when its gateway joins is behind until catchup says otherwise
 
 int

@@ -73,6 +73,8 @@ typedef struct {
     //  Whether all earlier messages of the task's connection are done. If not, the task must
     //  yield, and is run again without a reply when they are.
     bool (*in_turn) (void *worker, rk_task_t *task);
+    //  The connection's other messages needn't wait for the task any longer. For one of a connection's at a time.
+    void (*aside) (void *worker, rk_task_t *task);
     //  The number of a handler; the task is in its hands from now on.
     size_t (*handler) (void *worker, const char *name);
     void (*doing) (void *worker, rk_task_t *task, size_t handler);
@@ -197,6 +199,7 @@ void rk_lua_pack_value (lua_State *L, int index, int nbr, const char *what);
 int rk_lua_sql (lua_State *L);
 int rk_lua_transaction (lua_State *L);
 int rk_lua_catches_up (lua_State *L);
+int rk_lua_aside (lua_State *L);
 int rk_lua_catchup (lua_State *L);
 int rk_lua_elsewhere (lua_State *L);
 int rk_lua_first (lua_State *L);

@@ -190,6 +190,31 @@ s_make_turn (rk_work_t *self, rk_work_connection_t *connection)
 }
 
 
+//  No other message of its connection waits for it any longer.
+
+static void
+s_let_others (rk_work_t *self, rk_work_job_t *job, rk_work_connection_t *connection)
+{
+    if (connection->alone == job)
+        connection->alone = NULL;
+    if (--connection->running == 1 && connection->alone &&
+        connection->alone->task.waits_turn)
+        s_make_turn (self, connection);
+    rk_work_make_ready (self, connection);
+}
+
+
+void
+rk_work_aside (rk_work_t *self, rk_work_job_t *job)
+{
+    rk_work_connection_t *connection = job->connection;
+    if (connection->aside || connection == &self->background)
+        return;
+    connection->aside = job;
+    s_let_others (self, job, connection);
+}
+
+
 static void
 s_job_done (rk_work_t *self, rk_work_job_t *job)
 {
@@ -209,12 +234,10 @@ s_job_done (rk_work_t *self, rk_work_job_t *job)
         rk_lua_forget (state->lua, &job->task);
     state->jobs--;
     rk_work_state_release (self, state);
-    if (connection->alone == job)
-        connection->alone = NULL;
-    if (--connection->running == 1 && connection->alone &&
-        connection->alone->task.waits_turn)
-        s_make_turn (self, connection);
-    rk_work_make_ready (self, connection);
+    if (connection->aside == job)
+        connection->aside = NULL;
+    else
+        s_let_others (self, job, connection);
     s_free_connection_if_closed (self, connection);
 }
 
@@ -222,7 +245,8 @@ s_job_done (rk_work_t *self, rk_work_job_t *job)
 static void
 s_free_connection_if_closed (rk_work_t *self, rk_work_connection_t *connection)
 {
-    if (!connection->closed || connection->running || connection->queue.count)
+    if (!connection->closed || connection->running || connection->aside ||
+        connection->queue.count)
         return;    //  The background is never closed
     rk_index_delete (self->connections, connection->key);    //  Frees it
     self->counters[RK_WORK_CONNECTIONS].value--;

@@ -26,7 +26,8 @@ typedef struct rk_work_connection {
     rk_slice_t key;
     rk_identity_t identity;
     rk_queue_t queue;
-    uint32_t running;    //  Messages under way
+    uint32_t running;             //  Messages under way
+    struct rk_work_job *aside;    //  One more, for which no other one waits; or NULL
     //  The last one, behind which nothing may start: it isn't pipelined, or hasn't said yet
     struct rk_work_job *alone;
     bool ready;
@@ -190,6 +191,9 @@ void rk_work_start_in (rk_work_t *self, rk_work_state_t *state,
 
 //  A job that waits goes on, with a reply or in its turn.
 void rk_work_go_on (rk_work_t *self, rk_work_job_t *job, const rk_reply_t *reply);
+
+//  The other messages of its connection don't wait for that one from now on; unless they don't for another one already.
+void rk_work_aside (rk_work_t *self, rk_work_job_t *job);
 
 //  Those whose turn has come go on.
 void rk_work_run_turns (rk_work_t *self);

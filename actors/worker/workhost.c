@@ -387,6 +387,13 @@ s_host_in_turn (void *worker, rk_task_t *task)
 }
 
 
+static void
+s_host_aside (void *worker, rk_task_t *task)
+{
+    rk_work_aside ((rk_work_t *) worker, (rk_work_job_t *) task);
+}
+
+
 size_t
 rk_work_handler (rk_work_t *self, const char *name)
 {
@@ -475,6 +482,7 @@ rk_work_host (rk_work_t *self, rk_work_state_t *state)
                            .claim = s_host_claim,
                            .identity = s_host_identity,
                            .in_turn = s_host_in_turn,
+                           .aside = s_host_aside,
                            .handler = s_host_handler,
                            .doing = s_host_doing,
                            .handled = s_host_handled,

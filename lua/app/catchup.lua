@@ -96,13 +96,17 @@ local function close_gaps (who, mine, gaps)
     return true
 end
 
---  Until nothing is noted any more
-local function finish (cid, mine)
+--  Until nothing is noted any more. Where much is said that may take long, so the connection's own messages don't wait for it,
+--  unless an answer is to come behind it (stays)
+local function finish (cid, mine, stays)
     local ok, how, gaps, once_more
     local who = still (cid, mine)
     while who do
         ok, how, gaps = session.catch_up (cid, "end")
         if ok and how ~= "again" then
+            if #gaps > 0 and not stays then
+                session.aside ()
+            end
             ok, how = close_gaps (who, mine, gaps)
         end
         who, once_more = still (cid, mine)
@@ -193,8 +197,8 @@ function catchup.begin_anew (cid)
 end
 
 --  The connection has come to a group: when this is done it hears it, unless it is catching up with more, which
---  goes on
-function catchup.fill (cid)
+--  goes on. With stays = true its own messages wait until then
+function catchup.fill (cid, stays)
     local who = session.get (cid)
     local mark = who and who.uid and (who.mark or "")
     if not mark then
@@ -202,7 +206,7 @@ function catchup.fill (cid)
     end
     local since = mark:match ("^%-(%d+)")
     if mark == "" then
-        return finish (cid, take (cid))
+        return finish (cid, take (cid), stays)
     elseif since and clock.now () - math.tointeger (since) > LOST then
         setting.behind (cid)
         return catchup.begin_anew (cid)

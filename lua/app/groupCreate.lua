@@ -18,7 +18,7 @@ local function handle (ctx, msg)
         return chat.refuse ("group-exists", "there is a group " .. gid .. " already")
     end
     setting.groups (ctx.uid, version, list)
-    catchup.fill (ctx.cid)    -- Whoever has the answer hears the group, if it had caught up before
+    catchup.fill (ctx.cid, true)    -- Whoever has the answer hears the group, if it had caught up before
     chat.tell (event)
     return {groupID = gid}
 end

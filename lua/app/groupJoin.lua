@@ -39,7 +39,7 @@ local function handle (ctx, msg)
         return chat.store_failed (row)
     elseif row.joined == 1 then
         setting.groups (ctx.uid, version, list)
-        catchup.fill (ctx.cid)    -- Whoever has the answer hears the group, if it had caught up before
+        catchup.fill (ctx.cid, true)    -- Whoever has the answer hears the group, if it had caught up before
         chat.tell (event)
         return {groupID = gid}
     end

@@ -196,6 +196,9 @@ function session.catch_up (cid, word)
     return true, list[#list], gaps
 end
 
+--  session.aside (): the connection's next messages don't wait for what the handler does from here on
+session.aside = worker.aside
+
 --  auth.verify (token): the UID it was made for, or nil and a reason
 auth = {verify = worker.verify}
 metric = {count = worker.count}

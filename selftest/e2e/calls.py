@@ -131,6 +131,16 @@ async def timers(server, client):
     check(got == [20, 40, 60], got)
 
 
+@with_services()
+async def aside(server, client):
+    """A connection's other messages don't wait for a handler that says so, also those that wait for all before them; then all are done."""
+    for what in ("wait_aside", "free"):
+        await client.send({"action": "call", "call": what, "requestID": what})
+    got = [await client.receive() for _ in range(2)]
+    check([(answer["requestID"], answer["ok"]) for answer in got] == [("free", True), ("wait_aside", True)], got)
+    check((await call(client, "sleep", msec=1))[0], "behind both")
+
+
 @with_services("redis/main/timeout=20000")
 async def timer_storm(server, client):
     """6,000 timers at once, more than calls may wait: each makes its call when there is room."""
@@ -553,6 +563,6 @@ def in_cluster():
 
 
 if __name__ == "__main__":
-    run(redis_replies, mysql_types, wrong_arguments, timers, timer_storm, events, no_service, links, power_on_app, redis_killed, redis_demoted,
+    run(redis_replies, mysql_types, wrong_arguments, timers, aside, timer_storm, events, no_service, links, power_on_app, redis_killed, redis_demoted,
         redis_names, mute_redis,
         mysql_restarted, mixed_statements, deadlocks, reading_victims, redis_logins, in_cluster)
