@@ -17,7 +17,8 @@
 //  again at once, but not when others behind it have been. Two large batches, of two app servers, may
 //  meet again and again; so after three tries the calls run alone, which hold nothing that
 //  others wait for, and then twice as many each time. When it is lost while the COMMIT is under way, or with a lone write,
-//  nobody knows: then each call fails with a reason that says so. Calls that wait for the connection
+//  nobody knows: then each call fails with a reason that says so, but for INSERTs that find out by themselves whether they were
+//  done (RK_SQL_AGAIN_MARK), which are run again. Calls that wait for the connection
 //  fail when their time is over.
 
 #include "mysql_priv.h"
@@ -184,6 +185,29 @@ s_yield (rk_mysql_t *self)
 }
 
 
+//  Nobody knows what has become of the calls. Those that find out by themselves stay, for the next connection.
+
+static void
+s_answer_tried (rk_mysql_t *self, const char *reason)
+{
+    rk_sqlbatch_forget (&self->batch);
+    size_t kept = 0;
+    for (size_t nbr = 0; nbr < self->span; nbr++) {
+        rk_sqlcall_t *call = &self->batch.calls[kept];
+        if (rk_mysql_is_again (call)) {
+            call->tried = true;
+            kept++;
+            continue;
+        }
+        call->error = strdup (reason);
+        rk_sqlbatch_drop (&self->batch, call);
+    }
+    self->batch.counters[RK_SQL_AGAIN].value += kept > 0;
+    if (kept < self->span)
+        rk_life_complain (&self->life, "%s", reason);
+}
+
+
 static void
 s_run_batch (rk_mysql_t *self)
 {
@@ -215,9 +239,10 @@ s_run_batch (rk_mysql_t *self)
         return;
     case UNKNOWN:
         rk_mysql_disconnect (self, "the server went away");
-        reason = zsys_sprintf ("%s; the call was under way and may have been done",
-                               self->error);
-        break;
+        reason = zsys_sprintf ("%s; " RK_SQL_TRIED, self->error);
+        s_answer_tried (self, reason);
+        zstr_free (&reason);
+        return;
     default:
         reason = zsys_sprintf ("mysql/%s can't commit: %s", self->args->pool,
                                mysql_error (self->db));

@@ -66,6 +66,9 @@ bool rk_mysql_is_alive (rk_mysql_t *self);
 
 //  mysqlorder.c
 
+//  Whether a call is an INSERT that says RK_SQL_AGAIN_MARK, alone.
+bool rk_mysql_is_again (rk_sqlcall_t *call);
+
 //  Puts the calls of the span into self->order.
 void rk_mysql_order (rk_mysql_t *self);
 

@@ -41,6 +41,15 @@ s_look (rk_mysql_turn_t *turn)
 }
 
 
+bool
+rk_mysql_is_again (rk_sqlcall_t *call)
+{
+    rk_mysql_turn_t turn = {.call = call};
+    s_look (&turn);
+    return turn.kind == RK_MYSQL_AGAIN;
+}
+
+
 static int
 s_compare (rk_slice_t one, rk_slice_t two)
 {

@@ -10,7 +10,8 @@
 #include "proto/pack.h"
 #include <mysql.h>
 
-//  In an INSERT: a key that is there already means that another server was faster, and it is run again
+//  In an INSERT: a key that is there already means that another server was faster, and it is run again. It also is when nobody
+//  knows whether it was done: it finds that out itself, and then writes nothing
 #define RK_SQL_AGAIN_MARK "/* again */"
 //  In any statement: those of the same user that say the above may run before it
 #define RK_SQL_LATER_MARK "/* later */"

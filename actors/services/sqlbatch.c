@@ -128,6 +128,7 @@ rk_sqlbatch_take (rk_sqlbatch_t *self)
     if (self->count == self->room ||
         !s_next_call (self, &self->calls[self->count].frames))
         return NULL;
+    self->calls[self->count].tried = false;
     return &self->calls[self->count++];
 }
 
@@ -242,6 +243,16 @@ rk_sqlbatch_forget (rk_sqlbatch_t *self)
 }
 
 
+//  To a place that is free
+
+static void
+s_move (rk_sqlcall_t *to, rk_sqlcall_t *from)
+{
+    rk_frames_move (&to->frames, &from->frames);
+    to->tried = from->tried;
+}
+
+
 //  Answers a call and makes its place free.
 
 static void
@@ -271,7 +282,7 @@ rk_sqlbatch_answer (rk_sqlbatch_t *self, rk_sqlcall_t **order, size_t count,
         s_answer (self, order ? order[nbr] : &self->calls[nbr], error);
     self->count -= count;
     for (size_t nbr = 0; nbr < self->count; nbr++)
-        rk_frames_move (&self->calls[nbr].frames, &self->calls[nbr + count].frames);
+        s_move (&self->calls[nbr], &self->calls[nbr + count]);
 }
 
 
@@ -280,7 +291,7 @@ rk_sqlbatch_drop (rk_sqlbatch_t *self, rk_sqlcall_t *call)
 {
     s_answer (self, call, NULL);
     for (self->count--; call < &self->calls[self->count]; call++) {
-        rk_frames_move (&call->frames, &call[1].frames);
+        s_move (call, &call[1]);
         rk_pack_t room = call->result;    //  Both are empty: see rk_sqlbatch_forget
         call->result = call[1].result;
         call[1].result = room;
@@ -299,10 +310,12 @@ rk_sqlbatch_expire (rk_sqlbatch_t *self, int64_t now, const char *reason)
         rk_call_read (rk_frames_at (&call->frames, 1), &token);
         bool stale = token.whose && token.asked / 1000000 < woke;
         if (stale || token.deadline <= now)
-            s_answer (self, call, stale ? RK_CALL_STALE : reason);
-        else if (kept++ != nbr) {
-            rk_frames_move (&self->calls[kept - 1].frames, &call->frames);
-        }
+            s_answer (self, call,
+                      stale         ? RK_CALL_STALE
+                      : call->tried ? RK_SQL_TRIED
+                                    : reason);
+        else if (kept++ != nbr)
+            s_move (&self->calls[kept - 1], call);
     }
     self->count = kept;
 }

@@ -20,6 +20,7 @@ typedef struct {
     rk_frames_t frames;    //  SQL, token, packed statements
     rk_pack_t result;
     char *error;    //  Owned; NULL when it succeeded
+    bool tried;     //  It may have been done, and is to find that out when it runs again
 } rk_sqlcall_t;
 
 //  What the engine does.
@@ -108,7 +109,10 @@ void rk_sqlbatch_forget (rk_sqlbatch_t *self);
 void rk_sqlbatch_answer (rk_sqlbatch_t *self, rk_sqlcall_t **order, size_t count,
                          const char *error);
 
-//  Answer calls whose time is over with that reason; the others stay in their order.
+//  Why a call failed that was tried
+#define RK_SQL_TRIED "the call was under way and may have been done"
+
+//  Answer calls whose time is over with that reason, or RK_SQL_TRIED; the others stay in their order.
 void rk_sqlbatch_expire (rk_sqlbatch_t *self, int64_t now, const char *reason);
 
 #endif
