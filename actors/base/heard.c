@@ -113,8 +113,15 @@ rk_heard_note (rk_heard_t *self, rk_slice_t conversation, uint64_t seq, int64_t 
 }
 
 
-void
+uint64_t
 rk_heard_skip (rk_heard_t *self, rk_slice_t conversation, uint64_t seq)
 {
-    s_item (self, conversation, 0)->seqs = (rk_seqs_t){seq, 0};
+    rk_seqs_t *seqs = &s_item (self, conversation, 0)->seqs;
+    uint64_t further = seq - seqs->upto;
+    seqs->ahead = further > 64 ? 0 : seqs->ahead >> (further - 1);
+    seqs->upto = seq;
+    for (; seqs->ahead & 1; seqs->ahead >>= 1)
+        seqs->upto++;
+    seqs->ahead >>= 1;
+    return seqs->upto;
 }

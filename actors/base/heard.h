@@ -9,8 +9,7 @@
 
 #include "slice.h"
 
-#define RK_SEQS_AHEAD                                                                    \
-    65    //  What has come so far behind upto, and what lies between, is told apart
+#define RK_SEQS_AHEAD 65    //  Up to so many seqs behind upto are noted one by one
 
 //  Of one conversation; begins as 0, with the first seq that is noted.
 typedef struct {
@@ -34,8 +33,8 @@ uint64_t rk_heard_note (rk_heard_t *self, rk_slice_t conversation, uint64_t seq,
 //  Up to where all has come, or 0 when nothing is known.
 uint64_t rk_heard_upto (rk_heard_t *self, rk_slice_t conversation, int64_t since);
 
-//  What is missing up to a seq will come by another way.
-void rk_heard_skip (rk_heard_t *self, rk_slice_t conversation, uint64_t seq);
+//  What is missing up to a seq, which is more than rk_heard_upto, will come by another way. Returns up to where all has come then.
+uint64_t rk_heard_skip (rk_heard_t *self, rk_slice_t conversation, uint64_t seq);
 
 void heard_test (void);
 

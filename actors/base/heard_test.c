@@ -23,10 +23,19 @@ s_test_order (void)
     assert (rk_heard_note (heard, talk, 13, 0) == 76);
     assert (rk_heard_note (heard, rk_slice ("ann,eve"), 5, 0) == 5);
     assert (rk_heard_note (heard, talk, 90, 0) == 76);
-    rk_heard_skip (heard, talk, 90);
-    assert (rk_heard_note (heard, talk, 92, 0) == 90);
-    assert (rk_heard_note (heard, talk, 91, 0) == 92);
-    assert (rk_heard_upto (heard, talk, 0) == 92);
+    assert (rk_heard_note (heard, talk, 92, 0) == 76);
+    assert (rk_heard_note (heard, talk, 91, 0) == 76);
+    assert (rk_heard_note (heard, talk, 94, 0) == 76);
+    assert (rk_heard_skip (heard, talk, 90) ==
+            92);    //  What came behind that is known still
+    assert (rk_heard_note (heard, talk, 93, 0) == 94);
+    assert (rk_heard_note (heard, talk, 170, 0) == 94);
+    assert (rk_heard_skip (heard, talk, 170) == 170);
+    assert (rk_heard_note (heard, talk, 173, 0) == 170);
+    assert (rk_heard_skip (heard, talk, 171) == 171);
+    assert (rk_heard_note (heard, talk, 172, 0) == 173);
+    assert (rk_heard_note (heard, talk, 91, 0) == 173);
+    assert (rk_heard_upto (heard, talk, 0) == 173);
     assert (rk_heard_upto (heard, talk, zclock_mono () + 1000) == 0);
     assert (rk_heard_note (heard, talk, 99, 0) == 99);
     rk_heard_destroy (&heard);

@@ -1,6 +1,7 @@
 //  cluster_test.c - selftest of cluster.c: a sender, and somebody who speaks as the other app server
 
 #include "cluster.h"
+#include "sender_priv.h"
 #include "sendertest.h"
 
 #define PATIENCE 120000    //  msec
@@ -59,10 +60,10 @@ s_connect (void *name, const char *endpoint)
 }
 
 
-//  The other app server says that; words as frames.
+//  The other app server has that to say; words as frames.
 
 static void
-s_other_says (s_fixture_t *fixture, int kind, const char *words)
+s_other_writes (s_fixture_t *fixture, int kind, const char *words)
 {
     zmsg_t *msg = rk_msg_words (words);
     rk_frames_t frames;
@@ -70,9 +71,16 @@ s_other_says (s_fixture_t *fixture, int kind, const char *words)
     for (zframe_t *frame = zmsg_first (msg); frame; frame = zmsg_next (msg))
         rk_frames_add (&frames, zframe_data (frame), zframe_size (frame));
     rk_peers_send (fixture->other, 0, kind, &frames);
-    rk_peers_flush (fixture->other);
     rk_frames_clear (&frames);
     zmsg_destroy (&msg);
+}
+
+
+static void
+s_other_says (s_fixture_t *fixture, int kind, const char *words)
+{
+    s_other_writes (fixture, kind, words);
+    rk_peers_flush (fixture->other);
 }
 
 
@@ -192,7 +200,7 @@ static void
 s_other_chats (s_fixture_t *fixture, const char *uid, int seq)
 {
     char *words = zsys_sprintf ("live talk %s - other,%s %d chat%d", uid, uid, seq, seq);
-    s_other_says (fixture, RK_LINK_HERE, words);
+    s_other_writes (fixture, RK_LINK_HERE, words);
     zstr_free (&words);
 }
 
@@ -208,19 +216,25 @@ s_test_talk (s_fixture_t *fixture)
     s_say (fixture, "downstream cid g1.w %s", "begin");
     s_expect (fixture, "downstream cid g1.w begin", "");
     s_other_chats (fixture, uid, 4);
+    rk_peers_flush (fixture->other);
     s_expect (fixture, "downstream uid %s chat4", uid);
     s_other_chats (fixture, uid, 7);
     s_other_chats (fixture, uid, 6);
     s_other_chats (fixture, uid, 5);
     s_other_chats (fixture, uid, 8);
+    rk_peers_flush (
+        fixture->other);    //  All at once, so that none waits too long for the others
     for (int seq = 5; seq < 9; seq++) {
         char *words = zsys_sprintf ("downstream uid %s chat%d", uid, seq);
         rk_sendertest_expect (fixture->gateway, words);
         zstr_free (&words);
     }
+    int64_t before = zclock_mono ();
     s_other_chats (fixture, uid, 10);
+    rk_peers_flush (fixture->other);
     char *behind = zsys_sprintf ("status behind g1.t %s", uid);
     rk_sendertest_expect (fixture->up, behind);
+    rk_check (zclock_mono () - before >= RK_SENDER_HOLD);
     zstr_free (&behind);
     s_say (fixture, "downstream cid g1.w %s", "end");
     s_expect (fixture, "downstream cid g1.w end", "");

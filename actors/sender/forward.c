@@ -102,8 +102,10 @@ rk_sender_take (rk_sender_t *self)
 {
     rk_frames_t own;
     rk_frames_begin (&own);
-    rk_sender_note_said (self);
     s_split (self, &own);
+    //  What its user's owner has to say to others here comes back from there, and counts then
+    if (!own.count || rk_sender_owner (self, false, rk_frames_at (&own, 2)) == -1)
+        rk_sender_note_said (self);
     int rc = s_pass_on (self, RK_LINK_OWNER) ? 0 : rk_sender_handle_message (self);
     if (own.count) {
         rk_frames_clear (&self->frames);

@@ -91,6 +91,7 @@ s_note (rk_sender_t *self, rk_slice_t conversation, uint64_t seq)
     s_talk_t *talk = s_talk (self, conversation);
     if (talk && upto > talk->upto) {
         talk->upto = upto;
+        talk->until = zclock_mono () + RK_SENDER_HOLD;
         self->cluster->ripe = talk;
     }
     return upto;
@@ -104,10 +105,10 @@ s_give_up (rk_sender_t *self, rk_slice_t conversation, uint64_t upto, uint64_t s
 {
     s_talk_t *talk = s_talk (self, conversation);
     s_miss_from (self, conversation, upto);
-    rk_heard_skip (self->cluster->heard, conversation, seq);
+    upto = rk_heard_skip (self->cluster->heard, conversation, seq);
     self->counters[TALKS_GAPS].value++;
     if (talk) {
-        talk->upto = seq;
+        talk->upto = upto;
         self->cluster->ripe = talk;
     }
 }
@@ -205,7 +206,9 @@ s_release (rk_sender_t *self, s_talk_t *talk)
             rk_queue_push (&talk->queue, parcels[nbr]);
         else {
             rk_parcel_unpack (&parcels[nbr], &self->frames);
+            self->cluster->elsewhere = true;    //  Perhaps: it may have been handed on
             rk_sender_deliver_talk (self);
+            self->cluster->elsewhere = false;
             rk_frames_clear (&self->frames);
             self->cluster->kept--;
         }

@@ -152,6 +152,7 @@ static void
 s_answer (rk_mysql_t *self, const char *error)
 {
     self->batch.counters[RK_SQL_COMMITS].value++;
+    rk_mysql_order_answers (self);
     rk_sqlbatch_answer (&self->batch, self->order, self->span, error);
 }
 

@@ -39,7 +39,7 @@ typedef struct {
     rk_index_t *statements;
     rk_sqlbatch_t batch;
     rk_mysql_turn_t *turns;    //  Room for the batch's,
-    rk_sqlcall_t **order;      //  and the calls of the span as they run
+    rk_sqlcall_t **order;      //  and the calls of the span as they run, or are answered
     int autocommit;            //  Of the session; -1: who knows
     bool executed;             //  The try in hand has sent a statement
     size_t span;               //  Calls of the batch that run together, from the front,
@@ -69,8 +69,9 @@ bool rk_mysql_is_alive (rk_mysql_t *self);
 //  Whether a call is an INSERT that says RK_SQL_AGAIN_MARK, alone.
 bool rk_mysql_is_again (rk_sqlcall_t *call);
 
-//  Puts the calls of the span into self->order.
+//  Puts the calls of the span into self->order, in which they run; and then that in which they are answered.
 void rk_mysql_order (rk_mysql_t *self);
+void rk_mysql_order_answers (rk_mysql_t *self);
 
 //  mysqlrun.c
 

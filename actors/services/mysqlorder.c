@@ -4,8 +4,9 @@
 //  crosswise, and the server ends one of the two batches as a deadlock's victim, which is run again as a whole. When both take
 //  their rows in one order, one waits and then goes on. So the INSERTs of a batch that say RK_SQL_AGAIN_MARK go by their first
 //  parameter, as far as nobody can tell the difference: a user's calls keep their order, but for the INSERTs to different
-//  conversations among them, and those that say RK_SQL_LATER_MARK, which such INSERTs may overtake. They are answered as they
-//  ran, so that what was stored first is heard first.
+//  conversations among them, and those that say RK_SQL_LATER_MARK, which such INSERTs may overtake. When all is committed they are
+//  answered in another order: a user's as they came, and those to one conversation as they ran, so that it is heard in the order of
+//  its seq.
 
 #include "mysql_priv.h"
 
@@ -70,6 +71,17 @@ s_by_user (const void *one_p, const void *two_p)
 
 
 static int
+s_by_answer (const void *one_p, const void *two_p)
+{
+    const rk_mysql_turn_t *one = (const rk_mysql_turn_t *) one_p;
+    const rk_mysql_turn_t *two = (const rk_mysql_turn_t *) two_p;
+    if (one->phase != two->phase)
+        return one->phase < two->phase ? -1 : 1;
+    return one->call < two->call ? -1 : 1;
+}
+
+
+static int
 s_by_turn (const void *one_p, const void *two_p)
 {
     const rk_mysql_turn_t *one = (const rk_mysql_turn_t *) one_p;
@@ -100,6 +112,18 @@ s_divide (rk_mysql_turn_t *turns, size_t count)
 }
 
 
+//  Sorts them into self->order; NULL: as they came.
+
+static void
+s_put (rk_mysql_t *self, int (*compare) (const void *one, const void *two))
+{
+    if (compare)
+        qsort (self->turns, self->span, sizeof (*self->turns), compare);
+    for (size_t nbr = 0; nbr < self->span; nbr++)
+        self->order[nbr] = self->turns[nbr].call;
+}
+
+
 void
 rk_mysql_order (rk_mysql_t *self)
 {
@@ -108,6 +132,7 @@ rk_mysql_order (rk_mysql_t *self)
         rk_mysql_turn_t *turn = &self->turns[nbr];
         rk_call_t token;
         turn->call = &self->batch.calls[nbr];
+        turn->phase = 0;
         s_look (turn);
         if (rk_call_read (rk_frames_at (&turn->call->frames, 1), &token))
             turn->whose = token.whose;
@@ -115,8 +140,15 @@ rk_mysql_order (rk_mysql_t *self)
     }
     if (moving > 1) {
         s_divide (self->turns, self->span);
-        qsort (self->turns, self->span, sizeof (*self->turns), s_by_turn);
+        s_put (self, s_by_turn);
     }
-    for (size_t nbr = 0; nbr < self->span; nbr++)
-        self->order[nbr] = self->turns[nbr].call;
+    else
+        s_put (self, NULL);
+}
+
+
+void
+rk_mysql_order_answers (rk_mysql_t *self)
+{
+    s_put (self, s_by_answer);
 }

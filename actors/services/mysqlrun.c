@@ -95,7 +95,9 @@ static char *
 s_skip_results (rk_mysql_t *self, rk_mystatement_t *statement)
 {
     while (mysql_stmt_more_results (statement->stmt)) {
-        if (mysql_stmt_next_result (statement->stmt) > 0)
+        if (mysql_stmt_next_result (statement->stmt) > 0 ||
+            (mysql_stmt_field_count (statement->stmt) &&
+             mysql_stmt_store_result (statement->stmt) != 0))
             return s_statement_fail (self, statement);
         mysql_stmt_free_result (statement->stmt);
     }

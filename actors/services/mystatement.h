@@ -13,7 +13,8 @@
 //  In an INSERT: a key that is there already means that another server was faster, and it is run again. It also is when nobody
 //  knows whether it was done: it finds that out itself, and then writes nothing
 #define RK_SQL_AGAIN_MARK "/* again */"
-//  In any statement: those of the same user that say the above may run before it
+//  In the first statement of a call: those of the same user that say the above may run before it. For that both marks stand in
+//  the first 32 bytes
 #define RK_SQL_LATER_MARK "/* later */"
 
 //  One prepared statement, with room for its parameters and the columns of a row.

@@ -104,7 +104,7 @@ bool rk_sqlbatch_run (rk_sqlbatch_t *self, rk_sqlcall_t *call, bool alone);
 //  Forget all results, for another try.
 void rk_sqlbatch_forget (rk_sqlbatch_t *self);
 
-//  Answer the first count calls in that order, in which they ran; NULL: as they stand. Those without an own error get this
+//  Answer the first count calls in that order; NULL: as they stand. Those without an own error get this
 //  one, unless it is NULL. The others move to the front.
 void rk_sqlbatch_answer (rk_sqlbatch_t *self, rk_sqlcall_t **order, size_t count,
                          const char *error);

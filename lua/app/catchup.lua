@@ -96,18 +96,19 @@ local function close_gaps (who, mine, gaps)
     return true
 end
 
---  Until nothing is noted any more. Where much is said that may take long, so the connection's own messages don't wait for it,
---  unless an answer is to come behind it (stays)
+--  Until nothing is noted any more. Where much is said that may take long, so from the second time on the connection's own
+--  messages don't wait for it, unless an answer is to come behind it (stays)
 local function finish (cid, mine, stays)
-    local ok, how, gaps, once_more
+    local ok, how, gaps, once_more, again
     local who = still (cid, mine)
     while who do
         ok, how, gaps = session.catch_up (cid, "end")
         if ok and how ~= "again" then
-            if #gaps > 0 and not stays then
+            if #gaps > 0 and again and not stays then
                 session.aside ()
             end
             ok, how = close_gaps (who, mine, gaps)
+            again = true
         end
         who, once_more = still (cid, mine)
         if who and (not ok or how == "again") then    -- What was noted is forgotten: from the front

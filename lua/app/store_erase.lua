@@ -42,8 +42,11 @@ UPDATE message SET sender = '', chat_id = ?4, recipient = NULL, device = '', bod
 
 --  Rows of said, each with empty, the body that is left, and name, its new chat_id
 function erase.empty (rows)
-    local statements = {}
-    for _, row in ipairs (rows) do
+    local statements, sorted = {}, table.move (rows, 1, #rows, 1, {})
+    table.sort (sorted, function (one, two)    -- As chats are stored, so that neither is the other's deadlock
+        return one.conversation < two.conversation or one.conversation == two.conversation and one.seq < two.seq
+    end)
+    for _, row in ipairs (sorted) do
         statements[#statements + 1] = {EMPTY, row.conversation, row.seq, row.empty, row.name}
         for _, name in ipairs {"version", "reaction", "mention", "media_use"} do
             statements[#statements + 1] = {"DELETE FROM " .. name .. " WHERE conversation = ? AND seq = ?", row.conversation, row.seq}
