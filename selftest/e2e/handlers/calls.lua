@@ -24,24 +24,6 @@ function calls.sleep (msg)
     return true, clock.now () - before
 end
 
---  Waits until another message of its connection has freed it
-local freed = false
-function calls.wait_aside ()
-    session.aside ()
-    for _ = 1, 1000 do
-        if freed then
-            return true
-        end
-        timer.sleep (10)
-    end
-    return false
-end
-
-function calls.free ()
-    freed = true
-    return true
-end
-
 --  Everything that is wrong with a call is an error at the line of its caller
 function calls.wrong (msg)
     local tries = {
@@ -77,6 +59,24 @@ function calls.after (msg, ctx)
     end
     local id = timer.after (30, function () downstream.cid (ctx.cid, {action = "timer", msec = "cancelled"}) end)
     timer.cancel (id)
+    return true
+end
+
+--  Waits until another message of its connection has freed it
+local freed = false
+function calls.wait_aside ()
+    session.aside ()
+    for _ = 1, 1000 do
+        if freed then
+            return true
+        end
+        timer.sleep (10)
+    end
+    return false
+end
+
+function calls.free ()
+    freed = true
     return true
 end
 
