@@ -34,6 +34,8 @@ VALUES (?1, CASE WHEN {refuses} THEN NULL
         blob = "CAST (%1 AS BLOB)", bytes = "length (CAST (m.body AS BLOB))",
         ignore = "INSERT OR IGNORE", greatest = "max", least = "min", lock = "", changed = "changes ()"},
     mysql = {
+        --  Whoever takes the next seq waits for who is just doing so: the latest row is locked until that is committed. Where
+        --  there is no row yet it would wait for the neighbour's, so only chats of a talk that has begun do this
         next_of_two = [[
 SELECT ?1, last_insert_id(coalesce(max(seq), 0) + 1), ?2, ?3, ?4, ?5, ?6, ?7, ?8
   FROM message WHERE conversation = ?1
@@ -50,14 +52,9 @@ HAVING NOT EXISTS (SELECT 1 FROM message WHERE sender = ?2 AND chat_id = ?3 AND 
 dialect.refuses = db.refuses ("?4", "?2")
 dialect.next_of_two = dialect.next_of_two:gsub ("{refuses}", dialect.refuses)
 
---  The last seq of a conversation, in a query of its own: beside anything else SQLite would read all of it. Who takes
---  the next one waits in MySQL for who is just doing so: that one's row is locked until it is committed
-local function last_of (conversation, lock)
-    return ("(SELECT coalesce (max(seq), 0) AS last FROM message WHERE conversation = %s %s) AS it"):format (conversation, lock or "")
-end
-
-local function next_of (conversation)
-    return last_of (conversation, dialect.lock)
+--  The last seq of a conversation, in a query of its own: beside anything else SQLite would read all of it
+local function last_of (conversation)
+    return "(SELECT coalesce (max(seq), 0) AS last FROM message WHERE conversation = " .. conversation .. ") AS it"
 end
 
 --  Whether a member sees a message: of a talk, or of a group that hides what was said before, what came since it did
@@ -68,11 +65,9 @@ db.SEES = [[(m.seq > me.since OR me.direct = 0
 dialect.may_write = [[NOT EXISTS (SELECT 1 FROM room AS r WHERE r.conversation = ?1 AND r.writers > 0 AND (r.writers = 2
                    OR NOT EXISTS (SELECT 1 FROM owner AS o WHERE o.conversation = ?1 AND o.uid = ?2)))]]
 
---  A statement with the words of the engine for {words}; {last_of ?1} is a table of one row with last, and {next_of ?1} the
---  same for who stores last + 1
+--  A statement with the words of the engine for {words}; {last_of ?1} is a table of one row with last
 function db.said (statement)
-    return (statement:gsub ("{last_of (%?%d)}", last_of):gsub ("{next_of (%?%d)}", next_of):gsub ("{([%a_]+)}", dialect)
-        :gsub ("{blob (%?%d)}", dialect.blob))
+    return (statement:gsub ("{last_of (%?%d)}", last_of):gsub ("{([%a_]+)}", dialect):gsub ("{blob (%?%d)}", dialect.blob))
 end
 
 --  How many of the rows, which have sizes, are no more than so many bytes together; one at the least

@@ -15,13 +15,13 @@ INSERT {again} INTO message (conversation, seq, sender, chat_id, recipient, devi
 --  The first one only when its sender is in the conversation: there is a limit
 local INSERT_FIRST = said [[
 INSERT {again} INTO message (conversation, seq, sender, chat_id, recipient, device, at, body, attachment)
-SELECT ?1, last_insert_id(last + 1), ?2, ?3, ?4, ?5, ?6, ?7, {blob ?8} FROM {next_of ?1}
+SELECT ?1, last_insert_id(last + 1), ?2, ?3, ?4, ?5, ?6, ?7, {blob ?8} FROM {last_of ?1}
  WHERE EXISTS (SELECT 1 FROM member WHERE uid = ?2 AND conversation = ?1)
    AND NOT {refuses} {unless_used}]]
 
 local INSERT_GROUP = said [[
 INSERT {again} INTO message (conversation, seq, sender, chat_id, recipient, device, at, body, attachment)
-SELECT ?1, last_insert_id(last + 1), ?2, ?3, NULL, ?4, ?5, ?6, {blob ?7} FROM {next_of ?1}
+SELECT ?1, last_insert_id(last + 1), ?2, ?3, NULL, ?4, ?5, ?6, {blob ?7} FROM {last_of ?1}
  WHERE EXISTS (SELECT 1 FROM member WHERE uid = ?2 AND conversation = ?1 AND silenced <= ?5)
    AND {may_write}
    {unless_used}]]

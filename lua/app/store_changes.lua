@@ -28,7 +28,7 @@ end
 local function insert (more)
     return said ([[
 INSERT {again} INTO message (conversation, seq, sender, chat_id, recipient, device, at, body, kind, target)
-SELECT ?1, last_insert_id(last + 1), ?2, ?3, NULL, ?4, ?5, ?6, 1, ?7 FROM {next_of ?1}
+SELECT ?1, last_insert_id(last + 1), ?2, ?3, NULL, ?4, ?5, ?6, 1, ?7 FROM {last_of ?1}
  WHERE EXISTS (SELECT 1 FROM member WHERE uid = ?2 AND conversation = ?1)
    AND EXISTS (SELECT 1 FROM (SELECT 1 FROM message WHERE conversation = ?1 AND seq = ?7 AND kind = 0) AS target)
    ]] .. more .. [[

@@ -11,7 +11,7 @@ local groups = {}
 --  When the statement before has changed something
 local EVENT = said [[
 INSERT {again} INTO message (conversation, seq, sender, chat_id, recipient, device, at, body, kind)
-SELECT ?1, last_insert_id(last + 1), ?2, ?3, NULL, '', ?4, ?5, 2 FROM {next_of ?1}
+SELECT ?1, last_insert_id(last + 1), ?2, ?3, NULL, '', ?4, ?5, 2 FROM {last_of ?1}
  WHERE {changed} > 0 AND EXISTS (SELECT 1 FROM room WHERE conversation = ?1)]]
 
 local function tell (event)
