@@ -16,20 +16,31 @@ struct rk_heard {
 };
 
 
+//  All has come up to a seq that is more than before, and up to where it is noted behind that.
+
+static void
+s_reach (rk_seqs_t *self, uint64_t seq)
+{
+    uint64_t further = seq - self->upto;
+    self->ahead = further > 64 ? 0 : self->ahead >> (further - 1);
+    self->upto = seq;
+    for (; self->ahead & 1; self->ahead >>= 1)
+        self->upto++;
+    self->ahead >>= 1;
+}
+
+
 void
 rk_seqs_note (rk_seqs_t *self, uint64_t seq)
 {
-    if (self->upto && seq <= self->upto)
+    if (seq <= self->upto)
         return;
     if (self->upto && seq - self->upto > 1) {
         if (seq - self->upto <= RK_SEQS_AHEAD)
             self->ahead |= (uint64_t) 1 << (seq - self->upto - 2);
         return;    //  Something is missing, or comes a little later
     }
-    self->upto = seq;
-    for (; self->ahead & 1; self->ahead >>= 1)
-        self->upto++;
-    self->ahead >>= 1;
+    s_reach (self, seq);
 }
 
 
@@ -117,11 +128,6 @@ uint64_t
 rk_heard_skip (rk_heard_t *self, rk_slice_t conversation, uint64_t seq)
 {
     rk_seqs_t *seqs = &s_item (self, conversation, 0)->seqs;
-    uint64_t further = seq - seqs->upto;
-    seqs->ahead = further > 64 ? 0 : seqs->ahead >> (further - 1);
-    seqs->upto = seq;
-    for (; seqs->ahead & 1; seqs->ahead >>= 1)
-        seqs->upto++;
-    seqs->ahead >>= 1;
+    s_reach (seqs, seq);
     return seqs->upto;
 }

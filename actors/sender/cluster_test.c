@@ -222,8 +222,8 @@ s_test_talk (s_fixture_t *fixture)
     s_other_chats (fixture, uid, 6);
     s_other_chats (fixture, uid, 5);
     s_other_chats (fixture, uid, 8);
-    rk_peers_flush (
-        fixture->other);    //  All at once, so that none waits too long for the others
+    //  All at once, so that none waits too long for the others
+    rk_peers_flush (fixture->other);
     for (int seq = 5; seq < 9; seq++) {
         char *words = zsys_sprintf ("downstream uid %s chat%d", uid, seq);
         rk_sendertest_expect (fixture->gateway, words);

@@ -154,16 +154,17 @@ s_take_place (rk_sender_t *self, size_t index, s_place_t *place)
 }
 
 
-void
+int
 rk_sender_deliver_talk (rk_sender_t *self)
 {
     s_place_t place;
     if (s_take_place (self, 4, &place) == -1)
-        return;
+        return -1;
     if (rk_slice_is (rk_frames_at (&self->frames, 1), "own"))
         s_downstream_own (self, &place);
     else
         s_count_nobody (self, s_downstream_talk (self, &place));
+    return 0;
 }
 
 
@@ -172,12 +173,8 @@ rk_sender_deliver_talk (rk_sender_t *self)
 static int
 s_live_talk (rk_sender_t *self)
 {
-    uint64_t seq;
-    if (self->frames.count < 7 || !rk_sender_read_seq (self, 5, &seq))
-        return -1;
-    if (!self->cluster || !rk_sender_keep_talk (self, seq))
-        rk_sender_deliver_talk (self);
-    return 0;
+    return self->cluster && rk_sender_keep_talk (self) ? 0
+                                                       : rk_sender_deliver_talk (self);
 }
 
 

@@ -33,7 +33,8 @@
 //                   bye, setting moved CID -
 //                   downstream cid|uid|gid ..., hint uid|gid ... (to the one of this process),
 //                   setting status|uidmap|gidmap|gidunmap ..., setting share CID GATEWAYS
-//  Owns   the routes, and for each gateway a bounded queue of what it has not taken yet.
+//  Owns   the routes, and for each gateway a bounded queue of what it has not taken yet; in a cluster messages of talks that came
+//         ahead of others, for a moment.
 //  Drops  frames for a gateway whose queue is full, or that was away too long, or for an ID
 //         that no gateway holds: all are counted as undelivered. A stored message comes again
 //         at the user's next bind. Settings for a gateway that is away stay: who was told to go

@@ -156,8 +156,9 @@ void rk_sender_read_gateways (rk_sender_t *self);
 bool rk_sender_read_seq (rk_sender_t *self, size_t index, uint64_t *seq);
 bool rk_sender_take_seq (rk_sender_t *self, size_t index, uint64_t *seq);
 
-//  In hand is "downstream talk|own UID CID CONVERSATION SEQ content...": it goes out.
-void rk_sender_deliver_talk (rk_sender_t *self);
+//  In hand is "downstream talk|own UID CID CONVERSATION SEQ content...": it goes out. Answers 0, or -1 when it has not
+//  its form.
+int rk_sender_deliver_talk (rk_sender_t *self);
 
 //  live talk|own|group|row|again: what is stored goes to those who are not behind. Answers 0, or -1 when it has not its form.
 int rk_sender_handle_live (rk_sender_t *self);
@@ -178,7 +179,7 @@ void rk_sender_note_said (rk_sender_t *self);
 
 //  The message in hand, as above, may have passed by others, with lower seqs: then it is kept until these have come, but
 //  RK_SENDER_HOLD msec at the most, and true is returned.
-bool rk_sender_keep_talk (rk_sender_t *self, uint64_t seq);
+bool rk_sender_keep_talk (rk_sender_t *self);
 
 //  again UID CONVERSATION SEQ: it was said once more, so perhaps it has passed the user by. Answers 0, or -1 when it has
 //  not its form.

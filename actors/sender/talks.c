@@ -136,8 +136,11 @@ s_keep (rk_sender_t *self, rk_slice_t conversation, uint64_t seq, uint64_t upto)
 
 
 bool
-rk_sender_keep_talk (rk_sender_t *self, uint64_t seq)
+rk_sender_keep_talk (rk_sender_t *self)
 {
+    uint64_t seq;
+    if (self->frames.count < 7 || !rk_sender_read_seq (self, 5, &seq))
+        return false;    //  Whoever delivers it finds that, too
     rk_slice_t conversation = rk_frames_at (&self->frames, 4);
     uint64_t upto = s_note (self, conversation, seq);
     if (upto >= seq)

@@ -99,8 +99,8 @@ s_test_order (rk_sqltest_t *test, rk_spawn_t *server)
         rk_sqltest_post (test, nbr + 1, calls[nbr].whose, calls[nbr].sql,
                          calls[nbr].word);
     rk_spawn_again (server);
-    uint64_t last[4] = {
-        0};    //  Of each user, the number of the call that was answered last
+    //  Of each user, the number of the call that was answered last
+    uint64_t last[4] = {0};
     for (size_t nbr = 0; nbr < sizeof (calls) / sizeof (*calls); nbr++) {
         uint64_t number = rk_sqltest_next (test, error, sizeof (error));
         rk_check (!*error && number > last[calls[number - 1].whose]);

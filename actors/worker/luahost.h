@@ -73,7 +73,8 @@ typedef struct {
     //  Whether all earlier messages of the task's connection are done. If not, the task must
     //  yield, and is run again without a reply when they are.
     bool (*in_turn) (void *worker, rk_task_t *task);
-    //  The connection's other messages needn't wait for the task any longer. One task of a connection's at a time; for others it does nothing.
+    //  The connection's other messages needn't wait for the task any longer. One task of a connection's at a time; for
+    //  others it does nothing.
     void (*aside) (void *worker, rk_task_t *task);
     //  The number of a handler; the task is in its hands from now on.
     size_t (*handler) (void *worker, const char *name);

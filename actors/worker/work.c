@@ -221,8 +221,8 @@ s_job_done (rk_work_t *self, rk_work_job_t *job)
     rk_work_connection_t *connection = job->connection;
     rk_work_state_t *state = job->state;
     rk_queues_note (-(ptrdiff_t) job->bytes);
-    if (s_is_status (&job->task.frames,
-                     "moving"))    //  All that came before is done, or aside
+    //  All that came before is done, or aside
+    if (s_is_status (&job->task.frames, "moving"))
         rk_work_send (self, &job->task.frames);
     rk_frames_clear (&job->task.frames);
     job->task.call = 0;
