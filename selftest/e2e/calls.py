@@ -368,7 +368,10 @@ async def mixed_statements(server, *clients):
     check(server.mariadb.ask("SELECT count(*) FROM mixed", "calls") == [["800"]], "rows")
 
 
-@with_services("mysql/main/connections=16", "mysql/main/timeout=20000", clients=[f"u{nbr}" for nbr in range(16)])
+CROSSWISE = ("mysql/main/connections=16", "mysql/main/timeout=150000")    # Some calls meet a deadlock a hundred times
+
+
+@with_services(*CROSSWISE, clients=[f"u{nbr}" for nbr in range(16)])
 async def deadlocks(server, *clients):
     """Transactions that take the same rows in another order: the victim is run again, and all succeed."""
     await sql(clients[0], "query", "CREATE OR REPLACE TABLE cross_ (id INT PRIMARY KEY, n INT NOT NULL) ENGINE = InnoDB")
@@ -388,7 +391,7 @@ async def deadlocks(server, *clients):
     check(again > 0, "there was no deadlock")
 
 
-@with_services("mysql/main/connections=16", "mysql/main/timeout=20000", clients=[f"u{nbr}" for nbr in range(16)])
+@with_services(*CROSSWISE, clients=[f"u{nbr}" for nbr in range(16)])
 async def reading_victims(server, *clients):
     """A deadlock's victim is told so while it reads rows: all of its batch is run again, and nothing that was answered is lost."""
     await sql(clients[0], "query", "CREATE OR REPLACE TABLE cross_ (id INT PRIMARY KEY, n INT NOT NULL) ENGINE = InnoDB")

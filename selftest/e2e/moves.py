@@ -125,6 +125,7 @@ def bye():
     each hears from the one that has it alone."""
     async def test(gateway, a1, a2):
         client, cid = await open_on(gateway, a1)
+        other, other_cid = await open_on(gateway, a2)
         await client.send('{"nbr":1}')
         await a1.hears("upstream", cid, '{"nbr":1}')
         await a1.say("setting", "uidmap", cid, "ann", "phone")
@@ -134,6 +135,8 @@ def bye():
         await client.send('{"nbr":2}')
         await a2.say("downstream", "cid", cid, '"too early"')
         await a2.say("downstream", "uid", "ann", '"too early"')
+        await a2.say("downstream", "cid", other_cid, '"behind it"')
+        check(json.loads(await other.socket.recv()) == "behind it", "the gateway has read what a2 said")
         await a1.say("downstream", "cid", cid, '"last"')
         check(json.loads(await client.socket.recv()) == "last", "the old one's last word")
         await a2.hears_nothing()
