@@ -104,6 +104,7 @@ s_on_begin (void *owner, size_t peer)
         rk_routes_visit_names (self->routes, telling.group, s_visit_held, &telling);
     }
     rk_sender_tell_gone (self, peer);
+    rk_sender_say_epoch (self, peer);
 }
 
 
@@ -190,6 +191,7 @@ s_on_reset (void *owner, size_t peer)
         for (; holders; holders = (rk_holders_t *) rk_index_next (index))
             s_let (self, group == 1, holders, peer);
     }
+    self->cluster->epochs[peer] = 0;
 }
 
 
@@ -265,6 +267,7 @@ rk_sender_cluster_new (rk_sender_t *self)
     cluster->heard = rk_heard_new (HEARD);
     cluster->talks = rk_sender_talks_new ();
     cluster->asked_for = (uint64_t *) zmalloc (self->args->count * sizeof (uint64_t));
+    cluster->finished = (uint64_t *) zmalloc (self->args->count * sizeof (uint64_t));
     cluster->peers = rk_peers_new (self->args->peers, self->args->link_most, &fns, self);
     return cluster;
 }
@@ -285,6 +288,8 @@ rk_sender_cluster_destroy (rk_cluster_t **self_p)
     rk_heard_destroy (&self->heard);
     rk_index_destroy (&self->talks);
     free (self->asked_for);
+    free (self->finished);
+    rk_queue_clear (&self->remotes);
     rk_ring_clear (&self->ring);
     rk_ring_clear (&self->leased);
     zstr_free (&self->names);

@@ -36,8 +36,9 @@ enum {
     RK_LINK_REMOTE,    //  ORIGIN token NAME UID CID DEVICE content [attachment]: a client's request, for NAME's owner
     RK_LINK_REMOTE_ONCE,
     RK_LINK_RETURN,    //  token text [attachment]: what it is answered
-    RK_LINK_ASK,       //  client word...: an operator asks
-    RK_LINK_ANSWER     //  client ok|error text
+    RK_LINK_EPOCH,    //  number: it goes by that ring, and has done all that it began before
+    RK_LINK_ASK,      //  client word...: an operator asks
+    RK_LINK_ANSWER    //  client ok|error text
 };
 
 //  Who holds what we own.
@@ -72,9 +73,14 @@ typedef struct {
         waiting;    //  CATCHUPs, until owners have heard of what we hold; with marks
     rk_queue_t leaving;     //  Until when, and CID: connections that belong elsewhere
     rk_queue_t back;        //  Messages that one that is gone has not taken
+    rk_queue_t remotes;     //  REMOTEs, until others have done what they began as owners
     uint64_t *asked_for;    //  The call of each worker's last REMOTE
-    bool stale;             //  A worker doesn't know the ring yet
-    bool elsewhere;         //  The message in hand went to others, too
+    //  Under which ring all began that each worker of ours still does; that each peer does, and that we do, which all have heard
+    uint64_t *finished, epochs[RK_PEERS_MOST], said;
+    bool settled;      //  All others go by this ring, or were not waited for;
+    bool told;         //  and workers have heard of that
+    bool stale;        //  A worker doesn't know the ring yet
+    bool elsewhere;    //  The message in hand went to others, too
 } rk_cluster_t;
 
 void cluster_test (void);

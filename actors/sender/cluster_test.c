@@ -12,7 +12,8 @@ typedef struct {
     zsock_t *gateway;
     zsock_t *worker;
     zsock_t *up;          //  Where its statuses go
-    rk_peers_t *other;    //  Who speaks as a2
+    rk_peers_t *other;    //  Who speaks as a2,
+    uint64_t heard;       //  and the epoch that it has heard of us
     zsock_t *router;
     int64_t until;
 } s_fixture_t;
@@ -21,10 +22,9 @@ typedef struct {
 static void
 s_on_message (void *owner, size_t peer, int kind, rk_frames_t *frames)
 {
-    (void) owner;
     (void) peer;
-    (void) kind;
-    (void) frames;
+    if (kind == RK_LINK_EPOCH)
+        ((s_fixture_t *) owner)->heard = rk_frames_number (frames, 0);
 }
 
 
@@ -60,6 +60,14 @@ s_connect (void *name, const char *endpoint)
 }
 
 
+static zsock_t *
+s_other_connects (void *owner, const char *endpoint)
+{
+    (void) owner;
+    return rk_sendertest_dealer ("a2", endpoint);
+}
+
+
 //  The other app server has that to say; words as frames.
 
 static void
@@ -84,29 +92,6 @@ s_other_says (s_fixture_t *fixture, int kind, const char *words)
 }
 
 
-//  It does what a sender does, until its link to ours has brought all and the sender's worker knows of both.
-
-static void
-s_await_ring (s_fixture_t *fixture)
-{
-    rk_wait_t *items[] = {rk_peers_wait (fixture->other)},
-              worker = {.socket = fixture->worker};
-    for (bool both = false; !both || !rk_peers_here (fixture->other, 0);) {
-        rk_check (zclock_mono () < fixture->until);
-        rk_wait (items, 1, 10);
-        rk_peers_read (fixture->other);
-        rk_peers_look (fixture->other);
-        rk_peers_flush (fixture->other);
-        rk_frames_t frames = {0};
-        while (!both && rk_wait_take (&worker, &frames)) {
-            both = rk_slice_is (rk_frames_at (&frames, 0), "RING") &&
-                   rk_slice_is (rk_frames_at (&frames, 1), "a1,a2");
-            rk_frames_clear (&frames);
-        }
-    }
-}
-
-
 //  A user that our sender owns; another one with each number.
 
 static char *
@@ -122,6 +107,95 @@ s_user_of_ours (int nbr)
     }
     rk_ring_clear (&ring);
     return uid;
+}
+
+
+//  It does what a sender does, for a moment.
+
+static void
+s_other_runs (s_fixture_t *fixture)
+{
+    rk_wait_t *items[] = {rk_peers_wait (fixture->other)};
+    rk_check (zclock_mono () < fixture->until);
+    rk_wait (items, 1, 10);
+    rk_peers_read (fixture->other);
+    rk_peers_look (fixture->other);
+    rk_peers_flush (fixture->other);
+}
+
+
+//  The next that our worker gets, while the other one runs, is that, with these words.
+
+static void
+s_worker_gets (s_fixture_t *fixture, const char *word, const char *second)
+{
+    rk_wait_t worker = {.socket = fixture->worker};
+    rk_frames_t frames = {0};
+    while (!rk_slice_is (rk_frames_at (&frames, 0), word)) {
+        rk_frames_clear (&frames);
+        if (!rk_wait_take (&worker, &frames))
+            s_other_runs (fixture);
+        else if (!rk_slice_is (rk_frames_at (&frames, 0), "GONE"))    //  A link begins
+            rk_check (rk_slice_is (rk_frames_at (&frames, 0), word));
+    }
+    rk_check (rk_slice_is (rk_frames_at (&frames, 1), second));
+    rk_frames_clear (&frames);
+}
+
+
+static void
+s_worker_got_none (s_fixture_t *fixture, const char *word)
+{
+    rk_frames_t frames = {0};
+    while (rk_frames_recv (&frames, fixture->worker)) {
+        rk_check (!rk_slice_is (rk_frames_at (&frames, 0), word));
+        rk_frames_clear (&frames);
+    }
+}
+
+
+static void
+s_worker_asks (s_fixture_t *fixture, const char *name)
+{
+    rk_call_t token = {.call = 1, .asked = rk_now (), .deadline = INT64_MAX};
+    rk_frames_t frames;
+    rk_frames_begin (&frames);
+    rk_frames_addstr (&frames, "REMOTE");
+    rk_frames_addstr (&frames, "a1");
+    rk_frames_add (&frames, &token, sizeof (token));
+    rk_frames_addstr (&frames, name);
+    for (int nbr = 0; nbr < 4; nbr++)    //  UID CID DEVICE content
+        rk_frames_addstr (&frames, "text");
+    rk_check (rk_frames_give (&frames, fixture->in) == 0);
+}
+
+
+//  The ring is new. That we go by it the other one hears when our workers have done what they began before; and a request about what we
+//  own waits until the other one says so, too. Then workers hear that it is ours.
+
+static void
+s_test_ring (s_fixture_t *fixture)
+{
+    char *ours = s_user_of_ours (0);
+    uint32_t worker = 0;
+    s_worker_gets (fixture, "RING", "a1,a2");
+    s_worker_asks (fixture, ours);
+    while (!rk_peers_here (fixture->other, 0))
+        s_other_runs (fixture);
+    rk_check (fixture->heard == 0);
+    rk_frames_t finished;
+    rk_frames_begin (&finished);
+    rk_frames_addstr (&finished, "FINISHED");
+    rk_frames_add (&finished, &worker, sizeof (worker));
+    rk_frames_add_number (&finished, 1);
+    rk_check (rk_frames_give (&finished, fixture->in) == 0);
+    while (fixture->heard != 1)
+        s_other_runs (fixture);
+    s_worker_got_none (fixture, "REMOTE");
+    s_other_says (fixture, RK_LINK_EPOCH, "1");
+    s_worker_gets (fixture, "REMOTE", "a1");
+    s_worker_gets (fixture, "SETTLED", "");
+    zstr_free (&ours);
 }
 
 
@@ -246,7 +320,7 @@ void
 cluster_test (void)
 {
     static const rk_peers_fns_t fns = {s_on_message, s_on_peer,   s_on_peer,
-                                       s_on_again,   s_on_behind, s_connect};
+                                       s_on_again,   s_on_behind, s_other_connects};
     s_fixture_t fixture = {.until = zclock_mono () + PATIENCE};
     zsock_t *lease = rk_sock_new (ZMQ_PULL, "@inproc://cluster-test-lease", 1000);
     fixture.up = rk_sock_new (ZMQ_PULL, "@inproc://cluster-test-up", 1000);
@@ -270,7 +344,7 @@ cluster_test (void)
         .link_most = 1000000};
     fixture.in = rk_sock_new (ZMQ_PUSH, ">inproc://cluster-test", 1000);
     fixture.router = rk_sendertest_router (PEERS "a2");
-    fixture.other = rk_peers_new (fixture.router, 1000000, &fns, (void *) "a2");
+    fixture.other = rk_peers_new (fixture.router, 1000000, &fns, &fixture);
     rk_check (rk_peers_add (fixture.other, "a1", zsock_endpoint (args.peers)) == 0);
     zactor_t *actor = rk_actor_start (sender_actor, &args, NULL);
     rk_check (actor);
@@ -280,7 +354,7 @@ cluster_test (void)
     rk_frames_addstr (&ring, "1");
     rk_frames_addstr (&ring, "a1 inproc://none,a2 inproc://cluster-test-peers-a2");
     rk_frames_give (&ring, fixture.in);
-    s_await_ring (&fixture);
+    s_test_ring (&fixture);
     fixture.gateway = rk_sendertest_gateway ("g1");
     rk_sendertest_say (fixture.gateway, "hello 1");
     rk_sendertest_expect (fixture.gateway, "welcome 1");

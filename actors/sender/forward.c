@@ -138,11 +138,8 @@ s_refuse_remote (rk_sender_t *self)
 }
 
 
-//  REMOTE ORIGIN token NAME UID CID DEVICE content [attachment], in hand from ORIGIN on, for a worker of ours; answered when
-//  that takes nothing
-
-static void
-s_give_remote (rk_sender_t *self)
+void
+rk_sender_give_remote (rk_sender_t *self)
 {
     rk_frames_t out;
     rk_frames_begin (&out);
@@ -163,12 +160,22 @@ s_give_remote (rk_sender_t *self)
 }
 
 
+//  It is ours, when all others are done with what was theirs before.
+
+static void
+s_take_remote (rk_sender_t *self)
+{
+    if (!rk_sender_waits_for_others (self))
+        rk_sender_give_remote (self);
+}
+
+
 static void
 s_pass_remote (rk_sender_t *self, int kind)
 {
     int owner = rk_sender_owner (self, true, rk_frames_at (&self->frames, 2));
     if (owner == -1)
-        s_give_remote (self);
+        s_take_remote (self);
     else
         rk_peers_send (self->cluster->peers, (size_t) owner, kind, &self->frames);
 }
@@ -328,10 +335,13 @@ rk_sender_handle_peer (void *owner, size_t peer, int kind, rk_frames_t *frames)
         s_pass_remote (self, RK_LINK_REMOTE_ONCE);
         break;
     case RK_LINK_REMOTE_ONCE:
-        s_give_remote (self);
+        s_take_remote (self);
         break;
     case RK_LINK_RETURN:
         s_reply_remote (self, 0);
+        break;
+    case RK_LINK_EPOCH:
+        rk_sender_take_epoch (self, peer);
         break;
     case RK_LINK_ASK:
         rk_sender_take_ask (self, peer);

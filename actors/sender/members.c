@@ -5,7 +5,6 @@
 #define LOOK 100    //  msec between two looks
 #define STAYS                                                                            \
     1000    //  msec that a gateway has to give a connection to another app server
-#define STALE 3000    //  Of a ring, as long as one without a lease may go by an older one
 
 
 //  A name that we hold gets another owner, who hears of us. Those who are in a group catch up with what has passed by since.
@@ -147,7 +146,8 @@ s_apply (rk_sender_t *self, char *names)
     zstr_free (&cluster->alive);
     cluster->alive = names;
     cluster->sweep = zclock_mono () + RK_CLUSTER_SWEEP;
-    cluster->stale = true;
+    cluster->settled = false;
+    rk_sender_tell_workers (self);
     rk_log ('I', "app servers of the cluster: %s", names);
 }
 
@@ -271,23 +271,6 @@ s_tell_gateways (rk_sender_t *self)
 }
 
 
-static void
-s_tell_workers (rk_sender_t *self)
-{
-    rk_cluster_t *cluster = self->cluster;
-    cluster->stale = false;
-    for (size_t nbr = 0; nbr < self->args->count; nbr++) {
-        rk_frames_t out;
-        rk_frames_begin (&out);
-        rk_frames_addstr (&out, "RING");
-        rk_frames_addstr (&out, cluster->alive);
-        rk_frames_addstr (&out, cluster->name);
-        cluster->stale |= rk_frames_give (&out, self->args->workers[nbr]) == -1;
-        rk_frames_clear (&out);
-    }
-}
-
-
 //  RING EPOCH members, of our actor that has the lease, which says so each second
 
 int
@@ -304,8 +287,8 @@ rk_sender_handle_ring (rk_sender_t *self)
     rk_frames_clear (&self->frames);
     s_set_members (self, rk_slice (members));
     zstr_free (&members);
-    s_apply (self, s_alive (self));
     rk_peers_set_epoch (cluster->peers, epoch);
+    s_apply (self, s_alive (self));
     s_send_back (self);
     s_tell_gateways (self);
     return 0;
@@ -313,83 +296,13 @@ rk_sender_handle_ring (rk_sender_t *self)
 
 
 //  --------------------------------------------------------------------------
-//  Who waits until all know
-
-//  Whether a peer goes by an older ring. One without a lease may not hear of ours: for that we wait only a while.
-
-static bool
-s_is_stale (rk_sender_t *self, size_t nbr)
-{
-    rk_cluster_t *cluster = self->cluster;
-    bool leased =
-        rk_ring_find (&cluster->leased, rk_peers_name (cluster->peers, nbr)) != -1;
-    return rk_peers_epoch (cluster->peers, nbr) < cluster->epoch &&
-           (leased || zclock_mono () < cluster->sweep - RK_CLUSTER_SWEEP + STALE);
-}
-
-
-//  Whether all others go by our ring, and owners have heard of what we hold: then nothing that is said from now on passes us by.
-
-static bool
-s_all_have_heard (rk_sender_t *self, const uint64_t *marks)
-{
-    rk_peers_t *peers = self->cluster->peers;
-    for (size_t nbr = 0; nbr < rk_peers_count (peers); nbr++)
-        if (!rk_peers_silent (peers, nbr) &&
-            (!rk_peers_passed (peers, nbr, marks[nbr]) || s_is_stale (self, nbr)))
-            return false;
-    return true;
-}
-
-
-bool
-rk_sender_waits_for_owners (rk_sender_t *self)
-{
-    rk_cluster_t *cluster = self->cluster;
-    if (!cluster || s_all_have_heard (self, cluster->marks))
-        return false;
-    for (size_t nbr = 0; nbr < rk_peers_count (cluster->peers); nbr++)
-        if (!rk_peers_passed (cluster->peers, nbr, cluster->marks[nbr]))
-            rk_peers_hurry (cluster->peers, nbr);
-    rk_frames_add (&self->frames, cluster->marks,
-                   rk_peers_count (cluster->peers) * sizeof (uint64_t));
-    rk_queue_push (&cluster->waiting, rk_parcel_new (&self->frames));
-    return true;
-}
-
-
-//  Who was held up because owners had not heard of us
-
-static void
-s_go_on (rk_sender_t *self)
-{
-    rk_cluster_t *cluster = self->cluster;
-    uint64_t marks[RK_RING_MOST];
-    while (cluster->waiting.head) {
-        rk_parcel_t *first = cluster->waiting.head;
-        rk_slice_t part = rk_part_bytes (&first->part[first->count - 1]);
-        memset (marks, 0, sizeof (marks));
-        memcpy (marks, part.data, part.size);
-        if (!s_all_have_heard (self, marks))
-            return;
-        first = rk_queue_pop (&cluster->waiting);
-        rk_parcel_unpack (&first, &self->frames);
-        rk_call_t token;
-        if (rk_call_read (rk_frames_at (&self->frames, 1), &token) &&
-            token.deadline > zclock_mono ())    //  Else its worker has asked again
-            rk_sender_answer_catchup (self);
-        rk_frames_clear (&self->frames);
-    }
-}
-
+//  In each turn
 
 void
 rk_sender_look_at_cluster (rk_sender_t *self)
 {
     rk_cluster_t *cluster = self->cluster;
     int64_t now = zclock_mono ();
-    if (cluster->waiting.head)
-        s_go_on (self);
     if (now < cluster->look)
         return;
     cluster->look = now + LOOK;
@@ -409,7 +322,7 @@ rk_sender_look_at_cluster (rk_sender_t *self)
         s_send_back (self);
     }
     if (cluster->stale)
-        s_tell_workers (self);
+        rk_sender_tell_workers (self);
     if (cluster->sweep && now > cluster->sweep) {
         rk_sender_sweep_holders (self);
         cluster->sweep = 0;

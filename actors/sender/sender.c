@@ -18,6 +18,7 @@
 //                   setting watch|unwatch CID UID[,UID...]    whether these users are here
 //                   CATCHUP token CID begin|end
 //                   RESUME worker    its connections that catch up begin anew
+//                   FINISHED worker EPOCH    nothing is under way there that began under an earlier ring
 //                   status connected CID [UID [GID,GID... [DEVICE]]], status closed CID [UID];
 //                       with "behind" as a seventh frame when it has to catch up
 //                   status moving CID [UID]    another app server waits for it, and may have it now
@@ -80,6 +81,7 @@ static const s_route_t s_inbox_routes[] = {
     {"CATCHUP", rk_sender_handle_catchup},
     {"RESUME", rk_sender_handle_resume},
     {"RING", rk_sender_handle_ring},
+    {"FINISHED", rk_sender_handle_finished},
     {"REMOTE", rk_sender_handle_remote},
     {"RETURN", rk_sender_handle_return},
     {NULL, NULL},
@@ -316,6 +318,7 @@ s_turn (rk_sender_t *self)
         rk_sender_read_gateways (self);
     if (self->cluster) {
         rk_peers_read (self->cluster->peers);
+        rk_sender_go_on (self);
         rk_peers_flush (self->cluster->peers);
         rk_sender_look_at_talks (self);
     }

@@ -269,11 +269,28 @@ int rk_sender_handle_ring (rk_sender_t *self);
 //  A gateway hears of the ring, if there is one.
 void rk_sender_tell_ring (rk_sender_t *self, rk_sender_gateway_t *gateway);
 
-//  Whether the CATCHUP in hand must wait until owners have heard of what we hold; then it is kept.
-bool rk_sender_waits_for_owners (rk_sender_t *self);
-
 //  In each turn.
 void rk_sender_look_at_cluster (rk_sender_t *self);
+
+//  epochs.c
+
+//  Workers hear of the ring; cluster->stale says that one doesn't, for want of room.
+void rk_sender_tell_workers (rk_sender_t *self);
+
+//  A peer hears by which ring we go; it says by which one it goes.
+void rk_sender_say_epoch (rk_sender_t *self, size_t peer);
+void rk_sender_take_epoch (rk_sender_t *self, size_t peer);
+
+//  FINISHED of a worker
+int rk_sender_handle_finished (rk_sender_t *self);
+
+//  Whether the CATCHUP in hand must wait until owners have heard of what we hold; then it is kept. And whether the REMOTE in hand,
+//  from ORIGIN on, must wait until others have finished what they began as owners.
+bool rk_sender_waits_for_owners (rk_sender_t *self);
+bool rk_sender_waits_for_others (rk_sender_t *self);
+
+//  In each turn, behind what peers have said: what waited goes on.
+void rk_sender_go_on (rk_sender_t *self);
 
 //  forward.c
 
@@ -287,6 +304,10 @@ void rk_sender_pass_again (rk_sender_t *self, int kind);
 //  Whether what waits for a peer goes again when that begins anew; and what workers have asked it they may ask again.
 bool rk_sender_says_again (void *self, int kind, rk_frames_t *frames);
 void rk_sender_tell_gone (rk_sender_t *self, size_t peer);
+
+//  REMOTE ORIGIN token NAME UID CID DEVICE content [attachment], in hand from ORIGIN on, for a worker of ours; answered when
+//  that takes nothing.
+void rk_sender_give_remote (rk_sender_t *self);
 
 //  REMOTE and RETURN of a worker
 int rk_sender_handle_remote (rk_sender_t *self);

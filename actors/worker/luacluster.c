@@ -61,7 +61,8 @@ rk_lua_catchup (lua_State *L)
 }
 
 
-//  worker.elsewhere (name)    whether another app server of the cluster owns it
+//  worker.elsewhere (name [, last])    whether another app server of the cluster owns it; with last = true also when its last owner may
+//  not have done all that it began
 
 int
 rk_lua_elsewhere (lua_State *L)
@@ -69,7 +70,7 @@ rk_lua_elsewhere (lua_State *L)
     rk_lua_host_t *host = rk_lua_host (L);
     rk_slice_t name;
     name.data = luaL_checklstring (L, 1, &name.size);
-    lua_pushboolean (L, host->elsewhere (host->worker, name));
+    lua_pushboolean (L, host->elsewhere (host->worker, name, lua_toboolean (L, 2)));
     return 1;
 }
 

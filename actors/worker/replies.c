@@ -63,74 +63,6 @@ s_handle_event (rk_work_t *self, rk_frames_t *frames)
 }
 
 
-static rk_work_job_t *
-s_earlier (rk_work_job_t *one, rk_work_job_t *other)
-{
-    return one && one->task.call >> RK_WORK_INDEX_BITS < other->task.call >>
-                       RK_WORK_INDEX_BITS
-               ? one
-               : other;
-}
-
-
-//  Of the jobs that have asked by that call, and whose owner is that one, or isn't in the ring, the one that asked first; NULL when
-//  there is none.
-
-static rk_work_job_t *
-s_first_orphan (rk_work_t *self, uint64_t gone, uint64_t upto)
-{
-    rk_work_job_t *first = NULL;
-    for (uint32_t nbr = 0; nbr < self->job_count; nbr++) {
-        rk_work_job_t *job = self->jobs[nbr];
-        bool there =
-            !job->task.call || !job->owner || job->task.call >> RK_WORK_INDEX_BITS > upto;
-        if (!there && job->owner == gone) {
-            first = s_earlier (first, job);
-            continue;
-        }
-        for (size_t place = 0; place < self->ring.count && !there; place++)
-            there = self->ring.members[place].hash == job->owner;
-        if (!there)
-            first = s_earlier (first, job);
-    }
-    return first;
-}
-
-
-//  Their requests must be made again, in the order in which they were made.
-
-static void
-s_ask_again (rk_work_t *self, uint64_t gone, uint64_t upto)
-{
-    rk_reply_t reply = {false, rk_slice (RK_WORK_OWNER_GONE)};
-    for (rk_work_job_t *job; (job = s_first_orphan (self, gone, upto));)
-        rk_work_go_on (self, job, &reply);
-}
-
-
-//  GONE NAME CALL    an app server has forgotten what we asked it up to that call, or has begun anew
-
-static void
-s_handle_gone (rk_work_t *self, rk_frames_t *frames)
-{
-    s_ask_again (self, rk_ring_hash (rk_frames_at (frames, 1)),
-                 rk_frames_number (frames, 2) >> RK_WORK_INDEX_BITS);
-}
-
-
-//  RING NAME,NAME... OURS    the app servers of the cluster. A request that one has which is gone must be made again.
-
-static void
-s_handle_ring (rk_work_t *self, rk_frames_t *frames)
-{
-    zstr_free (&self->ours);
-    self->ours = rk_slice_dup (rk_frames_at (frames, 2));
-    rk_ring_set (&self->ring, 1, rk_frames_at (frames, 1));
-    self->place = rk_ring_find (&self->ring, self->ours);
-    s_ask_again (self, 0, self->generation);
-}
-
-
 void
 rk_work_return (rk_work_t *self, rk_frames_t *remote, const char *text)
 {
@@ -162,6 +94,7 @@ s_handle_remote (rk_work_t *self, rk_frames_t *frames)
     rk_work_connection_t *connection = rk_work_find (self, (rk_slice_t){key, size + 1});
     connection->closed = true;    //  It goes when nothing is left
     self->held++;
+    self->remotes++;
     rk_work_handle (self, connection, frames);
 }
 
@@ -170,8 +103,13 @@ static const struct {
     const char *name;
     void (*handle) (rk_work_t *self, rk_frames_t *frames);
 } s_replies_routes[] = {
-    {"RING", s_handle_ring},   {"GONE", s_handle_gone},   {"REMOTE", s_handle_remote},
-    {"REPLY", s_handle_reply}, {"EVENT", s_handle_event}, {NULL, NULL},
+    {"RING", rk_work_handle_ring},
+    {"GONE", rk_work_handle_gone},
+    {"SETTLED", rk_work_handle_settled},
+    {"REMOTE", s_handle_remote},
+    {"REPLY", s_handle_reply},
+    {"EVENT", s_handle_event},
+    {NULL, NULL},
 };
 
 
@@ -181,6 +119,8 @@ rk_work_read_replies (rk_work_t *self)
     rk_frames_t frames;
     rk_frames_begin (&frames);
     self->reading = zclock_mono ();
+    if (self->reading <= self->ringed)
+        self->reading = self->ringed + 1;
     for (int nbr = 0; nbr < BATCH && rk_wait_take (&self->replies, &frames); nbr++) {
         self->counters[RK_WORK_IN_REPLIES].value++;
         self->counters[RK_WORK_BYTES_IN].value += rk_frames_bytes (&frames);

@@ -221,6 +221,7 @@ s_job_done (rk_work_t *self, rk_work_job_t *job)
     rk_work_connection_t *connection = job->connection;
     rk_work_state_t *state = job->state;
     rk_queues_note (-(ptrdiff_t) job->bytes);
+    rk_work_finish (self, job);
     //  All that came before is done, or aside
     if (s_is_status (&job->task.frames, "moving"))
         rk_work_send (self, &job->task.frames);
@@ -321,6 +322,8 @@ s_job_go_on (rk_work_t *self, rk_work_job_t *job, const rk_reply_t *reply)
     switch (result) {
     case RK_LUA_WAITS:
         self->waiting++;
+        if (job->before && !job->asks)
+            rk_work_let_by (self, job);
         if (connection->alone == job && job->task.pipelined)
             connection->alone = NULL;
         rk_work_make_ready (self, connection);
@@ -393,6 +396,7 @@ rk_work_start_in (rk_work_t *self, rk_work_state_t *state,
     job->connection = connection;
     job->handler = 0;
     job->owner = 0;
+    job->asks = job->before = false;
     job->read = self->reading;
     if (job->task.thread && job->state != state)    //  A timer of a replaced state
         rk_lua_forget (job->state->lua, &job->task);
@@ -422,6 +426,7 @@ rk_work_go_on (rk_work_t *self, rk_work_job_t *job, const rk_reply_t *reply)
 {
     self->waiting--;
     job->owner = 0;
+    job->asks = false;
     s_job_run (self, job, reply);
 }
 

@@ -10,6 +10,7 @@
 //                  HANDLED and what came of it, or REFUSED reason
 //  Out    sender   what handlers send down, and the status messages: it learns routes from them
 //                  RESUME worker    it has begun a new life, and its handlers have forgotten what they did
+//                  FINISHED worker EPOCH    nothing is under way any more that began under an earlier ring
 //         services SQL, REDIS, SUBSCRIBE, UNSUBSCRIBE token ...; frames to links as they are
 //  Owns   the connections (UID, device, queue of messages), the Lua state, the coroutines. While it holds
 //         half of worker/queue it doesn't read the inbox, where the other half waits; when that is full, too,
@@ -92,9 +93,8 @@ void
 rk_work_handle (rk_work_t *self, rk_work_connection_t *connection, rk_frames_t *frames)
 {
     //  Those of other app servers must go on, for others wait for us as we wait for them
-    bool remote = connection->key.size && !*connection->key.data;
     if (!rk_work_may_start (connection) || connection->queue.count ||
-        (self->waiting >= self->waiting_most && !remote)) {
+        (self->waiting >= self->waiting_most && !rk_work_is_remote (connection))) {
         rk_parcel_t *parcel = rk_parcel_new (frames);
         parcel->at = self->reading;
         rk_queue_push (&connection->queue, parcel);
@@ -401,6 +401,8 @@ s_round (rk_work_t *self)
         rk_work_sweep (self);
     if (self->fresh == INT64_MAX)
         rk_work_look_awake (self);
+    if (self->finishing)
+        rk_work_say_finished (self);
     rk_work_flush (self);
     self->counters[RK_WORK_HELD].value = self->held;
     self->counters[RK_WORK_WAITING].value = self->waiting;

@@ -1,6 +1,7 @@
 //  worker_priv.h - what the worker holds: connections, messages under way, Lua states
 //
-//  worker.c is the actor, work.c moves messages through coroutines, replies.c takes what comes back to them,
+//  worker.c is the actor, work.c moves messages through coroutines, replies.c takes what comes back to them, workring.c what the
+//  cluster's ring means for them,
 //  workhost.c is what Lua code may do outside of its state.
 
 #ifndef WORKER_PRIV_H
@@ -55,6 +56,8 @@ typedef struct rk_work_job {
     size_t handler;            //  Whose hands it is in, so far
     uint64_t
         owner;    //  The app server that handles its request, as the ring knows it; or 0
+    bool asks;    //  What it waits for is a store's answer
+    bool before;    //  It is one of rk_work_t's unfinished
     //  In the list of free ones, or of those whose turn has come
     struct rk_work_job *next;
     uint32_t index;
@@ -122,10 +125,16 @@ typedef struct {
     rk_wait_t link[RK_SERVICES_MOST];    //  Services that answer
     rk_wait_t *items[3 + RK_SERVICES_MOST];
     size_t links;
-    rk_ring_t ring;    //  Empty when there is no cluster,
-    int place;         //  where this app server is in it, or -1,
-    char *ours;        //  and its name; owned
-    size_t custom;     //  The first counter that Lua names
+    rk_ring_t ring;         //  Empty when there is no cluster,
+    int place;              //  where this app server is in it, or -1,
+    char *ours;             //  and its name; owned
+    uint64_t epoch;         //  of that ring
+    int64_t ringed;         //  msec, monotonic: what was read up to then came before it
+    uint32_t remotes;       //  Requests of other app servers that are here
+    uint32_t unfinished;    //  What began under an earlier ring and may write yet
+    bool finishing;         //  The sender waits to hear that there is none
+    bool settled;           //  So it is with all others
+    size_t custom;          //  The first counter that Lua names
     //  The first is for what has none
     rk_work_handler_t *handlers[RK_WORK_HANDLERS_MOST];
     size_t handler_count;
@@ -201,6 +210,27 @@ void rk_work_run_turns (rk_work_t *self);
 //  What ends with each life: the Lua states and the messages that were running in them. Those messages are answered,
 //  if answer says so; one that waited for its turn is the first of its connection again.
 void rk_work_drop (rk_work_t *self, bool answer);
+
+//  workring.c
+
+//  RING, SETTLED and GONE are in hand.
+void rk_work_handle_ring (rk_work_t *self, rk_frames_t *frames);
+void rk_work_handle_settled (rk_work_t *self, rk_frames_t *frames);
+void rk_work_handle_gone (rk_work_t *self, rk_frames_t *frames);
+
+//  Whether these are the requests of other app servers about one name.
+static inline bool
+rk_work_is_remote (rk_work_connection_t *connection)
+{
+    return connection->key.size && !*connection->key.data;    //  No CID begins so
+}
+
+//  The job is done; or it waits for something else than a store now, and needn't be waited for.
+void rk_work_finish (rk_work_t *self, rk_work_job_t *job);
+void rk_work_let_by (rk_work_t *self, rk_work_job_t *job);
+
+//  When nothing is under way any more that began under an earlier ring the sender hears so.
+void rk_work_say_finished (rk_work_t *self);
 
 //  replies.c
 

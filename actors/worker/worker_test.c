@@ -281,6 +281,76 @@ s_test_full (s_fixture_t *fixture)
 }
 
 
+//  REMOTE of another app server, or another message of the sender
+
+static void
+s_test_answer (s_fixture_t *fixture, const char *words, const char *content)
+{
+    zmsg_t *msg = rk_msg_words (words);
+    rk_frames_t frames = {0};
+    for (zframe_t *frame = zmsg_first (msg); frame; frame = zmsg_next (msg))
+        rk_frames_add (&frames, zframe_data (frame), zframe_size (frame));
+    if (content)
+        rk_frames_addstr (&frames, content);
+    rk_check (rk_frames_send_wait (&frames, fixture->answers, 5000) == 0);
+    zmsg_destroy (&msg);
+}
+
+
+//  The next that the sender hears is that, with these words behind.
+
+static void
+s_test_hears (s_fixture_t *fixture, const char *word, const char *last)
+{
+    zmsg_t *msg = rk_wait_await (&fixture->told);
+    rk_check (msg);
+    char *text = zframe_strdup (zmsg_last (msg));
+    if (!zframe_streq (zmsg_first (msg), word) || !strstr (text, last))
+        fprintf (stderr, "expected %s ... %s\ngot: %s\n", word, last, text);
+    rk_check (zframe_streq (zmsg_first (msg), word) && strstr (text, last));
+    free (text);
+    zmsg_destroy (&msg);
+}
+
+
+//  The ring changes: when all that had begun before and waits for a store is done the sender hears so, and requests of others that were
+//  here, too. What comes behind it isn't waited for.
+
+static void
+s_test_ring (s_fixture_t *fixture)
+{
+    s_test_answer (fixture, "RING a1,a2 a1 1", NULL);
+    s_test_hears (fixture, "FINISHED", "1");
+
+    s_test_say (fixture, "g.1", "{\"action\":\"ask\",\"value\":1}");
+    int64_t until = zclock_mono () + 60000;
+    while (rk_actor_count (fixture->actor, "waiting") < 1)
+        rk_check (zclock_mono () < until);
+    s_test_answer (fixture, "REMOTE a2 token name uid g.9 phone",
+                   "{\"action\":\"ask\",\"value\":2}");
+    s_test_answer (fixture, "RING a1 a1 2", NULL);
+    s_test_answer (fixture, "REMOTE a2 token name uid g.9 phone",
+                   "{\"action\":\"ask\",\"value\":3}");
+    s_test_store (fixture, true);
+    s_test_expect (fixture, "g.1", "\"value\":1");
+    s_test_store (fixture, true);
+    s_test_hears (fixture, "RETURN", "\"value\":2");
+    s_test_hears (fixture, "FINISHED", "2");
+    s_test_store (fixture, true);
+    s_test_hears (fixture, "RETURN", "\"value\":3");
+
+    //  One that waits for a store when it changes twice is waited for once
+    s_test_say (fixture, "g.1", "{\"action\":\"ask\",\"value\":4}");
+    while (rk_actor_count (fixture->actor, "waiting") < 1)
+        rk_check (zclock_mono () < until);
+    s_test_answer (fixture, "RING a1,a2 a1 3", NULL);
+    s_test_answer (fixture, "RING a1 a1 4", NULL);
+    s_test_store (fixture, true);
+    s_test_expect (fixture, "g.1", "\"value\":4");
+    s_test_hears (fixture, "FINISHED", "4");
+}
+
+
 void
 worker_test (void)
 {
@@ -309,6 +379,7 @@ worker_test (void)
     s_test_faults (&fixture);
     s_test_order (&fixture);
     s_test_full (&fixture);
+    s_test_ring (&fixture);
 
     //  A store that doesn't answer is a time-out, and its late answer harms nobody
     s_test_say (&fixture, "g.1", "{\"action\":\"ask\",\"value\":6}");

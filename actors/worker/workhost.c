@@ -167,6 +167,7 @@ s_host_call (void *worker, rk_task_t *task, int nbr, rk_slice_t packed)
         return 0;
     }
     service->asked[member]++;
+    ((rk_work_job_t *) task)->asks = true;
     if (rk_follows)
         rk_follow (rk_frames_cid (&task->frames), rk_frames_at (&task->frames, 2),
                    "waits for %s", service->names[member]);
@@ -200,14 +201,14 @@ s_host_catchup (void *worker, rk_task_t *task, rk_slice_t cid, rk_slice_t word)
 }
 
 
-//  Whether another app server of the cluster owns it.
+//  Whether another app server of the cluster owns it; with last, whether one may, whose requests come before.
 
 static bool
-s_host_elsewhere (void *worker, rk_slice_t name)
+s_host_elsewhere (void *worker, rk_slice_t name, bool last)
 {
     rk_work_t *self = (rk_work_t *) worker;
     int owner = self->ring.count ? rk_ring_owner (&self->ring, name) : -1;
-    return owner != -1 && owner != self->place;
+    return owner != -1 && (owner != self->place || (last && !self->settled));
 }
 
 

@@ -178,7 +178,9 @@ end
 session.get = worker.connection
 
 --  session.elsewhere (name): whether another app server of the cluster owns the user or group
-session.elsewhere = worker.elsewhere
+function session.elsewhere (name)
+    return worker.elsewhere (name)
+end
 
 --  session.catch_up (cid, "begin"): waits until all settings before have taken effect, and then true.
 --  session.catch_up (cid, "end"): true, and "live" when nothing was said meanwhile, from now on it hears what is

@@ -119,7 +119,7 @@ local function handle_elsewhere (ctx, msg, action, name, returned)
         end
         if good or reply ~= OWNER_GONE then
             break
-        elseif not elsewhere (name) then
+        elseif not elsewhere (name, true) then
             return false
         end
     end
@@ -147,7 +147,7 @@ local function handle_upstream (frames)
     ctx.nulls = nulls or nil
     local reply, attachment = authorize (ctx, msg, handler)
     local owned = not reply and handler.owned and handler.owned (msg)
-    if owned and elsewhere (owned) and handle_elsewhere (ctx, msg, action, owned, handler.returned) then
+    if owned and elsewhere (owned, true) and handle_elsewhere (ctx, msg, action, owned, handler.returned) then
         if ctx.after then
             answered ()
             ctx.after ()

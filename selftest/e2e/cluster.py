@@ -355,7 +355,7 @@ class Member:
         self.to = f"m{(nbr + 1) % count}"
         self.gateway = cluster.gateways[nbr % len(cluster.gateways)]
         self.acked, self.known, self.to_ack = {}, {}, set()
-        self.heard, self.last, self.answered, self.doubled, self.late, self.count, self.ends, self.longest = {}, {}, {}, 0, 0, 0, False, 0
+        self.heard, self.last, self.answered, self.doubled, self.late, self.count, self.ends, self.longest = {}, {}, {}, 0, [], 0, False, 0
 
     async def open(self):
         self.client = await Client.open(self.gateway, self.name, "d")
@@ -388,8 +388,10 @@ class Member:
                     self.doubled += 1
                     continue
                 self.heard[where][got["seq"]] = content["chatID"]
-                self.late += got["seq"] < self.last.get(where, 0)
-                self.last[where] = max(got["seq"], self.last.get(where, 0))
+                last = self.last.get(where, 0)
+                if got["seq"] < last:
+                    self.late.append((self.name, where, got["seq"], last, content["chatID"]))
+                self.last[where] = max(got["seq"], last)
 
     def knows(self, where, seq):
         self.known.setdefault(where, set()).add(seq)
@@ -467,9 +469,10 @@ async def all_is_heard(cluster, members, live=True):
             missed += [(member.name, *one) for one in wanted if one[1] not in member.heard.get(one[0], {})]
         await asyncio.sleep(0.1)
     check(not missed, f"{len(missed)} are not heard, by {sorted({(name, where) for name, where, _ in missed})}: {sorted(missed)[:10]}")
-    check(not live or not sum(member.late for member in members), "something came behind what was said later")
+    late = sum((member.late for member in members), [])
+    check(not live or not late, f"something came behind what was said later, as (who, where, seq, behind, chatID): {late[:20]}")
     print(f"   {sum(len(chats) for chats in stored.values())} chats, {sum(member.doubled for member in members)} came twice,"
-          f" {sum(member.late for member in members)} late, the longest wait was {max(member.longest for member in members):.2f} s")
+          f" {len(late)} late, the longest wait was {max(member.longest for member in members):.2f} s")
 
 
 async def members_talk(cluster, what, live=True, again=2, count=12):

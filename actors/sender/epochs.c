@@ -1,0 +1,230 @@
+//  epochs.c - who goes by which ring, and what waits for that
+//
+//  An app server says to the others by which ring it goes when all that its workers began under an earlier one is done (FINISHED).
+//  Until all have said so, requests about what we own wait, and connections that catch up do: so whatever the last owner has
+//  stored and said comes before what we store and say. Who says nothing any more isn't waited for; nor is who takes too long.
+
+#include "sender_priv.h"
+
+//  msec after the ring changed, when we go on without those that don't say that they go by it
+#define LATE 3000
+
+
+void
+rk_sender_tell_workers (rk_sender_t *self)
+{
+    rk_cluster_t *cluster = self->cluster;
+    cluster->stale = cluster->told = false;
+    for (size_t nbr = 0; nbr < self->args->count; nbr++) {
+        rk_frames_t out;
+        rk_frames_begin (&out);
+        rk_frames_addstr (&out, "RING");
+        rk_frames_addstr (&out, cluster->alive);
+        rk_frames_addstr (&out, cluster->name);
+        rk_frames_add_number (&out, cluster->epoch);
+        cluster->stale |= rk_frames_give (&out, self->args->workers[nbr]) == -1;
+        rk_frames_clear (&out);
+    }
+}
+
+
+//  Since the ring has changed it has been so long that nobody is waited for any more.
+
+static bool
+s_is_late (rk_cluster_t *cluster)
+{
+    return zclock_mono () > cluster->sweep - RK_CLUSTER_SWEEP + LATE;
+}
+
+
+void
+rk_sender_say_epoch (rk_sender_t *self, size_t peer)
+{
+    rk_frames_t out;
+    rk_frames_begin (&out);
+    rk_frames_add_number (&out, self->cluster->said);
+    rk_peers_send (self->cluster->peers, peer, RK_LINK_EPOCH, &out);
+    rk_frames_clear (&out);
+}
+
+
+void
+rk_sender_take_epoch (rk_sender_t *self, size_t peer)
+{
+    uint64_t epoch = rk_frames_number (&self->frames, 0);
+    if (self->cluster->epochs[peer] < epoch)
+        self->cluster->epochs[peer] = epoch;
+}
+
+
+//  Our workers have done what they had begun before; or one takes long. The others hear of it.
+
+static void
+s_look_at_workers (rk_sender_t *self)
+{
+    rk_cluster_t *cluster = self->cluster;
+    if (cluster->said == cluster->epoch)
+        return;
+    for (size_t nbr = 0; nbr < self->args->count; nbr++)
+        if (cluster->finished[nbr] < cluster->epoch && !s_is_late (cluster))
+            return;
+    cluster->said = cluster->epoch;
+    for (size_t nbr = 0; nbr < rk_peers_count (cluster->peers); nbr++)
+        rk_sender_say_epoch (self, nbr);
+}
+
+
+//  FINISHED worker EPOCH
+
+int
+rk_sender_handle_finished (rk_sender_t *self)
+{
+    rk_slice_t worker = rk_frames_at (&self->frames, 1);
+    uint32_t nbr;
+    if (!self->cluster || self->frames.count != 3 || worker.size != sizeof (nbr))
+        return -1;
+    memcpy (&nbr, worker.data, sizeof (nbr));
+    if (nbr >= self->args->count)
+        return -1;
+    self->cluster->finished[nbr] = rk_frames_number (&self->frames, 2);
+    s_look_at_workers (self);
+    return 0;
+}
+
+
+//  Whether a peer goes by an older ring. One without a lease may not hear of ours: for that we wait only a while.
+
+static bool
+s_is_stale (rk_sender_t *self, size_t nbr)
+{
+    rk_cluster_t *cluster = self->cluster;
+    bool leased =
+        rk_ring_find (&cluster->leased, rk_peers_name (cluster->peers, nbr)) != -1;
+    return cluster->epochs[nbr] < cluster->epoch && (leased || !s_is_late (cluster));
+}
+
+
+//  Whether the last owners of what is ours by this ring have done all that they began.
+
+static bool
+s_all_have_finished (rk_sender_t *self)
+{
+    rk_cluster_t *cluster = self->cluster;
+    if (cluster->settled)
+        return true;
+    for (size_t nbr = 0; nbr < rk_peers_count (cluster->peers); nbr++)
+        if (!rk_peers_silent (cluster->peers, nbr) && s_is_stale (self, nbr) &&
+            !s_is_late (cluster))
+            return false;
+    return cluster->settled = true;
+}
+
+
+bool
+rk_sender_waits_for_others (rk_sender_t *self)
+{
+    rk_cluster_t *cluster = self->cluster;
+    if (!cluster->remotes.head && s_all_have_finished (self))
+        return false;
+    rk_queue_push (&cluster->remotes, rk_parcel_new (&self->frames));
+    return true;
+}
+
+
+//  From now on workers handle requests of our own clients about what we own themselves.
+
+static void
+s_tell_settled (rk_sender_t *self)
+{
+    self->cluster->told = true;
+    for (size_t nbr = 0; nbr < self->args->count; nbr++) {
+        rk_frames_t out;
+        rk_frames_begin (&out);
+        rk_frames_addstr (&out, "SETTLED");
+        self->cluster->told &= rk_frames_give (&out, self->args->workers[nbr]) == 0;
+        rk_frames_clear (&out);
+    }
+}
+
+
+//  Requests that waited, in their order
+
+static void
+s_give_remotes (rk_sender_t *self)
+{
+    while (self->cluster->remotes.head) {
+        rk_parcel_t *first = rk_queue_pop (&self->cluster->remotes);
+        rk_parcel_unpack (&first, &self->frames);
+        rk_sender_give_remote (self);
+        rk_frames_clear (&self->frames);
+    }
+}
+
+
+//  Whether all others go by our ring, and owners have heard of what we hold: then nothing that is said from now on passes us by.
+
+static bool
+s_all_have_heard (rk_sender_t *self, const uint64_t *marks)
+{
+    rk_peers_t *peers = self->cluster->peers;
+    for (size_t nbr = 0; nbr < rk_peers_count (peers); nbr++)
+        if (!rk_peers_silent (peers, nbr) &&
+            (!rk_peers_passed (peers, nbr, marks[nbr]) || s_is_stale (self, nbr)))
+            return false;
+    return true;
+}
+
+
+bool
+rk_sender_waits_for_owners (rk_sender_t *self)
+{
+    rk_cluster_t *cluster = self->cluster;
+    if (!cluster || s_all_have_heard (self, cluster->marks))
+        return false;
+    for (size_t nbr = 0; nbr < rk_peers_count (cluster->peers); nbr++)
+        if (!rk_peers_passed (cluster->peers, nbr, cluster->marks[nbr]))
+            rk_peers_hurry (cluster->peers, nbr);
+    rk_frames_add (&self->frames, cluster->marks,
+                   rk_peers_count (cluster->peers) * sizeof (uint64_t));
+    rk_queue_push (&cluster->waiting, rk_parcel_new (&self->frames));
+    return true;
+}
+
+
+//  Connections that were held up because owners had not heard of us
+
+static void
+s_answer_waiting (rk_sender_t *self)
+{
+    rk_cluster_t *cluster = self->cluster;
+    uint64_t marks[RK_RING_MOST];
+    while (cluster->waiting.head) {
+        rk_parcel_t *first = cluster->waiting.head;
+        rk_slice_t part = rk_part_bytes (&first->part[first->count - 1]);
+        memset (marks, 0, sizeof (marks));
+        memcpy (marks, part.data, part.size);
+        if (!s_all_have_heard (self, marks))
+            return;
+        first = rk_queue_pop (&cluster->waiting);
+        rk_parcel_unpack (&first, &self->frames);
+        rk_call_t token;
+        if (rk_call_read (rk_frames_at (&self->frames, 1), &token) &&
+            token.deadline > zclock_mono ())    //  Else its worker has asked again
+            rk_sender_answer_catchup (self);
+        rk_frames_clear (&self->frames);
+    }
+}
+
+
+void
+rk_sender_go_on (rk_sender_t *self)
+{
+    rk_cluster_t *cluster = self->cluster;
+    s_look_at_workers (self);
+    if (s_all_have_finished (self))
+        s_give_remotes (self);
+    if (cluster->epoch && cluster->settled && !cluster->told && !cluster->stale)
+        s_tell_settled (self);
+    if (cluster->waiting.head)
+        s_answer_waiting (self);
+}
