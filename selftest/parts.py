@@ -123,8 +123,9 @@ class Cluster:
             if user:
                 shutil.chown(folder, "mysql")
             subprocess.run(["mariadb-install-db", "--no-defaults", f"--datadir={folder}/data", "--auth-root-authentication-method=normal",
-                            "--skip-name-resolve", "--skip-test-db", "--force", *user], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
-            words = ["mariadbd", f"--defaults-file={CONFIG}/galera.cnf", f"--datadir={folder}/data", f"--socket={folder}/sock", f"--bind-address={host}",
+                            "--skip-name-resolve", "--skip-test-db", "--force", f"--tmpdir={folder}", *user], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+            words = ["mariadbd", f"--defaults-file={CONFIG}/galera.cnf", f"--datadir={folder}/data", f"--tmpdir={folder}", f"--socket={folder}/sock",
+                     f"--bind-address={host}",
                      f"--port={node['port']}", f"--wsrep_node_name=galera-{nbr}",
                      f"--wsrep_node_address={host}:{node['gcast']}", f"--wsrep_sst_receive_address={host}:{node['sst']}",
                      f"--wsrep_provider_options=gmcast.listen_addr=tcp://{host}:{node['gcast']};ist.recv_addr={host}:{node['ist']};"

@@ -80,9 +80,11 @@ s_run_mysql (rk_spawn_t *self)
 {
     char *data = zsys_sprintf ("--datadir=%s/data", self->folder);
     char *socket = zsys_sprintf ("--socket=%s", self->path);
+    char *tmp = zsys_sprintf ("--tmpdir=%s", self->folder);
     char *words[] = {"mariadbd",
                      "--no-defaults",
                      data,
+                     tmp,
                      socket,
                      "--skip-networking",
                      "--user=root",
@@ -92,6 +94,7 @@ s_run_mysql (rk_spawn_t *self)
     self->pid = s_start (words);
     rk_check (self->pid);
     zstr_free (&data);
+    zstr_free (&tmp);
     zstr_free (&socket);
     s_wait (self);
 }
@@ -124,9 +127,12 @@ rk_spawn_mysql (rk_spawn_t *self)
         return false;
     s_prepare (self, "mysql");
     char *data = zsys_sprintf ("--datadir=%s/data", self->folder);
+    char *tmp =
+        zsys_sprintf ("--tmpdir=%s", self->folder);    //  One that starts clears it
     char *words[] = {"mariadb-install-db",
                      "--no-defaults",
                      data,
+                     tmp,
                      "--user=root",
                      "--auth-root-authentication-method=normal",
                      "--skip-name-resolve",
@@ -136,6 +142,7 @@ rk_spawn_mysql (rk_spawn_t *self)
     int status = -1;
     rk_check (pid && waitpid (pid, &status, 0) == pid && status == 0);
     zstr_free (&data);
+    zstr_free (&tmp);
     s_run_mysql (self);
     return true;
 }

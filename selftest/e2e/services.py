@@ -83,9 +83,11 @@ class MariaDB(Service):
 
     def __init__(self):
         super().__init__("mariadb")
-        subprocess.run(["mariadb-install-db", "--no-defaults", f"--datadir={self.folder}/data", "--user=root",
-                        "--auth-root-authentication-method=normal", "--skip-name-resolve", "--force"],
-                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+        made = subprocess.run(["mariadb-install-db", "--no-defaults", f"--datadir={self.folder}/data", "--user=root",
+                               "--auth-root-authentication-method=normal", "--skip-name-resolve", "--force", f"--tmpdir={self.folder}"],
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        if made.returncode:
+            raise AssertionError(f"the tables of MariaDB can't be made: {made.stdout}")
         self.start()
 
     @classmethod
@@ -95,7 +97,7 @@ class MariaDB(Service):
         return cls._shared
 
     def words(self):
-        return ["mariadbd", "--no-defaults", f"--datadir={self.folder}/data", f"--socket={self.folder}/sock",
+        return ["mariadbd", "--no-defaults", f"--datadir={self.folder}/data", f"--tmpdir={self.folder}", f"--socket={self.folder}/sock",
                 f"--port={self.port}", "--bind-address=127.0.0.1", "--user=root", "--innodb-log-file-size=64M"]
 
     def ask(self, statement, database="mysql"):
