@@ -103,13 +103,13 @@ void rk_routes_visit_apart (rk_routes_t *self, rk_slice_t gid, rk_routes_visit_f
 //  all else. Returns whether its worker has to be told: one that is behind catches up with them as well.
 bool rk_routes_miss (rk_routes_t *self, rk_slice_t cid, rk_slice_t gids);
 
-//  A seq of a group was live here. Behind the first one that wasn't something may have passed by all connections that are in
-//  it: they are gaps from there on, and what is said is noted until each has caught up. Call visit with each that has to be told so.
+//  A seq of a group was live here. Behind the first one that wasn't, if that is this one or before it, or whichever when seq is 0,
+//  something may have passed by all connections that are in it: they are gaps from there on, and what is said is noted until each
+//  has caught up. Call visit with each that has to be told so; anew says that it wasn't one of those before.
 void rk_routes_heard (rk_routes_t *self, rk_slice_t gid, uint64_t seq);
-//  Anew says that it wasn't one of those before.
 typedef void (rk_routes_missed_fn) (void *arg, rk_slice_t cid, bool anew);
-void rk_routes_miss_all (rk_routes_t *self, rk_slice_t gid, rk_routes_missed_fn *visit,
-                         void *arg);
+void rk_routes_miss_all (rk_routes_t *self, rk_slice_t gid, uint64_t seq,
+                         rk_routes_missed_fn *visit, void *arg);
 
 //  The same of a conversation of two, for all connections of one of them: what came behind heard has passed them by.
 void rk_routes_miss_from (rk_routes_t *self, rk_slice_t uid, rk_slice_t conversation,

@@ -190,13 +190,14 @@ s_miss_all (rk_routes_set_t *set, rk_slice_t conversation, uint64_t heard,
 
 
 void
-rk_routes_miss_all (rk_routes_t *self, rk_slice_t gid, rk_routes_missed_fn *visit,
-                    void *arg)
+rk_routes_miss_all (rk_routes_t *self, rk_slice_t gid, uint64_t seq,
+                    rk_routes_missed_fn *visit, void *arg)
 {
     rk_routes_set_t *set = (rk_routes_set_t *) rk_index_lookup (self->sets[1], gid);
-    if (!set)
+    uint64_t heard = set ? set->heard.upto : 0;
+    if (!set || (seq && heard >= seq))
         return;
-    s_miss_all (set, gid, set->heard.upto, visit, arg);
+    s_miss_all (set, gid, seq && !heard ? seq - 1 : heard, visit, arg);
     set->heard = (rk_seqs_t){0, 0};    //  From here on anew
 }
 

@@ -223,7 +223,7 @@ static const struct {
 } s_live_routes[] = {
     {"talk", s_live_talk},           {"own", s_live_talk},
     {"group", s_live_group},         {"row", s_live_row},
-    {"again", rk_sender_talk_again}, {NULL, NULL},
+    {"again", rk_sender_live_again}, {NULL, NULL},
 };
 
 

@@ -20,7 +20,10 @@ s_name (rk_frames_t *frames, bool *group, rk_slice_t *name)
     const char **words =
         rk_slice_is (rk_frames_at (frames, 0), "setting") ? settings : users;
     *name = rk_frames_at (frames, 2);
-    *group = words == users && (rk_slice_is (kind, "gid") || rk_slice_is (kind, "group"));
+    *group =
+        words == users && (rk_slice_is (kind, "gid") || rk_slice_is (kind, "group") ||
+                           (rk_slice_is (kind, "again") &&
+                            rk_slice_same (*name, rk_frames_at (frames, 3))));
     for (; !*group && *words; words++)
         if (rk_slice_is (kind, *words))
             break;

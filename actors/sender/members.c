@@ -16,7 +16,6 @@ typedef struct {
     int peer[RK_RING_MOST];
     zlist_t *users;
     zlist_t *missed;    //  Groups in which something may pass by
-    rk_slice_t gid;     //  and the one in hand
 } s_change_t;
 
 static void
@@ -44,23 +43,34 @@ s_visit_changed (void *arg, rk_slice_t name)
 //  From now on it hears the group by way of its worker, which reads what is missing when all others know the ring: CATCHUP waits
 //  for that. So nothing that is said later comes before it.
 
+typedef struct {
+    rk_sender_t *self;
+    rk_slice_t gid;
+} s_missed_t;
+
 static void
 s_visit_missed (void *arg, rk_slice_t cid, bool anew)
 {
-    s_change_t *change = (s_change_t *) arg;
-    rk_sender_tell_gateway (change->self, "gidunmap", cid, change->gid);
+    s_missed_t *missed = (s_missed_t *) arg;
+    rk_sender_tell_gateway (missed->self, "gidunmap", cid, missed->gid);
     if (anew)
-        rk_sender_note_fallen (change->self, "behind", cid);
+        rk_sender_note_fallen (missed->self, "behind", cid);
+}
+
+
+void
+rk_sender_miss_group (rk_sender_t *self, rk_slice_t gid, uint64_t seq)
+{
+    s_missed_t missed = {self, gid};
+    rk_routes_miss_all (self->routes, gid, seq, s_visit_missed, &missed);
 }
 
 
 static void
 s_miss_groups (s_change_t *change)
 {
-    for (char *gid; (gid = (char *) zlist_pop (change->missed)); free (gid)) {
-        change->gid = rk_slice (gid);
-        rk_routes_miss_all (change->self->routes, change->gid, s_visit_missed, change);
-    }
+    for (char *gid; (gid = (char *) zlist_pop (change->missed)); free (gid))
+        rk_sender_miss_group (change->self, rk_slice (gid), 0);
 }
 
 

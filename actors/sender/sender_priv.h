@@ -181,9 +181,9 @@ void rk_sender_note_said (rk_sender_t *self);
 //  RK_SENDER_HOLD msec at the most, and true is returned.
 bool rk_sender_keep_talk (rk_sender_t *self);
 
-//  again UID CONVERSATION SEQ: it was said once more, so perhaps it has passed the user by. Answers 0, or -1 when it has
-//  not its form.
-int rk_sender_talk_again (rk_sender_t *self);
+//  again UID|GID CONVERSATION SEQ [sure]: it was said once more, so perhaps it has passed the user by, or the group: that only when it is
+//  sure. Answers 0, or -1 when it has not its form.
+int rk_sender_live_again (rk_sender_t *self);
 
 //  Behind each message that may be of a talk: those that were kept for it go out. Nothing is in hand then.
 void rk_sender_release_talk (rk_sender_t *self);
@@ -268,6 +268,9 @@ int rk_sender_handle_ring (rk_sender_t *self);
 
 //  A gateway hears of the ring, if there is one.
 void rk_sender_tell_ring (rk_sender_t *self, rk_sender_gateway_t *gateway);
+
+//  Something that was said in a group has passed by its connections here, this seq or, with 0, nobody knows which: they catch up.
+void rk_sender_miss_group (rk_sender_t *self, rk_slice_t gid, uint64_t seq);
 
 //  In each turn.
 void rk_sender_look_at_cluster (rk_sender_t *self);

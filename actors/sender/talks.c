@@ -165,21 +165,39 @@ rk_sender_note_said (rk_sender_t *self)
 }
 
 
+//  It may not have been said in a conversation of two. Who has no others isn't told what died with them.
+
+static void
+s_look_again (rk_sender_t *self, rk_slice_t conversation, uint64_t seq, bool sure)
+{
+    uint64_t upto = 0;
+    if (self->cluster)
+        upto = rk_heard_upto (self->cluster->heard, conversation,
+                              s_since (self, conversation));
+    else if (!sure)
+        return;
+    if (upto >= seq)
+        return;    //  It has come by, and what came before
+    s_miss_from (self, conversation, upto ? upto : seq - 1);
+    if (self->cluster)
+        s_note (self, conversation, seq);
+}
+
+
 int
-rk_sender_talk_again (rk_sender_t *self)
+rk_sender_live_again (rk_sender_t *self)
 {
     uint64_t seq;
-    if (self->frames.count != 5 || !rk_sender_read_seq (self, 4, &seq) || !seq)
+    bool sure = rk_slice_is (rk_frames_at (&self->frames, 5), "sure");
+    if (self->frames.count != (sure ? 6 : 5) || !rk_sender_read_seq (self, 4, &seq) ||
+        !seq)
         return -1;
-    rk_slice_t conversation = rk_frames_at (&self->frames, 3);
-    if (!self->cluster)
-        return 0;
-    uint64_t upto =
-        rk_heard_upto (self->cluster->heard, conversation, s_since (self, conversation));
-    if (upto >= seq)
-        return 0;    //  It has come by, and what came before
-    s_miss_from (self, conversation, upto ? upto : seq - 1);
-    s_note (self, conversation, seq);
+    rk_slice_t name = rk_frames_at (&self->frames, 2),
+               conversation = rk_frames_at (&self->frames, 3);
+    if (!rk_slice_same (name, conversation))
+        s_look_again (self, conversation, seq, sure);
+    else if (sure)
+        rk_sender_miss_group (self, name, seq);
     return 0;
 }
 

@@ -40,7 +40,7 @@ local function handle (ctx, msg)
     elseif not seq then
         local answer = chat.answer_again (ctx.uid, content.chatID, conversation)
         if answer and answer.seq then
-            chat.again (ctx.uid, conversation, answer.seq)
+            chat.again (ctx.uid, conversation, answer.seq, answer.at == at)
         end
         return answer or refuse (ctx.uid, to)
     end

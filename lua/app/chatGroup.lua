@@ -53,6 +53,9 @@ local function handle (ctx, msg)
             return chat.answer ("chatGroupRsp", content.chatID, gid, seq, at)
         end
         refused = chat.answer_again (ctx.uid, content.chatID, gid) or refuse (ctx.uid, gid, at, named and named.all)
+        if refused and refused.at == at then
+            chat.again (ctx.uid, gid, refused.seq, true)
+        end
         if refused then
             return refused
         end

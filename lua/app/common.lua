@@ -105,12 +105,15 @@ function chat.no_more (change)
     return json.encode {action = "edit", conversation = change.conversation, of = change.target, uid = change.sender}
 end
 
---  It was said before, perhaps to an app server that died before it handed it on: in a talk of two both look
-function chat.again (uid, conversation, seq)
+--  It was said before, perhaps to an app server that died before it handed it on: in a talk of two both look. With sure = true it was
+--  stored just now, by a try that the store didn't answer: all look
+function chat.again (uid, conversation, seq, sure)
     local other = chat.other (uid, conversation)
     if other then
-        live.again (other, conversation, seq)
-        live.again (uid, conversation, seq)
+        live.again (other, conversation, seq, sure)
+        live.again (uid, conversation, seq, sure)
+    elseif sure then
+        live.again (conversation, conversation, seq, sure)
     end
 end
 

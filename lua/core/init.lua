@@ -69,9 +69,13 @@ function live.group (gid, seq, at, again, text, attachment)
     worker.send_stamped (5, seq, at, again, "live", "group", gid, seq, text, attachment)
 end
 
---  The user has perhaps not got this one: an app server died when it was said first. In a cluster connections of the user look
-function live.again (uid, conversation, seq)
-    worker.send ("live", "again", uid, conversation, seq)
+--  The user has perhaps not got this one: an app server died when it was said first. In a cluster connections of the user look. With sure
+--  nobody has got it, and they do in any case, also all connections of a group, whose GID is id and conversation
+function live.again (id, conversation, seq, sure)
+    if sure then
+        return worker.send ("live", "again", id, conversation, seq, "sure")
+    end
+    worker.send ("live", "again", id, conversation, seq)
 end
 
 function live.row (cid, conversation, seq, text, attachment)

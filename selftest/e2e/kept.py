@@ -3,7 +3,7 @@
 """kept.py - what the store has taken comes out again, and what it can't take is refused for good
 
 Large attachments, limits that were lowered since, a message whose budget ends behind its commit, a busy database file, a
-database that takes small packets only, two app servers on one database.
+database that takes small packets only, two app servers on one database, a database whose answer is lost.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ import subprocess
 import tempfile
 
 from rookery import PATIENCE, Client, Server, chat, check, live, run, served
-from services import MariaDB
+from services import MariaDB, free_port
 
 SAMPLES = os.path.join(os.path.dirname(__file__), "../../proto/samples")
 MYSQL = os.environ.get("ROOKERY_STORE") == "mysql"
@@ -380,6 +380,73 @@ def several_connections():
         database.stdout.close()
 
 
+class Cutter:
+    """Stands between a server and MariaDB, whose answer to what has such bytes in it gets lost, with its connection, once for each."""
+
+    def __init__(self, mariadb):
+        self.mariadb, self.lost = mariadb, []
+
+    async def start(self, port):
+        self.server = await asyncio.start_server(self.serve, "127.0.0.1", port)
+
+    def lose(self, *words):
+        self.lost += words
+
+    async def serve(self, reader, writer):
+        to_reader, to_writer = await asyncio.open_connection("127.0.0.1", self.mariadb.port)
+        cut = asyncio.Event()
+
+        async def ask():
+            while data := await reader.read(65536):
+                for word in [word for word in self.lost if word in data]:
+                    self.lost.remove(word)
+                    cut.set()
+                to_writer.write(data)
+            to_writer.close()
+
+        async def answer():
+            while (data := await to_reader.read(65536)) and not cut.is_set():
+                writer.write(data)
+            writer.close()
+        await asyncio.gather(ask(), answer(), return_exceptions=True)
+        to_writer.close()
+
+
+def commit_unknown():
+    """The answer of the database to a chat is lost: it is stored, answered, and comes live to all."""
+    if not MYSQL:
+        return
+    port = free_port()
+    server = Server(f"mysql/main/port={port}")
+
+    async def test():
+        ann, bob, cid = [await Client.open(server, uid, "phone") for uid in ("ann", "bob", "cid")]
+        for client in (ann, bob, cid):
+            check((await client.ask({"action": "groupJoin", "groupID": "club"}))["code"] == "ok", "join")
+        for nbr, message in enumerate((chat("ann", "bob", "{}"), group_chat("ann", "club", "{}"))):
+            hears = (bob,) if nbr == 0 else (bob, cid)
+            for kind in ("plain", "lost", "behind"):
+                said = json.loads(json.dumps(message).replace("{}", f"{kind}{nbr}"))
+                if kind == "lost":
+                    cutter.lose(f"lost{nbr}".encode())
+                await ann.send(said)
+                while not (answer := await ann.receive())["action"].endswith("Rsp"):
+                    pass    # It hears itself in the group
+                check(answer["code"] == "ok", answer)
+                for client in hears:
+                    got = await client.receive()
+                    check((got["seq"], got["content"]["chatID"]) == (answer["seq"], f"{kind}{nbr}"), f"{kind}: {got}")
+        check(not cutter.lost, f"was never said: {cutter.lost}")
+        for client in (bob, cid):
+            check(not await drop_to_heart(client), "comes twice")
+
+    async def whole():
+        await cutter.start(port)
+        await test()
+    cutter = Cutter(server.store.mariadb)
+    live(server, whole)
+
+
 if __name__ == "__main__":
     run(seed_samples, large_attachment, zeros_count, lowered_depth, lowered_memory, answered_behind_commit, little_is_left, other_writer,
-        small_packets, two_app_servers, several_connections)
+        small_packets, two_app_servers, several_connections, commit_unknown)
