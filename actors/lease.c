@@ -4,7 +4,7 @@
 //                  RENEW    others know more of the ring than we do
 //         pipe     see rk_life_t; DRAIN gives the lease back
 //  Out    redis    REDIS token packed EVAL ...
-//         sender   RING EPOCH NAME ENDPOINT,...    who has a lease, after each renewal
+//         sender   RING EPOCH NAME ENDPOINT [-],...    who has a lease, after each renewal; with "-" who has just given it back
 //  Owns   the lease.
 //  Drops  nothing. While Redis doesn't answer the ring is what it was, and senders leave out whoever says nothing
 //         on its links.
@@ -22,29 +22,47 @@
 #define RENEW 1000      //  msec between renewals
 #define PATIENCE 900    //  msec until one is given up
 
-//  KEYS: the hash. ARGV: name, instance, endpoint, msec of the lease; 0 gives it back. When nobody could renew for a while all that
-//  were alive then are still, for another lease. Who finds its name taken sees to that as well: a failover may have brought back leases of
-//  processes that all have ended since.
+//  KEYS: the hash. ARGV: name, instance, endpoint, msec of the lease, and the epoch and list that were told last. 0 msec give the lease
+//  back: then others hear for a while that it has been one of them, for it has something to say yet to whoever owns now what it owned.
+//
+//  When nobody could renew for a while all that were alive then are still, for another lease. Who finds its name taken sees to that as well:
+//  a failover may have brought back leases of processes that all have ended since. When Redis has forgotten all, as one without a disk does
+//  when it is started again, who comes first brings the list: else it were the only one for a moment.
 static const char s_script[] =
     "local time = redis.call ('TIME')\n"
     "local now = time[1] * 1000 + math.floor (time[2] / 1000)\n"
     "local name, instance, endpoint, lease = ARGV[1], ARGV[2], ARGV[3], tonumber "
     "(ARGV[4])\n"
-    "local all, live, fields = redis.call ('HGETALL', KEYS[1]), {}, {}\n"
+    "local known, members = tonumber (ARGV[5]), ARGV[6]\n"
+    "local all, live, left, fields = redis.call ('HGETALL', KEYS[1]), {}, {}, {}\n"
     "for nbr = 1, #all, 2 do\n"
     "    fields[all[nbr]] = all[nbr + 1]\n"
     "end\n"
+    "if not fields['=seen'] and known > 0 then\n"
+    "    local told = {}\n"
+    "    for member in members:gmatch ('[^,]+') do\n"
+    "        local field, where = member:match ('^(%S+) (.*)$')\n"
+    "        fields[field] = ('%d 0 %s'):format (now + " LEASE ", where)\n"
+    "        redis.call ('HSET', KEYS[1], field, fields[field])\n"
+    "        told[#told + 1] = where:sub (-2) ~= ' -' and member or nil\n"
+    "    end\n"
+    "    table.sort (told)\n"
+    "    fields['=told'] = table.concat (told, ',')\n"
+    "end\n"
     "local seen = tonumber (fields['=seen'] or now)\n"
-    "local pause, taken = now - seen > 1500 and now - seen or 0, nil\n"
+    "local pause, taken, ours = now - seen > 1500 and now - seen or 0, nil, false\n"
     "for field, value in pairs (fields) do\n"
     "    local till, whose, where = value:match ('^(%d+) (%x+) (.*)$')\n"
     "    if till and tonumber (till) + pause > now then\n"
-    "        local other = field ~= name\n"
-    "        if not other and whose ~= instance and lease > 0 then\n"
-    "            other, taken = true, where\n"
+    "        local gone = where:sub (-2) == ' -'\n"
+    "        local same = whose == instance or whose == '0'\n"
+    "        local own = field == name and (same and not gone or gone and lease > 0)\n"
+    "        if field == name and not own and not gone and lease > 0 then\n"
+    "            taken = where\n"
     "        end\n"
-    "        if other then\n"
-    "            live[#live + 1] = field .. ' ' .. where\n"
+    "        ours = ours or own\n"
+    "        if not own then\n"
+    "            table.insert (gone and left or live, field .. ' ' .. where)\n"
     "            if pause > 0 then\n"
     "                redis.call ('HSET', KEYS[1], field, ('%d %s %s'):format (now + "
     "lease, whose, where))\n"
@@ -61,18 +79,20 @@ static const char s_script[] =
     "    live[#live + 1] = name .. ' ' .. endpoint\n"
     "    redis.call ('HSET', KEYS[1], name, ('%d %s %s'):format (now + lease, instance, "
     "endpoint))\n"
-    "else\n"
-    "    redis.call ('HDEL', KEYS[1], name)\n"
+    "elseif ours then\n"
+    "    left[#left + 1] = name .. ' ' .. endpoint .. ' -'\n"
+    "    redis.call ('HSET', KEYS[1], name, ('%d %s %s -'):format (now + " LEASE
+    ", instance, endpoint))\n"
     "end\n"
     "table.sort (live)\n"
     "live = table.concat (live, ',')\n"
-    "local epoch = tonumber (fields['=epoch'] or 0)\n"
+    "local epoch = math.max (tonumber (fields['=epoch'] or 0), known)\n"
     "if live ~= fields['=told'] then\n"
     "    epoch = math.max (epoch + 1, now)\n"
     "end\n"
     "redis.call ('HSET', KEYS[1], '=told', live, '=epoch', ('%d'):format (epoch), "
     "'=seen', ('%d'):format (now))\n"
-    "return {('%d'):format (epoch), live}\n";
+    "return {('%d'):format (epoch), table.concat ({live, unpack (left)}, ',')}\n";
 
 enum { RENEWED, FAILED, OUT_REDIS, IN_REDIS, OUT_SENDER, COUNTERS };
 
@@ -80,9 +100,10 @@ typedef struct {
     rk_life_t life;
     lease_args_t *args;
     rk_wait_t replies;
-    int64_t next;     //  msec, monotonic: when it is renewed
-    uint64_t call;    //  The number of the last one
-    bool asked;       //  It isn't answered yet
+    int64_t next;             //  msec, monotonic: when it is renewed
+    uint64_t call;            //  The number of the last one
+    char *epoch, *members;    //  What it said
+    bool asked;               //  It isn't answered yet
     bool given_back;
     char instance[17];    //  Of this life: another one with our name isn't us
     rk_counter_t counters[COUNTERS + 1];
@@ -104,7 +125,9 @@ s_renew (s_self_t *self, int64_t now, const char *msec)
                            self->args->name,
                            self->instance,
                            self->args->address,
-                           msec};
+                           msec,
+                           self->epoch ? self->epoch : "0",
+                           self->members ? self->members : ""};
     rk_pack_t pack = {NULL, 0, 0};
     for (size_t nbr = 0; nbr < sizeof (words) / sizeof (*words); nbr++)
         rk_pack_text (&pack, words[nbr], strlen (words[nbr]));
@@ -142,6 +165,10 @@ s_tell_sender (s_self_t *self, rk_slice_t packed)
         return;
     }
     self->counters[RENEWED].value++;
+    zstr_free (&self->epoch);
+    zstr_free (&self->members);
+    self->epoch = rk_slice_dup (epoch.text);
+    self->members = rk_slice_dup (members.text);
     rk_frames_t out;
     rk_frames_begin (&out);
     rk_frames_addstr (&out, "RING");
@@ -254,6 +281,8 @@ lease_actor (zsock_t *pipe, void *args)
             s_renew (&self, now, self.given_back ? "0" : LEASE);
     }
     rk_wait_clear (&self.replies);
+    zstr_free (&self.epoch);
+    zstr_free (&self.members);
     rk_pulse_stop ();
     rk_life_end (&self.life);
 }

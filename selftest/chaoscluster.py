@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 
 from parts import AUTH, Cluster, mint, run_words, sql
 from rookery import check
@@ -134,7 +135,7 @@ class ClusterScene:
     async def fault(self, name, users):
         kind, how = name.split("_")
         if kind == "all":
-            return await self.roll()
+            return await self.roll(users)
         part = self.chance.choice({"app": self.cluster.apps, "gateway": self.cluster.gateways, "redis": self.cluster.redis,
                                    "galera": self.cluster.galera}[kind])
         self.victim = part.name
@@ -164,16 +165,50 @@ class ClusterScene:
         await self.a_while(2, 8)
         self.network.set_wire(part.name, "up")
 
-    async def roll(self):
-        """All parts end and start again, one after the other."""
+    async def roll(self, users):
+        """All parts end and start again, one after the other, each when the one before is well and all users are answered."""
         for part in (*self.cluster.gateways, *self.cluster.apps, *self.cluster.redis, *self.cluster.galera):
             self.victim = part.name
             await self.drain(part) if part in (*self.cluster.gateways, *self.cluster.apps) else await self.restart(part)
+            back = time.monotonic()
+            while min(user.last_ok for user in users) < back:
+                await asyncio.sleep(0.02)
+
+    def reject(self, node):
+        """A node of Galera takes no statements any more, and app servers leave it: one that is said while it ends waits for a second."""
+        def whose():
+            return {line.split("\t")[1] for line in sql(node.folder, "SHOW PROCESSLIST").split("\n")}
+        sql(node.folder, "SET GLOBAL wsrep_reject_queries = ALL")
+        until = time.monotonic() + 2
+        while "rookery" in whose() and time.monotonic() < until:
+            pass
+        sql(node.folder, "SET GLOBAL wsrep_reject_queries = ALL_KILL")
+
+    def ask_redis(self, node, *words):
+        done = subprocess.run(["redis-cli", "-h", self.cluster.host, "-p", node.name.split("-")[1], *words], capture_output=True, text=True, timeout=60)
+        return done.stdout.split("\n")
+
+    def fail_over(self, node):
+        """Its replica takes the place of a master, which doesn't take writes for two seconds when it comes back."""
+        for replica in self.cluster.redis:
+            if self.ask_redis(replica, "ROLE")[:3] == ["slave", self.cluster.host, node.name.split("-")[1]]:
+                while self.ask_redis(node, "ROLE")[0] != "slave":
+                    self.ask_redis(replica, "CLUSTER", "FAILOVER")
+
+    def redis_well(self):
+        """Each node of Redis has its master, or its replica."""
+        def is_well(node):
+            role = self.ask_redis(node, "ROLE")
+            return role[0] == "slave" and role[3] == "connected" or role[0] == "master" and len(role) > 4
+        while not all(is_well(node) for node in self.cluster.redis):
+            pass
 
     async def restart(self, part):
+        ready, well = (self.reject, self.joined) if part in self.cluster.galera else (self.fail_over, self.redis_well)
+        await asyncio.to_thread(ready, part)
         await asyncio.to_thread(part.stop)
         await asyncio.to_thread(part.start)
-        await asyncio.to_thread(self.joined)
+        await asyncio.to_thread(well)
 
     async def drain(self, part):
         check(await asyncio.to_thread(part.stop) == 0, f"the exit status of {part.name}")

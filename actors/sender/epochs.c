@@ -6,8 +6,10 @@
 
 #include "sender_priv.h"
 
-//  msec after the ring changed, when we go on without those that don't say that they go by it
+//  msec after the ring changed, when we go on without those that don't say that they go by it; and without one that has left, and with
+//  which there is no link: it may be gone
 #define LATE 3000
+#define GONE 500
 
 
 void
@@ -28,12 +30,12 @@ rk_sender_tell_workers (rk_sender_t *self)
 }
 
 
-//  Since the ring has changed it has been so long that nobody is waited for any more.
+//  So many msec have gone by since the ring has changed.
 
 static bool
-s_is_late (rk_cluster_t *cluster)
+s_is_past (rk_cluster_t *cluster, int64_t msec)
 {
-    return zclock_mono () > cluster->sweep - RK_CLUSTER_SWEEP + LATE;
+    return zclock_mono () > cluster->sweep - RK_CLUSTER_SWEEP + msec;
 }
 
 
@@ -66,7 +68,7 @@ s_look_at_workers (rk_sender_t *self)
     if (cluster->said == cluster->epoch)
         return;
     for (size_t nbr = 0; nbr < self->args->count; nbr++)
-        if (cluster->finished[nbr] < cluster->epoch && !s_is_late (cluster))
+        if (cluster->finished[nbr] < cluster->epoch && !s_is_past (cluster, LATE))
             return;
     cluster->said = cluster->epoch;
     for (size_t nbr = 0; nbr < rk_peers_count (cluster->peers); nbr++)
@@ -98,9 +100,10 @@ static bool
 s_is_stale (rk_sender_t *self, size_t nbr)
 {
     rk_cluster_t *cluster = self->cluster;
-    bool leased =
-        rk_ring_find (&cluster->leased, rk_peers_name (cluster->peers, nbr)) != -1;
-    return cluster->epochs[nbr] < cluster->epoch && (leased || !s_is_late (cluster));
+    if (cluster->epochs[nbr] >= cluster->epoch)
+        return false;
+    return rk_ring_find (&cluster->leased, rk_peers_name (cluster->peers, nbr)) != -1 ||
+           !s_is_past (cluster, rk_peers_here (cluster->peers, nbr) ? LATE : GONE);
 }
 
 
@@ -114,7 +117,7 @@ s_all_have_finished (rk_sender_t *self)
         return true;
     for (size_t nbr = 0; nbr < rk_peers_count (cluster->peers); nbr++)
         if (!rk_peers_silent (cluster->peers, nbr) && s_is_stale (self, nbr) &&
-            !s_is_late (cluster))
+            !s_is_past (cluster, LATE))
             return false;
     return cluster->settled = true;
 }

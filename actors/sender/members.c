@@ -227,7 +227,7 @@ s_remove_silent (rk_sender_t *self)
 }
 
 
-//  Those that have come to the ring, or have left it. NAME ENDPOINT,...
+//  Those that have come to the ring, or have left it. NAME ENDPOINT[ -],...: with "-" it has left, and is to be heard yet.
 
 static void
 s_set_members (rk_sender_t *self, rk_slice_t list)
@@ -240,10 +240,14 @@ s_set_members (rk_sender_t *self, rk_slice_t list)
         rk_slice_t name = {member.data, blank ? (size_t) (blank - member.data) : 0};
         if (!name.size)
             continue;
-        rk_routes_append (&names, name);
-        char *text = rk_slice_dup (name),
-             *endpoint =
-                 rk_slice_dup ((rk_slice_t){blank + 1, member.size - name.size - 1});
+        rk_slice_t endpoint_of = {blank + 1, member.size - name.size - 1};
+        bool left = endpoint_of.size > 2 &&
+                    memcmp (endpoint_of.data + endpoint_of.size - 2, " -", 2) == 0;
+        if (left)
+            endpoint_of.size -= 2;
+        else
+            rk_routes_append (&names, name);
+        char *text = rk_slice_dup (name), *endpoint = rk_slice_dup (endpoint_of);
         if (strneq (text, cluster->name) &&
             rk_peers_add (cluster->peers, text, endpoint) == -1)
             rk_log ('E', "app server %s at %s: %s", text, endpoint, zmq_strerror (errno));

@@ -83,8 +83,8 @@ bool
 rk_peers_idle (rk_peers_t *self)
 {
     for (size_t nbr = 0; nbr < self->count; nbr++)
-        if (self->peers[nbr]->here &&
-            (self->peers[nbr]->first || self->peers[nbr]->messages))
+        if ((self->peers[nbr]->first || self->peers[nbr]->messages) &&
+            !rk_peers_silent (self, nbr))
             return false;
     return true;
 }

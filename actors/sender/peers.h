@@ -75,7 +75,7 @@ bool rk_peers_silent (rk_peers_t *self, size_t peer);
 void rk_peers_send (rk_peers_t *self, size_t peer, int kind, rk_frames_t *frames);
 void rk_peers_flush (rk_peers_t *self);
 
-//  Whether all that are here have taken all.
+//  Whether all have taken all, but for those that are silent.
 bool rk_peers_idle (rk_peers_t *self);
 
 //  A mark behind all that was sent to the peer, and whether that has arrived; so it has for ever with a peer that is gone.

@@ -17,7 +17,7 @@
 //  again at once, but not when others behind it have been. Two large batches, of two app servers, may
 //  meet again and again; so after three tries the calls run alone, which hold nothing that
 //  others wait for, and then twice as many each time. When it is lost while the COMMIT is under way, or with a lone write,
-//  nobody knows: then each call fails with a reason that says so, but for INSERTs that find out by themselves whether they were
+//  and the server didn't say that it hasn't run that, nobody knows: then each call fails with a reason that says so, but for INSERTs that find out by themselves whether they were
 //  done (RK_SQL_AGAIN_MARK), which are run again. Calls that wait for the connection
 //  fail when their time is over.
 
@@ -135,7 +135,8 @@ s_try (rk_mysql_t *self)
         return plain ? AGAIN : DONE;    //  With its error
     }
     if (self->trouble == LOST) {
-        bool again = plain && (!bare || s_all_are (first, rk_sql_is_select));
+        bool again =
+            plain && (!bare || self->refused || s_all_are (first, rk_sql_is_select));
         return !self->executed || again ? LOST : UNKNOWN;
     }
     if (bare || self->trouble == REFUSED)
@@ -144,7 +145,9 @@ s_try (rk_mysql_t *self)
         return rk_mysql_exec (self, "ROLLBACK") ? DONE : REFUSED;
     if (rk_mysql_exec (self, "COMMIT"))
         return DONE;
-    return self->trouble == LOST ? UNKNOWN : self->trouble == AGAIN ? AGAIN : REFUSED;
+    if (self->trouble == LOST)
+        return plain && self->refused ? LOST : UNKNOWN;
+    return self->trouble == AGAIN ? AGAIN : REFUSED;
 }
 
 

@@ -42,6 +42,7 @@ typedef struct {
     rk_sqlcall_t **order;      //  and the calls of the span as they run, or are answered
     int autocommit;            //  Of the session; -1: who knows
     bool executed;             //  The try in hand has sent a statement
+    bool refused;              //  The server has said that it didn't run it, which failed
     size_t span;               //  Calls of the batch that run together, from the front,
     size_t most;               //  and how many may, fewer behind a deadlock
     unsigned victim;           //  Tries in a row that a deadlock has ended

@@ -17,12 +17,13 @@
 static void
 s_note_trouble (rk_mysql_t *self, unsigned code)
 {
-    self->down =
-        code == CR_SERVER_GONE_ERROR || code == CR_SERVER_LOST ||
-        code == ER_SERVER_SHUTDOWN || code == ER_NORMAL_SHUTDOWN ||
-        code == ER_UNKNOWN_COM_ERROR ||    //  Galera: the node isn't in the cluster now
-        (self->several &&                  //  Another host may take writes
-         (code == ER_OPTION_PREVENTS_STATEMENT || code == ER_READ_ONLY_MODE));
+    self->refused =
+        code == ER_UNKNOWN_COM_ERROR;    //  Galera: the node takes nothing now
+    self->down = self->refused || code == CR_SERVER_GONE_ERROR ||
+                 code == CR_SERVER_LOST || code == ER_SERVER_SHUTDOWN ||
+                 code == ER_NORMAL_SHUTDOWN ||
+                 (self->several &&    //  Another host may take writes
+                  (code == ER_OPTION_PREVENTS_STATEMENT || code == ER_READ_ONLY_MODE));
     if (self->down || code == ER_CONNECTION_KILLED ||    //  A fresh connection helps
         code == CR_COMMANDS_OUT_OF_SYNC || code == CR_NEW_STMT_METADATA)
         self->trouble = LOST;

@@ -350,6 +350,27 @@ async def mysql_restarted(server, *clients):
     print(f"   {sum(map(len, done))} stored, {sum(map(len, failed))} failed with a reason")
 
 
+@with_services(clients=["ann"])
+async def refused_statements(server, ann):
+    """What a node of Galera that is about to leave refuses it hasn't done: it is run again, also a lone write."""
+    await sql(ann, "query", "CREATE OR REPLACE TABLE refused (n INT PRIMARY KEY)")
+    await sql(ann, "query", "CREATE OR REPLACE TABLE away (n INT)")
+    server.mariadb.ask("DELIMITER //\nCREATE TRIGGER refuses BEFORE INSERT ON refused FOR EACH ROW IF EXISTS (SELECT 1 FROM away) THEN "
+                       "SIGNAL SQLSTATE '08S01' SET MYSQL_ERRNO = 1047, MESSAGE_TEXT = 'WSREP has not yet prepared node'; END IF//", "calls")
+
+    def again():
+        return sum(counters["tried_again"] for name, counters in server.counters().items() if name.startswith("mysql-main"))
+    for nbr in range(3):
+        server.mariadb.ask("INSERT INTO away VALUES (1)", "calls")
+        before = again()
+        said = asyncio.ensure_future(sql(ann, "insert", "INSERT INTO refused VALUES (?)", nbr))
+        while again() == before and not said.done():
+            await asyncio.sleep(0.02)
+        server.mariadb.ask("DELETE FROM away", "calls")
+        ok, why = await said
+        check(ok and why["affected"] == 1, why)
+
+
 @with_services(clients=[f"u{nbr}" for nbr in range(8)])
 async def mixed_statements(server, *clients):
     """Statements that commit by themselves come in the middle of others: nothing is done twice or lost."""
@@ -573,4 +594,4 @@ def in_cluster():
 if __name__ == "__main__":
     run(redis_replies, mysql_types, wrong_arguments, timers, aside, timer_storm, events, no_service, links, power_on_app, redis_killed, redis_demoted,
         redis_names, mute_redis,
-        mysql_restarted, mixed_statements, deadlocks, reading_victims, redis_logins, in_cluster)
+        mysql_restarted, refused_statements, mixed_statements, deadlocks, reading_victims, redis_logins, in_cluster)

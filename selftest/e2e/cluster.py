@@ -184,6 +184,26 @@ def old_leases():
     Cluster(2, redis=True).live(test)
 
 
+def redis_forgets():
+    """Redis is empty again, as one is that has no disk and was started again: the ring stays as it is."""
+    async def test(cluster):
+        def rings():
+            return [line for app in cluster.apps for line in app.logged().split("\n") if "app servers of the cluster:" in line]
+
+        def renewed():
+            return [app.counters()["lease"]["renewed"] for app in cluster.apps]
+        for app in cluster.apps:
+            await asyncio.to_thread(joined, app)
+        before = rings()
+        for _ in range(3):
+            cluster.redis.ask("FLUSHALL")
+            since = renewed()
+            while not all(now > then + 1 for now, then in zip(renewed(), since)):
+                await asyncio.sleep(0.05)
+        check(rings() == before, f"the ring has changed: {rings()[len(before):]}")
+    Cluster(3, redis=True).live(test)
+
+
 def sleeps():
     """One is stopped and goes on later: the other one's users don't wait for it, its own go there, and nothing is stored twice."""
     async def test(cluster):
@@ -788,4 +808,4 @@ def hosts():
 
 
 if __name__ == "__main__":
-    run(drains, dies, old_leases, sleeps, one_system, people, members_quiet, rolling, killed, stopped, woken, shared_rate, once, operators, holes, hosts)
+    run(drains, dies, old_leases, redis_forgets, sleeps, one_system, people, members_quiet, rolling, killed, stopped, woken, shared_rate, once, operators, holes, hosts)
