@@ -197,7 +197,8 @@ rk_routes_miss_all (rk_routes_t *self, rk_slice_t gid, uint64_t seq,
     uint64_t heard = set ? set->heard.upto : 0;
     if (!set || (seq && heard >= seq))
         return;
-    s_miss_all (set, gid, seq && !heard ? seq - 1 : heard, visit, arg);
+    bool unknown = seq && (!heard || seq - heard > RK_SEQS_AHEAD);    //  What came before
+    s_miss_all (set, gid, unknown ? seq - 1 : heard, visit, arg);
     set->heard = (rk_seqs_t){0, 0};    //  From here on anew
 }
 

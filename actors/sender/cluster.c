@@ -234,6 +234,8 @@ s_on_behind (void *owner)
 {
     rk_sender_t *self = (rk_sender_t *) owner;
     int64_t now = zclock_mono ();
+    if (!self->cluster->behind)
+        self->cluster->behind = now;
     if (now < self->cluster->asked + ASK)
         return;
     self->cluster->asked = now;
@@ -292,6 +294,7 @@ rk_sender_cluster_destroy (rk_cluster_t **self_p)
     rk_queue_clear (&self->remotes);
     rk_ring_clear (&self->ring);
     rk_ring_clear (&self->leased);
+    rk_ring_clear (&self->last);
     zstr_free (&self->names);
     zstr_free (&self->alive);
     free (self);

@@ -36,9 +36,9 @@ enum {
     RK_LINK_REMOTE,    //  ORIGIN token NAME UID CID DEVICE content [attachment]: a client's request, for NAME's owner
     RK_LINK_REMOTE_ONCE,
     RK_LINK_RETURN,    //  token text [attachment]: what it is answered
-    RK_LINK_EPOCH,    //  number: it goes by that ring, and has done all that it began before
-    RK_LINK_ASK,      //  client word...: an operator asks
-    RK_LINK_ANSWER    //  client ok|error text
+    RK_LINK_ASK,       //  client word...: an operator asks
+    RK_LINK_ANSWER,    //  client ok|error text
+    RK_LINK_EPOCH    //  number: it goes by that ring, and has done all that it began before
 };
 
 //  Who holds what we own.
@@ -77,6 +77,11 @@ typedef struct {
     uint64_t *asked_for;    //  The call of each worker's last REMOTE
     //  Under which ring all began that each worker of ours still does; that each peer does, and that we do, which all have heard
     uint64_t *finished, epochs[RK_PEERS_MOST], said;
+    rk_ring_t
+        last;    //  The ring of which all said so last; empty when the one behind it was left before
+    int64_t changed;    //  msec, monotonic: when the ring did
+    int64_t
+        behind;    //  msec, monotonic: since when another one knows a later ring than we do; or 0
     bool settled;      //  All others go by this ring, or were not waited for;
     bool told;         //  and workers have heard of that
     bool stale;        //  A worker doesn't know the ring yet

@@ -10,6 +10,7 @@
 //  which there is no link: it may be gone
 #define LATE 3000
 #define GONE 500
+#define AT_ONCE 100    //  Requests that waited
 
 
 void
@@ -35,7 +36,7 @@ rk_sender_tell_workers (rk_sender_t *self)
 static bool
 s_is_past (rk_cluster_t *cluster, int64_t msec)
 {
-    return zclock_mono () > cluster->sweep - RK_CLUSTER_SWEEP + msec;
+    return zclock_mono () > cluster->changed + msec;
 }
 
 
@@ -94,7 +95,8 @@ rk_sender_handle_finished (rk_sender_t *self)
 }
 
 
-//  Whether a peer goes by an older ring. One without a lease may not hear of ours: for that we wait only a while.
+//  Whether a peer goes by an older ring. One without a lease may not hear of ours: for that we wait only a while; for the others
+//  longer.
 
 static bool
 s_is_stale (rk_sender_t *self, size_t nbr)
@@ -102,12 +104,15 @@ s_is_stale (rk_sender_t *self, size_t nbr)
     rk_cluster_t *cluster = self->cluster;
     if (cluster->epochs[nbr] >= cluster->epoch)
         return false;
-    return rk_ring_find (&cluster->leased, rk_peers_name (cluster->peers, nbr)) != -1 ||
-           !s_is_past (cluster, rk_peers_here (cluster->peers, nbr) ? LATE : GONE);
+    bool leased =
+        rk_ring_find (&cluster->leased, rk_peers_name (cluster->peers, nbr)) != -1;
+    return !s_is_past (cluster, leased                                ? RK_CLUSTER_SWEEP
+                                : rk_peers_here (cluster->peers, nbr) ? LATE
+                                                                      : GONE);
 }
 
 
-//  Whether the last owners of what is ours by this ring have done all that they began.
+//  Whether the last owners of what is ours by this ring have done all that they began, and we what others own now.
 
 static bool
 s_all_have_finished (rk_sender_t *self)
@@ -115,11 +120,44 @@ s_all_have_finished (rk_sender_t *self)
     rk_cluster_t *cluster = self->cluster;
     if (cluster->settled)
         return true;
+    if (cluster->said != cluster->epoch)
+        return false;
     for (size_t nbr = 0; nbr < rk_peers_count (cluster->peers); nbr++)
         if (!rk_peers_silent (cluster->peers, nbr) && s_is_stale (self, nbr) &&
             !s_is_past (cluster, LATE))
             return false;
+    rk_ring_set (&cluster->last, cluster->epoch, rk_slice (cluster->alive));
     return cluster->settled = true;
+}
+
+
+//  What was ours by the last ring that all went by, and is by this one, nobody else has had.
+
+static bool
+s_stays_ours (rk_sender_t *self, rk_slice_t name)
+{
+    rk_cluster_t *cluster = self->cluster;
+    rk_slice_t key = rk_sender_key (true, name);
+    int was = rk_ring_owner (&cluster->last, key);
+    return was != -1 && streq (cluster->last.members[was].name, cluster->name) &&
+           rk_sender_owner (self, true, name) == -1;
+}
+
+
+//  Another one knows a later ring, by which that may not be ours any more; we have asked for it.
+
+static bool
+s_is_behind (rk_sender_t *self)
+{
+    rk_cluster_t *cluster = self->cluster;
+    rk_peers_t *peers = cluster->peers;
+    if (!cluster->behind)
+        return false;
+    for (size_t nbr = 0; nbr < rk_peers_count (peers); nbr++)
+        if (!rk_peers_silent (peers, nbr) && rk_peers_epoch (peers, nbr) > cluster->epoch)
+            return zclock_mono () < cluster->behind + LATE;
+    cluster->behind = 0;
+    return false;
 }
 
 
@@ -127,10 +165,35 @@ bool
 rk_sender_waits_for_others (rk_sender_t *self)
 {
     rk_cluster_t *cluster = self->cluster;
-    if (!cluster->remotes.head && s_all_have_finished (self))
+    if (!cluster->remotes.head && !s_is_behind (self) &&
+        (s_all_have_finished (self) ||
+         s_stays_ours (self, rk_frames_at (&self->frames, 2))))
         return false;
     rk_queue_push (&cluster->remotes, rk_parcel_new (&self->frames));
     return true;
+}
+
+
+//  What waits for what others own now goes there, before what workers say by the new ring; the rest waits on.
+
+void
+rk_sender_unsettle (rk_sender_t *self)
+{
+    rk_cluster_t *cluster = self->cluster;
+    rk_queue_t waited = cluster->remotes;
+    memset (&cluster->remotes, 0, sizeof (waited));
+    if (!cluster->settled)
+        rk_ring_clear (&cluster->last);    //  Who had it by the one between isn't known
+    cluster->settled = false;
+    while (waited.head) {
+        rk_parcel_t *first = rk_queue_pop (&waited);
+        rk_parcel_unpack (&first, &self->frames);
+        if (rk_sender_owner (self, true, rk_frames_at (&self->frames, 2)) == -1)
+            rk_queue_push (&cluster->remotes, rk_parcel_new (&self->frames));
+        else
+            rk_sender_place_remote (self);
+        rk_frames_clear (&self->frames);
+    }
 }
 
 
@@ -150,15 +213,15 @@ s_tell_settled (rk_sender_t *self)
 }
 
 
-//  Requests that waited, in their order
+//  Requests that waited, in their order, some in each turn: they go to workers beside all else
 
 static void
 s_give_remotes (rk_sender_t *self)
 {
-    while (self->cluster->remotes.head) {
+    for (int nbr = 0; self->cluster->remotes.head && nbr < AT_ONCE; nbr++) {
         rk_parcel_t *first = rk_queue_pop (&self->cluster->remotes);
         rk_parcel_unpack (&first, &self->frames);
-        rk_sender_give_remote (self);
+        rk_sender_place_remote (self);
         rk_frames_clear (&self->frames);
     }
 }
@@ -224,9 +287,10 @@ rk_sender_go_on (rk_sender_t *self)
 {
     rk_cluster_t *cluster = self->cluster;
     s_look_at_workers (self);
-    if (s_all_have_finished (self))
+    if (s_all_have_finished (self) && !s_is_behind (self))
         s_give_remotes (self);
-    if (cluster->epoch && cluster->settled && !cluster->told && !cluster->stale)
+    if (cluster->epoch && cluster->settled && !cluster->remotes.head && !cluster->told &&
+        !cluster->stale)
         s_tell_settled (self);
     if (cluster->waiting.head)
         s_answer_waiting (self);

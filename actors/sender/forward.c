@@ -141,8 +141,8 @@ s_refuse_remote (rk_sender_t *self)
 }
 
 
-void
-rk_sender_give_remote (rk_sender_t *self)
+static void
+s_give_remote (rk_sender_t *self)
 {
     rk_frames_t out;
     rk_frames_begin (&out);
@@ -163,13 +163,25 @@ rk_sender_give_remote (rk_sender_t *self)
 }
 
 
+void
+rk_sender_place_remote (rk_sender_t *self)
+{
+    int owner = rk_sender_owner (self, true, rk_frames_at (&self->frames, 2));
+    if (owner == -1)
+        s_give_remote (self);
+    else
+        rk_peers_send (self->cluster->peers, (size_t) owner, RK_LINK_REMOTE_ONCE,
+                       &self->frames);
+}
+
+
 //  It is ours, when all others are done with what was theirs before.
 
 static void
 s_take_remote (rk_sender_t *self)
 {
     if (!rk_sender_waits_for_others (self))
-        rk_sender_give_remote (self);
+        s_give_remote (self);
 }
 
 

@@ -156,7 +156,8 @@ s_apply (rk_sender_t *self, char *names)
     zstr_free (&cluster->alive);
     cluster->alive = names;
     cluster->sweep = zclock_mono () + RK_CLUSTER_SWEEP;
-    cluster->settled = false;
+    cluster->changed = zclock_mono ();
+    rk_sender_unsettle (self);
     rk_sender_tell_workers (self);
     rk_log ('I', "app servers of the cluster: %s", names);
 }
@@ -298,6 +299,7 @@ rk_sender_handle_ring (rk_sender_t *self)
         return 0;
     char *members = rk_slice_dup (rk_frames_at (&self->frames, 2));
     cluster->epoch = epoch;
+    cluster->behind = 0;
     rk_frames_clear (&self->frames);
     s_set_members (self, rk_slice (members));
     zstr_free (&members);

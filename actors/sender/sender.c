@@ -295,7 +295,8 @@ s_wait (rk_sender_t *self)
     if (self->cluster)
         items[count++] = rk_peers_wait (self->cluster->peers);
     bool busy = self->life.draining || self->stuck || self->sweeping ||
-                self->fallen.head || self->letting_go;
+                self->fallen.head || self->letting_go ||
+                (self->cluster && self->cluster->remotes.head);
     bool soon =
         self->settling.head || self->cluster || zlistx_size (self->leaving_order) > 0;
     int64_t ping = self->args->ping;
@@ -336,7 +337,8 @@ s_turn (rk_sender_t *self)
     //  What we have sent on is looked at before we sleep
     while (rk_sender_flush_local (self) && self->args->local_socket && !self->local.armed)
         rk_sender_read_local (self);
-    bool idle = !self->cluster || rk_peers_idle (self->cluster->peers);
+    bool idle = !self->cluster ||
+                (rk_peers_idle (self->cluster->peers) && !self->cluster->remotes.head);
     if (self->life.draining && !self->inbox.ready && !self->stuck && idle)
         rk_life_drained (&self->life);
     rk_life_rest (&self->life, s_taken (self));

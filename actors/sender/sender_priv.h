@@ -280,6 +280,9 @@ void rk_sender_look_at_cluster (rk_sender_t *self);
 //  Workers hear of the ring; cluster->stale says that one doesn't, for want of room.
 void rk_sender_tell_workers (rk_sender_t *self);
 
+//  The ring has changed.
+void rk_sender_unsettle (rk_sender_t *self);
+
 //  A peer hears by which ring we go; it says by which one it goes.
 void rk_sender_say_epoch (rk_sender_t *self, size_t peer);
 void rk_sender_take_epoch (rk_sender_t *self, size_t peer);
@@ -308,9 +311,9 @@ void rk_sender_pass_again (rk_sender_t *self, int kind);
 bool rk_sender_says_again (void *self, int kind, rk_frames_t *frames);
 void rk_sender_tell_gone (rk_sender_t *self, size_t peer);
 
-//  REMOTE ORIGIN token NAME UID CID DEVICE content [attachment], in hand from ORIGIN on, for a worker of ours; answered when
-//  that takes nothing.
-void rk_sender_give_remote (rk_sender_t *self);
+//  REMOTE ORIGIN token NAME UID CID DEVICE content [attachment], in hand from ORIGIN on, goes to its owner, without being asked
+//  whether it must wait; answered when a worker of ours takes nothing.
+void rk_sender_place_remote (rk_sender_t *self);
 
 //  REMOTE and RETURN of a worker
 int rk_sender_handle_remote (rk_sender_t *self);

@@ -151,9 +151,26 @@ s_try (rk_mysql_t *self)
 }
 
 
+//  A statement that was tried and changes nothing has found that it was done then: that are -1 changes.
+
+static void
+s_note_done (rk_sqlcall_t *call)
+{
+    rk_slice_t rest = {call->result.data, call->result.size};
+    rk_value_t open, changes;
+    int64_t done = -1;
+    if (rk_unpack (&rest, &open) && open.kind == '[' && rk_unpack (&rest, &changes) &&
+        changes.kind == 'i' && changes.number == 0)
+        memcpy ((char *) rest.data - sizeof (done), &done, sizeof (done));
+}
+
+
 static void
 s_answer (rk_mysql_t *self, const char *error)
 {
+    for (size_t nbr = 0; nbr < self->span && !error; nbr++)
+        if (self->batch.calls[nbr].tried && !self->batch.calls[nbr].error)
+            s_note_done (&self->batch.calls[nbr]);
     self->batch.counters[RK_SQL_COMMITS].value++;
     rk_mysql_order_answers (self);
     rk_sqlbatch_answer (&self->batch, self->order, self->span, error);

@@ -61,8 +61,8 @@ rk_lua_catchup (lua_State *L)
 }
 
 
-//  worker.elsewhere (name [, last])    whether another app server of the cluster owns it; with last = true also when its last owner may
-//  not have done all that it began
+//  worker.elsewhere (name [, request])    whether another app server of the cluster owns it; with request = true, whether the request
+//  in hand about it goes by way of worker.remote
 
 int
 rk_lua_elsewhere (lua_State *L)
@@ -70,7 +70,9 @@ rk_lua_elsewhere (lua_State *L)
     rk_lua_host_t *host = rk_lua_host (L);
     rk_slice_t name;
     name.data = luaL_checklstring (L, 1, &name.size);
-    lua_pushboolean (L, host->elsewhere (host->worker, name, lua_toboolean (L, 2)));
+    lua_pushboolean (
+        L, host->elsewhere (host->worker, name,
+                            lua_toboolean (L, 2) ? rk_lua_waiting_task (L) : NULL));
     return 1;
 }
 

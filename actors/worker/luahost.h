@@ -64,7 +64,7 @@ typedef struct {
     //  The connection of a CID, or NULL.
     //  Whether another app server of the cluster owns what has that name; and a task's request handled there: UID, CID, DEVICE,
     //  content [attachment]. Returns the call's number.
-    bool (*elsewhere) (void *worker, rk_slice_t name, bool last);
+    bool (*elsewhere) (void *worker, rk_slice_t name, rk_task_t *task);
     uint64_t (*remote) (void *worker, rk_task_t *task, rk_slice_t name,
                         const rk_slice_t *what, size_t count);
     //  Whether the task's message may be a stale one: this app server has slept, and others do it instead.

@@ -84,7 +84,9 @@ static void
 s_handle_remote (rk_work_t *self, rk_frames_t *frames)
 {
     rk_slice_t name = rk_frames_at (frames, 3);
-    if (self->held >= self->held_most) {
+    //  Of our own clients we have let it in before
+    bool own = self->ours && rk_slice_is (rk_frames_at (frames, 1), self->ours);
+    if (self->held >= self->held_most && !own) {
         rk_work_return (self, frames, NULL);
         return;
     }

@@ -222,6 +222,8 @@ s_job_done (rk_work_t *self, rk_work_job_t *job)
     rk_work_state_t *state = job->state;
     rk_queues_note (-(ptrdiff_t) job->bytes);
     rk_work_finish (self, job);
+    connection->away -= job->owner != 0;
+    job->owner = 0;
     //  All that came before is done, or aside
     if (s_is_status (&job->task.frames, "moving"))
         rk_work_send (self, &job->task.frames);
@@ -425,6 +427,7 @@ void
 rk_work_go_on (rk_work_t *self, rk_work_job_t *job, const rk_reply_t *reply)
 {
     self->waiting--;
+    job->connection->away -= job->owner != 0;
     job->owner = 0;
     job->asks = false;
     s_job_run (self, job, reply);

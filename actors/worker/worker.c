@@ -229,6 +229,7 @@ s_self_destroy (rk_work_t **self_p)
     zstr_free (&self->closed);
     zstr_free (&self->ours);
     rk_ring_clear (&self->ring);
+    rk_ring_clear (&self->last);
     rk_index_destroy (&self->connections);
     rk_index_destroy (&self->names);
     for (size_t nbr = RK_WORK_CUSTOM; nbr < RK_WORK_COUNTERS; nbr++)
@@ -351,7 +352,7 @@ s_list_sockets (rk_work_t *self)
 static int64_t
 s_patience (rk_work_t *self)
 {
-    if (self->turns || self->life.draining ||
+    if (self->turns || self->life.draining || (self->finishing && !self->unfinished) ||
         (self->ready_head && self->waiting < self->waiting_most))
         return 0;
     if (self->timers.count)

@@ -28,6 +28,7 @@ typedef struct rk_work_connection {
     rk_identity_t identity;
     rk_queue_t queue;
     uint32_t running;             //  Messages under way
+    uint32_t away;                //  Those of them that are handled as REMOTE
     struct rk_work_job *aside;    //  One more, for which no other one waits; or NULL
     //  The last one, behind which nothing may start: it isn't pipelined, or hasn't said yet
     struct rk_work_job *alone;
@@ -134,6 +135,7 @@ typedef struct {
     uint32_t unfinished;    //  What began under an earlier ring and may write yet
     bool finishing;         //  The sender waits to hear that there is none
     bool settled;           //  So it is with all others
+    rk_ring_t last;         //  The ring of which that was said last, or empty
     size_t custom;          //  The first counter that Lua names
     //  The first is for what has none
     rk_work_handler_t *handlers[RK_WORK_HANDLERS_MOST];

@@ -201,14 +201,21 @@ s_host_catchup (void *worker, rk_task_t *task, rk_slice_t cid, rk_slice_t word)
 }
 
 
-//  Whether another app server of the cluster owns it; with last, whether one may, whose requests come before.
+//  Whether another app server of the cluster owns it. With a task, whether its request must go by way of the sender: also when another
+//  one may have owned it until now, whose requests come before, and while earlier ones of its connection go that way.
 
 static bool
-s_host_elsewhere (void *worker, rk_slice_t name, bool last)
+s_host_elsewhere (void *worker, rk_slice_t name, rk_task_t *task)
 {
     rk_work_t *self = (rk_work_t *) worker;
     int owner = self->ring.count ? rk_ring_owner (&self->ring, name) : -1;
-    return owner != -1 && (owner != self->place || (last && !self->settled));
+    if (owner == -1 || owner != self->place || !task)
+        return owner != -1 && owner != self->place;
+    if (((rk_work_job_t *) task)->connection->away)
+        return true;
+    int was = self->settled ? -1 : rk_ring_owner (&self->last, name);
+    return !self->settled &&
+           (was == -1 || strneq (self->last.members[was].name, self->ours));
 }
 
 
@@ -236,6 +243,7 @@ s_host_remote (void *worker, rk_task_t *task, rk_slice_t name, const rk_slice_t 
     for (size_t nbr = 0; nbr < count; nbr++)
         rk_frames_add (&frames, what[nbr].data, what[nbr].size);
     job->owner = self->ring.members[owner].hash;
+    job->connection->away++;
     rk_work_send (self, &frames);
     task->deadline = token.deadline;
     self->counters[RK_WORK_CALLS].value++;

@@ -69,6 +69,7 @@ rk_work_handle_settled (rk_work_t *self, rk_frames_t *frames)
 {
     (void) frames;
     self->settled = true;
+    rk_ring_clear (&self->last);    //  By this one it goes on
 }
 
 
@@ -133,6 +134,11 @@ rk_work_handle_ring (rk_work_t *self, rk_frames_t *frames)
 {
     zstr_free (&self->ours);
     self->ours = rk_slice_dup (rk_frames_at (frames, 2));
+    rk_ring_clear (&self->last);
+    if (self->settled) {    //  Else who had it by the one between isn't known
+        self->last = self->ring;
+        memset (&self->ring, 0, sizeof (self->ring));
+    }
     rk_ring_set (&self->ring, 1, rk_frames_at (frames, 1));
     self->place = rk_ring_find (&self->ring, self->ours);
     self->epoch = rk_frames_number (frames, 3);

@@ -33,14 +33,14 @@ local function handle (ctx, msg)
     if wrong then
         return wrong
     end
-    local ok, seq, known = store.add_direct (conversation, ctx.uid, content.chatID, to, ctx.device, at,
+    local ok, seq, known, unsaid = store.add_direct (conversation, ctx.uid, content.chatID, to, ctx.device, at,
                                              ctx.text, attachment, chat.talks_most, named)
     if not ok then
         return chat.store_failed (seq)
     elseif not seq then
         local answer = chat.answer_again (ctx.uid, content.chatID, conversation)
         if answer and answer.seq then
-            chat.again (ctx.uid, conversation, answer.seq, answer.at == at)
+            chat.again (ctx.uid, conversation, answer.seq, unsaid)
         end
         return answer or refuse (ctx.uid, to)
     end

@@ -43,9 +43,9 @@ local function handle (ctx, msg)
     if wrong then
         return wrong
     end
-    local ok, seq, refused
+    local ok, seq, unsaid, refused
     for _ = 1, 2 do    -- Who came to the group in between writes the second time
-        ok, seq = store.add_group (gid, ctx.uid, content.chatID, ctx.device, at, ctx.text, attachment, named)
+        ok, seq, unsaid = store.add_group (gid, ctx.uid, content.chatID, ctx.device, at, ctx.text, attachment, named)
         if not ok then
             return chat.store_failed (seq)
         elseif seq then
@@ -53,7 +53,7 @@ local function handle (ctx, msg)
             return chat.answer ("chatGroupRsp", content.chatID, gid, seq, at)
         end
         refused = chat.answer_again (ctx.uid, content.chatID, gid) or refuse (ctx.uid, gid, at, named and named.all)
-        if refused and refused.at == at then
+        if refused and refused.seq and unsaid then
             chat.again (ctx.uid, gid, refused.seq, true)
         end
         if refused then

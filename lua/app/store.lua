@@ -111,7 +111,8 @@ end
 
 --  Each returns ok, the seq or nil. named is whom it mentions, a list of users with all = true for all of a group, and
 --  file, the hash of its file; or nil
---  Also returns whether the recipient is known, that is: was ever bound; of who isn't nothing is kept here
+--  and last whether there is no seq because it was stored by a try before, of which nobody knew. add_direct also returns, before that,
+--  whether the recipient is known, that is: was ever bound; of who isn't nothing is kept here
 function store.add_direct (conversation, sender, chat_id, recipient, device, at, body, attachment, talks_most, named)
     if known[conversation] and not named then
         local ok, reason, changes, seq = run (INSERT_DIRECT, conversation, sender, chat_id, recipient,
@@ -119,7 +120,7 @@ function store.add_direct (conversation, sender, chat_id, recipient, device, at,
         if not ok then
             return false, reason
         end
-        return true, changes > 0 and seq or nil, true
+        return true, changes > 0 and seq or nil, true, changes < 0
     end
     local statements = {
         {ADD_MEMBERS, conversation, sender, recipient, talks_most},
@@ -150,7 +151,7 @@ function store.add_group (gid, sender, chat_id, device, at, body, attachment, na
     if not ok then
         return false, reason
     end
-    return true, changes > 0 and seq or nil
+    return true, changes > 0 and seq or nil, changes < 0
 end
 
 --  Why the store took no chat of a user to another: returns ok, and whether the other takes none of it
