@@ -103,7 +103,7 @@ s_on_begin (void *owner, size_t peer)
         s_telling_t telling = {self, group == 1, (int) peer};
         rk_routes_visit_names (self->routes, telling.group, s_visit_held, &telling);
     }
-    rk_sender_tell_gone (self, peer);
+    rk_sender_tell_gone (self, rk_peers_name (self->cluster->peers, peer));
     rk_sender_say_epoch (self, peer);
 }
 

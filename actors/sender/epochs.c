@@ -174,13 +174,15 @@ rk_sender_waits_for_others (rk_sender_t *self)
 }
 
 
-//  What waits for what others own now goes there, before what workers say by the new ring; the rest waits on.
+//  What waits for what others own now goes there; the rest waits on. Our own workers ask again themselves, when they know the ring:
+//  else they took a new owner that begins anew for us. Returns whether they have to.
 
-void
+bool
 rk_sender_unsettle (rk_sender_t *self)
 {
     rk_cluster_t *cluster = self->cluster;
     rk_queue_t waited = cluster->remotes;
+    bool again = false;
     memset (&cluster->remotes, 0, sizeof (waited));
     if (!cluster->settled)
         rk_ring_clear (&cluster->last);    //  Who had it by the one between isn't known
@@ -190,10 +192,13 @@ rk_sender_unsettle (rk_sender_t *self)
         rk_parcel_unpack (&first, &self->frames);
         if (rk_sender_owner (self, true, rk_frames_at (&self->frames, 2)) == -1)
             rk_queue_push (&cluster->remotes, rk_parcel_new (&self->frames));
+        else if (rk_slice_is (rk_frames_at (&self->frames, 0), cluster->name))
+            again = true;
         else
             rk_sender_place_remote (self);
         rk_frames_clear (&self->frames);
     }
+    return again;
 }
 
 

@@ -286,13 +286,13 @@ rk_sender_says_again (void *owner, int kind, rk_frames_t *frames)
 
 
 void
-rk_sender_tell_gone (rk_sender_t *self, size_t peer)
+rk_sender_tell_gone (rk_sender_t *self, const char *name)
 {
     for (size_t nbr = 0; nbr < self->args->count; nbr++) {
         rk_frames_t out;
         rk_frames_begin (&out);
         rk_frames_addstr (&out, "GONE");
-        rk_frames_addstr (&out, rk_peers_name (self->cluster->peers, peer));
+        rk_frames_addstr (&out, name);
         rk_frames_add_number (&out, self->cluster->asked_for[nbr]);
         rk_frames_give (&out,
                         self->args->workers[nbr]);    //  Else its calls end by their time

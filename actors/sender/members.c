@@ -157,8 +157,10 @@ s_apply (rk_sender_t *self, char *names)
     cluster->alive = names;
     cluster->sweep = zclock_mono () + RK_CLUSTER_SWEEP;
     cluster->changed = zclock_mono ();
-    rk_sender_unsettle (self);
+    bool again = rk_sender_unsettle (self);
     rk_sender_tell_workers (self);
+    if (again)
+        rk_sender_tell_gone (self, cluster->name);
     rk_log ('I', "app servers of the cluster: %s", names);
 }
 

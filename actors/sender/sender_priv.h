@@ -280,8 +280,8 @@ void rk_sender_look_at_cluster (rk_sender_t *self);
 //  Workers hear of the ring; cluster->stale says that one doesn't, for want of room.
 void rk_sender_tell_workers (rk_sender_t *self);
 
-//  The ring has changed.
-void rk_sender_unsettle (rk_sender_t *self);
+//  The ring has changed. Returns whether workers must ask again for what they have asked us.
+bool rk_sender_unsettle (rk_sender_t *self);
 
 //  A peer hears by which ring we go; it says by which one it goes.
 void rk_sender_say_epoch (rk_sender_t *self, size_t peer);
@@ -309,7 +309,7 @@ void rk_sender_pass_again (rk_sender_t *self, int kind);
 
 //  Whether what waits for a peer goes again when that begins anew; and what workers have asked it they may ask again.
 bool rk_sender_says_again (void *self, int kind, rk_frames_t *frames);
-void rk_sender_tell_gone (rk_sender_t *self, size_t peer);
+void rk_sender_tell_gone (rk_sender_t *self, const char *name);
 
 //  REMOTE ORIGIN token NAME UID CID DEVICE content [attachment], in hand from ORIGIN on, goes to its owner, without being asked
 //  whether it must wait; answered when a worker of ours takes nothing.

@@ -74,8 +74,9 @@ local function try_again (cid, mine, reason, wait, again)
     end)
 end
 
---  What was said while the pages went out: from a seq on of some conversations. Returns ok, reason
-local function close_gaps (who, mine, gaps)
+--  What was said while the pages went out: from a seq on of some conversations. More is said meanwhile than a page, perhaps for ever: from the
+--  second page on the connection's own messages don't wait for it, unless stays. Returns ok, reason
+local function close_gaps (who, mine, gaps, stays)
     for _, gap in ipairs (gaps) do
         local last, more = gap.seq - 1, true
         while more and still (who.cid, mine) do
@@ -89,6 +90,9 @@ local function close_gaps (who, mine, gaps)
             deliver (who.cid, rows)
             last = rows[1] and rows[#rows].seq or last
             if more then
+                if not stays then
+                    session.aside ()
+                end
                 timer.sleep (GAP_PAGE)
             end
         end
@@ -107,7 +111,7 @@ local function finish (cid, mine, stays)
             if #gaps > 0 and again and not stays then
                 session.aside ()
             end
-            ok, how = close_gaps (who, mine, gaps)
+            ok, how = close_gaps (who, mine, gaps, stays)
             again = true
         end
         who, once_more = still (cid, mine)

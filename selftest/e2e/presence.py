@@ -109,6 +109,11 @@ def gateway_joins():
         for cid, uid in ((b"py.1", "ann"), (b"py.2", "bob")):
             py.send(b"status", b"connected", cid)
             said(cid, {"uid": uid, "device": "phone" if uid == "ann" else "desk"})
+        bound = set()
+        while len(bound) < 2:
+            frames = py.receive()
+            if frames[0] == b"downstream" and b'"bindRsp"' in frames[3]:
+                bound.add(frames[2])
         said(b"py.1", chat("ann", "bob", "1"))
         said(b"py.1", {"action": "presence", "subscribe": ["bob"]})
         where, told = presence()
