@@ -58,10 +58,24 @@ rk_sendertest_gateway (const char *id)
 }
 
 
+//  Those of tests before are closed in the background: while there are too many there is none to be had.
+
+static zsock_t *
+s_socket (int type)
+{
+    int64_t until = zclock_mono () + 60000;
+    zsock_t *socket = zsock_new (type);
+    for (; !socket && zclock_mono () < until; socket = zsock_new (type))
+        zclock_sleep (10);
+    rk_check (socket);
+    return socket;
+}
+
+
 zsock_t *
 rk_sendertest_router (const char *endpoint)
 {
-    zsock_t *router = zsock_new (ZMQ_ROUTER);
+    zsock_t *router = s_socket (ZMQ_ROUTER);
     zsock_set_router_mandatory (router, 1);
     zmq_setsockopt (zsock_resolve (router), ZMQ_ROUTER_HANDOVER, &(int){1}, sizeof (int));
     rk_check (zsock_bind (router, "%s", endpoint) != -1);
@@ -72,7 +86,7 @@ rk_sendertest_router (const char *endpoint)
 zsock_t *
 rk_sendertest_dealer (const char *name, const char *endpoint)
 {
-    zsock_t *dealer = zsock_new (ZMQ_DEALER);
+    zsock_t *dealer = s_socket (ZMQ_DEALER);
     zsock_set_identity (dealer, name);
     zsock_set_linger (dealer, 0);
     rk_check (zsock_connect (dealer, "%s", endpoint) == 0);
