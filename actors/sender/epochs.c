@@ -174,8 +174,8 @@ rk_sender_waits_for_others (rk_sender_t *self)
 }
 
 
-//  What waits for what others own now goes there; the rest waits on. Our own workers ask again themselves, when they know the ring:
-//  else they took a new owner that begins anew for us. Returns whether they have to.
+//  What waits for what others own now goes there; the rest waits on. Our own workers ask again for all of theirs, when they know the
+//  ring: else they took a new owner that begins anew for us. Returns whether they have to.
 
 bool
 rk_sender_unsettle (rk_sender_t *self)
@@ -190,10 +190,10 @@ rk_sender_unsettle (rk_sender_t *self)
     while (waited.head) {
         rk_parcel_t *first = rk_queue_pop (&waited);
         rk_parcel_unpack (&first, &self->frames);
-        if (rk_sender_owner (self, true, rk_frames_at (&self->frames, 2)) == -1)
-            rk_queue_push (&cluster->remotes, rk_parcel_new (&self->frames));
-        else if (rk_slice_is (rk_frames_at (&self->frames, 0), cluster->name))
+        if (rk_slice_is (rk_frames_at (&self->frames, 0), cluster->name))
             again = true;
+        else if (rk_sender_owner (self, true, rk_frames_at (&self->frames, 2)) == -1)
+            rk_queue_push (&cluster->remotes, rk_parcel_new (&self->frames));
         else
             rk_sender_place_remote (self);
         rk_frames_clear (&self->frames);
