@@ -22,8 +22,11 @@
 #define RENEW 1000      //  msec between renewals
 #define PATIENCE 900    //  msec until one is given up
 
-//  KEYS: the hash. ARGV: name, instance, endpoint, msec of the lease, and the epoch and list that were told last. 0 msec give the lease
-//  back: then others hear for a while that it has been one of them, for it has something to say yet to whoever owns now what it owned.
+//  KEYS: the hash. ARGV: name, instance, endpoint, msec of the lease, the epoch and list that were told last, and 1 when it has slept
+//  since. 0 msec give the lease back: then others hear for a while that it has been one of them, for it has something to say yet to whoever
+//  owns now what it owned. Returns the epoch, the list, and 1 when it had a lease before that has ended. Then the epoch is a new one, as for
+//  one that has slept: others may have owned for a moment what it owns, also when no list has said so. That epoch is noted until it asks
+//  by it: it may not have heard of it.
 //
 //  When nobody could renew for a while all that were alive then are still, for another lease. Who finds its name taken sees to that as well:
 //  a failover may have brought back leases of processes that all have ended since. When Redis has forgotten all, as one without a disk does
@@ -33,7 +36,7 @@ static const char s_script[] =
     "local now = time[1] * 1000 + math.floor (time[2] / 1000)\n"
     "local name, instance, endpoint, lease = ARGV[1], ARGV[2], ARGV[3], tonumber "
     "(ARGV[4])\n"
-    "local known, members = tonumber (ARGV[5]), ARGV[6]\n"
+    "local known, members, slept = tonumber (ARGV[5]), ARGV[6], ARGV[7] == '1'\n"
     "local all, live, left, fields = redis.call ('HGETALL', KEYS[1]), {}, {}, {}\n"
     "for nbr = 1, #all, 2 do\n"
     "    fields[all[nbr]] = all[nbr + 1]\n"
@@ -88,12 +91,24 @@ static const char s_script[] =
     "live = table.concat (live, ',')\n"
     "local noted = tonumber (fields['=epoch'] or known)\n"
     "local epoch = math.max (noted, known)\n"
-    "if live ~= fields['=told'] or noted < known then\n"
+    "local new, was_lost = (fields['=new ' .. name] or '0 0'):match ('^(%d+) (%d)$')\n"
+    "local lost = known > 0 and lease > 0 and not ours\n"
+    "local unheard = known > 0 and tonumber (new) > known\n"
+    "slept = lost or slept and not unheard\n"
+    "lost = lost or unheard and was_lost == '1'\n"
+    "if live ~= fields['=told'] or noted < known or slept then\n"
     "    epoch = math.max (epoch + 1, now)\n"
+    "end\n"
+    "if slept then\n"
+    "    redis.call ('HSET', KEYS[1], '=new ' .. name, ('%d %d'):format (epoch, lost and "
+    "1 or 0))\n"
+    "elseif tonumber (new) > 0 and not unheard then\n"
+    "    redis.call ('HDEL', KEYS[1], '=new ' .. name)\n"
     "end\n"
     "redis.call ('HSET', KEYS[1], '=told', live, '=epoch', ('%d'):format (epoch), "
     "'=seen', ('%d'):format (now))\n"
-    "return {('%d'):format (epoch), table.concat ({live, unpack (left)}, ',')}\n";
+    "return {('%d'):format (epoch), table.concat ({live, unpack (left)}, ','), lost and "
+    "'1' or '0'}\n";
 
 enum { RENEWED, FAILED, OUT_REDIS, IN_REDIS, OUT_SENDER, COUNTERS };
 
@@ -103,8 +118,10 @@ typedef struct {
     rk_wait_t replies;
     int64_t next;             //  msec, monotonic: when it is renewed
     uint64_t call;            //  The number of the last one
-    char *epoch, *members;    //  What it said
-    bool asked;               //  It isn't answered yet
+    char *epoch, *members;    //  What it said;
+    int64_t woke,
+        told;    //  when we had slept then, see base/pulse.h, and when it was asked last
+    bool asked;    //  It isn't answered yet
     bool given_back;
     char instance[17];    //  Of this life: another one with our name isn't us
     rk_counter_t counters[COUNTERS + 1];
@@ -114,6 +131,7 @@ typedef struct {
 static void
 s_renew (s_self_t *self, int64_t now, const char *msec)
 {
+    self->told = rk_pulse_woke (now);
     rk_call_t token = {.worker = self->args->index,
                        .call = ++self->call,
                        .asked = rk_now (),
@@ -128,7 +146,8 @@ s_renew (s_self_t *self, int64_t now, const char *msec)
                            self->args->address,
                            msec,
                            self->epoch ? self->epoch : "0",
-                           self->members ? self->members : ""};
+                           self->members ? self->members : "",
+                           self->told != self->woke ? "1" : "0"};
     rk_pack_t pack = {NULL, 0, 0};
     for (size_t nbr = 0; nbr < sizeof (words) / sizeof (*words); nbr++)
         rk_pack_text (&pack, words[nbr], strlen (words[nbr]));
@@ -145,12 +164,12 @@ s_renew (s_self_t *self, int64_t now, const char *msec)
 }
 
 
-//  [ epoch members ]
+//  [ epoch members lost ]
 
 static void
 s_tell_sender (s_self_t *self, rk_slice_t packed)
 {
-    rk_value_t open, epoch, members;
+    rk_value_t open, epoch, members, lost;
     if (!rk_unpack (&packed, &open) || open.kind != '[' || !rk_unpack (&packed, &epoch) ||
         epoch.kind != 's' || !rk_unpack (&packed, &members) || members.kind != 's') {
         self->counters[FAILED].value++;
@@ -159,12 +178,22 @@ s_tell_sender (s_self_t *self, rk_slice_t packed)
     }
     if (rk_slice_is (epoch.text, "0")) {
         self->counters[FAILED].value++;
+        if (self->epoch)    //  We had it
+            rk_pulse_sleep (zclock_mono ());
         rk_life_complain (&self->life,
                           "another app server, at %.*s, has cluster/name = %s, or had it "
                           "a moment ago; it must be unique",
                           (int) members.text.size, members.text.data, self->args->name);
         return;
     }
+    int64_t now = zclock_mono ();
+    rk_pulse_beat (now);
+    bool ended =
+        rk_unpack (&packed, &lost) && lost.kind == 's' && rk_slice_is (lost.text, "1");
+    if (ended)
+        rk_pulse_sleep (now);
+    if (ended || self->told != self->woke)    //  The epoch is new for that
+        self->woke = rk_pulse_woke (now);
     self->counters[RENEWED].value++;
     zstr_free (&self->epoch);
     zstr_free (&self->members);
@@ -275,7 +304,8 @@ lease_actor (zsock_t *pipe, void *args)
         if (self.replies.ready)
             s_read_replies (&self);
         now = zclock_mono ();
-        rk_pulse_beat (now);
+        if (!self.members || !strchr (self.members, ','))
+            rk_pulse_beat (now);
         if (self.life.draining)
             s_drain (&self, now);
         else if (now >= self.next)    //  Without a lease we ask who has one
@@ -284,6 +314,6 @@ lease_actor (zsock_t *pipe, void *args)
     rk_wait_clear (&self.replies);
     zstr_free (&self.epoch);
     zstr_free (&self.members);
-    rk_pulse_stop ();
+    rk_pulse_stop (zclock_mono ());
     rk_life_end (&self.life);
 }

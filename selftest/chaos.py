@@ -295,6 +295,7 @@ async def one_fault(scene, users, name):
 
 
 async def faults(scene, users, until, report):
+    await until_all(lambda: [user.name for user in users if not user.last_ok], "never answered before the first fault")
     while True:
         order = scene.faults() if not scene.options.faults else scene.options.faults.split(",")
         scene.chance.shuffle(order)

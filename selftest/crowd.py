@@ -50,7 +50,7 @@ def idle(cluster):
 
 
 def chats(cluster, title):
-    lines, usec = load(cluster, LOAD)
+    lines, usec, _ = load(cluster, LOAD)
     print(f"   {title}: {usec:.0f} usec a chat; {'; '.join(line.strip() for line in lines)}", flush=True)
 
 

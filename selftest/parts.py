@@ -1,12 +1,14 @@
 """parts.py - the parts of a whole cluster, each a process: for script/cluster, which runs one, and script/chaos --cluster, which kills them"""
 
 import os
+import re
 import secrets
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -108,13 +110,16 @@ class Cluster:
                               capture_output=True, text=True)
         if made.returncode:
             raise AssertionError(f"the Redis Cluster can't be made: {made.stdout}{made.stderr}")
-        self.redis_port = ports[0]
+        self.redis_hosts = ",".join(f"{self.host}:{port}" for port in ports)
         return parts
 
     def start_galera(self):
         """The first node begins the cluster, the others come to it one by one."""
         host, parts = self.host, []
         nodes = [{name: free_port() for name in ("port", "gcast", "ist", "sst")} for _ in range(3)]
+        config = shutil.copy(f"{CONFIG}/galera.cnf", self.folder)    # Its own user must be able to read it
+        with open(config) as file:
+            options = re.search(r"^wsrep_provider_options = (.*)$", file.read(), re.M).group(1)
         addresses = "gcomm://" + ",".join(f"{host}:{node['gcast']}" for node in nodes)
         user = ["--user=mysql"] if os.getuid() == 0 else []    # The copy of a node is made by rsync, which root may not be
         for nbr, node in enumerate(nodes, 1):
@@ -122,16 +127,15 @@ class Cluster:
             os.makedirs(folder)
             if user:
                 shutil.chown(folder, "mysql")
-            subprocess.run(["mariadb-install-db", "--no-defaults", f"--datadir={folder}/data", "--auth-root-authentication-method=normal",
-                            "--skip-name-resolve", "--skip-test-db", "--force", f"--tmpdir={folder}", *user], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
-            words = ["mariadbd", f"--defaults-file={CONFIG}/galera.cnf", f"--datadir={folder}/data", f"--tmpdir={folder}", f"--socket={folder}/sock",
+            made = subprocess.run(["mariadb-install-db", "--no-defaults", f"--datadir={folder}/data", "--auth-root-authentication-method=normal",
+                                   "--skip-name-resolve", "--skip-test-db", "--force", f"--tmpdir={folder}", *user], capture_output=True, text=True)
+            if made.returncode:
+                raise AssertionError(f"the tables of galera-{nbr} can't be made: {made.stdout}{made.stderr}")
+            words = ["mariadbd", f"--defaults-file={config}", f"--datadir={folder}/data", f"--tmpdir={folder}", f"--socket={folder}/sock",
                      f"--bind-address={host}",
                      f"--port={node['port']}", f"--wsrep_node_name=galera-{nbr}",
                      f"--wsrep_node_address={host}:{node['gcast']}", f"--wsrep_sst_receive_address={host}:{node['sst']}",
-                     f"--wsrep_provider_options=gmcast.listen_addr=tcp://{host}:{node['gcast']};ist.recv_addr={host}:{node['ist']};"
-                     "evs.keepalive_period=PT0.2S;evs.inactive_check_period=PT0.2S;evs.join_retrans_period=PT0.1S;"
-                     "evs.suspect_timeout=PT2S;evs.inactive_timeout=PT6S;evs.install_timeout=PT6S",
-                     "--wsrep_sst_donor=galera-3,galera-2,", *user]
+                     f"--wsrep_provider_options=gmcast.listen_addr=tcp://{host}:{node['gcast']};ist.recv_addr={host}:{node['ist']};{options}", *user]
             part = Part(self, f"galera-{nbr}", *words, f"--wsrep_cluster_address={addresses if nbr > 1 else 'gcomm://'}",
                         ready=lambda part, folder=folder: sql(folder, "SHOW STATUS LIKE 'wsrep_ready'").endswith("ON"))
             part.words, part.folder = [*words, f"--wsrep_cluster_address={addresses}"], folder    # When it comes again, it comes to the others
@@ -155,7 +159,7 @@ class Cluster:
             up, down, link = (f"tcp://{self.where(f'a{nbr}')[0]}:{free_port()}" for _ in range(3))
             self.apps.append(self.rookery(f"a{nbr}", "app.cfg", [
                 f"cluster/name=a{nbr}", f"receiver/upstream={up}", f"sender/downstream={down}", f"cluster/listen={link}", *media,
-                f"redis/main/host={self.host}", f"redis/main/port={self.redis_port}",
+                f"redis/main/host={self.redis_hosts}",
                 "mysql/main/host=" + ",".join(f"{self.host}:{port}" for port in self.galera_ports), *settings]))
             known += [f"gateway/app/a{nbr}/upstream={up}", f"gateway/app/a{nbr}/downstream={down}"]
         front = f"{self.host}:{self.port}"
@@ -178,23 +182,30 @@ def leave(*_):
     raise KeyboardInterrupt
 
 
+def is_open(folder):
+    """Whether others may go through it, and through all that it is in."""
+    return os.stat(folder).st_mode & 1 and (folder == "/" or is_open(os.path.dirname(folder)))
+
+
 def main(make):
     """For script/cluster: runs it until a signal comes."""
     folder, cluster = f"{ROOT}/var/cluster", None
+    if os.getuid() == 0 and not is_open(ROOT):    # MariaDB's own user has folders in it
+        folder = f"{tempfile.gettempdir()}/rookery-cluster"
     signal.signal(signal.SIGTERM, leave)
     signal.signal(signal.SIGINT, leave)    # Also where a shell has it ignored
     try:
         shutil.rmtree(folder, ignore_errors=True)
         os.makedirs(folder)
         cluster = make(folder)
-        print(f"ready {cluster.url.replace('ws:', 'http:')[:-2]} {cluster.url}  Ctrl-C ends it; rookery ctl -e ipc://{folder}/a1.control --all status",
+        print(f"ready {cluster.url.replace('ws:', 'http:')[:-2]} {cluster.url}  Ctrl-C ends it; logs are in {folder}; rookery ctl -e ipc://{folder}/a1.control --all status",
               flush=True)
         while all(part.process.poll() is None for part in cluster.parts):
             time.sleep(0.5)
         gone = [part for part in cluster.parts if part.process.poll() is not None]
         print("ended: " + ", ".join(f"{part.name} with status {part.process.returncode}, see {part.log}" for part in gone), file=sys.stderr)
         signal.pause()    # The rest goes on: that is what a cluster is for
-    except AssertionError as error:
+    except (AssertionError, OSError, subprocess.SubprocessError) as error:
         sys.exit(str(error))
     except KeyboardInterrupt:
         pass

@@ -21,15 +21,17 @@ rk_sqltest_begin (rk_sqltest_t *self, zactor_fn *fn, rk_config_t *config,
     calls[0] = replies[0] = '>';
     self->replies = rk_sock_new (ZMQ_PULL, replies, 1000);
     self->in = rk_sock_new (ZMQ_PUSH, calls, 1000);
-    self->args = (rk_sql_args_t){{.name = name,
-                                  .pool = pool,
-                                  .inbox = self->args.pool.inbox,
-                                  .workers = self->to_workers,
-                                  .answered = self->answered,
-                                  .count = 1,
-                                  .config = config,
-                                  .limit = 1000},
-                                 self->schema};
+    self->args = (rk_sql_args_t){.pool = {.name = name,
+                                          .pool = pool,
+                                          .inbox = self->args.pool.inbox,
+                                          .workers = self->to_workers,
+                                          .answered = self->answered,
+                                          .count = 1,
+                                          .config = config,
+                                          .limit = 1000},
+                                 .schema = self->schema,
+                                 .shard = 1,
+                                 .shards = 1};
     char *reason = NULL;
     self->actor = rk_actor_start (fn, &self->args, &reason);
     if (!self->actor)

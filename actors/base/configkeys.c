@@ -142,6 +142,8 @@ const rk_config_key_t rk_config_keys[] = {
      "sqlite|mysql: engine for messages, groups and cursors"},
     {"store/path", 's', "var/rookery.db", 0, 0, "file of the SQLite database"},
     {"store/pool", 's', "", 0, 0, "the MySQL pool, when the driver is mysql"},
+    {"store/shards", 's', "", 0, 0,
+     "several of them, a,b,c, that share the conversations; in the place of store/pool"},
     {"store/queue", 'i', "10000", 16, 10000000, "calls waiting for the store"},
     {"store/batch", 'i', "1000", 1, 100000, "calls that share one commit at the most"},
     {"store/time", 'i', "2000", 10, 600000, "msec that one statement may run"},
@@ -163,7 +165,9 @@ const rk_config_key_t rk_config_keys[] = {
     {"media/s3_key", 's', "", 0, 0, "its access key"},
     {"media/s3_secret", 'p', "", 0, 0, "the secret of that key"},
 
-    {"redis/*/host", 's', "127.0.0.1", 0, 0, "name or address of the Redis server"},
+    {"redis/*/host", 's', "127.0.0.1", 0, 0,
+     "names or addresses of the Redis servers, with commas, each HOST or HOST:PORT: the "
+     "first that takes writes, or, in a cluster, that answers"},
     {"redis/*/port", 'i', "6379", 1, 65535, "its port"},
     {"redis/*/path", 's', "", 0, 0, "its unix socket, instead of host and port"},
     {"redis/*/user", 's', "", 0, 0, "ACL user; empty for the default one"},

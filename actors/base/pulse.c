@@ -1,4 +1,4 @@
-//  pulse.c - whether this process has slept
+//  pulse.c - whether this process has slept, or was cut off
 
 #include "pulse.h"
 #include <stdatomic.h>
@@ -16,21 +16,35 @@ rk_pulse_beat (int64_t now)
 }
 
 
-//  Whoever is awake before the one that beats finds it out, too.
+void
+rk_pulse_contact (int64_t now)
+{
+    if (atomic_load (&s_beat))
+        rk_pulse_beat (now);
+}
+
+
+//  Whoever is awake before the next beat comes finds it out, too; and while none comes nobody is.
 
 int64_t
 rk_pulse_woke (int64_t now)
 {
     int64_t beat = atomic_load (&s_beat);
-    if (beat && now - beat > RK_PULSE_MOST)
-        rk_pulse_beat (now);
-    return atomic_load (&s_woke);
+    return beat && now - beat > RK_PULSE_MOST ? now : atomic_load (&s_woke);
 }
 
 
 void
-rk_pulse_stop (void)
+rk_pulse_sleep (int64_t now)
 {
+    atomic_store (&s_woke, now);
+}
+
+
+void
+rk_pulse_stop (int64_t now)
+{
+    rk_pulse_contact (now);
     atomic_store (&s_beat, 0);
 }
 
@@ -38,6 +52,6 @@ rk_pulse_stop (void)
 void
 rk_pulse_reset (void)
 {
-    rk_pulse_stop ();
+    atomic_store (&s_beat, 0);
     atomic_store (&s_woke, 0);
 }

@@ -64,10 +64,10 @@ rk_ring_find (const rk_ring_t *self, const char *name)
 
 
 int
-rk_ring_owner (const rk_ring_t *self, rk_slice_t id)
+rk_ring_owner_of (const rk_ring_t *self, uint64_t hash)
 {
     int owner = -1;
-    uint64_t hash = rk_ring_hash (id), best = 0;
+    uint64_t best = 0;
     for (size_t nbr = 0; nbr < self->count; nbr++) {
         uint64_t score = rk_ring_score (self->members[nbr].hash, hash);
         if (score <= best)
@@ -76,4 +76,11 @@ rk_ring_owner (const rk_ring_t *self, rk_slice_t id)
         owner = (int) nbr;
     }
     return owner;
+}
+
+
+int
+rk_ring_owner (const rk_ring_t *self, rk_slice_t id)
+{
+    return rk_ring_owner_of (self, rk_ring_hash (id));
 }

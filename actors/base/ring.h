@@ -28,11 +28,12 @@ void rk_ring_clear (rk_ring_t *self);
 //  Where that app server stands in it; -1 when it doesn't.
 int rk_ring_find (const rk_ring_t *self, const char *name);
 
-//  The owner's place; -1 when the ring is empty.
+//  The owner's place, of what has that name, or that rk_ring_hash; -1 when the ring is empty.
 int rk_ring_owner (const rk_ring_t *self, rk_slice_t id);
+int rk_ring_owner_of (const rk_ring_t *self, uint64_t hash);
 
 //  The hash of a name, be it of an app server or of what it may own; and the score of the two, for those who choose among
-//  fewer than all. It is never 0.
+//  fewer than all. It is never 0. A store that is divided lies where the hash says, so that never changes.
 uint64_t rk_ring_hash (rk_slice_t id);
 uint64_t rk_ring_score (uint64_t member, uint64_t id);
 

@@ -47,7 +47,7 @@ ring_test (void)
     rk_ring_set (&ring, 7, rk_slice (",a1,,a2,"));
     rk_check (ring.epoch == 7 && ring.count == 2);
     rk_check (rk_ring_find (&ring, "a2") == 1 && rk_ring_find (&ring, "a") == -1);
-    //  Another process, built elsewhere, comes to the same
+    //  Another process, built elsewhere, comes to the same, and what is stored in parts lies where this says
     rk_check (rk_ring_hash (rk_slice ("ann")) == 0x32c6e8810c943152);
     rk_ring_set (&ring, 8, rk_slice (""));
     rk_check (ring.count == 0 && rk_ring_owner (&ring, rk_slice ("ann")) == -1);

@@ -89,6 +89,12 @@ bool rk_routes_is_behind (rk_routes_t *self, rk_slice_t cid);
 //  What one that is behind has missed is read from the store now: what was noted before is forgotten.
 void rk_routes_begin (rk_routes_t *self, rk_slice_t cid);
 
+//  Some of that can't be read yet: the connection stays behind when it has caught up with the rest. What is said meanwhile is a gap from
+//  behind what it has been told. rk_routes_rouse: something is noted; returns whether the worker of such a connection has to be told,
+//  which is once until it has caught up again, or for long hasn't.
+void rk_routes_lack (rk_routes_t *self, rk_slice_t cid);
+bool rk_routes_rouse (rk_routes_t *self, rk_slice_t cid);
+
 //  It has settled. Returns the groups in which it was apart, GID[,GID...], which the caller frees, or NULL.
 char *rk_routes_settle (rk_routes_t *self, rk_slice_t cid);
 
@@ -118,8 +124,9 @@ void rk_routes_miss_from (rk_routes_t *self, rk_slice_t uid, rk_slice_t conversa
 //  Whether the connection is in that group.
 bool rk_routes_is_in (rk_routes_t *self, rk_slice_t cid, rk_slice_t gid);
 
-//  Call visit for each connection that has to catch up with something.
-void rk_routes_visit_late (rk_routes_t *self, rk_routes_visit_fn *visit, void *arg);
+//  Call visit for each connection that has to catch up with something, or of these only those that lack something.
+void rk_routes_visit_late (rk_routes_t *self, bool lacks, rk_routes_visit_fn *visit,
+                           void *arg);
 
 //  Whether the connection shall get this seq of the conversation now; if not, it is noted or was told.
 bool rk_routes_takes (rk_routes_t *self, rk_slice_t cid, rk_slice_t conversation,
@@ -131,7 +138,7 @@ void rk_routes_told (rk_routes_t *self, rk_slice_t cid, rk_slice_t conversation,
                      uint64_t seq);
 
 //  The connection has got all until now. Without gaps it settles; else tell is called for each, they are
-//  forgotten, and it stays behind.
+//  forgotten, and it stays behind; as one that lacks something does without any.
 typedef enum {
     RK_CAUGHT_UP,
     RK_CAUGHT_NOTHING,    //  Up, and it was told nothing: it needs no time to settle

@@ -64,8 +64,11 @@ typedef struct {
         HOLDING,     //  Live, but for the conversations of its gaps
         BEHIND
     } state;
-    char kind[12];      //  Of device; or empty
-    bool begun;         //  What it has missed is read from the store by now
+    char kind[12];    //  Of device; or empty
+    bool begun;       //  What it has missed is read from the store by now
+    bool lacks;       //  But for what can't be read yet
+    int64_t
+        roused;    //  msec, monotonic: its worker was told that something is noted; or 0
     bool missed_all;    //  More than GAPS_MOST
     rk_routes_gap_t *gaps;
     size_t gap_count;

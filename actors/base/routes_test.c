@@ -104,6 +104,62 @@ s_test_settle (rk_routes_t *routes, rk_slice_t cid, rk_slice_t talk, rk_slice_t 
 }
 
 
+static void
+s_test_missed (void *arg, rk_slice_t cid, bool anew)
+{
+    assert (cid.size);
+    *(size_t *) arg += anew;
+}
+
+
+//  One that lacks something stays behind: its worker is told once that something is noted, which is a gap from behind what it was told.
+
+static void
+s_test_lacks (void)
+{
+    char list[200] = "";
+    rk_slice_t cid = rk_slice ("g1.a"), talk = rk_slice ("a,b"), group = rk_slice ("g");
+    rk_routes_t *routes = rk_routes_new ();
+    rk_routes_bind (routes, cid, rk_slice ("alice"));
+    rk_routes_join (routes, cid, group);
+    rk_routes_fall_behind (routes, cid);
+    rk_routes_lack (routes, cid);    //  Not yet: it hasn't begun
+    rk_check (!rk_routes_takes (routes, cid, talk, 4) && !rk_routes_rouse (routes, cid));
+    rk_routes_begin (routes, cid);
+    rk_check (!rk_routes_takes (routes, cid, rk_slice ("a,c"), 9));
+    rk_routes_visit_late (routes, true, s_test_visit, list);
+    rk_check (!*list);
+    rk_routes_lack (routes, cid);
+    rk_routes_visit_late (routes, true, s_test_visit, list);
+    rk_check (*list);
+    *list = 0;
+    rk_routes_told (routes, cid, talk, 2);
+    rk_check (rk_routes_catch_up (routes, cid, s_test_gap, list) == RK_CAUGHT_SOME);
+    rk_check (streq (list, "a,c:1 ") && rk_routes_is_behind (routes, cid));
+    *list = 0;
+    rk_check (rk_routes_catch_up (routes, cid, s_test_gap, list) == RK_CAUGHT_SOME);
+    rk_check (!*list && rk_routes_is_behind (routes, cid));
+    rk_check (!rk_routes_takes (routes, cid, talk, 5) && rk_routes_rouse (routes, cid));
+    rk_check (!rk_routes_takes (routes, cid, group, 7) && !rk_routes_rouse (routes, cid));
+    rk_check (rk_routes_miss (routes, cid, rk_slice ("h")));
+    rk_check (rk_routes_catch_up (routes, cid, s_test_gap, list) == RK_CAUGHT_SOME);
+    rk_check (streq (list, "a,b:3 g:1 h:1 "));
+    size_t told = 0;
+    rk_routes_miss_all (routes, group, 0, s_test_missed, &told);
+    rk_routes_miss_all (routes, group, 0, s_test_missed, &told);
+    rk_check (told == 1 && !rk_routes_rouse (routes, cid));
+    *list = 0;
+    rk_routes_miss_from (routes, rk_slice ("alice"), talk, 8, s_test_missed, &told);
+    rk_check (rk_routes_catch_up (routes, cid, s_test_gap, list) == RK_CAUGHT_SOME);
+    rk_check (streq (list, "a,b:3 g:1 "));
+    rk_routes_fall_behind (routes, cid);
+    rk_routes_begin (routes, cid);
+    rk_check (rk_routes_catch_up (routes, cid, s_test_gap, list) == RK_CAUGHT_NOTHING);
+    rk_check (!rk_routes_is_behind (routes, cid));
+    rk_routes_destroy (&routes);
+}
+
+
 //  One that is behind misses what is said, and learns from where on, until it misses nothing. Then it is told
 //  nothing twice, and in the end it is as all others.
 
@@ -177,7 +233,7 @@ s_test_miss (void)
     rk_check (rk_routes_miss (routes, cid, rk_slice ("h")));
     *list = 0;
     rk_routes_bind (routes, rk_slice ("g1.b"), rk_slice ("bob"));
-    rk_routes_visit_late (routes, s_test_visit, list);
+    rk_routes_visit_late (routes, false, s_test_visit, list);
     rk_check (streq (list, "g1.a "));
     *list = 0;
     rk_check (rk_routes_catch_up (routes, cid, s_test_gap, list) == RK_CAUGHT_SOME);
@@ -299,6 +355,7 @@ routes_test (void)
     rk_routes_destroy (&routes);
     s_test_pieces ();
     s_test_behind ();
+    s_test_lacks ();
     s_test_miss ();
     s_test_membership ();
 }

@@ -2,6 +2,8 @@
 
 #include "routes_priv.h"
 
+#define ROUSE_AGAIN 150000    //  msec until a worker that was told is told again
+
 
 void
 rk_routes_forget_gaps (rk_routes_route_t *self)
@@ -26,7 +28,8 @@ s_set_state (rk_routes_route_t *route, int state)
     for (size_t nbr = 0; nbr < route->membership_count && state != SETTLING; nbr++)
         s_set_apart (&route->memberships[nbr], state == BEHIND);
     route->state = state;
-    route->begun = false;
+    route->begun = route->lacks = false;
+    route->roused = 0;
     if (state != SETTLING)
         rk_routes_forget_gaps (route);
 }
@@ -47,6 +50,42 @@ rk_routes_begin (rk_routes_t *self, rk_slice_t cid)
         return;
     rk_routes_forget_gaps (route);
     route->begun = true;
+    route->lacks = false;
+    route->roused = 0;
+}
+
+
+void
+rk_routes_lack (rk_routes_t *self, rk_slice_t cid)
+{
+    rk_routes_route_t *route = (rk_routes_route_t *) rk_index_lookup (self->routes, cid);
+    if (!route || route->state != BEHIND || !route->begun)
+        return;
+    route->lacks = true;
+    for (size_t nbr = 0; nbr < route->gap_count; nbr++)
+        if (route->gaps[nbr].last)
+            route->gaps[nbr].first = route->gaps[nbr].told + 1;
+}
+
+
+static bool
+s_rouse (rk_routes_route_t *route)
+{
+    if (!route->lacks)
+        return false;
+    int64_t now = zclock_mono ();
+    bool rouse = !route->roused || now - route->roused > ROUSE_AGAIN;
+    if (rouse)
+        route->roused = now;
+    return rouse;
+}
+
+
+bool
+rk_routes_rouse (rk_routes_t *self, rk_slice_t cid)
+{
+    rk_routes_route_t *route = (rk_routes_route_t *) rk_index_lookup (self->routes, cid);
+    return route && s_rouse (route);
 }
 
 
@@ -133,6 +172,7 @@ s_hold (rk_routes_route_t *route, rk_routes_set_t *set, rk_slice_t conversation,
         uint64_t heard)
 {
     rk_routes_gap_t *gap = s_gap (route, conversation);
+    heard = route->lacks ? 0 : heard;
     if (gap) {
         uint64_t first = (gap->told > heard ? gap->told : heard) + 1;
         gap->first = gap->last && gap->first < first ? gap->first : first;
@@ -158,7 +198,7 @@ rk_routes_miss (rk_routes_t *self, rk_slice_t cid, rk_slice_t gids)
     while (rk_slice_next (&gids, &gid))
         s_hold (route, (rk_routes_set_t *) rk_index_lookup (self->sets[1], gid), gid, 0);
     //  Told once more does no harm; told once it may have been lost
-    return route->state == HOLDING;
+    return route->state == HOLDING || route->lacks;
 }
 
 
@@ -183,8 +223,8 @@ s_miss_all (rk_routes_set_t *set, rk_slice_t conversation, uint64_t heard,
         if (anew)
             route->state = HOLDING;
         s_hold (route, set, conversation, heard);
-        if (route->state == HOLDING)
-            visit (arg, route->key, anew);
+        if (route->state == HOLDING || route->lacks)
+            visit (arg, route->key, anew || s_rouse (route));
     }
 }
 
@@ -214,11 +254,11 @@ rk_routes_miss_from (rk_routes_t *self, rk_slice_t uid, rk_slice_t conversation,
 
 
 void
-rk_routes_visit_late (rk_routes_t *self, rk_routes_visit_fn *visit, void *arg)
+rk_routes_visit_late (rk_routes_t *self, bool lacks, rk_routes_visit_fn *visit, void *arg)
 {
     rk_routes_route_t *route = (rk_routes_route_t *) rk_index_first (self->routes);
     for (; route; route = (rk_routes_route_t *) rk_index_next (self->routes))
-        if (route->state == BEHIND || route->state == HOLDING)
+        if (lacks ? route->lacks : route->state == BEHIND || route->state == HOLDING)
             visit (arg, route->key);
 }
 
@@ -236,7 +276,8 @@ rk_routes_takes (rk_routes_t *self, rk_slice_t cid, rk_slice_t conversation, uin
     if (!gap)
         route->missed_all = true;
     else if (seq > gap->told) {
-        gap->first = gap->last && gap->first < seq ? gap->first : seq;
+        uint64_t first = route->lacks ? gap->told + 1 : seq;
+        gap->first = gap->last && gap->first < first ? gap->first : first;
         gap->last = gap->last > seq ? gap->last : seq;
     }
     return false;
@@ -271,6 +312,7 @@ rk_routes_catch_up (rk_routes_t *self, rk_slice_t cid, rk_routes_gap_fn *tell, v
         return RK_CAUGHT_BEFORE;
     if (route->missed_all) {
         rk_routes_forget_gaps (route);
+        route->roused = 0;
         return RK_CAUGHT_TOO_MUCH;
     }
     for (size_t nbr = 0; nbr < route->gap_count; nbr++) {
@@ -282,7 +324,8 @@ rk_routes_catch_up (rk_routes_t *self, rk_slice_t cid, rk_routes_gap_fn *tell, v
         gap->last = 0;
         told += gap->told > 0;
     }
-    if (count)
+    route->roused = 0;
+    if (count || route->lacks)
         return RK_CAUGHT_SOME;
     s_set_state (route, SETTLING);
     return told ? RK_CAUGHT_UP : RK_CAUGHT_NOTHING;

@@ -433,7 +433,9 @@ s_self_new (zsock_t *pipe, console_args_t *args)
     self->args = args;
     self->control.socket = args->control;
     self->board = rk_board_new ();
-    self->board->node = rk_config_str (args->config, "cluster/name");
+    self->board->node = rk_config_str (
+        args->config,
+        rk_config_int (args->config, "app/enabled") ? "cluster/name" : "gateway/id");
     self->sockets =
         rk_sockets_new (args->monitors, args->count, s_note_event, s_who, s_here, self);
     self->pages = rk_pages_new (self->board, self->sockets, args->config);

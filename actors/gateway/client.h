@@ -31,6 +31,7 @@ struct rk_client {
     rk_slice_t key;    //  CID; owned. Empty while the connection is plain HTTP
     uint32_t app;      //  Which app server works for it
     uint32_t lane;     //  and which way to that
+    int64_t opened;    //  msec, monotonic
     bool told;         //  The app server has heard of it
     bool bound;        //  It belongs to a user
     char *device;      //  Of its user, as the app server says; owned, or NULL

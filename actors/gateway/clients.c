@@ -9,11 +9,18 @@
 #define PIECE 100         //  Clients of what goes to many that are written to in one turn
 
 
+bool
+rk_gateway_reads (rk_gateway_t *self, rk_client_t *client)
+{
+    return !client->stalled && !client->held && !client->move && !client->limits.until &&
+           !self->full && !self->life.paused;
+}
+
+
 void
 rk_gateway_set_flow (rk_gateway_t *self, rk_client_t *client)
 {
-    bool reads = !client->stalled && !client->held && !client->move &&
-                 !client->limits.until && !self->full && !self->life.paused;
+    bool reads = rk_gateway_reads (self, client);
     rk_liveness_read (client, reads || client->closing);
     client->wire.transport->read (client->wire.handle, reads || client->closing);
 }

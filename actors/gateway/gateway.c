@@ -192,6 +192,7 @@ void
 rk_gateway_on_tick (void *owner)
 {
     rk_gateway_t *self = (rk_gateway_t *) owner;
+    rk_gateway_look_awake (self);
     rk_limits_look (self->limits, rk_gateway_on_limit, self);
     rk_liveness_look (self->liveness, rk_now ());
     rk_gateway_look_at_lags (self);

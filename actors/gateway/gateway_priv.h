@@ -123,6 +123,8 @@ typedef struct {
     int full_ticks;    //  For how long
     bool full;         //  Too much waits in the queues of the process
     uint64_t ticks;
+    int64_t ticked,
+        woke;    //  msec, monotonic: the last one, and when we slept last, see asleep.c
     int64_t farewell;    //  msec for clients to take their last message and go
     int64_t goodbye;     //  msec, monotonic: when draining ends at the latest
     rk_counter_t counters[COUNTERS + 1];
@@ -199,6 +201,8 @@ void rk_gateway_place (rk_gateway_t *self, rk_client_t *client);
 void rk_gateway_place_all (rk_gateway_t *self);
 
 //  These app servers are alive, NAME[,NAME...], unless a later epoch is known.
+//  What it has said meanwhile is forgotten.
+void rk_gateway_drop_held (rk_client_t *client);
 void rk_gateway_set_ring (rk_gateway_t *self, uint64_t epoch, rk_slice_t names);
 
 //  The app server isn't here, from now on.
@@ -211,6 +215,7 @@ void rk_gateway_look_at_apps (rk_gateway_t *self);
 
 //  We read a client unless its messages have no room upstream, too much waits for itself or for
 //  all, or it is too fast.
+bool rk_gateway_reads (rk_gateway_t *self, rk_client_t *client);
 void rk_gateway_set_flow (rk_gateway_t *self, rk_client_t *client);
 
 //  What waits for the client is written in this turn.
@@ -283,5 +288,13 @@ bool rk_gateway_on_turn (void *owner);
 
 //  Ten times a second: limits, liveness, lags and queues; once a second a ping to each app server.
 void rk_gateway_on_tick (void *owner);
+
+//  asleep.c
+
+//  Notes that we are awake. In a cluster, when we have slept, what clients have said before is dropped and they are closed.
+void rk_gateway_look_awake (rk_gateway_t *self);
+
+//  Whether what is read of a client now wasn't said before we slept; else it is closed.
+bool rk_gateway_is_news (rk_gateway_t *self, rk_client_t *client);
 
 #endif

@@ -132,6 +132,13 @@ rk_gateway_hold (rk_gateway_t *self, rk_client_t *client)
 
 
 void
+rk_gateway_drop_held (rk_client_t *client)
+{
+    rk_queue_clear (&client->move->queue);
+}
+
+
+void
 rk_gateway_moved (rk_gateway_t *self, rk_client_t *client)
 {
     s_take (self, client);

@@ -80,6 +80,7 @@ s_on_established (rk_gateway_t *self, rk_client_t *client, struct lws *wsi, rk_s
     rk_index_insert (self->clients, &client->key, client);
     rk_limits_open (self->limits, client);
     rk_liveness_open (self->liveness, client);
+    client->opened = zclock_mono ();
     if (self->full)
         rk_gateway_set_flow (self, client);
     self->counters[CONNECTED].value++;
@@ -120,7 +121,7 @@ s_on_receive (rk_gateway_t *self, rk_client_t *client, struct lws *wsi, rk_slice
         rk_wstransport_input (&client->wire, wsi, in, limit, &self->frames);
     self->counters[FROM_CLIENTS].value += input != RK_WIRE_PART;
     size_t bytes = rk_frames_bytes (&self->frames);
-    if (input == RK_WIRE_WHOLE) {
+    if (input == RK_WIRE_WHOLE && rk_gateway_is_news (self, client)) {
         if (rk_follows)
             s_follow (self, client);
         rk_gateway_up (self, client);

@@ -151,6 +151,8 @@ rk_sender_answer_catchup (rk_sender_t *self)
         if (caught == RK_CAUGHT_NOTHING)
             s_settle_one (self, cid);
     }
+    else if (rk_slice_is (word, "lack"))
+        rk_routes_lack (self->routes, cid);
     else
         rk_routes_begin (self->routes, cid);
     rk_sender_reply (self, &token, &pack);
@@ -184,10 +186,10 @@ s_visit_late (void *arg, rk_slice_t cid)
 int
 rk_sender_handle_resume (rk_sender_t *self)
 {
-    rk_slice_t worker = rk_frames_at (&self->frames, 1);
-    if (self->frames.count != 2 || worker.size != sizeof (self->resumed))
+    bool lacks = rk_slice_is (rk_frames_at (&self->frames, 2), "lacks");
+    if (self->frames.count != (lacks ? 3 : 2) ||
+        rk_sender_worker (self, rk_frames_at (&self->frames, 1), &self->resumed) == -1)
         return -1;
-    memcpy (&self->resumed, worker.data, sizeof (self->resumed));
-    rk_routes_visit_late (self->routes, s_visit_late, self);
+    rk_routes_visit_late (self->routes, lacks, s_visit_late, self);
     return 0;
 }

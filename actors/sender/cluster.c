@@ -269,6 +269,9 @@ rk_sender_cluster_new (rk_sender_t *self)
     cluster->heard = rk_heard_new (HEARD);
     cluster->talks = rk_sender_talks_new ();
     cluster->asked_for = (uint64_t *) zmalloc (self->args->count * sizeof (uint64_t));
+    cluster->upto = (uint64_t *) zmalloc (self->args->count * sizeof (uint64_t));
+    cluster->forgot = (uint64_t *) zmalloc ((RK_PEERS_MOST + 1) * self->args->count *
+                                            sizeof (uint64_t));
     cluster->finished = (uint64_t *) zmalloc (self->args->count * sizeof (uint64_t));
     cluster->peers = rk_peers_new (self->args->peers, self->args->link_most, &fns, self);
     return cluster;
@@ -290,6 +293,8 @@ rk_sender_cluster_destroy (rk_cluster_t **self_p)
     rk_heard_destroy (&self->heard);
     rk_index_destroy (&self->talks);
     free (self->asked_for);
+    free (self->upto);
+    free (self->forgot);
     free (self->finished);
     rk_queue_clear (&self->remotes);
     rk_ring_clear (&self->ring);

@@ -74,12 +74,17 @@ typedef struct {
     rk_queue_t leaving;     //  Until when, and CID: connections that belong elsewhere
     rk_queue_t back;        //  Messages that one that is gone has not taken
     rk_queue_t remotes;     //  REMOTEs, until others have done what they began as owners
-    uint64_t *asked_for;    //  The call of each worker's last REMOTE
+    uint64_t *asked_for;    //  The call of each worker's last REMOTE that was taken,
+    uint64_t *upto;    //  and as it was when the first ring came that it hasn't been told
+    uint64_t rings, gones;    //  Rings that there were; GONEs that workers were told
+    uint64_t
+        *forgot;    //  The last of these about each peer, and behind them about ourselves
     //  Under which ring all began that each worker of ours still does; that each peer does, and that we do, which all have heard
     uint64_t *finished, epochs[RK_PEERS_MOST], said;
     rk_ring_t
         last;    //  The ring of which all said so last; empty when the one behind it was left before
-    int64_t changed;    //  msec, monotonic: when the ring did
+    int64_t changed;    //  msec, monotonic: when the ring did;
+    int64_t woke;       //  and when we had slept before that, see base/pulse.h
     int64_t
         behind;    //  msec, monotonic: since when another one knows a later ring than we do; or 0
     bool settled;      //  All others go by this ring, or were not waited for;

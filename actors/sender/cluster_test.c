@@ -3,17 +3,23 @@
 #include "cluster.h"
 #include "sender_priv.h"
 #include "sendertest.h"
+#include "base/pulse.h"
 
 #define PATIENCE 120000    //  msec
 #define PEERS "inproc://cluster-test-peers-"
+#define OTHER "a2 " PEERS "a2"
+#define ALL "a1 inproc://none," OTHER
 
 typedef struct {
     zsock_t *in;
     zsock_t *gateway;
     zsock_t *worker;
-    zsock_t *up;          //  Where its statuses go
-    rk_peers_t *other;    //  Who speaks as a2,
-    uint64_t heard;       //  and the epoch that it has heard of us
+    zsock_t *up;              //  Where its statuses go
+    rk_peers_t *other;        //  Who speaks as a2,
+    uint64_t heard;           //  and the epoch that it has heard of us,
+    char *asked;              //  and what a client of ours has asked it; or NULL
+    int refused;              //  How often we refused what it asked us
+    uint64_t rings, gones;    //  The last RING and GONE that our worker has read
     zsock_t *router;
     int64_t until;
 } s_fixture_t;
@@ -25,6 +31,10 @@ s_on_message (void *owner, size_t peer, int kind, rk_frames_t *frames)
     (void) peer;
     if (kind == RK_LINK_EPOCH)
         ((s_fixture_t *) owner)->heard = rk_frames_number (frames, 0);
+    if (kind == RK_LINK_REMOTE && !((s_fixture_t *) owner)->asked)
+        ((s_fixture_t *) owner)->asked = rk_slice_dup (rk_frames_at (frames, 6));
+    if (kind == RK_LINK_RETURN && frames->count == 1)
+        ((s_fixture_t *) owner)->refused++;
 }
 
 
@@ -92,15 +102,15 @@ s_other_says (s_fixture_t *fixture, int kind, const char *words)
 }
 
 
-//  A user that our sender owns; another one with each number.
+//  A user that the app server at that place owns, 0 is ours; another one with each number.
 
 static char *
-s_user_of_ours (int nbr)
+s_user_of (int place, int nbr)
 {
     rk_ring_t ring = {0};
     rk_ring_set (&ring, 1, rk_slice ("a1,a2"));
     char *uid = NULL;
-    for (int tried = nbr * 1000; !uid || rk_ring_owner (&ring, rk_slice (uid)) != 0;
+    for (int tried = nbr * 1000; !uid || rk_ring_owner (&ring, rk_slice (uid)) != place;
          tried++) {
         zstr_free (&uid);
         uid = zsys_sprintf ("user%d", tried);
@@ -124,10 +134,20 @@ s_other_runs (s_fixture_t *fixture)
 }
 
 
-//  The next that our worker gets, while the other one runs, is that, with these words.
+static void
+s_note (s_fixture_t *fixture, rk_frames_t *frames)
+{
+    if (rk_slice_is (rk_frames_at (frames, 0), "RING"))
+        fixture->rings = rk_frames_number (frames, 5);
+    if (rk_slice_is (rk_frames_at (frames, 0), "GONE"))
+        fixture->gones = rk_frames_number (frames, 3);
+}
+
+
+//  The next that our worker gets, while the other one runs, is that, with this at that place.
 
 static void
-s_worker_gets (s_fixture_t *fixture, const char *word, const char *second)
+s_worker_gets (s_fixture_t *fixture, const char *word, size_t place, const char *what)
 {
     rk_wait_t worker = {.socket = fixture->worker};
     rk_frames_t frames = {0};
@@ -137,8 +157,9 @@ s_worker_gets (s_fixture_t *fixture, const char *word, const char *second)
             s_other_runs (fixture);
         else if (!rk_slice_is (rk_frames_at (&frames, 0), "GONE"))    //  A link begins
             rk_check (rk_slice_is (rk_frames_at (&frames, 0), word));
+        s_note (fixture, &frames);
     }
-    rk_check (rk_slice_is (rk_frames_at (&frames, 1), second));
+    rk_check (rk_slice_is (rk_frames_at (&frames, place), what));
     rk_frames_clear (&frames);
 }
 
@@ -149,24 +170,61 @@ s_worker_got_none (s_fixture_t *fixture, const char *word)
     rk_frames_t frames = {0};
     while (rk_frames_recv (&frames, fixture->worker)) {
         rk_check (!rk_slice_is (rk_frames_at (&frames, 0), word));
+        s_note (fixture, &frames);
         rk_frames_clear (&frames);
     }
 }
 
 
+//  Our worker passes a request on, about that name. Others may follow, and it has not read so many of the last RINGs and GONEs.
+
 static void
-s_worker_asks (s_fixture_t *fixture, const char *name)
+s_worker_asks (s_fixture_t *fixture, const char *name, uint64_t rings, uint64_t gones,
+               const char *content)
 {
-    rk_call_t token = {.call = 1, .asked = rk_now (), .deadline = INT64_MAX};
+    rk_call_t token = {.call = 1,
+                       .asked = rk_now (),
+                       .deadline = INT64_MAX,
+                       .hops = fixture->rings - rings,
+                       .every = fixture->gones - gones,
+                       .pipelined = true};
     rk_frames_t frames;
     rk_frames_begin (&frames);
     rk_frames_addstr (&frames, "REMOTE");
     rk_frames_addstr (&frames, "a1");
     rk_frames_add (&frames, &token, sizeof (token));
     rk_frames_addstr (&frames, name);
-    for (int nbr = 0; nbr < 4; nbr++)    //  UID CID DEVICE content
+    for (int nbr = 0; nbr < 3; nbr++)    //  UID CID DEVICE
         rk_frames_addstr (&frames, "text");
+    rk_frames_addstr (&frames, content);
     rk_check (rk_frames_give (&frames, fixture->in) == 0);
+}
+
+
+static void
+s_worker_finishes (s_fixture_t *fixture, uint64_t epoch)
+{
+    uint32_t worker = 0;
+    rk_frames_t finished;
+    rk_frames_begin (&finished);
+    rk_frames_addstr (&finished, "FINISHED");
+    rk_frames_add (&finished, &worker, sizeof (worker));
+    rk_frames_add_number (&finished, epoch);
+    rk_check (rk_frames_give (&finished, fixture->in) == 0);
+    while (fixture->heard != epoch)
+        s_other_runs (fixture);
+}
+
+
+static void
+s_set_ring (s_fixture_t *fixture, const char *epoch, const char *members)
+{
+    rk_frames_t ring;
+    rk_frames_begin (&ring);
+    rk_frames_addstr (&ring, "RING");
+    rk_frames_addstr (&ring, epoch);
+    rk_frames_addstr (&ring, members);
+    rk_check (rk_frames_give (&ring, fixture->in) == 0);
 }
 
 
@@ -176,26 +234,39 @@ s_worker_asks (s_fixture_t *fixture, const char *name)
 static void
 s_test_ring (s_fixture_t *fixture)
 {
-    char *ours = s_user_of_ours (0);
-    uint32_t worker = 0;
-    s_worker_gets (fixture, "RING", "a1,a2");
-    s_worker_asks (fixture, ours);
+    char *ours = s_user_of (0, 0);
+    s_worker_gets (fixture, "RING", 1, "a1,a2");
+    s_worker_asks (fixture, ours, 0, 0, "text");
     while (!rk_peers_here (fixture->other, 0))
         s_other_runs (fixture);
     rk_check (fixture->heard == 0);
-    rk_frames_t finished;
-    rk_frames_begin (&finished);
-    rk_frames_addstr (&finished, "FINISHED");
-    rk_frames_add (&finished, &worker, sizeof (worker));
-    rk_frames_add_number (&finished, 1);
-    rk_check (rk_frames_give (&finished, fixture->in) == 0);
-    while (fixture->heard != 1)
-        s_other_runs (fixture);
+    s_worker_finishes (fixture, 1);
     s_worker_got_none (fixture, "REMOTE");
     s_other_says (fixture, RK_LINK_EPOCH, "1");
-    s_worker_gets (fixture, "REMOTE", "a1");
-    s_worker_gets (fixture, "SETTLED", "");
+    s_worker_gets (fixture, "REMOTE", 1, "a1");
+    s_worker_gets (fixture, "SETTLED", 1, "");
     zstr_free (&ours);
+}
+
+
+//  What a worker asks before it hears that owners are others, or have forgotten what it had asked, it asks again behind that: it is left out.
+
+static void
+s_test_left_out (s_fixture_t *fixture)
+{
+    char *ours = s_user_of (0, 1), *theirs = s_user_of (1, 1);
+    s_worker_asks (fixture, ours, 1, 0, "left out");
+    s_worker_asks (fixture, ours, 0, 0, "taken");
+    s_worker_gets (fixture, "REMOTE", 7, "taken");
+    rk_check (fixture->gones);    //  It was told GONE a2
+    s_worker_asks (fixture, theirs, 0, 1, "left out");
+    s_worker_asks (fixture, theirs, 0, 0, "taken");
+    while (!fixture->asked)
+        s_other_runs (fixture);
+    rk_check (streq (fixture->asked, "taken"));
+    zstr_free (&fixture->asked);
+    zstr_free (&ours);
+    zstr_free (&theirs);
 }
 
 
@@ -241,7 +312,7 @@ s_watch (s_fixture_t *fixture, const char *uid)
 static void
 s_test_comes (s_fixture_t *fixture)
 {
-    char *first = s_user_of_ours (1), *second = s_user_of_ours (2);
+    char *first = s_user_of (0, 1), *second = s_user_of (0, 2);
     char *holds[] = {zsys_sprintf ("user %s phone", first),
                      zsys_sprintf ("user %s phone", second)};
     s_watch (fixture, first);
@@ -285,7 +356,7 @@ s_other_chats (s_fixture_t *fixture, const char *uid, int seq)
 static void
 s_test_talk (s_fixture_t *fixture)
 {
-    char *uid = s_user_of_ours (3);
+    char *uid = s_user_of (0, 3);
     s_say (fixture, "status connected g1.t %s", uid);
     s_say (fixture, "downstream cid g1.w %s", "begin");
     s_expect (fixture, "downstream cid g1.w begin", "");
@@ -313,6 +384,96 @@ s_test_talk (s_fixture_t *fixture)
     s_say (fixture, "downstream cid g1.w %s", "end");
     s_expect (fixture, "downstream cid g1.w end", "");
     zstr_free (&uid);
+}
+
+
+//  A client of the other app server asks about that name, and we have read it.
+
+static void
+s_other_asks (s_fixture_t *fixture, const char *name)
+{
+    rk_call_t token = {.call = 1, .asked = rk_now (), .deadline = INT64_MAX};
+    rk_frames_t frames;
+    rk_frames_begin (&frames);
+    rk_frames_addstr (&frames, "a2");
+    rk_frames_add (&frames, &token, sizeof (token));
+    rk_frames_addstr (&frames, name);
+    for (int nbr = 0; nbr < 4; nbr++)    //  UID CID DEVICE content
+        rk_frames_addstr (&frames, "text");
+    rk_peers_send (fixture->other, 0, RK_LINK_REMOTE, &frames);
+    rk_frames_clear (&frames);
+    s_other_says (fixture, RK_LINK_HERE, "downstream cid g1.w read");
+    s_expect (fixture, "downstream cid g1.w read", "");
+}
+
+
+//  The ring is new, and has the same members.
+
+static void
+s_ring_again (s_fixture_t *fixture, const char *epoch)
+{
+    s_set_ring (fixture, epoch, ALL);
+    s_worker_gets (fixture, "RING", 1, "a1,a2");
+    s_expect (fixture, "setting ring %s a1,a2", epoch);
+}
+
+
+//  We sleep for a while, and wake up in a minute.
+
+static void
+s_sleep (void)
+{
+    rk_pulse_sleep (zclock_mono () + 60000);
+}
+
+
+//  What is ours by the next ring too can be asked for at once; not when we have slept between the two, for others may have had it. What
+//  we are asked before we are awake again we refuse, however long it waits, and what waits when we are no member any more.
+
+static void
+s_test_slept (s_fixture_t *fixture)
+{
+    char *ours = s_user_of (0, 4);
+    s_ring_again (fixture, "2");
+    s_other_asks (fixture, ours);
+    s_worker_gets (fixture, "REMOTE", 1, "a2");
+    s_worker_finishes (fixture, 2);
+    s_other_says (fixture, RK_LINK_EPOCH, "2");
+    s_worker_gets (fixture, "SETTLED", 1, "");
+
+    s_sleep ();
+    s_ring_again (fixture, "3");
+    rk_pulse_reset ();
+    s_other_asks (fixture, ours);
+    s_worker_got_none (fixture, "REMOTE");
+    s_worker_finishes (fixture, 3);
+    s_other_says (fixture, RK_LINK_EPOCH, "3");
+    s_worker_gets (fixture, "REMOTE", 1, "a2");
+    s_worker_gets (fixture, "SETTLED", 1, "");
+
+    s_sleep ();
+    s_ring_again (fixture, "4");
+    rk_pulse_reset ();
+    s_other_asks (fixture, ours);
+    s_sleep ();
+    s_worker_finishes (fixture, 4);
+    rk_check (fixture->refused == 0);
+    s_other_says (fixture, RK_LINK_EPOCH, "4");
+    s_worker_gets (fixture, "SETTLED", 1, "");
+    while (fixture->refused != 1)
+        s_other_runs (fixture);
+    s_other_asks (fixture, ours);
+    while (fixture->refused != 2)
+        s_other_runs (fixture);
+    rk_pulse_reset ();
+
+    s_ring_again (fixture, "5");
+    s_other_asks (fixture, ours);
+    s_set_ring (fixture, "6", OTHER);
+    s_worker_gets (fixture, "RING", 1, "a2");
+    while (fixture->refused != 3)
+        s_other_runs (fixture);
+    zstr_free (&ours);
 }
 
 
@@ -348,13 +509,9 @@ cluster_test (void)
     rk_check (rk_peers_add (fixture.other, "a1", zsock_endpoint (args.peers)) == 0);
     zactor_t *actor = rk_actor_start (sender_actor, &args, NULL);
     rk_check (actor);
-    rk_frames_t ring;
-    rk_frames_begin (&ring);
-    rk_frames_addstr (&ring, "RING");
-    rk_frames_addstr (&ring, "1");
-    rk_frames_addstr (&ring, "a1 inproc://none,a2 inproc://cluster-test-peers-a2");
-    rk_frames_give (&ring, fixture.in);
+    s_set_ring (&fixture, "1", ALL);
     s_test_ring (&fixture);
+    s_test_left_out (&fixture);
     fixture.gateway = rk_sendertest_gateway ("g1");
     rk_sendertest_say (fixture.gateway, "hello 1");
     rk_sendertest_expect (fixture.gateway, "welcome 1");
@@ -364,6 +521,7 @@ cluster_test (void)
 
     s_test_comes (&fixture);
     s_test_talk (&fixture);
+    s_test_slept (&fixture);
 
     rk_actor_stop (&actor);
     rk_peers_destroy (&fixture.other);

@@ -39,6 +39,8 @@ s_visit_other (void *arg, rk_slice_t cid)
     if (!others->place || rk_routes_takes (self->routes, cid, others->place->conversation,
                                            others->place->seq))
         s_visit_cid (self, cid);
+    else if (rk_routes_rouse (self->routes, cid))
+        rk_sender_note_fallen (self, "behind", cid);
 }
 
 

@@ -5,6 +5,7 @@
 //  stored and said comes before what we store and say. Who says nothing any more isn't waited for; nor is who takes too long.
 
 #include "sender_priv.h"
+#include "base/pulse.h"
 
 //  msec after the ring changed, when we go on without those that don't say that they go by it; and without one that has left, and with
 //  which there is no link: it may be gone
@@ -20,12 +21,18 @@ rk_sender_tell_workers (rk_sender_t *self)
     cluster->stale = cluster->told = false;
     for (size_t nbr = 0; nbr < self->args->count; nbr++) {
         rk_frames_t out;
+        if (cluster->upto[nbr] == UINT64_MAX)    //  It has been told
+            continue;
         rk_frames_begin (&out);
         rk_frames_addstr (&out, "RING");
         rk_frames_addstr (&out, cluster->alive);
         rk_frames_addstr (&out, cluster->name);
         rk_frames_add_number (&out, cluster->epoch);
-        cluster->stale |= rk_frames_give (&out, self->args->workers[nbr]) == -1;
+        rk_frames_add_number (&out, cluster->upto[nbr]);
+        rk_frames_add_number (&out, cluster->rings);
+        bool given = rk_frames_give (&out, self->args->workers[nbr]) == 0;
+        cluster->stale |= !given;
+        cluster->upto[nbr] = given ? UINT64_MAX : cluster->upto[nbr];
         rk_frames_clear (&out);
     }
 }
@@ -77,17 +84,24 @@ s_look_at_workers (rk_sender_t *self)
 }
 
 
+int
+rk_sender_worker (rk_sender_t *self, rk_slice_t part, uint32_t *worker)
+{
+    if (part.size != sizeof (*worker))
+        return -1;
+    memcpy (worker, part.data, sizeof (*worker));
+    return *worker < self->args->count ? 0 : -1;
+}
+
+
 //  FINISHED worker EPOCH
 
 int
 rk_sender_handle_finished (rk_sender_t *self)
 {
-    rk_slice_t worker = rk_frames_at (&self->frames, 1);
     uint32_t nbr;
-    if (!self->cluster || self->frames.count != 3 || worker.size != sizeof (nbr))
-        return -1;
-    memcpy (&nbr, worker.data, sizeof (nbr));
-    if (nbr >= self->args->count)
+    if (!self->cluster || self->frames.count != 3 ||
+        rk_sender_worker (self, rk_frames_at (&self->frames, 1), &nbr) == -1)
         return -1;
     self->cluster->finished[nbr] = rk_frames_number (&self->frames, 2);
     s_look_at_workers (self);
@@ -146,8 +160,8 @@ s_stays_ours (rk_sender_t *self, rk_slice_t name)
 
 //  Another one knows a later ring, by which that may not be ours any more; we have asked for it.
 
-static bool
-s_is_behind (rk_sender_t *self)
+bool
+rk_sender_is_behind (rk_sender_t *self)
 {
     rk_cluster_t *cluster = self->cluster;
     rk_peers_t *peers = cluster->peers;
@@ -161,41 +175,90 @@ s_is_behind (rk_sender_t *self)
 }
 
 
+static void
+s_keep_remote (rk_sender_t *self, int64_t came)
+{
+    rk_parcel_t *parcel = rk_parcel_new (&self->frames);
+    parcel->at = came;
+    rk_queue_push (&self->cluster->remotes, parcel);
+}
+
+
 bool
 rk_sender_waits_for_others (rk_sender_t *self)
 {
     rk_cluster_t *cluster = self->cluster;
-    if (!cluster->remotes.head && !s_is_behind (self) &&
+    if (!cluster->remotes.head && !rk_sender_is_behind (self) &&
         (s_all_have_finished (self) ||
          s_stays_ours (self, rk_frames_at (&self->frames, 2))))
         return false;
-    rk_queue_push (&cluster->remotes, rk_parcel_new (&self->frames));
+    s_keep_remote (self, zclock_mono ());
     return true;
 }
 
 
-//  What waits for what others own now goes there; the rest waits on. Our own workers ask again for all of theirs, when they know the
-//  ring: else they took a new owner that begins anew for us. Returns whether they have to.
+bool
+rk_sender_is_news (int64_t came)
+{
+    int64_t woke = rk_pulse_woke (zclock_mono ());
+    return !woke || came >= woke + RK_PULSE_STALE;
+}
+
+
+//  The first of those that have waited, for self->frames, and when it came; false when there is none. One that came before we slept is refused:
+//  others may have done it, and what its client has said behind it.
+
+static bool
+s_next_remote (rk_sender_t *self, rk_queue_t *waited, int64_t *came)
+{
+    for (rk_parcel_t *first; (first = rk_queue_pop (waited));) {
+        *came = first->at;
+        rk_parcel_unpack (&first, &self->frames);
+        if (rk_sender_is_news (*came))
+            return true;
+        rk_sender_refuse_remote (self);
+        rk_frames_clear (&self->frames);
+    }
+    return false;
+}
+
+
+//  What waits for what others own now goes there; the rest waits on. When we aren't in the ring, whose client it is has asked another one meanwhile,
+//  perhaps, which said more since: then it is refused, but for what must keep its order. Our own workers make theirs again, when they know the ring:
+//  else they took a new owner that begins anew for us. Returns whether they have to be told, for what they don't make again by themselves then.
 
 bool
 rk_sender_unsettle (rk_sender_t *self)
 {
     rk_cluster_t *cluster = self->cluster;
     rk_queue_t waited = cluster->remotes;
-    bool again = false;
+    bool again = false, member = rk_ring_find (&cluster->ring, cluster->name) != -1;
+    int64_t came, woke = rk_pulse_woke (zclock_mono ());
     memset (&cluster->remotes, 0, sizeof (waited));
-    if (!cluster->settled)
+    cluster->rings++;
+    for (size_t nbr = 0; nbr < self->args->count; nbr++)
+        if (cluster->upto[nbr] == UINT64_MAX)    //  It was told the last one
+            cluster->upto[nbr] = cluster->asked_for[nbr];
+    if (!cluster->settled || woke != cluster->woke)
         rk_ring_clear (&cluster->last);    //  Who had it by the one between isn't known
     cluster->settled = false;
-    while (waited.head) {
-        rk_parcel_t *first = rk_queue_pop (&waited);
-        rk_parcel_unpack (&first, &self->frames);
-        if (rk_slice_is (rk_frames_at (&self->frames, 0), cluster->name))
+    cluster->woke = woke;
+    while (s_next_remote (self, &waited, &came)) {
+        rk_call_t token = {0};
+        rk_call_read (rk_frames_at (&self->frames, 1), &token);
+        bool own = rk_slice_is (rk_frames_at (&self->frames, 0), cluster->name) &&
+                   token.whose == rk_ring_hash (rk_slice (cluster->name));
+        bool ours = rk_sender_owner (self, true, rk_frames_at (&self->frames, 2)) == -1;
+        if (own && !token.pipelined)
             again = true;
-        else if (rk_sender_owner (self, true, rk_frames_at (&self->frames, 2)) == -1)
-            rk_queue_push (&cluster->remotes, rk_parcel_new (&self->frames));
-        else
+        else if (own && !ours)
+            ;    //  It is made again by itself, see workring.c
+        else if (ours)
+            s_keep_remote (self, came);
+        else if (token.pipelined || member)
             rk_sender_place_remote (self);
+        else
+            rk_sender_refuse_remote (self);
         rk_frames_clear (&self->frames);
     }
     return again;
@@ -223,9 +286,9 @@ s_tell_settled (rk_sender_t *self)
 static void
 s_give_remotes (rk_sender_t *self)
 {
-    for (int nbr = 0; self->cluster->remotes.head && nbr < AT_ONCE; nbr++) {
-        rk_parcel_t *first = rk_queue_pop (&self->cluster->remotes);
-        rk_parcel_unpack (&first, &self->frames);
+    int64_t came;
+    for (int nbr = 0;
+         nbr < AT_ONCE && s_next_remote (self, &self->cluster->remotes, &came); nbr++) {
         rk_sender_place_remote (self);
         rk_frames_clear (&self->frames);
     }
@@ -292,7 +355,7 @@ rk_sender_go_on (rk_sender_t *self)
 {
     rk_cluster_t *cluster = self->cluster;
     s_look_at_workers (self);
-    if (s_all_have_finished (self) && !s_is_behind (self))
+    if (s_all_have_finished (self) && !rk_sender_is_behind (self))
         s_give_remotes (self);
     if (cluster->epoch && cluster->settled && !cluster->remotes.head && !cluster->told &&
         !cluster->stale)

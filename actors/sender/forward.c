@@ -2,7 +2,6 @@
 
 #include "sender_priv.h"
 #include "base/ask.h"
-#include "base/pulse.h"
 
 
 //  --------------------------------------------------------------------------
@@ -127,8 +126,8 @@ rk_sender_take (rk_sender_t *self)
 
 //  It isn't handled: the client is told that it may try again
 
-static void
-s_refuse_remote (rk_sender_t *self)
+void
+rk_sender_refuse_remote (rk_sender_t *self)
 {
     rk_frames_t out;
     rk_frames_begin (&out);
@@ -141,15 +140,20 @@ s_refuse_remote (rk_sender_t *self)
 }
 
 
+//  ORIGIN token NAME UID CID DEVICE content [attachment]
+
+static bool
+s_is_remote (rk_frames_t *frames)
+{
+    return frames->count == 7 || frames->count == 8;
+}
+
+
 static void
 s_give_remote (rk_sender_t *self)
 {
     rk_frames_t out;
     rk_frames_begin (&out);
-    if (self->frames.count < 7 || self->frames.count > 8) {
-        rk_sender_malformed (self, "another app server", rk_slice ("REMOTE"));
-        return;
-    }
     rk_frames_addstr (&out, "REMOTE");
     for (size_t nbr = 0; nbr < self->frames.count && nbr + 1 < RK_FRAMES_MAX; nbr++)
         rk_frames_share (&out, &self->frames, nbr);
@@ -159,7 +163,7 @@ s_give_remote (rk_sender_t *self)
         return;
     }
     rk_frames_clear (&out);
-    s_refuse_remote (self);
+    rk_sender_refuse_remote (self);
 }
 
 
@@ -196,6 +200,32 @@ s_pass_remote (rk_sender_t *self, int kind)
 }
 
 
+//  The last GONE about a peer, or about ourselves (-1), that a worker was told
+
+static uint64_t *
+s_forgot (rk_sender_t *self, int peer, size_t worker)
+{
+    size_t place = peer == -1 ? RK_PEERS_MOST : (size_t) peer;
+    return &self->cluster->forgot[place * self->args->count + worker];
+}
+
+
+//  A worker makes requests again when it hears of a new ring, or that an owner has forgotten them (GONE). What it has asked meanwhile, not knowing,
+//  would come before those: it is left out, for the worker makes that again as well.
+
+static bool
+s_comes_again (rk_sender_t *self, const rk_call_t *token)
+{
+    rk_cluster_t *cluster = self->cluster;
+    int place = rk_ring_owner (&cluster->ring,
+                               rk_sender_key (true, rk_frames_at (&self->frames, 2)));
+    if (!token->pipelined || place == -1)
+        return false;
+    return token->hops != cluster->rings ||
+           token->every < *s_forgot (self, cluster->peer[place], token->worker);
+}
+
+
 int
 rk_sender_handle_remote (rk_sender_t *self)
 {
@@ -203,12 +233,15 @@ rk_sender_handle_remote (rk_sender_t *self)
     if (!self->cluster)
         return -1;
     rk_frames_remove (&self->frames, 0);
-    if (!rk_call_read (rk_frames_at (&self->frames, 1), &token) ||
+    if (!s_is_remote (&self->frames) ||
+        !rk_call_read (rk_frames_at (&self->frames, 1), &token) ||
         token.worker >= self->args->count)
         return -1;
+    if (s_comes_again (self, &token))
+        return 0;
     self->cluster->asked_for[token.worker] = token.call;
-    if (token.asked / 1000000 < rk_pulse_woke (zclock_mono ()))
-        s_refuse_remote (self);
+    if (rk_call_is_stale (&token, zclock_mono ()))
+        rk_sender_refuse_remote (self);
     else
         s_pass_remote (self, RK_LINK_REMOTE);
     return 0;
@@ -275,10 +308,14 @@ rk_sender_says_again (void *owner, int kind, rk_frames_t *frames)
     rk_sender_t *self = (rk_sender_t *) owner;
     if (!s_is_request (kind))
         return kind != RK_LINK_ASK;    //  Its next life isn't whom the operator meant
+    rk_call_t token = {0};
+    rk_call_read (rk_frames_at (frames, 1), &token);
+    if (!rk_slice_is (rk_frames_at (frames, 0), self->cluster->name) && token.pipelined)
+        return true;    //  It may have been done: that is found out
     if (!rk_slice_is (rk_frames_at (frames, 0), self->cluster->name)) {
         rk_frames_clear (&self->frames);
         rk_frames_move (&self->frames, frames);
-        s_refuse_remote (self);
+        rk_sender_refuse_remote (self);
         rk_frames_clear (&self->frames);
     }
     return false;
@@ -288,15 +325,18 @@ rk_sender_says_again (void *owner, int kind, rk_frames_t *frames)
 void
 rk_sender_tell_gone (rk_sender_t *self, const char *name)
 {
+    rk_cluster_t *cluster = self->cluster;
+    cluster->gones++;
     for (size_t nbr = 0; nbr < self->args->count; nbr++) {
         rk_frames_t out;
         rk_frames_begin (&out);
         rk_frames_addstr (&out, "GONE");
         rk_frames_addstr (&out, name);
-        rk_frames_add_number (&out, self->cluster->asked_for[nbr]);
-        rk_frames_give (&out,
-                        self->args->workers[nbr]);    //  Else its calls end by their time
-        rk_frames_clear (&out);
+        rk_frames_add_number (&out, cluster->asked_for[nbr]);
+        rk_frames_add_number (&out, cluster->gones);
+        if (rk_frames_give (&out, self->args->workers[nbr]) == 0)
+            *s_forgot (self, rk_peers_find (cluster->peers, name), nbr) = cluster->gones;
+        rk_frames_clear (&out);    //  Not given: its calls end by their time
     }
 }
 
@@ -312,8 +352,31 @@ rk_sender_pass_again (rk_sender_t *self, int kind)
         rk_sender_release_talk (self);
     }
     else if (s_is_request (kind) &&
-             !rk_slice_is (rk_frames_at (&self->frames, 0), self->cluster->name))
-        s_refuse_remote (self);    //  Our own worker asks again
+             !rk_slice_is (rk_frames_at (&self->frames, 0), self->cluster->name)) {
+        rk_call_t token = {0};    //  Our own worker asks again
+        rk_call_read (rk_frames_at (&self->frames, 1), &token);
+        if (token.pipelined)    //  It may have been done: that is found out
+            s_pass_remote (self, RK_LINK_REMOTE_ONCE);
+        else
+            rk_sender_refuse_remote (self);
+    }
+}
+
+
+//  What we read when we have just been asleep may have been done by others since.
+
+static void
+s_take_request (rk_sender_t *self, int kind)
+{
+    if (!s_is_remote (&self->frames))
+        rk_sender_malformed (self, "another app server", rk_slice ("REMOTE"));
+    else if (!rk_sender_is_news (zclock_mono ()))
+        rk_sender_refuse_remote (self);
+    else if (kind == RK_LINK_REMOTE_ONCE)
+        s_take_remote (self);
+    else if ((!self->cluster->remotes.head && !rk_sender_is_behind (self)) ||
+             !rk_sender_waits_for_others (self))
+        s_pass_remote (self, RK_LINK_REMOTE_ONCE);
 }
 
 
@@ -347,10 +410,8 @@ rk_sender_handle_peer (void *owner, size_t peer, int kind, rk_frames_t *frames)
         rk_sender_tell_standing (self, peer);
         break;
     case RK_LINK_REMOTE:
-        s_pass_remote (self, RK_LINK_REMOTE_ONCE);
-        break;
     case RK_LINK_REMOTE_ONCE:
-        s_take_remote (self);
+        s_take_request (self, kind);
         break;
     case RK_LINK_RETURN:
         s_reply_remote (self, 0);

@@ -2,6 +2,7 @@
 
 #include "sender_priv.h"
 #include "base/id.h"
+#include "base/pulse.h"
 
 #define VERSION "1"
 
@@ -156,6 +157,8 @@ void
 rk_sender_read_gateways (rk_sender_t *self)
 {
     for (int nbr = 0; nbr < BATCH && rk_wait_recv (&self->remote, &self->frames); nbr++) {
+        if (!nbr && self->cluster)
+            rk_pulse_contact (zclock_mono ());
         rk_slice_t id = rk_frames_at (&self->frames, 0);
         bool ours = self->args->local && rk_slice_is (id, self->args->local);
         rk_sender_gateway_t *gateway = NULL;

@@ -301,7 +301,8 @@ rk_sender_handle_ring (rk_sender_t *self)
         return 0;
     char *members = rk_slice_dup (rk_frames_at (&self->frames, 2));
     cluster->epoch = epoch;
-    cluster->behind = 0;
+    cluster->behind =
+        cluster->behind ? zclock_mono () : 0;    //  Others may know a later one still
     rk_frames_clear (&self->frames);
     s_set_members (self, rk_slice (members));
     zstr_free (&members);

@@ -1,6 +1,7 @@
 //  peersin.c - what the other app servers of a cluster say on their links
 
 #include "peers_priv.h"
+#include "base/pulse.h"
 #include <endian.h>
 
 #define READS 200    //  Batches taken in one turn
@@ -212,6 +213,8 @@ void
 rk_peers_read (rk_peers_t *self)
 {
     for (int nbr = 0; nbr < READS && rk_wait_recv (&self->in, &self->frames); nbr++) {
+        if (!nbr)
+            rk_pulse_contact (zclock_mono ());
         char *name = rk_slice_dup (rk_frames_at (&self->frames, 0));
         int peer = rk_peers_find (self, name);
         zstr_free (&name);

@@ -16,8 +16,8 @@
 //                       news; with "behind" who comes to one has to catch up with it
 //                   setting behind CID -    it has to catch up first
 //                   setting watch|unwatch CID UID[,UID...]    whether these users are here
-//                   CATCHUP token CID begin|end
-//                   RESUME worker    its connections that catch up begin anew
+//                   CATCHUP token CID begin|lack|end
+//                   RESUME worker [lacks]    its connections that catch up begin anew
 //                   FINISHED worker EPOCH    nothing is under way there that began under an earlier ring
 //                   status connected CID [UID [GID,GID... [DEVICE]]], status closed CID [UID];
 //                       with "behind" as a seventh frame when it has to catch up

@@ -290,10 +290,16 @@ void rk_sender_take_epoch (rk_sender_t *self, size_t peer);
 //  FINISHED of a worker
 int rk_sender_handle_finished (rk_sender_t *self);
 
+//  Reads the number of a worker of ours; -1 when it is none.
+int rk_sender_worker (rk_sender_t *self, rk_slice_t part, uint32_t *worker);
+
 //  Whether the CATCHUP in hand must wait until owners have heard of what we hold; then it is kept. And whether the REMOTE in hand,
 //  from ORIGIN on, must wait until others have finished what they began as owners.
 bool rk_sender_waits_for_owners (rk_sender_t *self);
 bool rk_sender_waits_for_others (rk_sender_t *self);
+
+//  Whether another one knows a later ring: a REMOTE that is somebody else's by ours waits for that, if it comes from a peer.
+bool rk_sender_is_behind (rk_sender_t *self);
 
 //  In each turn, behind what peers have said: what waited goes on.
 void rk_sender_go_on (rk_sender_t *self);
@@ -314,6 +320,12 @@ void rk_sender_tell_gone (rk_sender_t *self, const char *name);
 //  REMOTE ORIGIN token NAME UID CID DEVICE content [attachment], in hand from ORIGIN on, goes to its owner, without being asked
 //  whether it must wait; answered when a worker of ours takes nothing.
 void rk_sender_place_remote (rk_sender_t *self);
+
+//  The same isn't handled: its client hears that it may try again.
+void rk_sender_refuse_remote (rk_sender_t *self);
+
+//  Whether what came then isn't from before we slept, or were cut off, see base/pulse.h. Msec, monotonic.
+bool rk_sender_is_news (int64_t came);
 
 //  REMOTE and RETURN of a worker
 int rk_sender_handle_remote (rk_sender_t *self);
@@ -352,7 +364,7 @@ void rk_sender_settle (rk_sender_t *self);
 //  Whoever gets the answer to "begin" knows that all that was said to us before has taken effect.
 int rk_sender_handle_catchup (rk_sender_t *self);
 
-//  RESUME worker: nobody goes on with what its connections were catching up with.
+//  RESUME worker [lacks]: nobody goes on with what its connections were catching up with.
 int rk_sender_handle_resume (rk_sender_t *self);
 
 //  commands.c

@@ -27,6 +27,7 @@
 #define VICTIM_DOUBLED 6     //  How often that doubles
 #define VICTIM_TOGETHER 3    //  Tries that all calls have together
 #define SPAN_MOST 65536      //  Calls that run together, when nothing is in their way
+#define PART_MOST 1000       //  msec that calls wait for a part of a store that is away
 #define VICTIM_MOST (VICTIM_LEAST << VICTIM_DOUBLED)
 
 
@@ -116,6 +117,7 @@ s_try (rk_mysql_t *self)
     rk_sqlcall_t *first = self->batch.calls;
     bool alone = self->span == 1, plain = s_all_are (first, rk_sql_is_plain);
     bool bare = alone && rk_sqlcall_count (first) == 1;
+    self->lone = bare || !plain;
     self->trouble = DONE;
     self->executed = false;
     if (!s_all_are (first, s_is_harmless)) {
@@ -143,6 +145,10 @@ s_try (rk_mysql_t *self)
         return self->trouble;
     if (alone && first->error)
         return rk_mysql_exec (self, "ROLLBACK") ? DONE : REFUSED;
+    if (plain && rk_sqlbatch_is_stale (&self->batch, self->span)) {
+        s_roll_back (self);    //  The next try leaves those out
+        return AGAIN;
+    }
     if (rk_mysql_exec (self, "COMMIT"))
         return DONE;
     if (self->trouble == LOST)
@@ -187,7 +193,7 @@ s_expire (rk_mysql_t *self)
         snprintf (reason, sizeof reason,
                   "mysql/%.32s: a deadlock's victim %u times; the call was not made",
                   self->args->pool, self->victim);
-    rk_sqlbatch_expire (&self->batch, zclock_mono (), reason);
+    rk_sqlbatch_expire (&self->batch, false, reason);
     if (!self->batch.count)
         self->victim = 0;
 }
@@ -232,8 +238,10 @@ s_answer_tried (rk_mysql_t *self, const char *reason)
 static void
 s_run_batch (rk_mysql_t *self)
 {
-    s_expire (self);
     if (!self->batch.count || !rk_mysql_is_alive (self))
+        return;
+    s_expire (self);    //  A new connection has taken its time
+    if (!self->batch.count)
         return;
     size_t span = s_span (&self->batch);
     self->span = span < self->most ? span : self->most;
@@ -286,9 +294,12 @@ s_self_new (rk_sql_args_t *sql)
     rk_mysql_t *self = (rk_mysql_t *) zmalloc (sizeof (rk_mysql_t));
     self->args = args;
     self->schema = sql->schema;
+    self->shard = sql->shard;
+    self->shards = sql->shards;
     self->statements = rk_index_new (rk_mystatement_free);
     self->backoff = BACKOFF_LEAST;
     self->most = SPAN_MOST;
+    self->lost_at = zclock_mono ();
     self->error = zsys_sprintf ("mysql/%s: not connected yet", args->pool);
     self->seed = (unsigned) (uintptr_t) self;
     rk_sqlengine_t engine = {self, rk_mysql_exec, rk_mysql_run, false};
@@ -334,18 +345,19 @@ s_self_free (void **self_p)
 }
 
 
-//  Without a connection the calls wait here until their time is over.
+//  Without a connection the calls wait here until their time is over. For a part of a store that is away for longer than a
+//  failover should take they don't: all that wait for it would keep the workers from those who need other parts.
 
 static void
 s_wait_for_connection (rk_mysql_t *self)
 {
-    int64_t now = zclock_mono ();
-    if (now >= self->retry_at)
+    if (zclock_mono () >= self->retry_at)
         rk_mysql_connect (self);
     if (self->db)
         return;
-    char *reason = zsys_sprintf ("%s; the call was not made", self->error);
-    rk_sqlbatch_expire (&self->batch, zclock_mono (), reason);
+    bool given_up = self->shards > 1 && zclock_mono () - self->lost_at >= PART_MOST;
+    char *reason = zsys_sprintf (RK_SQL_AWAY "%s; the call was not made", self->error);
+    rk_sqlbatch_expire (&self->batch, given_up, reason);
     zstr_free (&reason);
 }
 

@@ -29,7 +29,8 @@ typedef struct {
 typedef struct {
     rk_life_t life;
     rk_pool_args_t *args;
-    const char *schema;        //  See rk_sql_args_t
+    const char *schema;        //  See rk_sql_args_t,
+    size_t shard, shards;      //  and these, too
     MYSQL *db;                 //  NULL while there is no connection
     size_t packet_most;        //  bytes that the server takes at once
     bool several;              //  Hosts in the list;
@@ -41,13 +42,15 @@ typedef struct {
     rk_mysql_turn_t *turns;    //  Room for the batch's,
     rk_sqlcall_t **order;      //  and the calls of the span as they run, or are answered
     int autocommit;            //  Of the session; -1: who knows
-    bool executed;             //  The try in hand has sent a statement
-    bool refused;              //  The server has said that it didn't run it, which failed
-    size_t span;               //  Calls of the batch that run together, from the front,
-    size_t most;               //  and how many may, fewer behind a deadlock
-    unsigned victim;           //  Tries in a row that a deadlock has ended
+    bool lone;          //  The try in hand has statements that commit by themselves,
+    bool executed;      //  and it has sent one
+    bool refused;       //  The server has said that it didn't run it, which failed
+    size_t span;        //  Calls of the batch that run together, from the front,
+    size_t most;        //  and how many may, fewer behind a deadlock
+    unsigned victim;    //  Tries in a row that a deadlock has ended
     rk_mysql_outcome_t trouble;    //  What the statement in hand ran into, else DONE
     int64_t retry_at;              //  msec, monotonic
+    int64_t lost_at;               //  The same: there is no connection since
     int64_t backoff;
     char *error;    //  Why there is no connection
     unsigned seed;
@@ -64,6 +67,15 @@ void rk_mysql_connect (rk_mysql_t *self);
 //  A server that has closed the connection while nothing was asked is found out before a write is
 //  sent there, for whose fate nobody could tell then.
 bool rk_mysql_is_alive (rk_mysql_t *self);
+
+//  mysqlshard.c
+
+//  Whether the database is the part of the store that the configuration says it is; an empty one is from now on. Returns
+//  NULL or a fresh reason.
+char *rk_mysql_check_shard (rk_mysql_t *self, MYSQL *db);
+
+//  The only integer that a query gives, 0 when it gives none, -1 when it fails
+int64_t rk_mysql_ask_number (MYSQL *db, const char *query);
 
 //  mysqlorder.c
 

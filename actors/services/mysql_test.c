@@ -1,6 +1,6 @@
 //  mysql_test.c - tests of mysql.c
 
-#include "mysql.h"
+#include "mysql_priv.h"
 #include "base/pulse.h"
 #include "selftest/sqltest.h"
 #include "selftest/spawn.h"
@@ -56,9 +56,7 @@ static void
 s_test_slept (rk_sqltest_t *test)
 {
     char error[200];
-    int64_t now = zclock_mono ();
-    rk_pulse_beat (now - 2 * RK_PULSE_MOST);
-    rk_pulse_beat (now + 60000);    //  It wakes up then
+    rk_pulse_sleep (zclock_mono () + 60000);    //  It wakes up then
     rk_sqltest_post (test, 1, 7, "INSERT INTO t (word) VALUES ('stale')", NULL);
     rk_check (rk_sqltest_next (test, error, sizeof (error)) == 1);
     rk_check (strstr (error, "has slept"));
@@ -67,6 +65,76 @@ s_test_slept (rk_sqltest_t *test)
     rk_pulse_reset ();
     rk_sqltest_post (test, 3, 7, "INSERT INTO t (word) VALUES ('news')", NULL);
     rk_check (rk_sqltest_next (test, error, sizeof (error)) == 3 && !*error);
+}
+
+
+//  A lock of another one, by name, which a call can wait for
+
+static MYSQL *
+s_connect (rk_spawn_t *server)
+{
+    MYSQL *db = mysql_init (NULL);
+    rk_check (mysql_real_connect (db, NULL, "root", NULL, NULL, 0, server->path, 0));
+    return db;
+}
+
+
+static void
+s_lock (MYSQL *db, const char *what, const char *name)
+{
+    char *query = zsys_sprintf ("SELECT %s_lock ('%s'%s)", what, name,
+                                streq (what, "get") ? ", 60" : "");
+    rk_check (rk_mysql_ask_number (db, query) == 1);
+    zstr_free (&query);
+}
+
+
+static void
+s_wait_for_waiter (MYSQL *db, const char *name)
+{
+    char *query =
+        zsys_sprintf ("SELECT count(*) FROM information_schema.processlist WHERE state = "
+                      "'User lock' AND info LIKE '%%%s%%'",
+                      name);
+    while (rk_mysql_ask_number (db, query) != 1)
+        sched_yield ();
+    zstr_free (&query);
+}
+
+
+//  The app server sleeps in the middle of a transaction: what was asked for before isn't done, and the rest of the batch is.
+
+static void
+s_test_slept_within (rk_sqltest_t *test, rk_spawn_t *server)
+{
+    char error[300];
+    MYSQL *db = s_connect (server);
+    rk_pulse_reset ();
+    rk_sqltest_ask (test, "SET SESSION max_statement_time = 0", NULL, error,
+                    sizeof (error));
+    rk_check (!*error);
+    s_lock (db, "get", "first");
+    s_lock (db, "get", "second");
+    rk_sqltest_post (test, 1, 7, "SELECT get_lock ('first', 60)", NULL);
+    s_wait_for_waiter (db, "first");
+    rk_sqltest_post (test, 2, 7, "INSERT INTO t (word) VALUES ('half')", NULL);
+    rk_sqltest_post (test, 3, 0, "INSERT INTO t (word) VALUES ('timer')", NULL);
+    rk_sqltest_post (test, 4, 8, "SELECT get_lock ('second', 60)", NULL);
+    s_lock (db, "release", "first");
+    rk_check (rk_sqltest_next (test, error, sizeof (error)) == 1 && !*error);
+    s_wait_for_waiter (db, "second");
+    rk_pulse_sleep (zclock_mono () + 1);
+    s_lock (db, "release", "second");
+    for (int nbr = 0; nbr < 3; nbr++) {
+        bool timer = rk_sqltest_next (test, error, sizeof (error)) == 3;
+        rk_check (timer ? !*error : strstr (error, "has slept") != NULL);
+    }
+    rk_pulse_reset ();
+    rk_check (rk_sqltest_ask (test,
+                              "SELECT group_concat(word) = 'timer' FROM t "
+                              "WHERE word IN ('half', 'timer')",
+                              NULL, error, sizeof (error)) == 1);
+    mysql_close (db);
 }
 
 
@@ -140,6 +208,7 @@ mysql_test (void)
                      "INSERT INTO t (word) SELECT concat ('x', sleep (100))",
                      "max_statement_time");
     s_test_slept (&test);
+    s_test_slept_within (&test, &server);
     rk_sqltest_end (&test);
     rk_config_destroy (&config);
     rk_spawn_stop (&server);

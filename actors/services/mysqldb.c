@@ -1,6 +1,7 @@
 //  mysqldb.c - the connection to MySQL or MariaDB: made, made again, the tables of the chat brought up to date
 
 #include "mysql_priv.h"
+#include "base/pulse.h"
 #include "schema.h"
 #include <mysqld_error.h>
 #include <netinet/tcp.h>
@@ -36,6 +37,8 @@ rk_mysql_disconnect (rk_mysql_t *self, const char *why)
         mysql_close (self->db);
         rk_log ('W', "%s: connection lost, reconnecting", self->error);
     }
+    if (self->db)
+        self->lost_at = zclock_mono ();
     self->db = NULL;
     self->down = false;
     self->retry_at = zclock_mono () + self->backoff / 2 +
@@ -44,31 +47,12 @@ rk_mysql_disconnect (rk_mysql_t *self, const char *why)
 }
 
 
-//  The only integer that a query gives, 0 when it gives none, -1 when it fails
-
-static int64_t
-s_ask_number (MYSQL *db, const char *query)
-{
-    int64_t number = 0;
-    if (mysql_real_query (db, query, strlen (query)) != 0)
-        return -1;
-    MYSQL_RES *rows = mysql_store_result (db);
-    if (!rows)
-        return -1;
-    MYSQL_ROW row = mysql_fetch_row (rows);
-    if (row && row[0])
-        number = atoll (row[0]);
-    mysql_free_result (rows);
-    return number;
-}
-
-
 //  The version of the chat's tables that are there, 0 for none, -1 when the server doesn't say
 
 static int
 s_version (MYSQL *db)
 {
-    int64_t version = s_ask_number (db, "SELECT max(version) FROM schema_version");
+    int64_t version = rk_mysql_ask_number (db, "SELECT max(version) FROM schema_version");
     return version == -1 && mysql_errno (db) == ER_NO_SUCH_TABLE ? 0 : (int) version;
 }
 
@@ -170,8 +154,10 @@ s_open (rk_mysql_t *self, size_t place, unsigned timeout, char **why)
                                     rk_pool_str (config, "mysql", pool, "database"), port,
                                     *path ? path : NULL, 0) != NULL;
     //  What it hasn't got by then it mustn't do later, when the connection is given up (tcp(7), TCP_USER_TIMEOUT)
-    unsigned msec = timeout * 1000;
-    if (good && !*path && timeout)
+    unsigned msec = RK_PULSE_MOST;
+    if (timeout && timeout * 1000 < msec)
+        msec = timeout * 1000;
+    if (good && !*path)
         setsockopt ((int) mysql_get_socket (db), IPPROTO_TCP, TCP_USER_TIMEOUT, &msec,
                     sizeof (msec));
     if (good)
@@ -222,7 +208,7 @@ s_limit_time (rk_mysql_t *self, MYSQL *db)
 static void
 s_ask_limits (rk_mysql_t *self, MYSQL *db)
 {
-    int64_t said = s_ask_number (db, "SELECT @@max_allowed_packet");
+    int64_t said = rk_mysql_ask_number (db, "SELECT @@max_allowed_packet");
     size_t most = said > 0 ? (size_t) said : 0;
     size_t message = (size_t) rk_config_int (self->args->config, "gateway/message");
     bool told = self->packet_most == most;
@@ -246,7 +232,7 @@ s_prepare_session (rk_mysql_t *self, MYSQL *db)
         "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
         "SET SESSION sql_mode = concat (@@sql_mode, ',STRICT_TRANS_TABLES')"};
     s_ask_limits (self, db);
-    if (s_ask_number (db, "SELECT @@read_only") > 0 && self->several)
+    if (rk_mysql_ask_number (db, "SELECT @@read_only") > 0 && self->several)
         return strdup ("it is read-only");
     //  One that is stopped in the middle of a transaction would hold its locks for as long; MySQL knows no such limit
     mysql_real_query (db, IDLE_LIMIT, strlen (IDLE_LIMIT));
@@ -258,7 +244,8 @@ s_prepare_session (rk_mysql_t *self, MYSQL *db)
         if (mysql_real_query (db, settings[nbr], strlen (settings[nbr])) != 0)
             return strdup (mysql_error (db));
     s_limit_time (self, db);
-    return s_check_tables (self, db);
+    char *why = s_check_tables (self, db);
+    return why ? why : rk_mysql_check_shard (self, db);
 }
 
 

@@ -106,17 +106,22 @@ s_skip_results (rk_mysql_t *self, rk_mystatement_t *statement)
 }
 
 
-//  Whoever found its key taken waited until the other one was done: at once it finds the next one free.
+//  Whoever found its key taken waited until the other one was done: at once it finds the next one free. One that commits by itself
+//  mustn't be done when we have slept meanwhile; of others the COMMIT asks. Returns NULL or a fresh reason.
 
-static int
-s_execute (rk_mystatement_t *statement)
+static char *
+s_execute (rk_mysql_t *self, rk_mystatement_t *statement)
 {
-    int rc = mysql_stmt_execute (statement->stmt);
-    for (int tries = 1; rc != 0 && tries < TAKEN_MOST && statement->again &&
-                        mysql_stmt_errno (statement->stmt) == ER_DUP_ENTRY;
-         tries++)
-        rc = mysql_stmt_execute (statement->stmt);
-    return rc;
+    for (int tries = 1;; tries++) {
+        if (self->lone && rk_sqlbatch_is_stale (&self->batch, 1))
+            return strdup (self->batch.calls->tried ? RK_SQL_TRIED : RK_CALL_STALE);
+        self->executed = true;
+        if (mysql_stmt_execute (statement->stmt) == 0)
+            return NULL;
+        if (tries == TAKEN_MOST || !statement->again ||
+            mysql_stmt_errno (statement->stmt) != ER_DUP_ENTRY)
+            return s_statement_fail (self, statement);
+    }
 }
 
 
@@ -138,9 +143,9 @@ rk_mysql_run (void *owner, rk_slice_t *rest, rk_pack_t *result)
         why = s_check_size (self, statement);
     if (why)
         return why;
-    self->executed = true;
-    if (s_execute (statement) != 0)
-        return s_statement_fail (self, statement);
+    why = s_execute (self, statement);
+    if (why)
+        return why;
     //  A procedure may give rows that nobody knew of, and several lists of them; the first counts
     if (mysql_stmt_field_count (statement->stmt) != statement->columns)
         rk_mystatement_bind_columns (statement);

@@ -2,6 +2,7 @@
 
 #include "redis.h"
 #include "redisnode.h"
+#include "base/pulse.h"
 #include "proto/pack.h"
 #include "selftest/spawn.h"
 
@@ -14,6 +15,7 @@ typedef struct {
     zsock_t *to_workers[1], *events[1];
     zsock_t *in, *replies;
     zactor_t *actor;
+    uint64_t whose;    //  Calls are
 } s_fixture_t;
 
 
@@ -21,8 +23,10 @@ static void
 s_test_send (s_fixture_t *fixture, const char *name, uint64_t number, int64_t patience,
              const void *data, size_t size)
 {
-    rk_call_t token = {
-        .call = number, .asked = rk_now (), .deadline = zclock_mono () + patience};
+    rk_call_t token = {.call = number,
+                       .asked = rk_now (),
+                       .deadline = zclock_mono () + patience,
+                       .whose = fixture->whose};
     rk_frames_t frames = {0};
     rk_frames_addstr (&frames, name);
     rk_frames_add (&frames, &token, sizeof (token));
@@ -156,6 +160,24 @@ s_test_events (s_fixture_t *fixture)
 }
 
 
+//  What a client asked for before this app server slept isn't done; what a timer did is.
+
+static void
+s_test_slept (s_fixture_t *fixture)
+{
+    char text[300];
+    rk_pulse_sleep (zclock_mono () + 60000);    //  It wakes up then
+    s_test_expect (fixture, "SET slept timer", "OK");
+    fixture->whose = 7;
+    s_test_call (fixture, 7, 120000, "SET slept client");
+    rk_check (!s_test_reply (fixture, 7, text, sizeof (text)));
+    rk_check (strstr (text, "has slept"));
+    rk_pulse_reset ();
+    s_test_expect (fixture, "GET slept", "timer");
+    fixture->whose = 0;
+}
+
+
 void
 redis_test (void)
 {
@@ -199,6 +221,7 @@ redis_test (void)
     s_test_expect (&fixture, "LRANGE list 0 -1", "[ a b c ]");
     s_test_expect (&fixture, "INCR word", "not an integer");
     s_test_expect (&fixture, "CLIENT LIST", "db=3");
+    s_test_slept (&fixture);
     s_test_events (&fixture);
     s_test_kills (&fixture, &server);
 

@@ -1,6 +1,7 @@
 //  redisdial.c - connects to a Redis server: looks its name up, tries its addresses, says who we are
 
 #include "redisnode_priv.h"
+#include "base/pulse.h"
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -19,16 +20,33 @@ rk_redisnode_forget_question (rk_redisnode_t *self)
 
 
 void
+rk_redisnode_next_host (rk_redisnode_t *self)
+{
+    rk_slice_t rest = rk_slice (self->hosts), one = {NULL, 0};
+    self->place++;
+    for (size_t nbr = 0; nbr <= self->place; nbr++)
+        if (!rk_slice_next (&rest, &one)) {
+            self->place = 0;
+            one = (rk_slice_t){self->hosts, strcspn (self->hosts, ",")};
+        }
+    free (self->address);
+    self->address = rk_slice_dup (one);
+}
+
+
+void
 rk_redisnode_go_up (rk_redisnode_t *self)
 {
     self->state = UP;
+    if (self->in_cluster)
+        zstr_free (&self->hosts);
     if (self->backoff != BACKOFF_LEAST)
         rk_log ('I', "%s: connected", self->address);
     self->backoff = BACKOFF_LEAST;
     self->events.up (self->events.owner, self);
     rk_parcel_t *call;
     while ((call = rk_queue_pop (&self->waiting)))
-        rk_redisnode_append_call (self, call);
+        rk_redisnode_call (self, call, false);
 }
 
 
@@ -152,7 +170,7 @@ rk_redisnode_connect (rk_redisnode_t *self, int64_t now)
 void
 rk_redisnode_finish_connect (rk_redisnode_t *self, int64_t now)
 {
-    int error = 0, on = 1;
+    int error = 0, on = 1, most = RK_PULSE_MOST;
     socklen_t size = sizeof (error);
     int rc = getsockopt (self->context->fd, SOL_SOCKET, SO_ERROR, &error, &size);
     if (rc == -1 || error)
@@ -161,6 +179,10 @@ rk_redisnode_finish_connect (rk_redisnode_t *self, int64_t now)
         if (*self->address != '/') {
             setsockopt (self->context->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof (on));
             redisEnableKeepAlive (self->context);
+            //  What one that is cut off hasn't got by then it never gets (tcp(7), TCP_USER_TIMEOUT)
+            if (!self->subscriber)
+                setsockopt (self->context->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &most,
+                            sizeof (most));
         }
         s_greet (self);
     }

@@ -62,7 +62,7 @@ rk_redis_make_subscriber (rk_redis_t *self)
 {
     self->subscriber =
         rk_redisnode_new (self->args->config, self->args->pool,
-                          rk_redisnode_address (rk_redis_any_node (self)), &self->events);
+                          rk_redisnode_hosts (rk_redis_any_node (self)), &self->events);
     rk_redisnode_be_subscriber (self->subscriber);
 }
 

@@ -15,7 +15,9 @@ rk_redisnode_new (rk_config_t *config, const char *pool, const char *address,
 {
     rk_redisnode_t *self = (rk_redisnode_t *) zmalloc (sizeof (rk_redisnode_t));
     self->events = *events;
-    self->address = strdup (address);
+    self->hosts = strchr (address, ',') ? strdup (address) : NULL;
+    self->address = rk_slice_dup ((rk_slice_t){address, strcspn (address, ",")});
+    self->in_cluster = rk_pool_int (config, "redis", pool, "cluster") != 0;
     self->pool = strdup (pool);
     self->user = rk_pool_str (config, "redis", pool, "user");
     self->password = rk_pool_str (config, "redis", pool, "password");
@@ -41,6 +43,7 @@ rk_redisnode_destroy (rk_redisnode_t **self_p)
         freeaddrinfo (self->found);
     redisFree (self->context);
     free (self->address);
+    free (self->hosts);
     free (self->pool);
     zstr_free (&self->error);
     free (self);
@@ -52,6 +55,13 @@ const char *
 rk_redisnode_address (rk_redisnode_t *self)
 {
     return self->address;
+}
+
+
+const char *
+rk_redisnode_hosts (rk_redisnode_t *self)
+{
+    return self->hosts ? self->hosts : self->address;
 }
 
 
@@ -111,6 +121,8 @@ rk_redisnode_fail (rk_redisnode_t *self, const char *why, int64_t now)
         rk_log ('W', "%s, reconnecting", self->error);
     redisFree (self->context);
     self->context = NULL;
+    if (self->hosts && (self->state != UP || self->leaving) && !self->untried)
+        rk_redisnode_next_host (self);
     self->state = DOWN;
     self->unwritten = self->leaving = false;
     self->greetings = 0;
@@ -199,8 +211,10 @@ s_print_number (char *text, size_t room, const rk_value_t *value)
 }
 
 
-void
-rk_redisnode_append_call (rk_redisnode_t *self, rk_parcel_t *call)
+//  Formats a call's words, behind the hash key, into the connection's buffer.
+
+static void
+s_append_call (rk_redisnode_t *self, rk_parcel_t *call)
 {
     const char *few[ARGS_MOST], **argv = few;
     size_t few_sizes[ARGS_MOST], *sizes = few_sizes;
@@ -245,9 +259,15 @@ rk_redisnode_call (rk_redisnode_t *self, rk_parcel_t *call, bool asking)
         rk_queue_push (&self->waiting, call);
         return;
     }
+    rk_call_t token;
+    memcpy (&token, zmq_msg_data (&call->part[1]), sizeof (token));
+    if (rk_call_is_stale (&token, zclock_mono ())) {
+        self->events.expired (self->events.owner, call, RK_CALL_STALE);
+        return;
+    }
     if (asking)
         rk_redisnode_append_words (self, ASKING, 1, (const char *[]){"ASKING"});
-    rk_redisnode_append_call (self, call);
+    s_append_call (self, call);
 }
 
 

@@ -31,21 +31,24 @@ typedef struct {
     void (*down) (void *owner, rk_redisnode_t *node);
 } rk_redisnode_events_t;
 
-//  A node of the pool that the configuration names. The address is HOST:PORT, or the path of a
-//  unix socket. Nothing is connected yet.
+//  A node of the pool that the configuration names. The address is HOST:PORT, or several with commas, of which the first is used that
+//  is there and takes writes, or the path of a unix socket. Nothing is connected yet.
 rk_redisnode_t *rk_redisnode_new (rk_config_t *config, const char *pool,
                                   const char *address,
                                   const rk_redisnode_events_t *events);
 void rk_redisnode_destroy (rk_redisnode_t **self_p);
 
+//  Where it connects to; and that with what else it may use, as rk_redisnode_new takes it.
 const char *rk_redisnode_address (rk_redisnode_t *self);
+const char *rk_redisnode_hosts (rk_redisnode_t *self);
 bool rk_redisnode_is_up (rk_redisnode_t *self);
 
 //  Calls that wait or are under way.
 size_t rk_redisnode_calls (rk_redisnode_t *self);
 
 //  Queue a call; takes the parcel, which holds the frames REDIS, token (rk_call_t), packed.
-//  asking: ASKING goes out before it (Redis Cluster specification, "ASK redirection").
+//  asking: ASKING goes out before it (Redis Cluster specification, "ASK redirection"). One that mustn't be made any more
+//  (rk_call_is_stale) has expired.
 void rk_redisnode_call (rk_redisnode_t *self, rk_parcel_t *call, bool asking);
 
 //  Send a command of our own now, when the connection is up; its reply comes as the call's does,

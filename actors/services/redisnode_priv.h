@@ -18,6 +18,10 @@ typedef struct {
 struct rk_redisnode {
     rk_redisnode_events_t events;
     char *address;
+    char *
+        hosts;    //  When there are several, HOST:PORT,...; NULL when it has this address for good
+    size_t place;    //  Which of them that is
+    bool in_cluster;
     char *pool;
     const char *user, *password;
     int database;
@@ -44,7 +48,10 @@ struct rk_redisnode {
 //  A look-up that is under way and can't be called off needs its memory to its end.
 void rk_redisnode_forget_question (rk_redisnode_t *self);
 
-//  It is up: what waited is sent.
+//  That host isn't there, or takes no writes: the next one in the list.
+void rk_redisnode_next_host (rk_redisnode_t *self);
+
+//  It is up: what waited is sent. A node of a cluster is what it is from then on, and knows the others.
 void rk_redisnode_go_up (rk_redisnode_t *self);
 
 //  Whether the name is known by now: then it is connected to.
@@ -64,8 +71,5 @@ void rk_redisnode_fail (rk_redisnode_t *self, const char *why, int64_t now);
 //  Writes a command of our own, of at most 16 words; its reply is of that kind.
 void rk_redisnode_append_words (rk_redisnode_t *self, int kind, int argc,
                                 const char **argv);
-
-//  Formats a call's words, behind the hash key, into the connection's buffer.
-void rk_redisnode_append_call (rk_redisnode_t *self, rk_parcel_t *call);
 
 #endif

@@ -1,7 +1,6 @@
 //  sqlbatch.c - the calls that an SQL store runs in one transaction, and their answers
 
 #include "sqlbatch.h"
-#include "base/pulse.h"
 
 static void
 s_turn_free (void **self_p)
@@ -299,21 +298,35 @@ rk_sqlbatch_drop (rk_sqlbatch_t *self, rk_sqlcall_t *call)
 }
 
 
+bool
+rk_sqlbatch_is_stale (rk_sqlbatch_t *self, size_t count)
+{
+    int64_t now = zclock_mono ();
+    for (size_t nbr = 0; nbr < count; nbr++) {
+        rk_call_t token;
+        if (rk_call_read (rk_frames_at (&self->calls[nbr].frames, 1), &token) &&
+            rk_call_is_stale (&token, now))
+            return true;
+    }
+    return false;
+}
+
+
 void
-rk_sqlbatch_expire (rk_sqlbatch_t *self, int64_t now, const char *reason)
+rk_sqlbatch_expire (rk_sqlbatch_t *self, bool all, const char *reason)
 {
     size_t kept = 0;
-    int64_t woke = rk_pulse_woke (now);
+    int64_t now = zclock_mono ();
     for (size_t nbr = 0; nbr < self->count; nbr++) {
         rk_sqlcall_t *call = &self->calls[nbr];
         rk_call_t token;
         rk_call_read (rk_frames_at (&call->frames, 1), &token);
-        bool stale = token.whose && token.asked / 1000000 < woke;
-        if (stale || token.deadline <= now)
+        bool stale = rk_call_is_stale (&token, now);
+        if (all || stale || token.deadline <= now)
             s_answer (self, call,
-                      stale         ? RK_CALL_STALE
-                      : call->tried ? RK_SQL_TRIED
-                                    : reason);
+                      call->tried ? RK_SQL_TRIED
+                      : stale     ? RK_CALL_STALE
+                                  : reason);
         else if (kept++ != nbr)
             s_move (&self->calls[kept - 1], call);
     }

@@ -13,6 +13,7 @@
 typedef struct {
     rk_pool_args_t pool;
     char *schema;    //  File of the chat's tables, when this one is its store; else NULL
+    size_t shard, shards;    //  Which part of the store it is, from 1, of how many
 } rk_sql_args_t;
 
 //  One call in work and, once it has run, its result.
@@ -109,10 +110,17 @@ void rk_sqlbatch_forget (rk_sqlbatch_t *self);
 void rk_sqlbatch_answer (rk_sqlbatch_t *self, rk_sqlcall_t **order, size_t count,
                          const char *error);
 
+//  How the reason begins when a call wasn't made because the database is away
+#define RK_SQL_AWAY "away: "
+
 //  Why a call failed that was tried
 #define RK_SQL_TRIED "the call was under way and may have been done"
 
-//  Answer calls whose time is over with that reason, or RK_SQL_TRIED; the others stay in their order.
-void rk_sqlbatch_expire (rk_sqlbatch_t *self, int64_t now, const char *reason);
+//  Answer calls whose time is over, or all of them, with that reason, or RK_SQL_TRIED; the others stay in their order.
+void rk_sqlbatch_expire (rk_sqlbatch_t *self, bool all, const char *reason);
+
+//  Whether there is one among the first count calls that mustn't be done any more (rk_call_is_stale). An app server may sleep in the middle
+//  of a transaction: whoever asks this before the COMMIT knows that others wait for the rows from then on, or had them first.
+bool rk_sqlbatch_is_stale (rk_sqlbatch_t *self, size_t count);
 
 #endif

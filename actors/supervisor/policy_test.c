@@ -38,12 +38,22 @@ s_test_one_word (void)
         {"gateway/app/a/certificate=x", "of our own"},
         {"console/listen=0.0.0.0:81", "only a loopback"},
         {"store/driver=mysql", "must name a pool"},
+        {"store/shards=a,b", "store/driver must be mysql"},
         {"link/damR/type=push", "link/damR/endpoint = : must be an endpoint"},
         {"auth/mode=token", "auth/keys: must name"},
         {"auth/secret=short", "at least 32 bytes"},
     };
     for (size_t nbr = 0; nbr < sizeof (rows) / sizeof (*rows); nbr++)
         s_expect_error ((char *[]){(char *) rows[nbr].setting, NULL}, rows[nbr].words);
+    static const char *const lists[] = {"store/shards=a,b", "store/shards=a,a",
+                                        "store/pool=a,b", "store/pool=a,"};
+    for (size_t nbr = 0; nbr < sizeof (lists) / sizeof (*lists); nbr++)
+        s_expect_error (
+            (char *[]){"store/driver=mysql", "mysql/a/host=x", (char *) lists[nbr], NULL},
+            nbr < 2 ? "must name pools, each once" : "must name a pool");
+    s_expect_error ((char *[]){"store/driver=mysql", "mysql/a/host=x", "mysql/b/host=x",
+                               "store/shards=a,b", "store/pool=a", NULL},
+                    "give one of them");
 }
 
 

@@ -9,6 +9,9 @@
 #include <curl/curl.h>
 #include <mysql.h>
 
+#define MEMBERS_MOST 64    //  Actors of one pool, see configkeys.c
+#define ACTORS_MOST ((RK_SERVICES_MOST + 2) * MEMBERS_MOST)
+
 typedef struct {
     zactor_fn *fn;
     union {
@@ -31,7 +34,7 @@ struct rk_services {
     void *owner;
     rk_service_t *services;    //  RK_SERVICES_MOST for each worker
     size_t count;
-    s_pool_actor_t *actors[RK_SERVICES_MOST * 4];
+    s_pool_actor_t *actors[ACTORS_MOST];
     size_t actor_count;
     char *error;
 };
@@ -70,7 +73,7 @@ s_add_actor (rk_services_t *self, const char *kind, const char *pool, int nbr,
              zactor_fn *fn, int64_t queue)
 {
     s_pool_actor_t *actor = (s_pool_actor_t *) zmalloc (sizeof (s_pool_actor_t));
-    assert (self->actor_count < RK_SERVICES_MOST * 4);
+    assert (self->actor_count < ACTORS_MOST);
     self->actors[self->actor_count++] = actor;
     actor->fn = fn;
     char *name = pool ? zsys_sprintf ("%s-%s", kind, pool) : strdup (kind);
@@ -127,10 +130,27 @@ s_add_service (rk_services_t *self, int kind, const char *name, size_t members,
 }
 
 
-static void
-s_add_mysql (rk_services_t *self, const char *pool, bool is_store)
+//  Which part of the store a pool is, from 1, and of how many; 0 when it is none.
+
+static size_t
+s_shard (rk_config_t *config, const char *pool, size_t *count)
 {
-    s_pool_actor_t *actors[64];
+    rk_slice_t list = rk_slice (rk_config_str (config, "store/shards")), name;
+    size_t shard = streq (rk_config_str (config, "store/pool"), pool);
+    *count = 1;
+    if (!list.size)
+        return shard;
+    for (*count = shard = 0; rk_slice_next (&list, &name);)
+        if (++*count && !shard && rk_slice_is (name, pool))
+            shard = *count;
+    return shard;
+}
+
+
+static void
+s_add_mysql (rk_services_t *self, const char *pool, bool stored)
+{
+    s_pool_actor_t *actors[MEMBERS_MOST];
     int64_t queue = rk_pool_int (self->config, "mysql", pool, "queue");
     int64_t timeout = rk_pool_int (self->config, "mysql", pool, "timeout");
     size_t count = (size_t) rk_pool_int (self->config, "mysql", pool, "connections");
@@ -138,11 +158,18 @@ s_add_mysql (rk_services_t *self, const char *pool, bool is_store)
         actors[nbr] =
             s_add_actor (self, "mysql", pool, (int) nbr + 1, mysql_actor, queue);
     s_add_service (self, RK_MYSQL, pool, count, actors, queue, timeout);
-    if (!is_store)
+    size_t shards, shard = s_shard (self->config, pool, &shards);
+    if (!stored || !shard)
         return;
-    for (size_t nbr = 0; nbr < count; nbr++)    //  Whichever comes first makes the tables
+    for (size_t nbr = 0; nbr < count; nbr++) {
+        //  Whichever comes first makes the tables
         actors[nbr]->args.sql.schema = rk_path_find ("config/mysql.sql");
-    s_add_service (self, RK_STORE, "store", count, actors, queue, timeout);
+        actors[nbr]->args.sql.shard = shard;
+        actors[nbr]->args.sql.shards = shards;
+    }
+    char name[32];
+    snprintf (name, sizeof (name), "store-%zu", shard);
+    s_add_service (self, RK_STORE, name, count, actors, queue, timeout);
 }
 
 
@@ -163,7 +190,7 @@ s_add_sqlite (rk_services_t *self)
     int64_t queue = rk_config_int (self->config, "store/queue");
     s_pool_actor_t *actor = s_add_actor (self, "sqlite", NULL, 1, sqlite_actor, queue);
     actor->args.sql.schema = rk_path_find ("config/sqlite.sql");
-    s_add_service (self, RK_STORE, "store", 1, &actor, queue,
+    s_add_service (self, RK_STORE, "store-1", 1, &actor, queue,
                    rk_config_int (self->config, "worker/timeout"));
 }
 
@@ -173,7 +200,7 @@ s_add_sqlite (rk_services_t *self)
 static void
 s_add_media (rk_services_t *self)
 {
-    s_pool_actor_t *actors[64];
+    s_pool_actor_t *actors[MEMBERS_MOST];
     size_t count = (size_t) rk_config_int (self->config, "media/actors");
     bool gateway = rk_config_int (self->config, "gateway/enabled");
     for (size_t nbr = 0; nbr < count; nbr++) {
@@ -213,7 +240,7 @@ static void
 s_add_bound (rk_services_t *self, const char *link, const char *endpoint, size_t type)
 {
     s_pool_actor_t *actor = (s_pool_actor_t *) zmalloc (sizeof (s_pool_actor_t));
-    assert (self->actor_count < RK_SERVICES_MOST * 4);
+    assert (self->actor_count < ACTORS_MOST);
     self->actors[self->actor_count++] = actor;
     int64_t queue = rk_pool_int (self->config, "link", link, "queue");
     actor->fn = link_actor;
@@ -290,27 +317,43 @@ s_add_mysql_pool (rk_services_t *self, const char *name)
 {
     bool stored = streq (rk_config_str (self->config, "chat/durability"), "stored");
     bool driver = streq (rk_config_str (self->config, "store/driver"), "mysql");
-    s_add_mysql (self, name,
-                 stored && driver &&
-                     streq (rk_config_str (self->config, "store/pool"), name));
+    s_add_mysql (self, name, stored && driver);
+}
+
+
+//  Each part of the store is a pool of its own, and there is one at the least. NULL or a fresh reason.
+
+static char *
+s_check_shards (rk_config_t *config)
+{
+    const char *shards = rk_config_str (config, "store/shards");
+    const char *key = *shards ? "store/shards" : "store/pool";
+    size_t count = 0, known = 0;
+    if (*shards && *rk_config_str (config, "store/pool"))
+        return zsys_sprintf ("store/shards = %s and store/pool = %s: give one of them",
+                             shards, rk_config_str (config, "store/pool"));
+    if (strneq (rk_config_str (config, "store/driver"), "mysql"))
+        return *shards ? zsys_sprintf ("store/shards = %s: store/driver must be mysql",
+                                       shards)
+                       : NULL;
+    zlist_t *pools = rk_config_names (config, "mysql");
+    for (char *name = (char *) zlist_first (pools); name;
+         name = (char *) zlist_next (pools))
+        known += s_shard (config, name, &count) > 0;
+    zlist_destroy (&pools);
+    if (count && known == count)
+        return NULL;
+    return zsys_sprintf ("%s = %s: with store/driver = mysql this must name %s, as main "
+                         "with mysql/main/host and so on",
+                         key, rk_config_str (config, key),
+                         *shards ? "pools, each once" : "a pool");
 }
 
 
 char *
 rk_services_policy (rk_config_t *config)
 {
-    const char *pool = rk_config_str (config, "store/pool");
-    bool mysql = streq (rk_config_str (config, "store/driver"), "mysql"), found = false;
-    zlist_t *pools = rk_config_names (config, "mysql");
-    for (char *name = (char *) zlist_first (pools); name;
-         name = (char *) zlist_next (pools))
-        found = found || streq (name, pool);
-    zlist_destroy (&pools);
-    if (mysql && !found)
-        return zsys_sprintf ("store/pool = %s: with store/driver = mysql this must name "
-                             "a pool, as main with mysql/main/host and so on",
-                             pool);
-    char *error = NULL;
+    char *error = s_check_shards (config);
     zlist_t *links = rk_config_names (config, "link");
     for (char *name = (char *) zlist_first (links); name && !error;
          name = (char *) zlist_next (links)) {

@@ -385,6 +385,7 @@ const luaL_Reg rk_lua_calls[] = {
     {"service", s_service},
     {"sql", rk_lua_sql},
     {"transaction", rk_lua_transaction},
+    {"shard", rk_lua_shard},
     {"catches_up", rk_lua_catches_up},
     {"aside", rk_lua_aside},
     {"catchup", rk_lua_catchup},

@@ -3,7 +3,7 @@
 #include "luahost.h"
 
 
-//  worker.catchup (cid, "begin" or "end")    true, {conversation, seq, ..., how it stands}: what a connection
+//  worker.catchup (cid, "begin", "lack" or "end")    true, {conversation, seq, ..., how it stands}: what a connection
 //  that is behind has missed meanwhile, and "live", "gaps" or "again"; or false, reason
 
 static int

@@ -199,6 +199,7 @@ void rk_lua_pack_value (lua_State *L, int index, int nbr, const char *what);
 //  calls or sends to other services.
 int rk_lua_sql (lua_State *L);
 int rk_lua_transaction (lua_State *L);
+int rk_lua_shard (lua_State *L);
 int rk_lua_catches_up (lua_State *L);
 int rk_lua_aside (lua_State *L);
 int rk_lua_catchup (lua_State *L);

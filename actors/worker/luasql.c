@@ -1,6 +1,7 @@
 //  luasql.c - calls from Lua to a store: pack the arguments, yield, and go on with the reply
 
 #include "luahost.h"
+#include "base/ring.h"
 #include "proto/call.h"
 
 #define STATEMENTS_MOST 1000    //  In one transaction
@@ -195,4 +196,19 @@ rk_lua_transaction (lua_State *L)
         lua_settop (L, 2);
     }
     return rk_lua_call (L, service, s_push_list);
+}
+
+
+//  worker.shard (key, count)    which of so many parts of a store a key is in, from 1. It never changes, for what is stored
+//  lies where it says
+
+int
+rk_lua_shard (lua_State *L)
+{
+    rk_slice_t key;
+    key.data = luaL_checklstring (L, 1, &key.size);
+    lua_Integer count = luaL_checkinteger (L, 2);
+    luaL_argcheck (L, count > 0, 2, "how many parts there are expected");
+    lua_pushinteger (L, (lua_Integer) (rk_ring_hash (key) % (uint64_t) count) + 1);
+    return 1;
 }

@@ -121,6 +121,7 @@ rk_work_read_replies (rk_work_t *self)
     rk_frames_t frames;
     rk_frames_begin (&frames);
     self->reading = zclock_mono ();
+    rk_work_look_at_pulse (self, self->reading);
     if (self->reading <= self->ringed)
         self->reading = self->ringed + 1;
     for (int nbr = 0; nbr < BATCH && rk_wait_take (&self->replies, &frames); nbr++) {

@@ -9,7 +9,7 @@
 //         pipe     see rk_life_t; RELOAD and HANDLER word name are answered with RELOADED or
 //                  HANDLED and what came of it, or REFUSED reason
 //  Out    sender   what handlers send down, and the status messages: it learns routes from them
-//                  RESUME worker    it has begun a new life, and its handlers have forgotten what they did
+//                  RESUME worker [lacks]    it has begun a new life, and its handlers have forgotten what they did
 //                  FINISHED worker EPOCH    nothing is under way any more that began under an earlier ring
 //         services SQL, REDIS, SUBSCRIBE, UNSUBSCRIBE token ...; frames to links as they are
 //  Owns   the connections (UID, device, queue of messages), the Lua state, the coroutines. While it holds
@@ -123,15 +123,18 @@ s_start_ready (rk_work_t *self)
 }
 
 
-//  Connections that were catching up when the last life ended have nobody who goes on with it: they begin anew.
+//  Connections that were catching up when the last life ended have nobody who goes on with it: they begin anew. So do those that lack
+//  something when the handlers are replaced that waited for it.
 
 static void
-s_tell_new_life (rk_work_t *self)
+s_tell_new_life (rk_work_t *self, bool handlers)
 {
     uint32_t index = (uint32_t) self->args->index;
     rk_frames_t frames = {0};
     rk_frames_addstr (&frames, "RESUME");
     rk_frames_add (&frames, &index, sizeof (index));
+    if (handlers)
+        rk_frames_addstr (&frames, "lacks");
     rk_work_send (self, &frames);
 }
 
@@ -271,6 +274,8 @@ s_handle_reload (void *owner, zmsg_t *words)
     rk_work_state_t *fresh = rk_work_state_new (self, &error);
     if (fresh) {
         rk_work_state_replace (self, fresh);
+        if (fresh->catches_up)
+            s_tell_new_life (self, true);
         self->counters[RK_WORK_RELOADS].value++;
     }
     rk_life_reloaded (&self->life, &error);
@@ -367,6 +372,7 @@ s_read_inbox (rk_work_t *self)
     rk_frames_t frames;
     rk_frames_begin (&frames);
     self->reading = zclock_mono ();
+    rk_work_look_at_pulse (self, self->reading);
     for (int nbr = 0; nbr < BATCH && self->held < self->held_most; nbr++) {
         if (self->life.terminated || !rk_wait_take (&self->inbox, &frames))
             return;
@@ -435,7 +441,7 @@ worker_actor (zsock_t *pipe, void *args_p)
     zstr_free (&error);
     s_list_sockets (self);
     if (again && self->state && self->state->catches_up)
-        s_tell_new_life (self);
+        s_tell_new_life (self, false);
     while (self->state && !self->life.terminated)
         s_round (self);
     if (self->life.down || !self->state) {

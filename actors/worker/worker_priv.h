@@ -57,8 +57,9 @@ typedef struct rk_work_job {
     size_t handler;            //  Whose hands it is in, so far
     uint64_t
         owner;    //  The app server that handles its request, as the ring knows it; or 0
-    bool asks;    //  What it waits for is a store's answer
-    bool before;    //  It is one of rk_work_t's unfinished
+    uint64_t name;    //  What that is about, as the ring knows it
+    bool asks;        //  What it waits for is a store's answer
+    bool before;      //  It is one of rk_work_t's unfinished
     //  In the list of free ones, or of those whose turn has come
     struct rk_work_job *next;
     uint32_t index;
@@ -115,11 +116,12 @@ typedef struct {
     uint32_t job_count;
     uint32_t waiting;
     uint32_t waiting_most;
-    uint64_t generation;    //  Counts calls, over all lives
-    uint32_t held;          //  Messages that came and aren't done
-    uint32_t held_most;     //  With so many, more aren't read
-    int64_t sweep;          //  msec, monotonic
-    int64_t reading;        //  When the message in hand was read, msec, monotonic
+    uint64_t generation;      //  Counts calls, over all lives
+    uint64_t rings, gones;    //  The last RING and GONE that we know
+    uint32_t held;            //  Messages that came and aren't done
+    uint32_t held_most;       //  With so many, more aren't read
+    int64_t sweep;            //  msec, monotonic
+    int64_t reading;          //  When the message in hand was read, msec, monotonic
     int64_t woke, fresh;    //  When we woke up last, and what was read since when is news
     rk_bundle_t out;        //  What the running handler has said to the sender
     rk_wait_t replies, inbox;
@@ -135,6 +137,7 @@ typedef struct {
     uint32_t unfinished;    //  What began under an earlier ring and may write yet
     bool finishing;         //  The sender waits to hear that there is none
     bool settled;           //  So it is with all others
+    int64_t ring_woke;      //  When we had slept before the ring came, see base/pulse.h
     rk_ring_t last;         //  The ring of which that was said last, or empty
     size_t custom;          //  The first counter that Lua names
     //  The first is for what has none
@@ -148,6 +151,9 @@ typedef struct {
 
 //  What a state's Lua code may do; the state is handed back to it.
 rk_lua_host_t rk_work_host (rk_work_t *self, rk_work_state_t *state);
+
+//  The number of the task's next call.
+uint64_t rk_work_next_call (rk_work_t *self, rk_task_t *task);
 
 //  The number of a handler by its name, which is made known when it isn't; 0 when there are too many.
 size_t rk_work_handler (rk_work_t *self, const char *name);
@@ -163,6 +169,9 @@ void rk_work_flush (rk_work_t *self);
 
 //  We have slept: when all that waited meanwhile is read, what comes is news.
 void rk_work_look_awake (rk_work_t *self);
+
+//  Notes when we have slept last: what is read from then on is news only when all that waited has been read. Now is zclock_mono.
+void rk_work_look_at_pulse (rk_work_t *self, int64_t now);
 
 //  work.c
 
@@ -219,6 +228,11 @@ void rk_work_drop (rk_work_t *self, bool answer);
 void rk_work_handle_ring (rk_work_t *self, rk_frames_t *frames);
 void rk_work_handle_settled (rk_work_t *self, rk_frames_t *frames);
 void rk_work_handle_gone (rk_work_t *self, rk_frames_t *frames);
+
+//  Whether another app server owns that name, and the request in hand made of its owner: see rk_lua_host_t
+bool rk_work_elsewhere (void *worker, rk_slice_t name, rk_task_t *task);
+uint64_t rk_work_remote (void *worker, rk_task_t *task, rk_slice_t name,
+                         const rk_slice_t *what, size_t count);
 
 //  Whether these are the requests of other app servers about one name.
 static inline bool

@@ -1,6 +1,7 @@
 //  worker_test.c - tests of worker.c
 
 #include "worker_priv.h"
+#include "base/pulse.h"
 
 
 typedef struct {
@@ -45,6 +46,18 @@ s_test_expect (s_fixture_t *fixture, const char *cid, const char *words)
 }
 
 
+static void
+s_test_reply (s_fixture_t *fixture, const void *token, const rk_pack_t *pack)
+{
+    rk_frames_t frames = {0};
+    rk_frames_addstr (&frames, "REPLY");
+    rk_frames_add (&frames, token, sizeof (rk_call_t));
+    rk_frames_addstr (&frames, "ok");
+    rk_frames_add (&frames, pack->data, pack->size);
+    rk_check (rk_frames_send_wait (&frames, fixture->answers, 5000) == 0);
+}
+
+
 //  Takes the next call to the store; answers it with the value it asked about, or not at all.
 
 static void
@@ -64,14 +77,8 @@ s_test_store (s_fixture_t *fixture, bool answer)
     rk_pack_int (&pack, 42);
     rk_pack_close (&pack);
     rk_pack_close (&pack);
-    rk_frames_t frames = {0};
-    rk_frames_addstr (&frames, "REPLY");
-    rk_frames_add (&frames, zframe_data (token), zframe_size (token));
-    rk_frames_addstr (&frames, "ok");
-    rk_frames_add (&frames, pack.data, pack.size);
     if (answer)
-        rk_check (rk_frames_send_wait (&frames, fixture->answers, 5000) == 0);
-    rk_frames_clear (&frames);
+        s_test_reply (fixture, zframe_data (token), &pack);
     rk_pack_clear (&pack);
     zframe_destroy (&name);
     zframe_destroy (&token);
@@ -109,10 +116,10 @@ s_fixture_open (s_fixture_t *fixture, rk_config_t *config, int run, char **error
         .answers = s_test_socket (ZMQ_PUSH, ">inproc://worker-test-replies-%d", run),
         .told.socket = s_test_socket (ZMQ_PULL, ">inproc://worker-test-sender-%d", run),
         .calls = s_test_socket (ZMQ_PULL, ">inproc://worker-test-store-%d", run)};
-    fixture->store_name = "store";
+    fixture->store_name = "store-1";
     fixture->service =
         (rk_service_t){.kind = RK_STORE,
-                       .name = "store",
+                       .name = "store-1",
                        .members = &fixture->store,
                        .names = &fixture->store_name,
                        .outside = &fixture->outside,
@@ -351,6 +358,106 @@ s_test_ring (s_fixture_t *fixture)
 }
 
 
+//  A name that a2 owns, and a3 when that has taken its place.
+
+static void
+s_test_name (char *name, size_t room)
+{
+    rk_ring_t rings[2] = {0};
+    rk_ring_set (&rings[0], 1, rk_slice ("a1,a2"));
+    rk_ring_set (&rings[1], 2, rk_slice ("a1,a3"));
+    for (int nbr = 0, owners = 0; owners < 2; nbr++) {
+        snprintf (name, room, "name%d", nbr);
+        owners = (rk_ring_owner (&rings[0], rk_slice (name)) == 1) +
+                 (rk_ring_owner (&rings[1], rk_slice (name)) == 1);
+    }
+    rk_ring_clear (&rings[0]);
+    rk_ring_clear (&rings[1]);
+}
+
+
+//  The next that the sender hears is a REMOTE; answers it, or not at all.
+
+static void
+s_test_remote (s_fixture_t *fixture, const char *finished, const char *answer)
+{
+    zmsg_t *msg = rk_wait_await (&fixture->told);
+    rk_check (msg && zframe_streq (zmsg_first (msg), "REMOTE"));
+    zmsg_next (msg);
+    zframe_t *token = zmsg_next (msg);
+    rk_pack_t pack = {0};
+    if (finished)
+        s_test_hears (fixture, "FINISHED", finished);
+    if (answer) {
+        rk_pack_text (&pack, answer, strlen (answer));
+        s_test_reply (fixture, zframe_data (token), &pack);
+    }
+    rk_pack_clear (&pack);
+    zmsg_destroy (&msg);
+}
+
+
+//  A request whose owner is gone goes to the next one. What that refuses the other one may do yet, so it isn't refused for good.
+
+static void
+s_test_unsure (s_fixture_t *fixture)
+{
+    char name[20], text[100];
+    const char *refusal = "{\"action\":\"ownedRsp\",\"code\":\"not-member\"}",
+               *yes = "{\"action\":\"ownedRsp\",\"code\":\"ok\"}";
+    s_test_say (fixture, "g.5", "{\"action\":\"echo\",\"bind\":\"zoe\"}");
+    s_test_expect (fixture, "g.5", "\"code\":\"ok\"");
+    s_test_answer (fixture, "RING a1,a2 a1 5", NULL);
+    s_test_hears (fixture, "FINISHED", "5");
+    s_test_answer (fixture, "SETTLED", NULL);
+    s_test_name (name, sizeof (name));
+    snprintf (text, sizeof (text), "{\"action\":\"owned\",\"name\":\"%s\"}", name);
+    s_test_say (fixture, "g.5", text);
+    s_test_remote (fixture, NULL, refusal);
+    s_test_expect (fixture, "g.5", "not-member");
+    for (int nbr = 0; nbr < 2; nbr++) {
+        s_test_say (fixture, "g.5", text);
+        s_test_remote (fixture, NULL, NULL);
+        s_test_answer (fixture, nbr ? "RING a1,a3 a1 8" : "RING a1,a3 a1 6", NULL);
+        s_test_remote (fixture, nbr ? "8" : "6", nbr ? refusal : yes);
+        s_test_expect (fixture, "g.5", nbr ? "store-unavailable" : "\"code\":\"ok\"");
+        s_test_answer (fixture, nbr ? "RING a1,a2 a1 9" : "RING a1,a2 a1 7", NULL);
+        s_test_hears (fixture, "FINISHED", nbr ? "9" : "7");
+    }
+}
+
+
+//  What is ours by the next ring too is handled at once. Not when we have slept between the two, for others may have had it.
+
+static void
+s_test_ours (s_fixture_t *fixture)
+{
+    char name[20], text[100];
+    int owner = -1;
+    rk_ring_t ring = {0};
+    rk_ring_set (&ring, 1, rk_slice ("a1,a2"));
+    for (int nbr = 0; owner != 0; nbr++) {
+        snprintf (name, sizeof (name), "ours%d", nbr);
+        owner = rk_ring_owner (&ring, rk_slice (name));
+    }
+    rk_ring_clear (&ring);
+    snprintf (text, sizeof (text), "{\"action\":\"owned\",\"name\":\"%s\"}", name);
+    s_test_answer (fixture, "SETTLED", NULL);
+    for (int slept = 0; slept < 2; slept++) {
+        if (slept)
+            rk_pulse_sleep (zclock_mono () - 90000);    //  A while ago
+        s_test_answer (fixture, slept ? "RING a1,a2 a1 11" : "RING a1,a2 a1 10", NULL);
+        s_test_hears (fixture, "FINISHED", slept ? "11" : "10");
+        s_test_say (fixture, "g.5", text);
+        if (slept)
+            s_test_remote (fixture, NULL, "{\"code\":\"other\"}");
+        s_test_expect (fixture, "g.5", slept ? "other" : "not-member");
+        s_test_answer (fixture, "SETTLED", NULL);
+    }
+    rk_pulse_reset ();
+}
+
+
 void
 worker_test (void)
 {
@@ -380,6 +487,8 @@ worker_test (void)
     s_test_order (&fixture);
     s_test_full (&fixture);
     s_test_ring (&fixture);
+    s_test_unsure (&fixture);
+    s_test_ours (&fixture);
 
     //  A store that doesn't answer is a time-out, and its late answer harms nobody
     s_test_say (&fixture, "g.1", "{\"action\":\"ask\",\"value\":6}");

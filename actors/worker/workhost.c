@@ -6,10 +6,8 @@
 #define SENDER_WAIT 20000     //  msec until a sender that takes nothing is given up
 #define TIMERS_MOST 200000    //  Of one worker at once
 #define CATCHUP_WAIT 30000    //  msec that the sender has to answer
-#define REMOTE_WAIT 10000     //  msec that another app server has to answer
 #define AWAKE_MOST 5000       //  msec after which that is so in any case
 #define STALE_MOST 60000      //  msec after which nothing goes on that had begun before
-#define AWAKE 1000            //  msec until what waited while we slept is read
 #define GRACE 100             //  msec that a service has to say itself that time is over
 
 //  A message down, for who follows its connection
@@ -84,8 +82,8 @@ s_service (rk_work_t *self, int nbr)
 
 //  The upper bits tell a late reply from the answer to a later call of the same job.
 
-static uint64_t
-s_next_call (rk_work_t *self, rk_task_t *task)
+uint64_t
+rk_work_next_call (rk_work_t *self, rk_task_t *task)
 {
     rk_work_job_t *job = (rk_work_job_t *) task;    //  Its first member
     return ++self->generation << RK_WORK_INDEX_BITS | job->index;
@@ -113,21 +111,31 @@ s_whose (rk_work_connection_t *connection)
 }
 
 
-//  Timers and events are ours whoever has the users.
+void
+rk_work_look_at_pulse (rk_work_t *self, int64_t now)
+{
+    int64_t woke = rk_pulse_woke (now);
+    if (woke == self->woke)
+        return;
+    self->woke = woke;
+    self->fresh = now < woke + AWAKE_MOST ? INT64_MAX : woke;
+}
+
+
+//  Timers and events are ours whoever has the users, and so is what is to be done when a connection has ended.
 
 static bool
 s_host_stale (void *worker, rk_task_t *task)
 {
     rk_work_t *self = (rk_work_t *) worker;
     rk_work_job_t *job = (rk_work_job_t *) task;    //  Its first member
-    if (!self->ours || !job->connection->key.data)
+    if (!self->ours || !job->connection->key.data ||
+        (rk_slice_is (rk_frames_at (&task->frames, 0), "status") &&
+         rk_slice_is (rk_frames_at (&task->frames, 1), "closed")))
         return false;
-    int64_t now = zclock_mono (), woke = rk_pulse_woke (now);
-    if (woke != self->woke) {
-        self->woke = woke;
-        self->fresh = now < woke + AWAKE_MOST ? INT64_MAX : woke;
-    }
-    return woke && job->read < self->fresh && now < woke + STALE_MOST;
+    int64_t now = zclock_mono ();
+    rk_work_look_at_pulse (self, now);
+    return self->woke && job->read < self->fresh && now < self->woke + STALE_MOST;
 }
 
 
@@ -136,7 +144,7 @@ rk_work_look_awake (rk_work_t *self)
 {
     int64_t now = zclock_mono (), since = now - self->woke;
     bool empty = self->replies.armed && self->inbox.armed && !self->inbox.off;
-    if (since >= AWAKE_MOST || (since >= AWAKE && empty))
+    if (since >= AWAKE_MOST || (since >= RK_PULSE_STALE && empty))
         self->fresh = now;
 }
 
@@ -149,7 +157,7 @@ s_host_call (void *worker, rk_task_t *task, int nbr, rk_slice_t packed)
     rk_work_connection_t *connection = ((rk_work_job_t *) task)->connection;
     int64_t now = rk_now ();
     rk_call_t token = {.worker = self->args->index,
-                       .call = s_next_call (self, task),
+                       .call = rk_work_next_call (self, task),
                        .asked = now,
                        .deadline = now / 1000000 + service->timeout,
                        .whose = s_whose (connection)};
@@ -185,7 +193,7 @@ s_host_catchup (void *worker, rk_task_t *task, rk_slice_t cid, rk_slice_t word)
     rk_work_t *self = (rk_work_t *) worker;
     int64_t now = rk_now ();
     rk_call_t token = {.worker = self->args->index,
-                       .call = s_next_call (self, task),
+                       .call = rk_work_next_call (self, task),
                        .asked = now,
                        .deadline = now / 1000000 + CATCHUP_WAIT};
     rk_frames_t frames;
@@ -201,56 +209,6 @@ s_host_catchup (void *worker, rk_task_t *task, rk_slice_t cid, rk_slice_t word)
 }
 
 
-//  Whether another app server of the cluster owns it. With a task, whether its request must go by way of the sender: also when another
-//  one may have owned it until now, whose requests come before, and while earlier ones of its connection go that way.
-
-static bool
-s_host_elsewhere (void *worker, rk_slice_t name, rk_task_t *task)
-{
-    rk_work_t *self = (rk_work_t *) worker;
-    int owner = self->ring.count ? rk_ring_owner (&self->ring, name) : -1;
-    if (owner == -1 || owner != self->place || !task)
-        return owner != -1 && owner != self->place;
-    if (((rk_work_job_t *) task)->connection->away)
-        return true;
-    int was = self->settled ? -1 : rk_ring_owner (&self->last, name);
-    return !self->settled &&
-           (was == -1 || strneq (self->last.members[was].name, self->ours));
-}
-
-
-//  The request in hand is handled by the owner of name, by way of the sender. What: UID, CID, DEVICE, content, and an attachment
-//  or none
-
-static uint64_t
-s_host_remote (void *worker, rk_task_t *task, rk_slice_t name, const rk_slice_t *what,
-               size_t count)
-{
-    rk_work_t *self = (rk_work_t *) worker;
-    rk_work_job_t *job = (rk_work_job_t *) task;    //  Its first member
-    int64_t now = rk_now ();
-    int owner = rk_ring_owner (&self->ring, name);
-    rk_call_t token = {.worker = self->args->index,
-                       .call = s_next_call (self, task),
-                       .asked = now,
-                       .deadline = now / 1000000 + REMOTE_WAIT};
-    rk_frames_t frames;
-    rk_frames_begin (&frames);
-    rk_frames_addstr (&frames, "REMOTE");
-    rk_frames_addstr (&frames, self->ours);
-    rk_frames_add (&frames, &token, sizeof (token));
-    rk_frames_add (&frames, name.data, name.size);
-    for (size_t nbr = 0; nbr < count; nbr++)
-        rk_frames_add (&frames, what[nbr].data, what[nbr].size);
-    job->owner = self->ring.members[owner].hash;
-    job->connection->away++;
-    rk_work_send (self, &frames);
-    task->deadline = token.deadline;
-    self->counters[RK_WORK_CALLS].value++;
-    return token.call;
-}
-
-
 //  A call's envelope is its number and an empty frame: services send back all up to that
 //  (https://rfc.zeromq.org/spec/28/, REQ and REP).
 
@@ -259,7 +217,7 @@ s_host_link (void *worker, rk_task_t *task, int nbr, rk_frames_t *frames)
 {
     rk_work_t *self = (rk_work_t *) worker;
     rk_service_t *service = s_service (self, nbr);
-    uint64_t call = task ? s_next_call (self, task) : 1;
+    uint64_t call = task ? rk_work_next_call (self, task) : 1;
     rk_frames_t enveloped;
     rk_frames_begin (&enveloped);
     if (task) {
@@ -314,7 +272,7 @@ static uint64_t
 s_host_sleep (void *worker, rk_task_t *task, int64_t msec)
 {
     rk_work_t *self = (rk_work_t *) worker;
-    uint64_t call = s_next_call (self, task);
+    uint64_t call = rk_work_next_call (self, task);
     task->deadline = INT64_MAX;    //  The timer wakes it
     rk_timers_add (&self->timers, (rk_timer_t){s_due (msec), call, NULL});
     return call;
@@ -481,8 +439,8 @@ rk_work_host (rk_work_t *self, rk_work_state_t *state)
                            .call = s_host_call,
                            .catches_up = s_host_catches_up,
                            .catchup = s_host_catchup,
-                           .elsewhere = s_host_elsewhere,
-                           .remote = s_host_remote,
+                           .elsewhere = rk_work_elsewhere,
+                           .remote = rk_work_remote,
                            .stale = s_host_stale,
                            .link = s_host_link,
                            .subscribe = s_host_subscribe,

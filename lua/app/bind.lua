@@ -1,6 +1,6 @@
 --  bind - the connection belongs to a user from now on: {"uid": "...", "token": "...", "device": "..."}
 
-local chat, store, catchup = require "common", require "store", require "catchup"
+local chat, devices, catchup = require "common", require "store_devices", require "catchup"
 
 local ATTEMPTS_MOST = chat.limit ("auth/attempts")
 
@@ -34,14 +34,14 @@ local function check (ctx, msg)
     end
 end
 
---  Of too many devices the one goes that was seen last longer than a day ago. Returns as store.bind does
+--  Of too many devices the one goes that was seen last longer than a day ago. Returns as devices.bind does
 local function bind (uid, device)
     local now = clock.now ()
-    local ok, known, groups, version = store.bind (uid, device, chat.devices_most, now)
+    local ok, known, groups, version = devices.bind (uid, device, chat.devices_most, now)
     if ok and not known then
-        local good, gone = store.forget_oldest (uid, now)
+        local good, gone = devices.forget_oldest (uid, now)
         if good and gone then
-            return store.bind (uid, device, chat.devices_most, now)
+            return devices.bind (uid, device, chat.devices_most, now)
         end
     end
     return ok, known, groups, version

@@ -17,13 +17,15 @@
 --  "conversation seq", where the last page ended, for whoever comes first, its ack or a timer; or nothing. Who takes
 --  the work over writes its own number, and whoever finds another one there, behind each call that waited, stops.
 
-local chat, membership, store = require "common", require "membership", require "store"
+local chat, db, membership, store = require "common", require "db", require "membership", require "store"
 
 local NEXT_PAGE = 5000      -- msec that a client has to ack a page; then the next one goes nonetheless
 local FIRST_ACK = 500       -- msec that one has that never acked before, and perhaps never will
 local GAP_PAGE = 100        -- msec between two pages of what was said meanwhile
 local RETRY_LEAST, RETRY_MOST = 200, 10000    -- msec until a store that failed is asked again
 local MOVE = 100            -- msec until a connection stays for good with an app server that doesn't own its user
+local AWAY = 1000           -- msec until a part of a divided store that was away is asked again
+local SPREAD = 2            -- msec between two connections that begin anew when it is back
 local LOST = 120000         -- msec until nobody believes that a coroutine is still at work
 
 local catchup = {}
@@ -74,6 +76,8 @@ local function try_again (cid, mine, reason, wait, again)
     end)
 end
 
+local lacking = {}    -- The connections that lack what is in shards that are away: a table of these for each, see lack
+
 --  What was said while the pages went out: from a seq on of some conversations. More is said meanwhile than a page, perhaps for ever: from the
 --  second page on the connection's own messages don't wait for it, unless stays. Returns ok, reason
 local function close_gaps (who, mine, gaps, stays)
@@ -82,7 +86,9 @@ local function close_gaps (who, mine, gaps, stays)
         while more and still (who.cid, mine) do
             local ok, rows
             ok, rows, more = store.missed_of (who.uid, who.device, gap.conversation, last, chat.page, chat.page_bytes)
-            if not ok then
+            if not ok and lacking[who.cid] and db.is_away (rows) then
+                break    -- It comes with the rest
+            elseif not ok then
                 return false, rows
             elseif not still (who.cid, mine) then
                 return true
@@ -127,6 +133,58 @@ local function finish (cid, mine, stays)
     end
 end
 
+--  What a connection has missed in a shard that is away it gets when that is back: then it begins anew. Until then it stays behind,
+--  whatever it catches up with, and with each message that passes it by we are told so. A worker asks once a second for all of
+--  its connections. Handlers that were replaced don't, for the connections have begun anew with the new ones
+local watched = false
+
+local function begin_next (cids)
+    local cid = next (cids)
+    if not cid then
+        return
+    end
+    cids[cid] = nil
+    timer.after (SPREAD, function () return begin_next (cids) end)
+    if session.get (cid) then
+        setting.behind (cid)
+        return catchup.begin_anew (cid)
+    end
+end
+
+--  Those that lack what one of these shards has, which don't any more
+local function take_lacking (back)
+    local cids = {}
+    for cid, away in pairs (lacking) do
+        for shard in pairs (away) do
+            cids[cid] = cids[cid] or back[shard]
+        end
+        lacking[cid] = not cids[cid] and away or nil
+    end
+    return cids
+end
+
+local function watch ()
+    watched = timer.after (AWAY, function ()
+        local cids = take_lacking (db.who_is_here ())
+        watched = next (lacking) and watch ()
+        return begin_next (cids)
+    end)
+    return watched
+end
+
+--  The connection lacks what these shards have. Returns ok; or false, reason
+local function lack (cid, away)
+    local ok, reason = session.catch_up (cid, "lack")
+    if ok then
+        lacking[cid] = lacking[cid] or {}
+        for shard in pairs (away) do
+            lacking[cid][shard] = true
+        end
+        watched = watched or watch ()
+    end
+    return ok, reason
+end
+
 --  The next page, behind (conversation, seq); at the front with the groups as they are now
 function go_on (cid, mine, wait, conversation, seq)
     local who = still (cid, mine)
@@ -134,6 +192,10 @@ function go_on (cid, mine, wait, conversation, seq)
         return
     end
     local ok, rows, more, state = store.missed (who.uid, who.device, conversation, seq, chat.page, chat.page_bytes)
+    if ok and state.away and still (cid, mine) then
+        local noted, reason = lack (cid, state.away)
+        ok, rows = noted, noted and rows or reason
+    end
     if not still (cid, mine) then
         return
     elseif not ok then
@@ -162,6 +224,7 @@ function begin_at (cid, mine, wait, conversation, seq)
     if not still (cid, mine) then
         return
     end
+    lacking[cid] = nil
     local ok, reason = session.catch_up (cid, "begin")
     if not still (cid, mine) then
         return

@@ -1,6 +1,6 @@
 --  chat - from one user to another; stored, answered, then delivered
 
-local chat, store = require "common", require "store"
+local chat, db, store = require "common", require "db", require "store"
 
 --  Why the store took no chat of a user
 local function refuse (uid, to)
@@ -46,10 +46,21 @@ local function handle (ctx, msg)
     end
     live.talk (to, ctx.cid, conversation, seq, at, chat.has_stamp (ctx, msg), ctx.text, attachment)
     local answer = chat.answer ("chatRsp", content.chatID, conversation, seq, at)
+    if known == nil then
+        known = store.is_known (conversation, to)
+    end
     if not known then
         answer.known = false
     end
     return answer
 end
 
-return {action = "chat", pipelined = true, handle = handle}
+--  In a store that is divided the first chats of a talk take more calls: those behind wait for them
+local function is_one_call (msg)
+    local content = type (msg.content) == "table" and msg.content or {}
+    local from, to = content.fromAccountID, content.toAccountID
+    return chat.is_one_call (msg)
+           and (not chat.good_id (from) or not chat.good_id (to) or store.is_one_call (chat.conversation (from, to)))
+end
+
+return {action = "chat", pipelined = db.divided and is_one_call or chat.is_one_call, handle = handle}

@@ -69,4 +69,4 @@ local function owned (msg)
     return type (content) == "table" and chat.good_id (content.chatGroupID) and content.chatGroupID
 end
 
-return {action = "chatGroup", pipelined = true, owned = owned, handle = handle}
+return {action = "chatGroup", pipelined = chat.is_one_call, owned = owned, handle = handle}

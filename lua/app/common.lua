@@ -1,6 +1,7 @@
 --  common.lua - what the handlers of the chat application share
 
-local db, store, changes, groups, media = require "db", require "store", require "store_changes", require "store_groups", require "store_media"
+local db, membership, store, changes = require "db", require "membership", require "store", require "store_changes"
+local groups, media = require "store_groups", require "store_media"
 local stamp = json.stamp
 
 --  A whole number of the configuration
@@ -39,10 +40,7 @@ function chat.good_chat_id (id)
     return type (id) == "string" and #id > 0 and #id <= 255 and not id:find ("%c")
 end
 
---  Two users talk in "alice,bob", in byte order
-function chat.conversation (a, b)
-    return a <= b and a .. "," .. b or b .. "," .. a
-end
+chat.conversation = db.talk
 
 --  The other one of the two who talk in a conversation, which may be the same; nil for a group's, and for a talk of others
 function chat.other (uid, conversation)
@@ -205,10 +203,20 @@ end
 
 local MENTIONS_MOST = 50
 
+--  The hash of a file that a client names, or nil
+local function hash_of (url)
+    return type (url) == "string" and url:match ("^/media/(%x+)$") or nil
+end
+
+--  A chat is stored with one call, unless the store is asked for its file before: the next one waits for that
+function chat.is_one_call (msg)
+    return type (msg.content) ~= "table" or not hash_of (msg.content.fileUrl)
+end
+
 --  The hash of the file that a user names, which must have it, nil and its type; nil when it lies somewhere else, if it is anything.
 --  Or nil, and the refusal
 function chat.file_of (uid, url)
-    local hash = type (url) == "string" and url:match ("^/media/(%x+)$")
+    local hash = hash_of (url)
     if not hash then
         return nil
     end
@@ -323,7 +331,7 @@ function chat.leave (ctx, gid)
     if not ok then
         return false, left
     elseif left > 0 then
-        setting.groups (ctx.uid, version, list)
+        membership.tell (ctx.uid, list, version, gid)
         chat.tell (event)
     end
     return true, left > 0
@@ -338,7 +346,7 @@ function chat.remove (ctx, msg, change, ban)
     if refusal then
         return refusal
     end
-    setting.groups (uid, version, list)
+    membership.tell (uid, list, version, gid)
     chat.tell (event)
     if was_in then
         downstream.uid (uid, {action = "groupRemoved", groupID = gid, by = ctx.uid})

@@ -4,8 +4,132 @@
 --  table for the other form. SQLite has one writer; in MySQL another app server may take the seq or the chatID first, and
 --  then the statement is run again.
 
-local run, transaction = sql.run, sql.transaction
-local db = {run = run, transaction = transaction, driver = sql.driver}
+local shards, shard_of = sql.shards, sql.shard_of
+local db = {shards = shards, first = shards[1], driver = sql.driver}
+
+--  In a store that is divided a conversation with all that belongs to it is in the shard of its name, and what two users are to each
+--  other in that of their talk; a user's profile and devices are in the shard of its id, files in the first. So what one
+--  message does is one transaction. Lists of a user's conversations ask all shards.
+
+--  Where that is: a table with run and transaction, see lua/core/services.lua. This is the fast way where there is only one
+local whole = not shards[2] and shards[1]
+db.divided = not whole
+function db.at (key)
+    return whole or shards[shard_of (key)]
+end
+
+--  Two users talk in "alice,bob", in byte order
+function db.talk (a, b)
+    return a <= b and a .. "," .. b or b .. "," .. a
+end
+
+--  The rows that ask (shard, there) gives, of all shards together: there are those of a list of keys that are in the shard, one at the
+--  least. Returns ok, the rows; or false, reason
+function db.ask_of (keys, ask)
+    if whole then
+        return ask (whole, keys)
+    end
+    local rows = {}
+    for _, shard in ipairs (shards) do
+        local there, ok, found = {}, true, {}
+        for _, key in ipairs (keys) do
+            there[#there + 1] = db.at (key) == shard and key or nil
+        end
+        if there[1] then
+            ok, found = ask (shard, there)
+        end
+        if not ok then
+            return false, found
+        end
+        table.move (found, 1, #found, #rows + 1, rows)
+    end
+    return true, rows
+end
+
+--  Each of the statements in the shard of the key of the same place, as one transaction in each shard. Returns ok, the rows of
+--  each; or false, reason
+function db.gather (keys, statements)
+    if whole then
+        return whole.transaction (statements)
+    end
+    local lists, results = {}, {}
+    for nbr, statement in ipairs (statements) do
+        local shard = shard_of (keys[nbr])
+        local list = lists[shard] or {places = {}}
+        lists[shard] = list
+        list[#list + 1], list.places[#list + 1] = statement, nbr
+    end
+    for shard, list in pairs (lists) do
+        local ok, found = shards[shard].transaction (list)
+        if not ok then
+            return false, found
+        end
+        for nbr, place in ipairs (list.places) do
+            results[place] = found[nbr]
+        end
+    end
+    return true, results
+end
+
+--  The rows of a query in all shards, the first limit of them when they go as before (one, two) says, which is the query's own order
+function db.merge (before, limit, ...)
+    if whole then
+        return whole.run (...)
+    end
+    local rows = {}
+    for _, shard in ipairs (shards) do
+        local ok, found = shard.run (...)
+        if not ok then
+            return false, found
+        end
+        table.move (found, 1, #found, #rows + 1, rows)
+    end
+    return true, db.first_of (rows, before, limit)
+end
+
+--  The first limit of some rows, in that order
+function db.first_of (rows, before, limit)
+    table.sort (rows, before)
+    return table.move (rows, 1, math.min (limit, #rows), 1, {})
+end
+
+--  What a query says as count, in all shards but that one. Returns ok, the sum; or false, reason
+function db.count_besides (shard, ...)
+    local sum = 0
+    for _, other in ipairs (shards) do
+        if other ~= shard then
+            local ok, rows = other.run (...)
+            if not ok then
+                return false, rows
+            end
+            sum = sum + rows[1].count
+        end
+    end
+    return true, sum
+end
+
+--  Orders for these
+function db.by_conversation (one, two)
+    return one.conversation < two.conversation
+end
+
+function db.by_other (one, two)
+    return one.other < two.other
+end
+
+--  Which shards answer: a table of these
+function db.who_is_here ()
+    local here = {}
+    for _, shard in ipairs (shards) do
+        here[shard] = shard.run "SELECT 1" or nil
+    end
+    return here
+end
+
+--  Whether what the store said means that this shard is away, see sqlbatch.h
+function db.is_away (reason)
+    return reason:find ("^away: ") ~= nil
+end
 
 --  Whether what the store said means that the same will fail again, see pool.h
 function db.is_for_good (reason)

@@ -1,6 +1,6 @@
 --  groupAnswer - an owner lets in a user who has asked, or doesn't: {"action", "groupID", "uid", "accept"}
 
-local chat, groups = require "common", require "store_groups"
+local chat, groups, membership = require "common", require "store_groups", require "membership"
 
 local function handle (ctx, msg)
     local gid, uid = msg.groupID, msg.uid
@@ -20,7 +20,7 @@ local function handle (ctx, msg)
     elseif row.joined == 0 then
         return row.asked and chat.refuse_join (gid, row) or chat.refuse ("not-found", uid .. " has not asked to be in the group " .. gid)
     end
-    setting.groups (uid, version, list)
+    membership.tell (uid, list, version)
     chat.tell (event)
     chat.tell_user (ctx, uid, {action = "groupAnswered", groupID = gid, by = ctx.uid, accept = true})
     return {groupID = gid, uid = uid, accept = true}

@@ -3,7 +3,7 @@
 --  joining is open, invitation or request; "invited": true is the older word for invitation. A group that nobody made is
 --  there when its first member joins; it has no owner and is open to all.
 
-local chat, groups, catchup = require "common", require "store_groups", require "catchup"
+local chat, groups, membership, catchup = require "common", require "store_groups", require "membership", require "catchup"
 
 local function handle (ctx, msg)
     local gid = msg.groupID
@@ -17,7 +17,7 @@ local function handle (ctx, msg)
     elseif row.made == 0 then
         return chat.refuse ("group-exists", "there is a group " .. gid .. " already")
     end
-    setting.groups (ctx.uid, version, list)
+    membership.tell (ctx.uid, list, version)
     catchup.fill (ctx.cid, true)    -- Whoever has the answer hears the group, if it had caught up before
     chat.tell (event)
     return {groupID = gid}

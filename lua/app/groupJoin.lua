@@ -2,7 +2,7 @@
 --
 --  Where one has to ask, owners are told, and the answer has "asked": true.
 
-local chat, groups, catchup = require "common", require "store_groups", require "catchup"
+local chat, groups, membership, catchup = require "common", require "store_groups", require "membership", require "catchup"
 
 --  Without a store: a note of the connection
 local function join_here (ctx, gid)
@@ -38,7 +38,7 @@ local function handle (ctx, msg)
     if not ok then
         return chat.store_failed (row)
     elseif row.joined == 1 then
-        setting.groups (ctx.uid, version, list)
+        membership.tell (ctx.uid, list, version)
         catchup.fill (ctx.cid, true)    -- Whoever has the answer hears the group, if it had caught up before
         chat.tell (event)
         return {groupID = gid}

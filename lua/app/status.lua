@@ -5,7 +5,7 @@
 --  since it has come to a group, in which something may have been said since; or that it was catching up when this
 --  worker went down, and who did that is lost. One that is moving goes to another app server, and nothing is to be done.
 
-local chat, store, catchup = require "common", require "store", require "catchup"
+local chat, devices, catchup = require "common", require "store_devices", require "catchup"
 
 if chat.stored then
     session.catches_up ()
@@ -13,7 +13,7 @@ end
 
 local function handle (ctx, word)
     if word == "closed" and ctx.uid and chat.stored then
-        store.seen (ctx.uid, clock.now ())
+        devices.seen (ctx.uid, clock.now ())
     elseif word == "connected" and ctx.uid and chat.stored then
         catchup.begin_anew (ctx.cid)
     elseif word == "behind" then

@@ -3,7 +3,7 @@
 --  Each function returns true and a result, or false and a reason.
 
 local db, membership = require "db", require "membership"
-local run, transaction, said, fit = db.run, db.transaction, db.said, db.fit
+local at, said, fit = db.at, db.said, db.fit
 local store = {}
 
 --  A chat of two or to a group gets the next seq of its conversation, unless its sender has used the
@@ -98,6 +98,7 @@ SELECT two.uid, ?1, 1, 0 FROM (SELECT ?2 AS uid UNION SELECT ?3) AS two
  WHERE (SELECT count(*) FROM member WHERE uid = ?2 AND direct = 1) < ?4 AND NOT ]] .. db.refuses ("?3", "?2"))
 local KNOWN_MOST = 10000
 local known, known_count = {}, 0
+local KNOWN = "SELECT 1 FROM user WHERE uid = ? AND seen > 0"
 
 local function note_known (conversation)
     if known_count == KNOWN_MOST then
@@ -109,43 +110,77 @@ local function note_known (conversation)
     end
 end
 
+--  How many talks a user has in other shards than that of a conversation, which counts when it begins
+local function talks_besides (shard, conversation, uid)
+    local ok, there = true, known[conversation] or not db.divided
+    if not there then
+        ok, there = db.first_row (shard.run ("SELECT 1 FROM member WHERE uid = ? AND conversation = ?", uid, conversation))
+    end
+    if not ok or there then
+        return ok, ok and 0 or there
+    end
+    return db.count_besides (shard, "SELECT count(*) AS count FROM member WHERE uid = ? AND direct = 1", uid)
+end
+
 --  Each returns ok, the seq or nil. named is whom it mentions, a list of users with all = true for all of a group, and
 --  file, the hash of its file; or nil
 --  and last whether there is no seq because it was stored by a try before, of which nobody knew. add_direct also returns, before that,
---  whether the recipient is known, that is: was ever bound; of who isn't nothing is kept here
+--  whether the recipient is known, that is: was ever bound; of who isn't nothing is kept here. nil: that is in another shard, ask
+--  is_known behind that
 function store.add_direct (conversation, sender, chat_id, recipient, device, at, body, attachment, talks_most, named)
+    local shard = db.at (conversation)
     if known[conversation] and not named then
-        local ok, reason, changes, seq = run (INSERT_DIRECT, conversation, sender, chat_id, recipient,
-                                              device, at, body, attachment)
+        local ok, reason, changes, seq = shard.run (INSERT_DIRECT, conversation, sender, chat_id, recipient,
+                                                    device, at, body, attachment)
         if not ok then
             return false, reason
         end
         return true, changes > 0 and seq or nil, true, changes < 0
     end
+    local counted, besides = talks_besides (shard, conversation, sender)
+    if not counted then
+        return false, besides
+    end
     local statements = {
-        {ADD_MEMBERS, conversation, sender, recipient, talks_most},
+        {ADD_MEMBERS, conversation, sender, recipient, talks_most - besides},
         {INSERT_FIRST, conversation, sender, chat_id, recipient, device, at, body, attachment, n = 9},
-        {"SELECT 1 FROM user WHERE uid = ? AND seen > 0", recipient}}
+        {KNOWN, recipient}}
     note (statements, sender, chat_id, conversation, at, named)
-    local ok, results, changes, seqs = transaction (statements)
+    local ok, results, changes, seqs = shard.transaction (statements)
     if not ok then
         return false, results
     end
     local is_known, seq = results[3][1] ~= nil, changes[2] > 0 and seqs[2] or nil
-    if seq and is_known then
+    if db.at (recipient) ~= shard then
+        is_known = known[conversation]
+    elseif seq and is_known then
         note_known (conversation)
     end
     return true, seq, is_known
 end
 
+--  Whether a chat of two is answered with one call, also in a store that is divided
+function store.is_one_call (conversation)
+    return known[conversation]
+end
+
+--  Whether the recipient of a chat is known; true when the store can't say
+function store.is_known (conversation, recipient)
+    local ok, there = db.first_row (at (recipient).run (KNOWN, recipient))
+    if ok and there then
+        note_known (conversation)
+    end
+    return not ok or there
+end
+
 function store.add_group (gid, sender, chat_id, device, at, body, attachment, named)
     local ok, reason, changes, seq
     if not named then
-        ok, reason, changes, seq = run (INSERT_GROUP, gid, sender, chat_id, device, at, body, attachment)
+        ok, reason, changes, seq = db.at (gid).run (INSERT_GROUP, gid, sender, chat_id, device, at, body, attachment)
     else
         local statements = {{named.all and INSERT_TO_ALL or INSERT_GROUP, gid, sender, chat_id, device, at, body, attachment, n = 8}}
         note (statements, sender, chat_id, gid, at, named)
-        ok, reason, changes, seq = transaction (statements)
+        ok, reason, changes, seq = db.at (gid).transaction (statements)
         changes, seq = ok and changes[1], ok and seq[1]
     end
     if not ok then
@@ -156,91 +191,21 @@ end
 
 --  Why the store took no chat of a user to another: returns ok, and whether the other takes none of it
 function store.refuses (to, from)
-    return db.first_row (run ("SELECT 1 FROM (SELECT 1 AS one) AS it WHERE " .. db.refuses ("?1", "?2"), to, from))
+    return db.first_row (at (db.talk (to, from)).run (
+        "SELECT 1 FROM (SELECT 1 AS one) AS it WHERE " .. db.refuses ("?1", "?2"), to, from))
 end
 
 --  The same of a group, as a list of one row or none when the user isn't in it: until when it may say nothing, who
 --  may write (0: all, 1: owners, 2: nobody)
 function store.may_write (uid, gid)
-    return run ([[SELECT me.silenced, coalesce (r.writers, 0) AS writers
+    return at (gid).run ([[SELECT me.silenced, coalesce (r.writers, 0) AS writers
         FROM member AS me LEFT JOIN room AS r ON r.conversation = me.conversation
         WHERE me.uid = ? AND me.conversation = ?]], uid, gid)
 end
 
 --  The chat that a sender named chat_id in a conversation, as a list of one row or none
 function store.find_chat (sender, chat_id, conversation)
-    return run (FIND_CHAT, sender, chat_id, conversation)
-end
-
---  The day, counted from 1970
-local DAY = 86400000    -- msec
-local function today (at)
-    return at // DAY
-end
-
-local ADD_DEVICE = said [[
-{ignore} INTO device (uid, device, seen)
-SELECT ?1, ?2, ?4 FROM (SELECT 1 AS one) AS it WHERE (SELECT count(*) FROM device WHERE uid = ?1) < ?3]]
-
-local SEEN_USER = said "INSERT INTO user (uid, seen) VALUES (?, ?) {seen}"
-
---  A new device starts where the user has read, or its nameless device has acked
-local START = said [[
-{ignore} INTO `cursor` (uid, device, conversation, seq)
-SELECT me.uid, ?2, me.conversation, {greatest} (me.read_seq, coalesce (c.seq, 0))
-  FROM member AS me LEFT JOIN `cursor` AS c ON c.uid = me.uid AND c.device = '' AND c.conversation = me.conversation
- WHERE me.uid = ?1 AND (me.read_seq > 0 OR c.seq > 0 AND ?2 <> '')
-   AND NOT EXISTS (SELECT 1 FROM device WHERE uid = ?1 AND device = ?2)
-   AND (SELECT count(*) FROM device WHERE uid = ?1) < ?3]]
-
---  A bind: the device is noted. Returns ok, whether the device is known now, for there may be too many, and the user's
---  groups with their version
-function store.bind (uid, device, devices_most, at)
-    local ok, results = transaction {
-        {START, uid, device, devices_most},
-        {ADD_DEVICE, uid, device, devices_most, today (at)},
-        {"UPDATE device SET seen = ?3 WHERE uid = ?1 AND device = ?2 AND seen < ?3", uid, device, today (at)},
-        {SEEN_USER, uid, at},
-        {"SELECT 1 FROM device WHERE uid = ? AND device = ?", uid, device},
-        {membership.VERSION, uid}, {membership.GROUPS, uid},
-    }
-    if not ok then
-        return false, results
-    end
-    return true, results[5][1] ~= nil, membership.of (results)
-end
-
---  The user was here until then
-function store.seen (uid, at)
-    return run ("UPDATE user SET seen = ?2 WHERE uid = ?1 AND seen < ?2", uid, at)
-end
-
---  Of a user with too many devices the one that was not seen for the longest goes, if that is more than a day. Returns
---  ok, whether one did
-function store.forget_oldest (uid, at)
-    local ok, rows = run ("SELECT device FROM device WHERE uid = ? AND seen < ? ORDER BY seen LIMIT 1", uid, today (at) - 1)
-    if not ok then
-        return false, rows
-    elseif not rows[1] then
-        return true, false
-    end
-    return store.forget (uid, rows[1].device)
-end
-
-function store.forget (uid, device)
-    local ok, reason = transaction {{"DELETE FROM device WHERE uid = ? AND device = ?", uid, device},
-                                    {"DELETE FROM `cursor` WHERE uid = ? AND device = ?", uid, device}}
-    if not ok then
-        return false, reason
-    end
-    return true, true
-end
-
---  The devices behind (uid, device), so many at the most, in order: uid, device, and whether they were not seen for
---  so many days
-function store.devices (uid, device, limit, at, days)
-    return run ([[SELECT uid, device, seen < ?4 AS unseen FROM device
-        WHERE uid >= ?1 AND (uid > ?1 OR device > ?2) ORDER BY uid, device LIMIT ?3]], uid, device, limit, today (at) - days)
+    return at (conversation).run (FIND_CHAT, sender, chat_id, conversation)
 end
 
 --  The sizes of what was missed in the first of these conversations that have any, a row each with conversation, from,
@@ -249,14 +214,14 @@ local AT_ONCE = 50    -- Conversations
 local function sizes_of (uid, device, list, limit)
     local sizes = {}
     while list[1] and not sizes[1] do
-        local asked, statements, expected = {}, {}, 0
+        local asked, keys, statements, expected = {}, {}, {}, 0
         while list[1] and expected < limit and #asked < AT_ONCE do
             local one = table.remove (list, 1)
-            asked[#asked + 1] = one
+            asked[#asked + 1], keys[#asked + 1] = one, one.conversation
             statements[#asked] = {MISSED_SIZES, uid, device, one.conversation, one.seen, limit}
             expected = expected + one.last - one.seen
         end
-        local ok, results = transaction (statements)
+        local ok, results = db.gather (keys, statements)
         if not ok then
             return false, results
         end
@@ -272,16 +237,16 @@ end
 
 --  The first count rows of which the sizes are known; attachments of more than that many bytes stay where they are
 local function rows_of (uid, device, sizes, count, attachment_most)
-    local statements, last = {}, nil
+    local keys, statements, last = {}, {}, nil
     for nbr = 1, count do
         local size = sizes[nbr]
         if not last or last[4] ~= size.conversation then
             last = {MISSED_ROWS, uid, device, size.conversation, size.from, nil, attachment_most}
-            statements[#statements + 1] = last
+            statements[#statements + 1], keys[#statements + 1] = last, size.conversation
         end
         last[6] = size.seq
     end
-    local ok, results = transaction (statements)
+    local ok, results = db.gather (keys, statements)
     if not ok then
         return false, results
     end
@@ -306,19 +271,41 @@ local function fetch (uid, device, list, limit, bytes)
     return good, rows, count < #sizes or count >= limit or list[1] ~= nil
 end
 
+--  The conversations behind (conversation, seq) in which the device is behind, and the state that missed returns
+local function behind_in_all (uid, device, conversation, seq, limit)
+    local list, state = {}, {acks = false, groups = {}, version = 0}
+    local answered, reason = false, nil
+    for _, shard in ipairs (db.shards) do
+        local ok, results = shard.transaction {
+            {BEHIND, uid, device, conversation, limit, seq},
+            {"SELECT 1 FROM `cursor` WHERE uid = ? AND device = ? LIMIT 1", uid, device},
+            {membership.VERSION, uid}, {membership.GROUPS, uid}}
+        if ok then
+            table.move (results[1], 1, #results[1], #list + 1, list)
+            state.acks = state.acks or results[2][1] ~= nil
+            state.version = state.version + membership.add (state.groups, results)
+            answered = true
+        elseif db.is_away (results) then
+            state.away, reason = state.away or {}, results
+            state.away[shard] = true
+        else
+            return false, results
+        end
+    end
+    if not answered then
+        return false, reason
+    end
+    return true, db.divided and db.first_of (list, db.by_conversation, limit) or list, state
+end
+
 --  Messages behind (conversation, seq) that the device hasn't acked: up to limit, and about so many bytes.
 --  Returns ok, rows, whether there may be more, and {acks = whether the device has ever acked anything, groups =,
---  version = the user's}.
+--  version = the user's, away = the shards that are so, a table of these, or nil}.
 function store.missed (uid, device, conversation, seq, limit, bytes)
-    local ok, results = transaction {
-        {BEHIND, uid, device, conversation, limit, seq},
-        {"SELECT 1 FROM `cursor` WHERE uid = ? AND device = ? LIMIT 1", uid, device},
-        {membership.VERSION, uid}, {membership.GROUPS, uid}}
+    local ok, list, state = behind_in_all (uid, device, conversation, seq, limit)
     if not ok then
-        return false, results
+        return false, list
     end
-    local state, list = {acks = results[2][1] ~= nil}, results[1]
-    state.groups, state.version = membership.of (results)
     local full, last = #list >= limit, list[#list]
     if list[1] and list[1].conversation == conversation then
         list[1].seen = math.max (list[1].seen, seq)
@@ -327,14 +314,20 @@ function store.missed (uid, device, conversation, seq, limit, bytes)
     if good and not rows[1] and more then    -- It has left that conversation meanwhile
         return store.missed (uid, device, conversation, seq, limit, bytes)
     elseif good and not rows[1] and full then    -- All of it was its own
-        return store.missed (uid, device, last.conversation, last.last, limit, bytes)
+        local away = state.away or {}
+        good, rows, more, state = store.missed (uid, device, last.conversation, last.last, limit, bytes)
+        for shard in pairs (good and away or {}) do
+            state.away = state.away or {}
+            state.away[shard] = true
+        end
+        return good, rows, more, state
     end
     return good, rows, more or full, state
 end
 
 --  The same of one conversation; without the groups
 function store.missed_of (uid, device, conversation, seq, limit, bytes)
-    local ok, list = run (BEHIND_IN, uid, device, conversation, 1, seq)
+    local ok, list = at (conversation).run (BEHIND_IN, uid, device, conversation, 1, seq)
     if not ok then
         return false, list
     elseif list[1] then
@@ -356,7 +349,7 @@ SELECT seq FROM `cursor` WHERE uid = ?1 AND device = ?2 AND conversation = ?3
 --  Delivered up to seq, which never goes back and not beyond what there is. Returns a row with the
 --  seq, or none when the user isn't in the conversation.
 function store.ack (uid, device, conversation, seq)
-    local ok, results = transaction {{ACK, uid, device, conversation, seq},
+    local ok, results = at (conversation).transaction {{ACK, uid, device, conversation, seq},
                                      {ACKED, uid, device, conversation}}
     return ok, ok and results[2] or results
 end
@@ -379,15 +372,16 @@ local HISTORY = "SELECT m.conversation, m.seq, m.at, m.body, m.attachment IS NOT
 --  after is given, else the newest; fewer, when they have more bytes than that. Returns ok, the rows, and the
 --  conversation's last seq, nil when uid isn't in it.
 function store.history (uid, conversation, after, before, limit, bytes)
-    local ok, span = run (SPAN, uid, conversation)
+    local shard = at (conversation)
+    local ok, span = shard.run (SPAN, uid, conversation)
     if not ok or not span[1] then
         return ok, span
     end
     local last, order = span[1].last, (before and "DESC" or "ASC") .. " LIMIT ?5"
     --  All as it is at this moment
     after, before = math.max (after or 0, span[1].since), math.min (before or last + 1, last + 1)
-    local sized, results = transaction {{SPAN, uid, conversation},
-                                        {HISTORY_SIZES .. order, uid, conversation, after, before, limit}}
+    local sized, results = shard.transaction {{SPAN, uid, conversation},
+                                              {HISTORY_SIZES .. order, uid, conversation, after, before, limit}}
     if not sized then
         return false, results
     end
@@ -395,18 +389,19 @@ function store.history (uid, conversation, after, before, limit, bytes)
     if not sizes[1] then
         return true, sizes, results[1][1] and last
     end
-    local good, rows = run (HISTORY .. order, uid, conversation, after, before, fit (sizes, bytes))
+    local good, rows = shard.run (HISTORY .. order, uid, conversation, after, before, fit (sizes, bytes))
     return good, rows, good and rows[1] and last    -- Without rows it has been removed meanwhile
 end
 
 --  The attachment of a message that uid may see in the history, as a list of one row with size and attachment, which
 --  is nil when it is more than a handler can hold; or of none. What the message is like history says
 function store.attachment (uid, conversation, seq)
-    local ok, span = run (SPAN, uid, conversation)
+    local shard = at (conversation)
+    local ok, span = shard.run (SPAN, uid, conversation)
     if not ok or not span[1] or seq <= span[1].since then
         return ok, ok and {} or span
     end
-    return run ([[SELECT length (m.attachment) AS size,
+    return shard.run ([[SELECT length (m.attachment) AS size,
         CASE WHEN length (m.attachment) > ?5 THEN NULL ELSE m.attachment END AS attachment]] .. WHICH_HISTORY .. "LIMIT 1",
         uid, conversation, seq - 1, seq + 1, ATTACHMENT_MOST)
 end
@@ -414,7 +409,7 @@ end
 --  Conversations that uid is in, behind the one named, in order, so many at the most: the last seq, up to where the
 --  device has acked, or what was said before the user came, and up to where anybody else has
 function store.talks (uid, device, after, limit)
-    return run (("SELECT me.conversation, me.direct, %s AS last, %s AS acked," .. [[
+    return db.merge (db.by_conversation, limit, ("SELECT me.conversation, me.direct, %s AS last, %s AS acked," .. [[
         (SELECT seq FROM `cursor` WHERE conversation = me.conversation AND uid <> ?1 ORDER BY seq DESC LIMIT 1) AS delivered
         FROM member AS me WHERE me.uid = ?1 AND me.conversation > ?3
         ORDER BY me.conversation LIMIT ?4]]):format (LAST, SEEN), uid, device, after, limit)

@@ -7,7 +7,7 @@
 --  Each function returns true and a result, or false and a reason.
 
 local db = require "db"
-local run, transaction, said = db.run, db.transaction, db.said
+local at, said = db.at, db.said
 local changes = {}
 
 local WORDS_MOST = 8     -- Reactions of one user to one message
@@ -21,7 +21,7 @@ SELECT m.sender, m.at, m.kind, m.body, m.edited,
  WHERE m.conversation = ?2 AND m.seq = ?3 AND ]] .. db.SEES .. " "
 
 function changes.target (uid, conversation, seq)
-    return run (TARGET, uid, conversation, seq)
+    return at (conversation).run (TARGET, uid, conversation, seq)
 end
 
 --  To a chat that is still there, of a user who is in the conversation
@@ -112,7 +112,7 @@ function changes.edit (change, body, empty, recalled)
         end
     end
     statements[#statements + 1] = {FIND, change.sender, change.chat_id, conversation}
-    return result (change, transaction (statements))
+    return result (change, at (conversation).transaction (statements))
 end
 
 local ADD = said [[
@@ -122,7 +122,7 @@ local TAKE = said "DELETE FROM reaction WHERE conversation = ?1 AND seq = ?2 AND
 
 --  A user's reaction to a message, or its end. Returns as edit does; false as well when it is so already
 function changes.react (change, word, on)
-    return result (change, transaction {
+    return result (change, at (change.conversation).transaction {
         row (on and REACT or UNREACT, change, word),
         {on and ADD or TAKE, change.conversation, change.target, change.sender, word},
         {FIND, change.sender, change.chat_id, change.conversation}})
@@ -130,23 +130,24 @@ end
 
 --  The reactions to the messages from one seq to another: rows of seq, word, count and mine
 function changes.reactions (uid, conversation, first, last)
-    return run ([[SELECT seq, word, count(*) AS count, max(uid = ?1) AS mine FROM reaction
+    return at (conversation).run ([[SELECT seq, word, count(*) AS count, max(uid = ?1) AS mine FROM reaction
         WHERE conversation = ?2 AND seq >= ?3 AND seq <= ?4 GROUP BY seq, word ORDER BY seq, word]], uid, conversation, first, last)
 end
 
 --  Who has reacted how to one message, in order: rows of word and uid
 function changes.reactors (conversation, seq, limit)
-    return run ("SELECT word, uid FROM reaction WHERE conversation = ? AND seq = ? ORDER BY word, uid LIMIT ?", conversation, seq, limit)
+    return at (conversation).run ("SELECT word, uid FROM reaction WHERE conversation = ? AND seq = ? ORDER BY word, uid LIMIT ?", conversation, seq, limit)
 end
 
 --  What a message was before each of its changes, oldest first, as many as have so many bytes; one at the least
 function changes.versions (conversation, seq, limit, bytes)
-    local ok, sizes = run ("SELECT length (body) AS size FROM version WHERE conversation = ? AND seq = ? ORDER BY edited LIMIT ?",
-                           conversation, seq, limit)
+    local shard = at (conversation)
+    local ok, sizes = shard.run ("SELECT length (body) AS size FROM version WHERE conversation = ? AND seq = ? ORDER BY edited LIMIT ?",
+                                 conversation, seq, limit)
     if not ok or not sizes[1] then
         return ok, sizes
     end
-    return run ([[SELECT v.edited, v.body, m.at FROM version AS v
+    return shard.run ([[SELECT v.edited, v.body, m.at FROM version AS v
         LEFT JOIN message AS m ON m.conversation = v.conversation AND m.seq = CASE WHEN v.edited = 0 THEN v.seq ELSE v.edited END
         WHERE v.conversation = ? AND v.seq = ? ORDER BY v.edited LIMIT ?]], conversation, seq, db.fit (sizes, bytes))
 end

@@ -5,7 +5,7 @@
 --  seq here, when there was a change. Groups that nobody made tell nothing.
 
 local db, media, membership = require "db", require "store_media", require "membership"
-local run, transaction, said = db.run, db.transaction, db.said
+local at, said = db.at, db.said
 local groups = {}
 
 --  When the statement before has changed something
@@ -29,7 +29,7 @@ end
 
 --  Runs statements that change a user's groups. Returns ok, the results; and the user's groups with their version
 local function change_groups (uid, event, statements)
-    local ok, results, list, version = membership.change (uid, statements)
+    local ok, results, list, version = membership.change (uid, event.gid, statements)
     if ok then
         told (event, statements, results.changes, results.seqs)
     end
@@ -67,13 +67,17 @@ DELETE FROM invitation WHERE uid = ?1 AND conversation = ?2
 --  Returns ok, a row with joined, joined_groups of the user, members of the group, the state of its invitation, who may
 --  write in the group, and asks, whether it asks from now on; and the user's groups with their version
 function groups.join (uid, gid, event, groups_most, members_most)
+    local counted, besides = membership.besides (uid, gid)
+    if not counted then
+        return false, besides
+    end
     local ok, results, list, version = change_groups (uid, event, {
-        {JOIN, uid, gid, groups_most, members_most}, tell (event), {ASK, uid, gid}, {JOINED, uid, gid}, {LET_IN, uid, gid}})
+        {JOIN, uid, gid, groups_most - besides, members_most}, tell (event), {ASK, uid, gid}, {JOINED, uid, gid}, {LET_IN, uid, gid}})
     if not ok then
         return false, results
     end
     local row = results[4][1]
-    row.asks = results.changes[3] > 0
+    row.asks, row.joined_groups = results.changes[3] > 0, row.joined_groups + besides
     return true, row, list, version
 end
 
@@ -89,7 +93,8 @@ SELECT ?1, ?2, ?3, CASE WHEN ?3 > 0 THEN 1 ELSE 0 END FROM (SELECT 1 AS one) AS 
 local OWN = said [[
 {ignore} INTO owner (conversation, uid)
 SELECT ?1, ?2 FROM room WHERE conversation = ?1 AND creator = ?2
-   AND NOT EXISTS (SELECT 1 FROM member WHERE conversation = ?1)]]
+   AND NOT EXISTS (SELECT 1 FROM member WHERE conversation = ?1)
+   AND (SELECT count(*) FROM member WHERE uid = ?2 AND direct = 0) < ?3]]
 
 --  What was said before isn't for those who come now
 local MADE_ANEW = said [[
@@ -109,11 +114,20 @@ SELECT uid, conversation, 0, (SELECT coalesce (max(seq), 0) FROM message WHERE c
 
 --  Returns ok, a row with made, and groups of the user; and the user's groups with their version
 function groups.create (uid, gid, event, invited, name, groups_most)
+    local counted, besides = membership.besides (uid, gid)
+    if not counted then
+        return false, besides
+    end
     local ok, results, list, version = change_groups (uid, event, {
-        {MAKE, gid, uid, invited, groups_most}, {OWN, gid, uid},
+        {MAKE, gid, uid, invited, groups_most - besides}, {OWN, gid, uid, groups_most - besides},
         {MADE_ANEW, gid, invited, name, n = 4},
         {FIRST_MEMBER, gid, uid}, tell (event), {MADE, gid, uid}})
-    return ok, ok and results[6][1] or results, list, version
+    if not ok then
+        return false, results
+    end
+    local row = results[6][1]
+    row.joined_groups = row.joined_groups + besides
+    return true, row, list, version
 end
 
 --  When its last owner has left a group, the member whose id comes first owns it
@@ -145,13 +159,13 @@ local IS_MEMBER = "SELECT 1 FROM member WHERE uid = ? AND conversation = ?"
 
 --  Each returns ok, and whether the user by owns the group; or false and a reason
 function groups.owns (by, gid)
-    return db.first_row (run (IS_OWNER, gid, by))
+    return db.first_row (at (gid).run (IS_OWNER, gid, by))
 end
 
 --  Runs statements of an owner. Returns ok, whether by owns the group, the results
 local function by_owner (gid, by, event, statements)
     table.insert (statements, 1, {OWNS, gid, by})
-    local ok, results, changes, seqs = transaction (statements)
+    local ok, results, changes, seqs = at (gid).transaction (statements)
     if not ok then
         return false, results
     end
@@ -175,16 +189,20 @@ end
 --  The answer to a user who asks to be let in. Returns ok, whether by owns the group, a row as join does with asked, whether
 --  it had asked; and the user's groups with their version
 function groups.let_in (uid, gid, by, event, groups_most, members_most)
+    local counted, besides = membership.besides (uid, gid)
+    if not counted then
+        return false, besides
+    end
     local ok, results, list, version = change_groups (uid, event, {
         {OWNS, gid, by},
         {"SELECT 1 FROM invitation WHERE uid = ? AND conversation = ? AND state = 1", uid, gid},
-        {LET_ASKED_IN, uid, gid, by}, {JOIN_WHO_ASKED, uid, gid, groups_most, members_most}, tell (event),
+        {LET_ASKED_IN, uid, gid, by}, {JOIN_WHO_ASKED, uid, gid, groups_most - besides, members_most}, tell (event),
         {JOINED, uid, gid}, {LET_IN, uid, gid}})
     if not ok then
         return false, results
     end
     local row = results[6][1]
-    row.asked = results[2][1] ~= nil
+    row.asked, row.joined_groups = results[2][1] ~= nil, row.joined_groups + besides
     return true, results[1][1] ~= nil, row, list, version
 end
 
@@ -274,7 +292,7 @@ end
 --  The group, for one who is in it: a list of one row with what it is like, its count of members and what the user is, or
 --  of none
 function groups.info (uid, gid)
-    return run ([[SELECT r.name, r.picture, r.description, r.announcement, r.writers, r.invited, r.keep, me.silenced,
+    return at (gid).run ([[SELECT r.name, r.picture, r.description, r.announcement, r.writers, r.invited, r.keep, me.silenced,
         o.uid IS NOT NULL AS owner, (SELECT count(*) FROM member AS m WHERE m.conversation = ?2) AS members
         FROM member AS me LEFT JOIN room AS r ON r.conversation = me.conversation
         LEFT JOIN owner AS o ON o.conversation = me.conversation AND o.uid = me.uid
@@ -282,12 +300,12 @@ function groups.info (uid, gid)
 end
 
 function groups.owners (gid, limit)
-    return run ("SELECT uid FROM owner WHERE conversation = ? ORDER BY uid LIMIT ?", gid, limit)
+    return at (gid).run ("SELECT uid FROM owner WHERE conversation = ? ORDER BY uid LIMIT ?", gid, limit)
 end
 
 --  So many members behind after of a group that uid is in, in order; none when it isn't
 function groups.members (uid, gid, after, limit)
-    return run ([[SELECT m.uid, o.uid AS owner, m.silenced FROM member AS m
+    return at (gid).run ([[SELECT m.uid, o.uid AS owner, m.silenced FROM member AS m
         LEFT JOIN owner AS o ON o.conversation = m.conversation AND o.uid = m.uid
         WHERE m.conversation = ?2 AND m.direct = 0 AND m.uid > ?3
         AND EXISTS (SELECT 1 FROM member WHERE uid = ?1 AND conversation = ?2)

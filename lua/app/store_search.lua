@@ -7,7 +7,7 @@
 --  Each function returns true and a result, or false and a reason.
 
 local db, words = require "db", require "words"
-local run, transaction = db.run, db.transaction
+local at = db.at
 local search = {}
 
 local mysql = db.driver == "mysql"
@@ -15,7 +15,7 @@ local BODY_MOST = 65536    -- bytes; the text of a longer message isn't indexed
 
 --  Conversations of a user with messages that aren't in the index, so many: conversation, seq up to which they are
 function search.behind (uid, only, limit)
-    return run ([[SELECT conversation, upto FROM (
+    return db.merge (db.by_conversation, limit, [[SELECT conversation, upto FROM (
         SELECT me.conversation, coalesce (u.seq, 0) AS upto, coalesce (
                (SELECT m.seq FROM message AS m WHERE m.conversation = me.conversation ORDER BY m.seq DESC LIMIT 1), 0) AS last
           FROM member AS me LEFT JOIN search_upto AS u ON u.conversation = me.conversation
@@ -29,7 +29,7 @@ SELECT seq, coalesce (edited, 0) AS edited, kind, CASE WHEN length (body) > %d T
 
 --  The next messages to be indexed
 function search.new (conversation, upto, limit)
-    return run (NEW, conversation, upto, limit)
+    return at (conversation).run (NEW, conversation, upto, limit)
 end
 
 --  A message gets into the index as long as it is what it was when it was read
@@ -55,7 +55,7 @@ function search.add (conversation, rows)
         end
     end
     statements[#statements + 1] = {UPTO, conversation, rows[#rows].seq}
-    return transaction (statements)
+    return at (conversation).transaction (statements)
 end
 
 local ROW = "(SELECT id FROM search_row WHERE conversation = ?1 AND seq = ?2)"
@@ -91,7 +91,7 @@ function search.change (conversation, seq, edited, text)
             statements[nbr] = nbr == 1 and not mysql and {statement, conversation, seq, edited} or {statement, conversation, seq, edited, found}
         end
     end
-    local ok, reason = transaction (statements)
+    local ok, reason = at (conversation).transaction (statements)
     if not ok then
         log.warn ("search: message %d of %s is found by its old words: %s", seq, conversation, reason)
     end
@@ -129,15 +129,26 @@ SELECT m.conversation, m.seq, m.at, m.body FROM (]] .. HITS .. [[) AS hit
 
  ORDER BY m.at DESC, m.conversation DESC, m.seq DESC LIMIT ?6]]
 
---  Messages with all of these words in one of these conversations, newest first, from before (at, conversation, seq) on:
---  rows of conversation, seq, at and body
-function search.find (uid, asked, conversations, at, conversation, seq, limit)
-    return run (FIND, uid, query_of (asked, conversations), at, conversation, seq, limit)
+local function newest (one, two)
+    if one.at ~= two.at then
+        return one.at > two.at
+    end
+    return one.conversation > two.conversation or one.conversation == two.conversation and one.seq > two.seq
 end
 
---  A user's conversations, so many at the most
+--  Messages with all of these words in one of these conversations, newest first, from before (at, conversation, seq) on:
+--  rows of conversation, seq, at and body
+function search.find (uid, asked, conversations, before, conversation, seq, limit)
+    local ok, rows = db.ask_of (conversations, function (shard, there)
+        return shard.run (FIND, uid, query_of (asked, there), before, conversation, seq, limit)
+    end)
+    return ok, ok and db.divided and db.first_of (rows, newest, limit) or rows
+end
+
+--  A user's conversations, so many at the most in each shard
 function search.conversations (uid, only, limit)
-    return run ("SELECT conversation FROM member WHERE uid = ?1 AND (?2 IS NULL OR conversation = ?2) LIMIT ?3", uid, only, limit)
+    return db.merge (db.by_conversation, limit * #db.shards, [[
+SELECT conversation FROM member WHERE uid = ?1 AND (?2 IS NULL OR conversation = ?2) ORDER BY conversation LIMIT ?3]], uid, only, limit)
 end
 
 return search

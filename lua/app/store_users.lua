@@ -3,7 +3,7 @@
 --  Each function returns true and a result, or false and a reason.
 
 local db, media = require "db", require "store_media"
-local run, transaction, said = db.run, db.transaction, db.said
+local at, said = db.at, db.said
 local users = {}
 
 --------------------------------------------------------------------------------
@@ -18,19 +18,42 @@ ON CONFLICT (uid) DO UPDATE SET name = coalesce (?2, name), picture = coalesce (
 
 --  What is nil stays as it is
 function users.set_profile (uid, name, picture, text)
-    return transaction {{PROFILE, uid, name, picture, text, n = 5},
-                        table.unpack (picture and {media.pictured ("," .. uid, "user WHERE uid", uid)} or {})}
+    return at (uid).transaction {{PROFILE, uid, name, picture, text, n = 5},
+                                 table.unpack (picture and {media.pictured ("," .. uid, "user WHERE uid", uid)} or {})}
 end
 
 --  One row for each of the users that is known: uid, name, picture, about, seen
 local PROFILES = "SELECT uid, name, picture, about, seen FROM user WHERE uid IN (" .. ("?, "):rep (49) .. "?)"
 users.PROFILES_MOST = 50
 function users.profiles (uids)
-    return run (PROFILES, table.unpack (uids, 1, users.PROFILES_MOST))
+    return db.ask_of (uids, function (shard, there)
+        return shard.run (PROFILES, table.unpack (there, 1, users.PROFILES_MOST))
+    end)
 end
 
---  Those of a list of users that have a conversation with uid, or are in a group with it, and haven't blocked it. named
---  gives the name of the conversation of two
+--  In a store that is divided the rows of a list lack what the profiles say of the users in the field of: each gets it by
+--  fill (row, profile). Returns ok, the rows
+local function add_profiles (rows, of, fill)
+    local uids, all = {}, {}
+    for _, row in ipairs (rows) do
+        uids[#uids + 1] = row[of]
+    end
+    for first = 1, db.divided and #uids or 0, users.PROFILES_MOST do
+        local ok, found = users.profiles (table.move (uids, first, math.min (first + users.PROFILES_MOST - 1, #uids), 1, {}))
+        if not ok then
+            return false, found
+        end
+        for _, profile in ipairs (found) do
+            all[profile.uid] = profile
+        end
+    end
+    for _, row in ipairs (db.divided and rows or {}) do
+        fill (row, all[row[of]] or {})
+    end
+    return true, rows
+end
+
+--  Those of a list of users that have a conversation with uid, or are in a group with it, and haven't blocked it
 local ACQUAINTED = [[
 SELECT 1 FROM (SELECT 1 AS one) AS it WHERE (?1 = ?2
     OR EXISTS (SELECT 1 FROM member WHERE uid = ?1 AND conversation = ?3)
@@ -38,17 +61,41 @@ SELECT 1 FROM (SELECT 1 AS one) AS it WHERE (?1 = ?2
                 WHERE o.uid = ?2 AND o.direct = 0))
    AND NOT EXISTS (SELECT 1 FROM contact AS c WHERE c.uid = ?2 AND c.other = ?1 AND c.blocked = 1)]]
 
-function users.acquainted (uid, list, named)
-    local statements, found = {}, {}
+local BLOCKS_ME = "SELECT 1 FROM contact WHERE uid = ?2 AND other = ?1 AND blocked = 1"
+
+function users.acquainted (uid, list)
+    local talks, statements, blocking, places, known, found = {}, {}, {}, {}, {}, {}
     for nbr, other in ipairs (list) do
-        statements[nbr] = {ACQUAINTED, uid, other, named (uid, other)}
+        talks[nbr], places[nbr] = db.talk (uid, other), nbr
+        statements[nbr], blocking[nbr] = {ACQUAINTED, uid, other, talks[nbr]}, {BLOCKS_ME, uid, other}
     end
-    local ok, results = transaction (statements)
+    for _, shard in ipairs (db.shards) do    -- A group that both are in may be in any
+        local asked, left = {}, {}
+        for nbr, place in ipairs (places) do
+            asked[nbr] = statements[place]
+        end
+        local ok, results = true, {}
+        if asked[1] then
+            ok, results = shard.transaction (asked)
+        end
+        if not ok then
+            return false, results
+        end
+        for nbr, place in ipairs (places) do
+            known[place] = results[nbr][1] ~= nil
+            left[#left + 1] = not known[place] and place or nil
+        end
+        places = left
+    end
+    local ok, blocks = true, {}
+    if db.divided then    -- That is known where their talk is
+        ok, blocks = db.gather (talks, blocking)
+    end
     if not ok then
-        return false, results
+        return false, blocks
     end
-    for nbr, rows in ipairs (results) do
-        found[#found + 1] = rows[1] and list[nbr] or nil
+    for nbr, other in ipairs (list) do
+        found[#found + 1] = known[nbr] and not (blocks[nbr] and blocks[nbr][1]) and other or nil
     end
     return true, found
 end
@@ -67,11 +114,21 @@ SELECT ?1, ?2 FROM (SELECT 1 AS one) AS it
 local STATE = "SELECT state, blocked FROM contact WHERE uid = ?1 AND other = ?2"
 local BLOCKS = " AND blocked = 1"
 
+--  Where the two rows are, and how many more of them a user may have there: all when no other part can say how many it has. Returns the
+--  shard, the number
+local COUNT = "SELECT count(*) AS count FROM contact WHERE uid = ? AND (state IN (1, 2) OR blocked = 1)"
+local function place_of (uid, other, most)
+    local shard = at (db.talk (uid, other))
+    local ok, besides = db.count_besides (shard, COUNT, uid)
+    return shard, ok and most - besides or most
+end
+
 --  uid asks other to be contacts; who is asked by it already is one then. Who has blocked uid isn't told. Returns ok, the
 --  state now, and whether other is to be told
 function users.ask (uid, other, most)
-    local ok, results, counts = transaction {
-        {ROWS_MOST, uid, other, most}, {ROW, other, uid},
+    local shard, room = place_of (uid, other, most)
+    local ok, results, counts = shard.transaction {
+        {ROWS_MOST, uid, other, room}, {ROW, other, uid},
         {"UPDATE contact SET state = 2 WHERE uid = ?1 AND other = ?2 AND (state = 3 OR EXISTS (SELECT 1 FROM "
          .. "(SELECT 1 FROM contact WHERE uid = ?2 AND other = ?1 AND state = 1 AND blocked = 0) AS it))", uid, other},
         {"UPDATE contact SET state = 2 WHERE uid = ?2 AND other = ?1 AND state = 1 AND EXISTS (SELECT 1 FROM "
@@ -89,7 +146,7 @@ end
 
 --  uid takes other as a contact, who has asked. Returns ok, whether they are contacts now
 function users.accept (uid, other)
-    local ok, results = transaction {
+    local ok, results = at (db.talk (uid, other)).transaction {
         {"UPDATE contact SET state = 2 WHERE uid = ?1 AND other = ?2 AND state = 3", uid, other},
         {said "UPDATE contact SET state = 2 WHERE uid = ?2 AND other = ?1 AND {changed} > 0", uid, other},
         {STATE .. " AND state = 2", uid, other}}
@@ -98,7 +155,7 @@ end
 
 --  They are nothing to each other any more, but for a block. Returns ok, whether that is news to other
 function users.part (uid, other)
-    local ok, results, counts = transaction {
+    local ok, results, counts = at (db.talk (uid, other)).transaction {
         {"UPDATE contact SET state = 0 WHERE uid = ?1 AND other = ?2 AND state > 0", uid, other},
         {"UPDATE contact SET state = 0 WHERE uid = ?2 AND other = ?1 AND state > 0 AND blocked = 0", uid, other},
         {"UPDATE contact SET state = 0 WHERE uid = ?2 AND other = ?1", uid, other},
@@ -112,22 +169,32 @@ end
 
 --  What other says to uid is refused from now on, or not any more. Returns ok, whether it is so now: there is a limit
 function users.block (uid, other, blocked, most)
+    local shard, room = at (db.talk (uid, other)), nil
+    if blocked then
+        shard, room = place_of (uid, other, most)
+    end
     local statements = blocked and {
-        {ROWS_MOST, uid, other, most},
+        {ROWS_MOST, uid, other, room},
         {"UPDATE contact SET blocked = 1 WHERE uid = ? AND other = ?", uid, other},
         {STATE .. BLOCKS, uid, other}}
         or {{"UPDATE contact SET blocked = 0 WHERE uid = ? AND other = ?", uid, other},
             {"DELETE FROM contact WHERE uid = ?1 AND other = ?2 AND state = 0 AND blocked = 0", uid, other},
             {STATE .. BLOCKS, uid, other}}
-    local ok, results = transaction (statements)
+    local ok, results = shard.transaction (statements)
     return db.first_row (ok, ok and results[3] or results)
 end
 
 --  So many of uid's contacts behind after, in order: other, state, blocked, and what its profile says
 function users.contacts (uid, after, limit)
-    return run ([[SELECT c.other, c.state, c.blocked, u.name, u.picture, u.about FROM contact AS c
+    local ok, rows = db.merge (db.by_other, limit, [[SELECT c.other, c.state, c.blocked, u.name, u.picture, u.about FROM contact AS c
         LEFT JOIN user AS u ON u.uid = c.other
         WHERE c.uid = ?1 AND c.other > ?2 AND (c.state > 0 OR c.blocked = 1) ORDER BY c.other LIMIT ?3]], uid, after, limit)
+    if not ok then
+        return false, rows
+    end
+    return add_profiles (rows, "other", function (row, profile)
+        row.name, row.picture, row.about = profile.name, profile.picture, profile.about
+    end)
 end
 
 --------------------------------------------------------------------------------
@@ -141,7 +208,7 @@ UPDATE member SET read_seq = {least} (?3, (SELECT coalesce (max(seq), 0) FROM me
 --  It never goes back, and not beyond what there is. Returns ok, a row with seq and small, whether the conversation has so
 --  many members at the most, or none when the user isn't in it; and whether it has moved
 function users.read (uid, conversation, seq, small)
-    local ok, results, counts = transaction {
+    local ok, results, counts = at (conversation).transaction {
         {READ, uid, conversation, seq},
         {[[SELECT read_seq AS seq, (SELECT count(*) FROM (SELECT 1 FROM member WHERE conversation = ?2 LIMIT 1000) AS it) <= ?3 AS small
            FROM member WHERE uid = ?1 AND conversation = ?2]], uid, conversation, small}}
@@ -154,7 +221,7 @@ end
 --  Who of a conversation that uid is in has read up to seq: how many, and so many behind after, in order, with where
 --  each stands
 function users.readers (uid, conversation, seq, after, limit)
-    local ok, results = transaction {
+    local ok, results = at (conversation).transaction {
         {"SELECT 1 FROM member WHERE uid = ? AND conversation = ?", uid, conversation},
         {"SELECT count(*) AS count FROM member WHERE conversation = ? AND read_seq >= ?", conversation, seq},
         {"SELECT uid, read_seq AS seq FROM member WHERE conversation = ? AND read_seq >= ? AND uid > ? ORDER BY uid LIMIT ?",
@@ -172,8 +239,8 @@ local MAY_TELL = said ([[
 SELECT (SELECT count(*) FROM (SELECT 1 FROM member WHERE conversation = ?1 LIMIT 1000) AS it) <= ]] .. FEW .. [[ AS small
   FROM member WHERE uid = ?2 AND conversation = ?1 AND silenced <= ?4 AND {may_write}
    AND NOT EXISTS (SELECT 1 FROM contact AS c WHERE c.uid = ?3 AND c.other = ?2 AND c.blocked = 1)]])
-function users.may_tell (uid, conversation, other, at)
-    return run (MAY_TELL, conversation, uid, other, at)
+function users.may_tell (uid, conversation, other, now)
+    return at (conversation).run (MAY_TELL, conversation, uid, other, now)
 end
 
 --------------------------------------------------------------------------------
@@ -181,7 +248,7 @@ end
 
 --  What is set is set, what is nil stays. Returns ok, a row with muted and pinned, or none
 function users.set_conversation (uid, conversation, muted, pinned)
-    local ok, results = transaction {
+    local ok, results = at (conversation).transaction {
         {"UPDATE member SET muted = coalesce (?3, muted), pinned = coalesce (?4, pinned) WHERE uid = ?1 AND conversation = ?2",
          uid, conversation, muted, pinned, n = 5},
         {"SELECT muted, pinned FROM member WHERE uid = ? AND conversation = ?", uid, conversation}}
@@ -230,9 +297,9 @@ SELECT seq, at, sender, kind, CASE WHEN length (body) > 16384 THEN '{}' ELSE bod
 
 --  Of each row: what is unread, and what was said last
 local function complete (uid, rows)
-    local statements, takers = {}, {}
+    local talks, statements, takers = {}, {}, {}
     local function ask (take, ...)
-        statements[#statements + 1], takers[#takers + 1] = {...}, take
+        statements[#statements + 1], takers[#takers + 1], talks[#talks + 1] = {...}, take, select (2, ...)
     end
     for _, row in ipairs (rows) do
         local from = math.max (row.since, row.read_seq)
@@ -251,7 +318,7 @@ local function complete (uid, rows)
     if not statements[1] then
         return true, rows
     end
-    local ok, results = transaction (statements)
+    local ok, results = db.gather (talks, statements)
     if not ok then
         return false, results
     end
@@ -261,9 +328,21 @@ local function complete (uid, rows)
     return true, rows
 end
 
+local function in_list (one, two)
+    if one.pinned ~= two.pinned or one.at ~= two.at then
+        return one.pinned > two.pinned or one.pinned == two.pinned and one.at > two.at
+    end
+    return one.conversation < two.conversation
+end
+
 --  So many of uid's conversations behind (pinned, at, conversation), in order
-function users.conversations (uid, pinned, at, conversation, limit)
-    local ok, rows = run (LIST, uid, pinned, at, conversation, limit)
+function users.conversations (uid, pinned, before, conversation, limit)
+    local ok, rows = db.merge (in_list, limit, LIST, uid, pinned, before, conversation, limit)
+    if ok then
+        ok, rows = add_profiles (rows, "other", function (row, profile)
+            row.other_name, row.other_picture = profile.name, profile.picture
+        end)
+    end
     if not ok then
         return false, rows
     end

@@ -3,7 +3,7 @@
 --  Devices that didn't bind for chat/device_days; messages older than chat/keep, or than their group keeps them, whichever
 --  is less; files that nothing names. One worker of one app server of the cluster does this; when it ends another one begins anew.
 
-local chat, store, keep, media = require "common", require "store", require "store_keep", require "store_media"
+local chat, devices, keep, media = require "common", require "store_devices", require "store_keep", require "store_media"
 
 local PAUSE = 1000                     -- msec between two steps
 local REST, LONG_REST = 60000, 3600000    -- msec between the last and the first one
@@ -14,14 +14,17 @@ local DEVICE_DAYS, KEEP = chat.limit ("chat/device_days"), chat.limit ("chat/kee
 --  The next devices behind those that were looked at. Returns whether there are more
 local uid, device = "", ""
 local function sweep_devices ()
-    local ok, rows = store.devices (uid, device, DEVICES, clock.now (), DEVICE_DAYS)
+    local now = clock.now ()
+    local ok, rows = devices.behind (uid, device, DEVICES, now, DEVICE_DAYS)
     if not ok then
         return false
     end
     for _, row in ipairs (rows) do
         if row.unseen == 1 then
-            store.forget (row.uid, row.device)
-            metric.count ("devices_forgotten")
+            local good, gone = devices.forget (row.uid, row.device, now, DEVICE_DAYS)
+            if good and gone then
+                metric.count ("devices_forgotten")
+            end
         end
         uid, device = row.uid, row.device
     end

@@ -187,6 +187,8 @@ function session.elsewhere (name)
 end
 
 --  session.catch_up (cid, "begin"): waits until all settings before have taken effect, and then true.
+--  session.catch_up (cid, "lack"): some of what it has missed can't be fetched now: "end" leaves it behind, and the next message that
+--  passes it by calls the handler with "behind"; until setting.behind and "begin" come again. True
 --  session.catch_up (cid, "end"): true, and "live" when nothing was said meanwhile, from now on it hears what is
 --  live; "gaps" and a list of {conversation, seq} from where on it has to be told; or "again" when these are too
 --  many. Or false and a reason

@@ -32,21 +32,79 @@ end
 --  sql.run (statement, param...) and sql.transaction {{statement, param...}, ...}: true,
 --  rows, the number of rows changed, and what a statement gave to LAST_INSERT_ID (expr); of a
 --  transaction lists of each; or false and a reason
-sql = {driver = worker.config ("store/driver")}
-local store = worker.service ("store", "store")
+--
+--  A store that is divided (store/shards) has several parts, sql.shards, each with a run and a transaction of its own;
+--  sql.run and sql.transaction are the first one's. sql.shard_of (key) is which of them a key is in.
+sql = {driver = worker.config ("store/driver"), shards = {}}
 
-function sql.run (statement, ...)
-    if not store then
-        return false, "this server has no store: chat/durability is relayed"
+--  All that wait for a part that hangs would keep the worker from those who need the others. So of one that says nothing for SILENT msec
+--  few calls are made in that time, which find out when it is back. Returns ask (call, store, ...), which does call (store, ...)
+local SILENT = 2500
+local FEW = math.max (1, math.tointeger (worker.config ("worker/waiting")) // 50)
+
+local function guarded ()
+    local since, tried, count = nil, 0, 0    -- Since when it has said nothing; the calls made in vain from then on
+    local prefix = ""
+
+    local function heard (ok, ...)
+        local away = not ok and (...):find ("^away: ")
+        if ok or not away and not (...):find ("may %a+ %a+ done") then
+            since = nil
+        end
+        prefix = ok and "" or away and "away: " or prefix
+        return ok, ...
     end
-    return sql_run (store, statement, ...)
+
+    return function (call, ...)
+        local now = worker.now ()
+        since = since or now
+        if now - since < SILENT then
+            tried, count = now, 0
+        elseif now - tried >= SILENT then
+            tried, count = now, 1
+        elseif count < FEW then
+            count = count + 1
+        else
+            return false, prefix .. "this part of the store has said nothing for a while; the call was not made"
+        end
+        return heard (call (...))
+    end
 end
 
-function sql.transaction (statements)
-    if not store then
-        return false, "this server has no store: chat/durability is relayed"
+local function no_store ()
+    return false, "this server has no store: chat/durability is relayed"
+end
+
+local function shard_of (store, ask)
+    local shard = {}
+
+    function shard.run (statement, ...)
+        return ask (sql_run, store, statement, ...)
     end
-    return sql_transaction (store, statements)
+
+    function shard.transaction (statements)
+        return ask (sql_transaction, store, statements)
+    end
+
+    return shard
+end
+
+local function direct (call, ...)
+    return call (...)
+end
+
+local shard_count = math.max (1, select (2, worker.config ("store/shards"):gsub ("[^,]+", "")))
+for nbr = 1, shard_count do
+    local store = worker.service ("store", "store-" .. nbr)
+    sql.shards[nbr] = shard_of (store, not store and no_store or shard_count > 1 and guarded () or direct)
+end
+sql.run, sql.transaction = sql.shards[1].run, sql.shards[1].transaction
+
+function sql.shard_of (key)
+    if type (key) ~= "string" then
+        error ("sql.shard_of: a string expected, not " .. type (key), 2)
+    end
+    return worker.shard (key, shard_count)
 end
 
 --------------------------------------------------------------------------------

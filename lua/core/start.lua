@@ -103,14 +103,28 @@ local function understand (frames)
     return msg, handler, action, why
 end
 
+--  Whether the connection's next message may start while this one waits: some handlers look at the message
+local function is_pipelined (handler, msg)
+    local pipelined = handler.pipelined
+    if type (pipelined) == "function" then
+        return pipelined (msg)
+    end
+    return pipelined
+end
+
 --  What another app server of the cluster owns is handled there; when that dies meanwhile, by the next owner. Whatever it has
---  done by then it doesn't do twice, since requests have names (chatID). Returns false when the next owner is this one
-local AGAIN, OWNER_GONE = 3, "the app server that had it is gone"
+--  done by then it doesn't do twice, since requests have names (chatID). One that had it before may be about to do it, though the next
+--  one has refused it: then the client is told to say it again, for that finds out. Returns false when the next owner is this one
+local AGAIN, OWNER_GONE = 10, "the app server that had it is gone"
+local UNSURE = "another app server may have done it, or may do it; try again"
 local function handle_elsewhere (ctx, msg, action, name, returned)
     local given = ctx.frames[4] and table.concat (ctx.frames, "", 4)
     local good, reply, attachment
-    for _ = 1, AGAIN do
+    for nbr = 1, AGAIN do
         good, reply, attachment = remote (name, ctx.uid, ctx.cid, ctx.device or "", ctx.text, given)
+        if nbr > 1 and good and reply ~= "" and (decode (reply) or {}).code ~= "ok" then
+            good, reply = false, UNSURE
+        end
         if good and returned and reply ~= "" then
             returned (ctx, msg, (decode (reply) or {}).code)
         end
@@ -140,14 +154,15 @@ local function handle_upstream (frames)
     if not msg then
         return
     end
-    in_turn (handler.pipelined, number[handler])
+    in_turn (is_pipelined (handler, msg), number[handler])
     local ctx = connection (frames[2])
     ctx.frames = frames
     ctx.text = frames[3]
     ctx.nulls = nulls or nil
     local reply, attachment = authorize (ctx, msg, handler)
     local owned = not reply and handler.owned and handler.owned (msg)
-    if owned and elsewhere (owned, true) and handle_elsewhere (ctx, msg, action, owned, handler.returned) then
+    local away = owned and elsewhere (owned, true)
+    if away and handle_elsewhere (ctx, msg, action, owned, handler.returned) then
         if ctx.after then
             answered ()
             ctx.after ()
@@ -155,6 +170,9 @@ local function handle_upstream (frames)
         return
     elseif not reply then
         reply, attachment = handler.handle (ctx, msg)
+        if away and reply and (reply.code or "ok") ~= "ok" then
+            reply, attachment = {code = "store-unavailable", message = UNSURE}, nil
+        end
     end
     if reply then
         answer (frames[2], complete (reply, action, msg), attachment)
@@ -174,7 +192,7 @@ local function handle_remote (frames)
     if not handler then
         return send ("RETURN", frames[2], frames[3])
     end
-    in_turn (handler.pipelined, number[handler])
+    in_turn (is_pipelined (handler, msg), number[handler])
     local ctx = {cid = cid, uid = uid, device = device, text = text, nulls = why or nil,
                  frames = {"upstream", cid, text, frames[9]}}
     local reply, attachment = handler.handle (ctx, msg)

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-#  runs: plain asan mysql
+#  runs: plain asan mysql shards
 """app.py - the chat application as clients see it: devices, redelivery, groups, owners, attachments, relayed"""
 
 import asyncio

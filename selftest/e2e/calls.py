@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-#  runs: plain asan
+#  runs: asan
 """calls.py - handlers call a real Redis, MariaDB and ZeroMQ services, also while those go away"""
 
 import asyncio
@@ -497,6 +497,26 @@ def redis_names():
         live(server, test, one, two)
 
 
+def redis_hosts():
+    """A pool of several hosts: the first that is there and takes writes is used, and another one when that dies or doesn't any more."""
+    one, two = Redis(), Redis()
+    hosts = ",".join(f"127.0.0.1:{port}" for port in (free_port(), one.port, two.port))
+    server = Server(HANDLERS, "chat/durability=relayed", f"redis/main/host={hosts}")
+
+    async def test():
+        client = await Client.open(server, "ann")
+        await until_ok(client, "SET", "k", "1")
+        check((one.ask("GET", "k"), two.ask("GET", "k")) == ("1", ""), "it isn't the first that is there")
+        one.ask("REPLICAOF", "127.0.0.1", str(two.port))
+        await until_ok(client, "SET", "k", "2")
+        check(two.ask("GET", "k") == "2", "it didn't go to the new master")
+        one.ask("REPLICAOF", "NO", "ONE")
+        two.stop()
+        await until_ok(client, "SET", "k", "3")
+        check(one.ask("GET", "k") == "3", "it didn't go to the one that is left")
+    live(server, test, one, two)
+
+
 def mute_redis():
     """A Redis that takes connections and says nothing holds no place in the queues, however long the machine is up."""
     with socket.socket() as mute:
@@ -541,7 +561,7 @@ def in_cluster():
              for _ in range(3)]
     subprocess.run(["redis-cli", "--cluster", "create", *(f"127.0.0.1:{node.port}" for node in nodes), "--cluster-yes"],
                    stdout=subprocess.DEVNULL, check=True)
-    server = Server(HANDLERS, "chat/durability=relayed", f"redis/main/port={nodes[0].port}", "redis/main/cluster=1",
+    server = Server(HANDLERS, "chat/durability=relayed", "redis/main/cluster=1", f"redis/main/host=127.0.0.1:{free_port()},127.0.0.1:{nodes[0].port}",
                     *MariaDB.shared().settings("main", "calls"), "link/push/endpoint=tcp://127.0.0.1:1")
     stop = asyncio.Event()
 
@@ -593,5 +613,5 @@ def in_cluster():
 
 if __name__ == "__main__":
     run(redis_replies, mysql_types, wrong_arguments, timers, aside, timer_storm, events, no_service, links, power_on_app, redis_killed, redis_demoted,
-        redis_names, mute_redis,
+        redis_names, redis_hosts, mute_redis,
         mysql_restarted, refused_statements, mixed_statements, deadlocks, reading_victims, redis_logins, in_cluster)

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-#  runs: plain asan
+#  runs: asan
 """compat.py - an application of the older framework runs as it is: lua/test/older"""
 
 import asyncio

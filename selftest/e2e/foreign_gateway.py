@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-#  runs: plain asan mysql
+#  runs: asan mysql
 """foreign_gateway.py - a gateway that is nothing of ours: PUSH and DEALER, frames as in proto/GATEWAY.md"""
 
 import json

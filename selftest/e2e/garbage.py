@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-#  runs: plain asan mysql
+#  runs: asan mysql
 """garbage.py - clients that send nonsense, flood, stall or hide: nothing crashes and others don't notice"""
 
 import asyncio

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-#  runs: plain mysql
+#  runs: mysql
 """interleave.py - two requests at the same moment, in the orders that their steps can have
 
 As PostgreSQL's isolation tester does (src/test/isolation/README): the application's calls of the store wait, before and behind
@@ -23,7 +23,7 @@ from services import free_port
 
 SWITCHES = int(os.environ.get("ROOKERY_SWITCHES", "3"))
 HEARS = 60    # seconds that something may take to be heard
-PLAIN = "local run, transaction = sql.run, sql.transaction\n"
+PLAIN = "local shards, shard_of = sql.shards, sql.shard_of\n"
 GATED = """
 local passes = setmetatable ({}, {__mode = "k"})
 local function gated (call)
@@ -38,7 +38,10 @@ local function gated (call)
         return table.unpack (results, 1, results.n)
     end
 end
-local run, transaction = gated (sql.run), gated (sql.transaction)
+local shards, shard_of = {}, sql.shard_of
+for nbr, shard in ipairs (sql.shards) do
+    shards[nbr] = {run = gated (shard.run), transaction = gated (shard.transaction)}
+end
 """
 #  What nobody asks for comes when it comes: that a connection is gone, or has missed something of one conversation
 UNASKED = "return {frame = \"status\", handle = handle}\n"

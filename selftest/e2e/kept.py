@@ -1,9 +1,8 @@
 #!/usr/bin/python3
-#  runs: plain asan mysql
+#  runs: asan mysql shards
 """kept.py - what the store has taken comes out again, and what it can't take is refused for good
 
-Large attachments, limits that were lowered since, a message whose budget ends behind its commit, a busy database file, a
-database that takes small packets only, two app servers on one database, a database whose answer is lost.
+Large attachments, limits that were lowered since, a message whose budget ends behind its commit, a busy database file.
 """
 
 import asyncio
@@ -11,14 +10,13 @@ import contextlib
 import json
 import os
 import sqlite3
-import subprocess
 import tempfile
 
-from rookery import PATIENCE, Client, Server, chat, check, live, run, served
-from services import MariaDB, free_port
+from rookery import PATIENCE, Client, Server, chat, check, live, run
+from services import MariaDB
 
 SAMPLES = os.path.join(os.path.dirname(__file__), "../../proto/samples")
-MYSQL = os.environ.get("ROOKERY_STORE") == "mysql"
+MYSQL = os.environ.get("ROOKERY_STORE") in ("mysql", "shards")
 
 
 def sample(name):
@@ -208,8 +206,8 @@ async def answered_behind_commit(server):
             check(answer["seq"] == stored, answer)
             check((await bob.receive())["seq"] == stored, "not delivered")
     check(codes == {"ok", "internal"}, f"the limit isn't met: {codes}")
-    rows = server.store.ask("SELECT count(*) FROM message")
-    check(rows == [[str(stored)]], f"{stored} were answered ok, {rows} are stored")
+    rows = server.store.count("message")
+    check(rows == stored, f"{stored} were answered ok, {rows} are stored")
 
 
 SPENDS = """
@@ -282,171 +280,5 @@ def other_writer():
     live(server, test)
 
 
-def small_packets():
-    """A chat that the database takes no packet for is refused for good, at once, and costs others nothing."""
-    if not MYSQL:
-        return
-    server = Server("gateway/message=4000000", "chat/attachment=3900000")
-    async def test():
-        ann, bob, eve = [await Client.open(server, name) for name in ("ann", "bob", "eve")]
-        await expect(ann, with_attachment(chat("ann", "bob", "large", isBytes=1), bytes(2_000_000)))
-        check((await bob.receive())["content"]["chatID"] == "large", "large")
-        MariaDB.shared().ask("SET GLOBAL max_allowed_packet = 1048576")
-        server.stop()
-        server.start()
-        check("max_allowed_packet of mysql/main is 1048576" in server.logged(), "nobody is told")
-        ann, bob, eve = [await Client.open(server, name) for name in ("ann", "bob", "eve")]
-        check((await bob.receive())["content"]["chatID"] == "large", "what was stored before")
-        for nbr in range(3):
-            await eve.send(with_attachment(chat("eve", "bob", f"e{nbr}", isBytes=1), bytes(2_000_000)))
-            await expect(ann, chat("ann", "bob", f"small{nbr}"))
-            answer = await eve.receive()
-            check(answer["code"] == "too-large" and "max_allowed_packet" in answer["message"], answer)
-            await eve.send({"action": "chat", "content": {"fromAccountID": "eve", "toAccountID": "bob", "chatID": f"t{nbr}",
-                                                          "text": "x" * 1_100_000}})
-            check((await eve.receive())["code"] == "too-large", "a long text")
-        check("connection lost" not in server.logged(), server.logged()[-2000:])
-    with packets_of(16777216):
-        live(server, test)
-
-
-def two_app_servers():
-    """Two app servers on one database: no chat to a hot group or talk is refused wrongly or goes unanswered, and each
-    conversation's seq have no gap."""
-    if not MYSQL:
-        return
-    one = Server("worker/count=2")
-    two = Server("worker/count=2", *one.store.settings, "mysql/main/connections=3")
-    EACH, USERS = 60, 6
-
-    async def user(server, nbr):
-        name = f"u{nbr}"
-        client = await Client.open(server, name)
-        for gid in ("hot", f"own{nbr}"):
-            await client.send({"action": "groupJoin", "groupID": gid})
-            while (answer := await client.receive())["action"] != "groupJoinRsp":
-                check(answer["action"] in ("chat", "chatGroup"), answer)
-            check(answer["code"] == "ok", answer)
-        for count in range(EACH):
-            for message in (group_chat(name, "hot", f"{count}"), chat(name, f"u{nbr ^ 1}", f"{count}"), group_chat(name, f"own{nbr}", f"{count}")):
-                await client.send(message)
-        seqs, left = {}, 3 * EACH
-        while left:
-            answer = await client.receive()
-            if answer["action"].endswith("Rsp"):
-                left -= 1
-                check(answer["code"] == "ok", answer)
-                seqs.setdefault(answer["conversation"], []).append((answer["seq"], int(answer["chatID"])))
-        for conversation, pairs in seqs.items():
-            check([one for _, one in sorted(pairs)] == list(range(EACH)), f"{name}'s chats in {conversation} changed their order: {pairs}")
-        return [seq for seq, _ in seqs["hot"]]
-
-    async def test():
-        lists = await asyncio.gather(*(user(server, nbr) for nbr, server in enumerate([one, two] * (USERS // 2))))
-        check(sorted(sum(lists, [])) == list(range(1, EACH * USERS + 1)), "seqs of the group")
-    with served(two):
-        live(one, test)
-
-
-def several_connections():
-    """With several connections to the database, a statement that waits there holds up those behind it on its own only."""
-    if not MYSQL:
-        return
-    server = Server("mysql/main/connections=4", "mysql/main/timeout=250000")
-    database = subprocess.Popen(["mariadb", "--no-defaults", f"--socket={server.store.mariadb.folder}/sock", "-uroot", "-n", "-N",
-                                 server.store.database], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-    def say(statement):
-        database.stdin.write(f"{statement}; SELECT 'done';\n")
-        database.stdin.flush()
-        check(database.stdout.readline() == "done\n", statement)
-
-    async def test():
-        ann, others = await Client.open(server, "ann"), [await Client.open(server, f"u{nbr}") for nbr in range(16)]
-        say("BEGIN; INSERT INTO message (conversation, seq, sender, chat_id, recipient, device, at, body) "
-            "VALUES ('ann,bob', 1, 'ann', 'other', 'bob', '', 0, '{}')")
-        held = asyncio.ensure_future(ann.ask(chat("ann", "bob", "held")))
-        tasks = [asyncio.ensure_future(client.ask(chat(f"u{nbr}", f"v{nbr}", "free"))) for nbr, client in enumerate(others)]
-        done, _ = await asyncio.wait(tasks, timeout=200, return_when=asyncio.FIRST_COMPLETED)
-        check(done and not held.done(), "all wait for one connection")
-        say("ROLLBACK")
-        for answer in await asyncio.gather(held, *tasks):
-            check((answer["code"], answer["seq"]) == ("ok", 1), answer)
-    try:
-        live(server, test)
-    finally:
-        database.stdin.close()
-        database.wait(PATIENCE)
-        database.stdout.close()
-
-
-class Cutter:
-    """Stands between a server and MariaDB, whose answer to what has such bytes in it gets lost, with its connection, once for each."""
-
-    def __init__(self, mariadb):
-        self.mariadb, self.lost = mariadb, []
-
-    async def start(self, port):
-        self.server = await asyncio.start_server(self.serve, "127.0.0.1", port)
-
-    def lose(self, *words):
-        self.lost += words
-
-    async def serve(self, reader, writer):
-        to_reader, to_writer = await asyncio.open_connection("127.0.0.1", self.mariadb.port)
-        cut = asyncio.Event()
-
-        async def ask():
-            while data := await reader.read(65536):
-                for word in [word for word in self.lost if word in data]:
-                    self.lost.remove(word)
-                    cut.set()
-                to_writer.write(data)
-            to_writer.close()
-
-        async def answer():
-            while (data := await to_reader.read(65536)) and not cut.is_set():
-                writer.write(data)
-            writer.close()
-        await asyncio.gather(ask(), answer(), return_exceptions=True)
-        to_writer.close()
-
-
-def commit_unknown():
-    """The answer of the database to a chat is lost: it is stored, answered, and comes live to all."""
-    if not MYSQL:
-        return
-    port = free_port()
-    server = Server(f"mysql/main/port={port}")
-
-    async def test():
-        ann, bob, cid = [await Client.open(server, uid, "phone") for uid in ("ann", "bob", "cid")]
-        for client in (ann, bob, cid):
-            check((await client.ask({"action": "groupJoin", "groupID": "club"}))["code"] == "ok", "join")
-        for nbr, message in enumerate((chat("ann", "bob", "{}"), group_chat("ann", "club", "{}"))):
-            hears = (bob,) if nbr == 0 else (bob, cid)
-            for kind in ("plain", "lost", "behind"):
-                said = json.loads(json.dumps(message).replace("{}", f"{kind}{nbr}"))
-                if kind == "lost":
-                    cutter.lose(f"lost{nbr}".encode())
-                await ann.send(said)
-                while not (answer := await ann.receive())["action"].endswith("Rsp"):
-                    pass    # It hears itself in the group
-                check(answer["code"] == "ok", answer)
-                for client in hears:
-                    got = await client.receive()
-                    check((got["seq"], got["content"]["chatID"]) == (answer["seq"], f"{kind}{nbr}"), f"{kind}: {got}")
-        check(not cutter.lost, f"was never said: {cutter.lost}")
-        for client in (bob, cid):
-            check(not await drop_to_heart(client), "comes twice")
-
-    async def whole():
-        await cutter.start(port)
-        await test()
-    cutter = Cutter(server.store.mariadb)
-    live(server, whole)
-
-
 if __name__ == "__main__":
-    run(seed_samples, large_attachment, zeros_count, lowered_depth, lowered_memory, answered_behind_commit, little_is_left, other_writer,
-        small_packets, two_app_servers, several_connections, commit_unknown)
+    run(seed_samples, large_attachment, zeros_count, lowered_depth, lowered_memory, answered_behind_commit, little_is_left, other_writer)

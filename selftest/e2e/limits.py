@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-#  runs: plain asan
+#  runs: asan
 """limits.py - each limit of the configuration, reached: what is said, who is held back, and that others don't notice"""
 
 import asyncio

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-#  runs: plain asan mysql
+#  runs: asan mysql
 """media.py - files over HTTP: sent in pieces, fetched in ranges, by whom they are for, until nobody names them"""
 
 import asyncio
@@ -105,6 +105,30 @@ def sent_and_got():
         answer = await bob.request({"action": "media", "conversation": "ann,bob", "seq": seq + 1})
         check(answer["code"] == "not-found", answer)
         return seq
+    server = Server()
+    live(server, test)
+
+
+def in_order():
+    """Chats with files and chats without, said one right behind the other, keep their order, in a talk and in a group."""
+    async def test():
+        ann, bob = [await Talker.open(server, uid, "phone") for uid in ("ann", "bob")]
+        for client in (ann, bob):
+            await client.request({"action": "groupJoin", "groupID": "club"}, "ok")
+        url = (await upload(server, ann, PNG))["fileUrl"]
+        for to_group in (False, True):
+            messages = [naming("ann", "bob", f"c{nbr}", url) if nbr % 3 == 0 else chat("ann", "bob", f"c{nbr}") for nbr in range(30)]
+            for message in messages:
+                if to_group:
+                    message["action"] = "chatGroup"
+                    message["content"]["chatGroupID"] = "club"
+                    del message["content"]["toAccountID"]
+            for message in messages:
+                await ann.send(message)
+            action = "chatGroup" if to_group else "chat"
+            heard = [await bob.hear(action) for _ in messages]
+            check([one["content"]["chatID"] for one in heard] == [one["content"]["chatID"] for one in messages],
+                  [one["content"]["chatID"] for one in heard])
     server = Server()
     live(server, test)
 
@@ -501,4 +525,4 @@ def bucket():
 
 
 if __name__ == "__main__":
-    run(sent_and_got, ranges, types, cut_off, refused, as_it_came, no_files, swept, pictures, apart, bucket)
+    run(sent_and_got, in_order, ranges, types, cut_off, refused, as_it_came, no_files, swept, pictures, apart, bucket)

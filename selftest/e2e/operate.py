@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-#  runs: plain asan mysql
+#  runs: asan mysql
 """operate.py - what an operator does: looks, steers, traces, reads the log, scrapes, ends the server"""
 
 import asyncio

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-#  runs: plain asan mysql
+#  runs: asan mysql shards
 """order.py - what a device hears: each conversation in order of seq, its groups as the store says, its own cursor, whatever
 happens at the same moment: binds under live traffic, removals that race binds, gateways and app servers that come back"""
 

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-#  runs: plain asan mysql
+#  runs: asan mysql shards
 """presence.py - whether users are here: who may know, grace, gateways that join, a crowd; what isn't worth keeping is left out"""
 
 import asyncio

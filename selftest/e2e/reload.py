@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-#  runs: plain asan
+#  runs: asan
 """reload.py - handlers are replaced, opened, closed, loaded and unloaded while messages go on"""
 
 import asyncio

@@ -29,21 +29,36 @@ def check(good, what):
 
 
 class Store:
-    """What the tests' servers keep their chats in: $ROOKERY_STORE is sqlite or mysql. One for each folder."""
+    """What the tests' servers keep their chats in: $ROOKERY_STORE is sqlite, mysql, or shards, which is several of those. One for
+    each folder."""
+
+    @staticmethod
+    def pools():
+        """Those of MySQL that it is in."""
+        return {"mysql": ["main"], "shards": ["main", "second", "third"]}.get(os.environ.get("ROOKERY_STORE"), [])
 
     def __init__(self, folder):
         self.path = f"{folder}/chat.db"
         self.settings = [f"store/path={self.path}"]
-        self.mariadb = MariaDB.shared() if os.environ.get("ROOKERY_STORE") == "mysql" else None
+        pools = self.pools()
+        self.mariadb = MariaDB.shared() if pools else None
         if self.mariadb:
             self.database = "rookery_" + hashlib.md5(folder.encode()).hexdigest()
-            self.settings = ["store/driver=mysql", "store/pool=main", *self.mariadb.settings("main", self.database)]
+            self.databases = {pool: f"{self.database}_{pool}" if nbr else self.database for nbr, pool in enumerate(pools)}
+            self.settings = ["store/driver=mysql", f"store/shards={','.join(pools)}" if pools[1:] else "store/pool=main"]
+            for pool, database in self.databases.items():
+                self.settings += self.mariadb.settings(pool, database)
 
     def ask(self, statement):
+        """The rows of one statement, in all parts of the store."""
         if self.mariadb:
-            return self.mariadb.ask(statement, self.database)
+            return [row for database in self.databases.values() for row in self.mariadb.ask(statement, database)]
         with sqlite3.connect(self.path, timeout=60) as db:
             return [[str(value) for value in row] for row in db.execute(statement)]
+
+    def count(self, what):
+        """How many rows: "message WHERE seq = 1"."""
+        return sum(int(row[0]) for row in self.ask(f"SELECT count(*) FROM {what}"))
 
 
 class Server:

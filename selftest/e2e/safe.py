@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-#  runs: plain asan
+#  runs: asan
 """safe.py - who gets in: tokens and their keys, and what a connection without one can do"""
 
 import asyncio

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-#  runs: plain asan mysql
+#  runs: asan mysql
 """said_again.py - what is accepted can be said again: live, delivered again, in the history; and it is JSON for everybody
 
 Chats are made at random, of all forms of numbers, escapes, depths and sizes, good ones and bad ones. Each that is accepted must come

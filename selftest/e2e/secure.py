@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-#  runs: plain asan
+#  runs: asan
 """secure.py - wires that others may reach: TLS, pages of other sites, CURVE between processes, the control endpoint, the log"""
 
 import asyncio

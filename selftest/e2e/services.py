@@ -2,6 +2,7 @@
 #  runs: in no test; script/server --full starts services with it
 
 import atexit
+import os
 import random
 import shutil
 import signal
@@ -12,6 +13,7 @@ import tempfile
 import time
 
 PATIENCE = 60    # seconds until one must take connections
+os.environ["PATH"] += ":/usr/sbin"    # Which isn't in an ordinary user's, and where Debian has mariadbd and haproxy
 
 
 def free_port():
@@ -113,6 +115,7 @@ class MariaDB(Service):
 
 if __name__ == "__main__":    # For script/bench: both, until the input ends
     redis, mariadb = Redis(), MariaDB()
-    mariadb.settings("main", "bench")
+    for database in ("bench", "bench_1", "bench_2", "bench_3"):
+        mariadb.settings("main", database)
     print(redis.port, mariadb.port, flush=True)
     sys.stdin.read()

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-#  runs: plain asan mysql
+#  runs: asan mysql
 """split.py - gateway and app server as processes of their own, over TCP; each is restarted under its clients"""
 
 import asyncio

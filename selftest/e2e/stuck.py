@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-#  runs: plain asan
+#  runs: asan
 """stuck.py - a worker that is stuck in a handler: who names it, what it costs others"""
 
 import asyncio
