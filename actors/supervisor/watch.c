@@ -260,9 +260,10 @@ rk_server_log_counters (rk_server_t *self)
 {
     for (size_t nbr = 0; nbr < self->count; nbr++) {
         rk_server_actor_t *actor = &self->actors[nbr];
-        if (!actor->actor || actor->stuck)
+        if (!actor->actor)
             continue;
-        actor->logs = true;
-        s_ask_stats (actor);
+        actor->logs = true;    //  A stuck one's come when it answers what it has been asked already
+        if (!actor->stuck)
+            s_ask_stats (actor);
     }
 }

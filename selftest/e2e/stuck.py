@@ -155,5 +155,24 @@ def stuck_apart():
         shutil.rmtree(folder)
 
 
+def counted():
+    """The counters of one that is stuck when all are asked for come when it answers again."""
+    folder, core = hanging(("spin", SPIN))
+    server = Server(f"lua/app=lua/app,{folder}", f"lua/core={core}", "server/stuck=300", "lua/time=4000", "lua/instructions=1000000000000",
+                    "worker/count=1")
+
+    async def test():
+        client = await Client.open(server, "ann")
+        await client.send({"action": "spin"})
+        await threaded(until, lambda: "worker-1 is stuck" in server.logged(), "not stuck")
+        server.process.send_signal(signal.SIGUSR1)
+        await threaded(until, lambda: "counters: worker-1 " in server.logged(), "no counters of the worker")
+        check((await client.receive())["code"] == "internal", "spin")
+    try:
+        live(server, test)
+    finally:
+        shutil.rmtree(folder)
+
+
 if __name__ == "__main__":
-    run(stuck, stuck_beside, stuck_apart, signalled)
+    run(stuck, stuck_beside, stuck_apart, signalled, counted)
