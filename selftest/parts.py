@@ -105,7 +105,7 @@ class Cluster:
             folder = f"{self.folder}/redis-{port}"
             os.makedirs(folder)
             parts.append(Part(self, f"redis-{port}", "redis-server", f"{CONFIG}/redis.conf", "--port", str(port), "--dir", folder, "--bind", self.host,
-                              "--protected-mode", "no", ready=lambda part, port=port: listens(self.host, port)))
+                              "--protected-mode", "no", "--cluster-port", str(free_port()), ready=lambda part, port=port: listens(self.host, port)))
         made = subprocess.run(["redis-cli", "--cluster", "create", *(f"{self.host}:{port}" for port in ports), "--cluster-replicas", "1", "--cluster-yes"],
                               capture_output=True, text=True)
         if made.returncode:

@@ -2,6 +2,7 @@
 #  runs: in no test; script/server --full starts services with it
 
 import atexit
+import errno
 import os
 import random
 import shutil
@@ -13,22 +14,30 @@ import tempfile
 import time
 
 PATIENCE = 60    # seconds until one must take connections
+_marks = []    # Of the ports that are ours
 os.environ["PATH"] += ":/usr/sbin"    # Which isn't in an ordinary user's, and where Debian has mariadbd and haproxy
 
 
 def free_port():
     """One that stays free until it is used: none of those that the system gives to outgoing connections. Whoever tries to
-    connect to one of these while nobody listens there may be given the same one, and is connected to itself."""
+    connect to one of these while nobody listens there may be given the same one, and is connected to itself. Nor is it one that
+    another test has chosen and doesn't use yet: each is marked, as long as the process lives, by the name of a socket (unix(7),
+    abstract), of which a machine has one."""
     with open("/proc/sys/net/ipv4/ip_local_port_range") as file:
         first = int(file.read().split()[0])
     while True:
-        port = random.randrange(10_000, max(first, 12_000))
-        with socket.socket() as probe:
-            try:
+        port, mark = random.randrange(10_000, max(first, 12_000)), socket.socket(socket.AF_UNIX)
+        try:
+            mark.bind(f"\0rookery-test-port-{port}")
+            with socket.socket() as probe:
                 probe.bind(("127.0.0.1", port))
-                return port
-            except OSError:
+        except OSError as error:
+            mark.close()
+            if error.errno == errno.EADDRINUSE:
                 continue
+            raise
+        _marks.append(mark)
+        return port
 
 
 class Service:
