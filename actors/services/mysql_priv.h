@@ -37,6 +37,7 @@ typedef struct {
     size_t place;              //  which one is in use, or tried;
     bool down;                 //  It has failed, not only this connection
     int64_t shunned[HOSTS];    //  and until when others go before it, msec, monotonic
+    uint64_t told[HOSTS];      //  Why it isn't used, as was logged since one was: a hash
     rk_index_t *statements;
     rk_sqlbatch_t batch;
     rk_mysql_turn_t *turns;    //  Room for the batch's,

@@ -105,27 +105,13 @@ s_migrate (rk_mysql_t *self, MYSQL *db)
 }
 
 
-//  The host of that place in the list, HOST[:PORT],...; false behind its end.
+//  The host of that place in the list; false behind its end.
 
 static bool
-s_host (rk_mysql_t *self, size_t place, char *host, size_t room, unsigned *port)
+s_host (rk_mysql_t *self, size_t place, char *host, size_t room, int *port)
 {
-    rk_config_t *config = self->args->config;
-    rk_slice_t list = rk_slice (rk_pool_str (config, "mysql", self->args->pool, "host")),
-               one;
-    *port = (unsigned) rk_pool_int (config, "mysql", self->args->pool, "port");
-    for (size_t nbr = 0; rk_slice_next (&list, &one); nbr++) {
-        if (nbr < place)
-            continue;
-        snprintf (host, room, "%.*s", (int) one.size, one.data);
-        char *colon = strchr (host, ':');
-        if (colon && colon == strrchr (host, ':')) {    //  An IPv6 address has more
-            *port = (unsigned) atoi (colon + 1);
-            *colon = '\0';
-        }
-        return true;
-    }
-    return false;
+    return rk_pool_host (self->args->config, "mysql", self->args->pool, place, host, room,
+                         port);
 }
 
 
@@ -136,7 +122,7 @@ static MYSQL *
 s_open (rk_mysql_t *self, size_t place, unsigned timeout, char **why)
 {
     char host[300] = "";
-    unsigned port;
+    int port = 0;
     rk_config_t *config = self->args->config;
     const char *pool = self->args->pool;
     const char *path = rk_pool_str (config, "mysql", pool, "path");
@@ -151,8 +137,8 @@ s_open (rk_mysql_t *self, size_t place, unsigned timeout, char **why)
     bool good = mysql_real_connect (db, *path ? NULL : host,
                                     rk_pool_str (config, "mysql", pool, "user"),
                                     rk_pool_str (config, "mysql", pool, "password"),
-                                    rk_pool_str (config, "mysql", pool, "database"), port,
-                                    *path ? path : NULL, 0) != NULL;
+                                    rk_pool_str (config, "mysql", pool, "database"),
+                                    (unsigned) port, *path ? path : NULL, 0) != NULL;
     //  What it hasn't got by then it mustn't do later, when the connection is given up (tcp(7), TCP_USER_TIMEOUT)
     unsigned msec = RK_PULSE_MOST;
     if (timeout && timeout * 1000 < msec)
@@ -222,6 +208,16 @@ s_ask_limits (rk_mysql_t *self, MYSQL *db)
 }
 
 
+//  Whether it takes no writes, or its engine doesn't, as that of Amazon Aurora's readers
+
+static bool
+s_reads_only (MYSQL *db)
+{
+    return rk_mysql_ask_number (db, "SELECT @@read_only") > 0 ||
+           rk_mysql_ask_number (db, "SELECT @@innodb_read_only") > 0;
+}
+
+
 //  The chat's store reads what others have committed, also in the middle of a batch, and refuses what a column
 //  can't hold instead of cutting it. Returns NULL or a fresh reason.
 
@@ -232,7 +228,7 @@ s_prepare_session (rk_mysql_t *self, MYSQL *db)
         "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
         "SET SESSION sql_mode = concat (@@sql_mode, ',STRICT_TRANS_TABLES')"};
     s_ask_limits (self, db);
-    if (rk_mysql_ask_number (db, "SELECT @@read_only") > 0 && self->several)
+    if (self->several && s_reads_only (db))
         return strdup ("it is read-only");
     //  One that is stopped in the middle of a transaction would hold its locks for as long; MySQL knows no such limit
     mysql_real_query (db, IDLE_LIMIT, strlen (IDLE_LIMIT));
@@ -282,6 +278,19 @@ s_shunned (rk_mysql_t *self)
 }
 
 
+//  Each reason once, until a host is used again.
+
+static void
+s_tell_unused (rk_mysql_t *self, const char *host, int port, const char *why)
+{
+    uint64_t *told = &self->told[self->place % HOSTS],
+             hash = rk_slice_hash (rk_slice (why));
+    if (hash != *told)
+        rk_log ('W', "%s:%d isn't used: %s", host, port, why);
+    *told = hash;
+}
+
+
 //  The first host that takes writes, of those that are in places, or of the others; NULL with a fresh reason in *why, if there is such
 //  a host.
 
@@ -289,7 +298,7 @@ static MYSQL *
 s_try_hosts (rk_mysql_t *self, unsigned places, bool in, char **why)
 {
     char host[300] = "";
-    unsigned port = 0;
+    int port = 0;
     MYSQL *db = NULL;
     bool path = *rk_pool_str (self->args->config, "mysql", self->args->pool, "path");
     for (size_t place = 0;
@@ -300,11 +309,11 @@ s_try_hosts (rk_mysql_t *self, unsigned places, bool in, char **why)
         zstr_free (why);
         self->place = place;
         db = s_try_host (self, why);
-        if (!db && self->several && self->backoff == BACKOFF_LEAST)
-            rk_log ('W', "%s:%u isn't used: %s", host, port, *why);
+        if (!db && self->several)
+            s_tell_unused (self, host, port, *why);
     }
     if (db && self->several)
-        rk_log ('I', "connected to %s:%u", host, port);
+        rk_log ('I', "connected to %s:%d", host, port);
     else if (db && self->backoff != BACKOFF_LEAST)
         rk_log ('I', "connected");
     return db;
@@ -315,7 +324,7 @@ void
 rk_mysql_connect (rk_mysql_t *self)
 {
     char host[300] = "", *why = NULL;
-    unsigned port = 0;
+    int port = 0;
     self->several = s_host (self, 1, host, sizeof (host), &port);
     unsigned shunned = s_shunned (self);
     MYSQL *db = s_try_hosts (self, shunned, false, &why);
@@ -330,6 +339,7 @@ rk_mysql_connect (rk_mysql_t *self)
     }
     zstr_free (&why);
     self->db = db;
+    memset (self->told, 0, sizeof (self->told));
     self->autocommit = true;
     self->backoff = BACKOFF_LEAST;
 }

@@ -60,3 +60,23 @@ rk_pool_int (rk_config_t *config, const char *kind, const char *pool, const char
 {
     return atoll (rk_pool_str (config, kind, pool, key));
 }
+
+
+bool
+rk_pool_host (rk_config_t *config, const char *kind, const char *pool, size_t place,
+              char *host, size_t room, int *port)
+{
+    rk_slice_t list = rk_slice (rk_pool_str (config, kind, pool, "host")), one;
+    do {
+        if (!rk_slice_next (&list, &one))
+            return false;
+    } while (place--);
+    snprintf (host, room, "%.*s", (int) one.size, one.data);
+    *port = (int) rk_pool_int (config, kind, pool, "port");
+    char *colon = strchr (host, ':');
+    if (colon && colon == strrchr (host, ':')) {
+        *port = atoi (colon + 1);
+        *colon = '\0';
+    }
+    return true;
+}

@@ -40,4 +40,10 @@ const char *rk_pool_str (rk_config_t *config, const char *kind, const char *pool
 int64_t rk_pool_int (rk_config_t *config, const char *kind, const char *pool,
                      const char *key);
 
+//  The host of that place in a pool's list, its key "host", HOST[:PORT],..., and its port, which is the pool's key "port" unless it
+//  has its own. An IPv6 address, which has more colons than one, comes without. A name too long for the room is cut. False behind
+//  the end of the list.
+bool rk_pool_host (rk_config_t *config, const char *kind, const char *pool, size_t place,
+                   char *host, size_t room, int *port);
+
 #endif

@@ -212,23 +212,19 @@ s_read_inbox (rk_redis_t *self)
 //  --------------------------------------------------------------------------
 //  The actor
 
-//  HOST:PORT,... or the path of a socket. An IPv6 address, which has more colons than one, comes without a port.
+//  HOST:PORT,... or the path of a socket
 
 static char *
 s_address (rk_pool_args_t *args)
 {
-    rk_config_t *config = args->config;
-    const char *path = rk_pool_str (config, "redis", args->pool, "path");
-    int port = (int) rk_pool_int (config, "redis", args->pool, "port");
-    rk_slice_t rest = rk_slice (rk_pool_str (config, "redis", args->pool, "host")), one;
-    char *list = strdup (path);
-    while (!*path && rk_slice_next (&rest, &one)) {
-        const char *colon = (const char *) memchr (one.data, ':', one.size);
-        bool whole = colon && colon == memrchr (one.data, ':', one.size);
-        char number[16], *more;
-        snprintf (number, sizeof (number), ":%d", port);
-        more = zsys_sprintf ("%s%s%.*s%s", list, *list ? "," : "", (int) one.size,
-                             one.data, whole ? "" : number);
+    char *list = strdup (rk_pool_str (args->config, "redis", args->pool, "path")),
+         host[300];
+    bool path = *list;
+    int port;
+    for (size_t place = 0; !path && rk_pool_host (args->config, "redis", args->pool,
+                                                  place, host, sizeof (host), &port);
+         place++) {
+        char *more = zsys_sprintf ("%s%s%s:%d", list, *list ? "," : "", host, port);
         zstr_free (&list);
         list = more;
     }

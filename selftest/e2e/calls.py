@@ -13,6 +13,7 @@ import zmq
 import zmq.asyncio
 
 from rookery import PATIENCE, Client, Server, chat, check, live, run
+from database import session
 from services import MariaDB, Redis, free_port
 
 HANDLERS = "lua/app=selftest/e2e/handlers"
@@ -371,6 +372,25 @@ async def refused_statements(server, ann):
         check(ok and why["affected"] == 1, why)
 
 
+@with_services("mysql/main/timeout=150000", clients=["ann"])
+async def locked_rows(server, ann):
+    """A statement that another session's locks hold up for longer than the database lets it wait is run again, and done once."""
+    await sql(ann, "query", "CREATE OR REPLACE TABLE locked (id INT PRIMARY KEY, n INT NOT NULL) ENGINE = InnoDB")
+    await sql(ann, "insert", "INSERT INTO locked VALUES (1, 0)")
+    check((await sql(ann, "query", "SET SESSION innodb_lock_wait_timeout = 1"))[0], "it is the pool's only connection")
+    server.store.mariadb, server.store.database = server.mariadb, "calls"
+    with session(server) as say:
+        say("BEGIN; UPDATE locked SET n = n + 10")
+        said = asyncio.ensure_future(sql(ann, "update", "UPDATE locked SET n = n + 1"))
+        while server.counters()["mysql-main"]["tried_again"] < 2 and not said.done():
+            await asyncio.sleep(0.02)
+        check(not said.done(), "it is given up")
+        say("COMMIT")
+        ok, why = await said
+        check(ok and why["affected"] == 1, why)
+    check(server.mariadb.ask("SELECT n FROM locked", "calls") == [["11"]], "done twice or not at all")
+
+
 @with_services(clients=[f"u{nbr}" for nbr in range(8)])
 async def mixed_statements(server, *clients):
     """Statements that commit by themselves come in the middle of others: nothing is done twice or lost."""
@@ -561,7 +581,7 @@ def in_cluster():
              for _ in range(3)]
     subprocess.run(["redis-cli", "--cluster", "create", *(f"127.0.0.1:{node.port}" for node in nodes), "--cluster-yes"],
                    stdout=subprocess.DEVNULL, check=True)
-    server = Server(HANDLERS, "chat/durability=relayed", "redis/main/cluster=1", f"redis/main/host=127.0.0.1:{free_port()},127.0.0.1:{nodes[0].port}",
+    server = Server(HANDLERS, "chat/durability=relayed", "redis/main/cluster=1", "redis/main/timeout=150000", f"redis/main/host=127.0.0.1:{free_port()},127.0.0.1:{nodes[0].port}",
                     *MariaDB.shared().settings("main", "calls"), "link/push/endpoint=tcp://127.0.0.1:1")
     stop = asyncio.Event()
 
@@ -586,12 +606,26 @@ def in_cluster():
                  "--cluster-to", ids[1], "--cluster-slots", "500", "--cluster-yes"], stdout=subprocess.DEVNULL, check=True))
         stop.set()
 
+    async def without_slot(client):
+        """A cluster that isn't whole refuses calls: they wait for the slot that nobody has."""
+        slot = nodes[0].ask("cluster", "keyslot", "alone")
+        owner = next(node for node in nodes if node.ask("cluster", "countkeysinslot", slot) != "0")
+        for node in nodes:
+            node.ask("config", "resetstat")
+        owner.ask("cluster", "delslots", slot)
+        said = asyncio.ensure_future(redis_words(client, "INCR", "alone"))
+        while not any("CLUSTERDOWN" in node.ask("info", "errorstats") for node in nodes) and not said.done():
+            await asyncio.sleep(0.02)
+        owner.ask("cluster", "addslots", slot)
+        check(await said == (True, 2), f"{said.result()}")
+
     async def test():
         clients = [await Client.open(server, f"u{nbr}") for nbr in range(4)]
         for _ in range(200):    # Until the cluster says it is whole
             if (await redis_words(clients[0], "SET", "x", "y"))[0]:
                 break
             await asyncio.sleep(0.05)
+        check(await redis_words(clients[0], "INCR", "alone") == (True, 1), "INCR")
         for nbr in range(100):
             check((await redis_words(clients[0], "SET", f"key-{nbr}", nbr))[0], "SET")
         for nbr in range(100):
@@ -608,10 +642,11 @@ def in_cluster():
         redirected = server.counters()["redis-main"]["redirected"]
         print(f"   {sum(counts[1:])} calls, {redirected} redirected")
         check(sum(counts[1:]) > 100, "too little load")
+        await without_slot(clients[0])
     live(server, test, *nodes)
 
 
 if __name__ == "__main__":
     run(redis_replies, mysql_types, wrong_arguments, timers, aside, timer_storm, events, no_service, links, power_on_app, redis_killed, redis_demoted,
         redis_names, redis_hosts, mute_redis,
-        mysql_restarted, refused_statements, mixed_statements, deadlocks, reading_victims, redis_logins, in_cluster)
+        mysql_restarted, refused_statements, locked_rows, mixed_statements, deadlocks, reading_victims, redis_logins, in_cluster)

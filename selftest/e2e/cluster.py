@@ -966,13 +966,15 @@ def hosts():
             await asyncio.sleep(0.1)
         return client
 
+    async def said(client, chat_id):
+        await client.send(chat("ann", "ann", chat_id))
+        while (got := await client.receive())["action"] != "chatRsp":
+            pass
+        return got["code"]
+
     async def until_ok(client, chat_id):
-        code = None
-        while code != "ok":
-            await client.send(chat("ann", "ann", chat_id))
-            while (got := await client.receive())["action"] != "chatRsp":
-                pass
-            code = got["code"]
+        while await said(client, chat_id) != "ok":
+            pass
 
     async def test():
         ann = await bound()
@@ -995,6 +997,28 @@ def hosts():
         servers[0].stop(signal.SIGKILL)
         await until_ok(ann, "second again")
         check("second again" in stored(servers[1]), "the one that is left")
+        #  The engine of the first one takes nothing now, which its read_only doesn't say
+        servers[0].start()
+        servers[0].ask("SELECT 1")
+        servers[0].stop(signal.SIGTERM)    # It doesn't start so after a kill
+        writing, servers[0].words = servers[0].words, lambda: [*writing(), "--innodb-read-only=1"]
+        servers[0].start()
+        refused, before = f"127.0.0.1:{servers[0].port} isn't used: it is read-only", len(server.logged())
+        servers[1].stop()
+        check(await said(ann, "nowhere") != "ok", "stored where?")
+        while refused not in server.logged()[before:]:    # Unless it is taken for one that writes
+            await asyncio.sleep(0.02)
+        servers[1].start()
+        await until_ok(ann, "writes")
+        check("writes" in stored(servers[1]), "the one that writes")
+        servers[0].stop()
+        servers[0].words = writing
+        servers[0].start()
+        #  As a proxy in front of one that has come down to reading says it
+        servers[1].ask("DELIMITER //\nCREATE TRIGGER reading BEFORE INSERT ON message FOR EACH ROW SIGNAL SQLSTATE 'HY000' "
+                       "SET MYSQL_ERRNO = 1836, MESSAGE_TEXT = 'Running in read-only mode'//", "chats")
+        await until_ok(ann, "first again")
+        check("first again" in stored(servers[0]), "the one that reads only")
     live(server, test, *servers)
 
 
