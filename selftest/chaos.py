@@ -277,13 +277,13 @@ class Scene:
 async def one_fault(scene, users, name):
     """Returns the seconds from the end of the fault until all were answered again; where nobody should have to wait for its end, the
     longest time for which somebody wasn't answered, which is printed with the part that was away then."""
-    began, silence, ended, at = time.monotonic(), 0, 0, ""
+    began, silence, ended, at, last = time.monotonic(), 0, 0, "", None
     fault = asyncio.create_task(scene.fault(name, users))
     while not ended or (min(user.last_ok for user in users) < ended and time.monotonic() < ended + PATIENCE):
         await asyncio.sleep(0.05)
-        now = time.monotonic()
-        if now - min(user.last_ok for user in users) > silence:
-            silence, at = now - min(user.last_ok for user in users), scene.victim
+        now, waiting = time.monotonic(), min(users, key=lambda user: user.last_ok)
+        if now - waiting.last_ok > silence:
+            silence, at, last = now - waiting.last_ok, scene.victim, (waiting, list(waiting.open), list(waiting.trail))
         if not ended and fault.done():
             fault.result()
             ended = now
@@ -291,6 +291,9 @@ async def one_fault(scene, users, name):
     waits = [user.name for user in users if user.last_ok < ended]
     what = f"the longest wait was {silence:4.1f} s" if scene.redundant else f"all were answered again {took:4.1f} s later"
     print(f"   {name:15} {at:12} lasted {ended - began:4.1f} s, {what}{f'; {waits} wait still' if waits else ''}", flush=True)
+    if scene.redundant and silence > scene.options.recovery:
+        waiting, chats, trail = last
+        print(f"   {waiting.name} waited; its connections: {'; '.join(trail)}; its chats: { {chat: waiting.story[chat] for chat in chats} }", flush=True)
     return silence if scene.redundant and not waits else took
 
 

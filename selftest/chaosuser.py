@@ -4,6 +4,8 @@ A user has two devices, connections of its own, each with a book. On the first o
 all and to a club that it joins and leaves; the second one listens."""
 
 import asyncio
+import collections
+import datetime
 import json
 import time
 from dataclasses import dataclass
@@ -18,6 +20,11 @@ AGAIN = 3              # seconds until a request without an answer is sent again
 REFUSED = 0.5          # and until one that was refused for the moment is
 GROUP, CLUB = "all", "club"
 REFUSALS = ("store-unavailable", "not-bound", "not-member", "internal")
+
+
+def clock():
+    """As logs have it."""
+    return f"{datetime.datetime.now(datetime.timezone.utc):%H:%M:%S.%f}"[:-3]
 
 
 class Device:
@@ -39,6 +46,7 @@ class Device:
         self.codes = {}
         self.socket = None
         self.over = False
+        self.trail = collections.deque(maxlen=12)    # What became of its connections, for who looks into a long wait
 
     def hang_up(self):
         if self.socket:
@@ -47,24 +55,30 @@ class Device:
     async def live(self):
         while not self.over:
             try:
+                self.leave_trail("connects")
                 async with asyncio.timeout(4):
                     self.socket = await websockets.connect(self.scene.url, max_size=None, ping_interval=self.scene.ping,
                                                           ping_timeout=self.scene.ping, close_timeout=1)
                 self.connection += 1
                 self.behind = dict(self.acked)
                 await self.talk()
-            except (OSError, websockets.WebSocketException, TimeoutError, EOFError):
-                pass
+            except (OSError, websockets.WebSocketException, TimeoutError, EOFError) as error:
+                self.leave_trail(f"{type(error).__name__} {error}")
             if self.socket:
                 self.socket.transport.abort()
                 self.socket = None
             await asyncio.sleep(self.scene.chance.uniform(0.1, 0.5))
 
+    def leave_trail(self, what):
+        self.trail.append(f"{clock()} {what}")
+
     async def talk(self):
         async with asyncio.timeout(6):
             while True:
+                self.leave_trail(f"binds on connection {self.connection}")
                 await self.send({"uid": self.name, "token": self.token, "device": self.device})
                 answer = await self.receive("bindRsp")
+                self.leave_trail(f"bind: {answer['code']}")
                 if answer["code"] == "ok":
                     break
                 await asyncio.sleep(0.3)
@@ -141,7 +155,7 @@ class Device:
 
     def note_seq(self, conversation, seq, chat_id, how="heard"):
         known, before = self.came.get((conversation, seq)), self.how.get((conversation, seq))
-        now = f"{how} at {time.strftime('%H:%M:%S', time.gmtime())} by connection {self.connection}"
+        now = f"{how} at {clock()} by connection {self.connection}"
         check(known in (None, chat_id), f"{self.name}/{self.device}: {conversation} {seq} is {known}, {before}, and {chat_id}, {now}")
         self.how[(conversation, seq)] = before or now
         if known is None and how == "heard":
@@ -215,7 +229,7 @@ class User(Device):
             await self.acknowledge()
 
     def tell(self, name, what):
-        self.story.setdefault(name, []).append(f"{time.monotonic():.3f} connection {self.connection}: {what}")
+        self.story.setdefault(name, []).append(f"{clock()} connection {self.connection}: {what}")
 
     async def send_chat(self, entry):
         entry.tries += 1
