@@ -45,7 +45,7 @@ from chaoscluster import ClusterScene    # noqa: behind the path
 from chaosuser import CLUB, GROUP, Device, Unanswered, User    # noqa: behind the path
 from parts import AUTH, mint, run_words    # noqa
 from rookery import check    # noqa
-from services import MariaDB, Redis, free_port    # noqa
+from services import MariaDB, Redis, certificates, free_port    # noqa
 
 PAIRS = 10
 PATIENCE = 180         # seconds that anything may take
@@ -122,10 +122,7 @@ class Scene:
             print(f"   not everything can be made here: {error}")
             if not self.network:
                 self.outside, self.inside, prefix = "127.0.0.1", "127.0.0.1", ()
-        os.mkdir(f"{self.folder}/known")
-        for name in ("app", "gateway"):
-            run_words(self.binary, "cert", f"{self.folder}/{name}")
-        shutil.copy(f"{self.folder}/gateway", f"{self.folder}/known/gateway")
+        certificates(self.binary, self.folder, ("app", "gateway"), ("gateway",))
         up, down, port = free_port(), free_port(), free_port()
         common = [*AUTH, "console/listen=none"]
         here = os.path.dirname(os.path.abspath(__file__))

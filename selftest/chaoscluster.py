@@ -15,6 +15,7 @@ import time
 
 from parts import AUTH, Cluster, mint, run_words, sql
 from rookery import check
+from services import certificates
 
 
 class Network:
@@ -89,11 +90,7 @@ class ClusterScene:
             self.network = Network(names)
         except (subprocess.SubprocessError, OSError) as error:
             print(f"   no wires can be cut here: {error}")
-        #  All app servers have one certificate
-        os.mkdir(f"{self.folder}/known")
-        for name in ("app", "gw1", "gw2"):
-            run_words(self.binary, "cert", f"{self.folder}/{name}")
-            shutil.copy(f"{self.folder}/{name}", f"{self.folder}/known/{name}")
+        certificates(self.binary, self.folder, ("app", "gw1", "gw2"), ("app", "gw1", "gw2"))    # All app servers have one
         here = os.path.dirname(os.path.abspath(__file__))
         self.cluster = Cluster(self.folder, **({"host": f"{self.network.net}.1", "where": self.network.where} if self.network else {}), curve=self.curve,
                                settings=[*AUTH, f"curve/known={self.folder}/known", f"lua/app=lua/app,{here}/../lua/test/chaos", "chat/page=20",

@@ -2,6 +2,8 @@
 
 #include "handover.h"
 #include "socket.h"
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 
 #define LINGER 2000       //  msec; what a closed TCP socket may still send
 #define VANISHED 15000    //  msec without an acknowledgement until a peer is gone
@@ -33,6 +35,13 @@ rk_sock_new (int type, const char *endpoints, int hwm)
         errno = error;
     }
     return self;
+}
+
+
+void
+rk_sock_limit (int fd, int msec)
+{
+    setsockopt (fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &msec, sizeof (msec));
 }
 
 

@@ -29,6 +29,9 @@ void rk_str_recv (void *from, char **first, char **second);
 //  zmq_poll(3), but a signal only wakes it: then nothing has come. -1 when the context is going away.
 int rk_poll (zmq_pollitem_t *items, int count, long timeout);
 
+//  What the peer of a TCP connection hasn't taken after so many msec it never gets: the connection ends (tcp(7), TCP_USER_TIMEOUT).
+void rk_sock_limit (int fd, int msec);
+
 //  True when a message can be read (ZMQ_POLLIN) or sent (ZMQ_POLLOUT) right now.
 bool rk_sock_ready (zsock_t *self, int events);
 

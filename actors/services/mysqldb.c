@@ -4,7 +4,6 @@
 #include "base/pulse.h"
 #include "schema.h"
 #include <mysqld_error.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 
 #define IDLE_LIMIT "SET SESSION idle_transaction_timeout = 2"    //  seconds
@@ -139,13 +138,10 @@ s_open (rk_mysql_t *self, size_t place, unsigned timeout, char **why)
                                     rk_pool_str (config, "mysql", pool, "password"),
                                     rk_pool_str (config, "mysql", pool, "database"),
                                     (unsigned) port, *path ? path : NULL, 0) != NULL;
-    //  What it hasn't got by then it mustn't do later, when the connection is given up (tcp(7), TCP_USER_TIMEOUT)
-    unsigned msec = RK_PULSE_MOST;
-    if (timeout && timeout * 1000 < msec)
-        msec = timeout * 1000;
-    if (good && !*path)
-        setsockopt ((int) mysql_get_socket (db), IPPROTO_TCP, TCP_USER_TIMEOUT, &msec,
-                    sizeof (msec));
+    if (good && !*path)    //  What it hasn't got by then it mustn't do later
+        rk_sock_limit ((int) mysql_get_socket (db),
+                       timeout && timeout * 1000 < RK_PULSE_MOST ? (int) timeout * 1000
+                                                                 : RK_PULSE_MOST);
     if (good)
         return db;
     *why = strdup (mysql_error (db));

@@ -170,7 +170,7 @@ rk_redisnode_connect (rk_redisnode_t *self, int64_t now)
 void
 rk_redisnode_finish_connect (rk_redisnode_t *self, int64_t now)
 {
-    int error = 0, on = 1, most = RK_PULSE_MOST;
+    int error = 0, on = 1;
     socklen_t size = sizeof (error);
     int rc = getsockopt (self->context->fd, SOL_SOCKET, SO_ERROR, &error, &size);
     if (rc == -1 || error)
@@ -179,10 +179,8 @@ rk_redisnode_finish_connect (rk_redisnode_t *self, int64_t now)
         if (*self->address != '/') {
             setsockopt (self->context->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof (on));
             redisEnableKeepAlive (self->context);
-            //  What one that is cut off hasn't got by then it never gets (tcp(7), TCP_USER_TIMEOUT)
-            if (!self->subscriber)
-                setsockopt (self->context->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &most,
-                            sizeof (most));
+            if (!self->subscriber)    //  One that is cut off mustn't do later what others have done since
+                rk_sock_limit (self->context->fd, RK_PULSE_MOST);
         }
         s_greet (self);
     }

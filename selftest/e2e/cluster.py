@@ -5,12 +5,10 @@
 import asyncio
 import glob
 import json
-import os
 import random
 import re
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -22,7 +20,7 @@ import zmq.auth
 from zmq.utils.monitor import parse_monitor_message
 
 from rookery import PATIENCE, Client, Server, Talker, chat, check, hearts, live, run
-from services import MariaDB, Redis, free_port
+from services import MariaDB, Redis, certificates, free_port
 
 USERS = 12
 
@@ -775,13 +773,10 @@ async def turned_away(endpoint, name, prepare=lambda socket: None):
     socket.close()
 
 
-def certificates():
+def strangers():
     """Links with certificates: the app servers are one system, and nobody else is let in, without a certificate or with one that isn't known."""
     folder = tempfile.mkdtemp(prefix="rookery-e2e-")
-    os.mkdir(f"{folder}/known")
-    for name in ("app", "gw"):
-        subprocess.run([sys.argv[1], "cert", f"{folder}/{name}"], check=True, stdout=subprocess.DEVNULL)
-        shutil.copy(f"{folder}/{name}", f"{folder}/known/{name}")
+    certificates(sys.argv[1], folder, ("app", "gw"), ("app", "gw"))
     cluster = Cluster(2, redis=True, settings=(f"curve/certificate={folder}/app", f"curve/known={folder}/known"), gateway_settings=(
         f"curve/certificate={folder}/gw", f"gateway/app/a1/certificate={folder}/app", f"gateway/app/a2/certificate={folder}/app"))
 
@@ -1024,4 +1019,4 @@ def hosts():
 
 if __name__ == "__main__":
     run(drains, dies, old_leases, redis_forgets, lease_ended, dozes, sleeps, one_system, people, members_quiet, rolling, rolling_hasty, killed, stopped, woken, gateway_woken,
-        certificates, shared_rate, once, operators, holes, hosts)
+        strangers, shared_rate, once, operators, holes, hosts)

@@ -16,6 +16,7 @@ import zmq
 import zmq.auth
 
 from rookery import PATIENCE, Client, Server, chat, check, live, run
+from services import certificates
 from split import start_app, start_gateway
 
 BINARY = sys.argv[1] if len(sys.argv) > 1 else "build/rookery"
@@ -115,22 +116,13 @@ def origins():
     live(server, test)
 
 
-def cert(path):
-    done = subprocess.run([BINARY, "cert", path], capture_output=True, text=True)
-    check(done.returncode == 0, done)
-    check(os.stat(f"{path}_secret").st_mode & 0o077 == 0, "others may read the secret")
-    return done.stdout.split()[1]
-
-
 def curve():
     """Gateway and app server over CURVE: who isn't known, or has no certificate, gets nothing through."""
     folder = Folder()
-    os.mkdir(f"{folder.path}/known")
-    for name in ("app", "one", "two"):
-        cert(f"{folder.path}/{name}")
+    certificates(BINARY, folder.path, ("app", "one", "two"), ("one",))
+    check(os.stat(f"{folder.path}/app_secret").st_mode & 0o077 == 0, "others may read the secret")
     again = subprocess.run([BINARY, "cert", f"{folder.path}/app"], capture_output=True, text=True)
     check(again.returncode == 1 and "is there already" in again.stderr, again)
-    shutil.copy(f"{folder.path}/one", f"{folder.path}/known/one")
     app = start_app(f"curve/certificate={folder.path}/app", f"curve/known={folder.path}/known")
     servers = [app]
 
@@ -189,9 +181,7 @@ def curve():
 def curve_link():
     """A service with a certificate: the link to it is CURVE, and to an impostor nothing is said."""
     folder = Folder()
-    os.mkdir(f"{folder.path}/known")
-    for name in ("own", "service"):
-        cert(f"{folder.path}/{name}")
+    certificates(BINARY, folder.path, ("own", "service"), ())
     context = zmq.Context()
     service = context.socket(zmq.PULL)
     service.curve_publickey, service.curve_secretkey = zmq.auth.load_certificate(f"{folder.path}/service_secret")

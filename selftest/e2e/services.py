@@ -40,6 +40,15 @@ def free_port():
         return port
 
 
+def certificates(binary, folder, names, known):
+    """Makes a certificate of each name in the folder; those that are known, in its folder known, may connect."""
+    os.mkdir(f"{folder}/known")
+    for name in names:
+        subprocess.run([binary, "cert", f"{folder}/{name}"], check=True, stdout=subprocess.DEVNULL, timeout=PATIENCE)
+        if name in known:
+            shutil.copy(f"{folder}/{name}", f"{folder}/known/{name}")
+
+
 class Service:
     """A process that listens on a port; started again on the same data and port after a kill."""
 
