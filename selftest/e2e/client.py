@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-#  runs: plain mysql
+#  runs: plain mysql, waits
 """client.py - rookery-client in Node: packed, installed, its README's example; under lost connections and a killed server. And the
 clients of docs/clients"""
 

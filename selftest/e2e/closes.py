@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-#  runs: asan
+#  runs: asan, waits
 """closes.py - each way in which the server ends a connection: the code and reason that the client's socket really gets, and
 who isn't closed: readers of much, and those whom we don't read ourselves"""
 

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-#  runs: asan
+#  runs: asan, waits
 """moves.py - which app server a gateway gives a connection to, tried with two that are made of sockets and do as they are told"""
 
 import asyncio

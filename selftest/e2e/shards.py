@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-#  runs: shards
+#  runs: shards, waits
 """shards.py - a store that is divided: each conversation in one part, lists as if there were one, limits, a part that is away, parts in the
 wrong place"""
 

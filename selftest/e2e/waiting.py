@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-#  runs: plain
+#  runs: plain, waits
 """waiting.py - 10,000 coroutines wait in one worker: what each takes, and that others don't notice"""
 
 import time
