@@ -15,6 +15,7 @@ typedef struct {
     long *chats;    //  Their numbers, in order
     long room;      //  for so many
     void *link;
+    bool again;    //  It couldn't be bound just now
 } rk_bench_user_t;
 
 //  How to talk to a server. Whoever implements it calls the rk_bench_on functions below.
@@ -38,7 +39,7 @@ struct rk_bench {
     const rk_bench_protocol_t *protocol;
     void *link;    //  The protocol's
     uv_loop_t loop;
-    uv_timer_t timer;
+    uv_timer_t timer;    //  The protocol's until all are bound
     rk_bench_user_t *users;
     long count;     //  of users
     long before;    //  KB that the server had

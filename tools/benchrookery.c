@@ -2,6 +2,8 @@
 
 #include "bench_priv.h"
 
+#define AGAIN 1000    //  msec until a user who couldn't be bound tries again
+
 
 static bool
 s_says (rk_slice_t text, const char *words)
@@ -25,6 +27,17 @@ s_flush (rk_bench_user_t *user)
 
 
 static void
+s_bind (rk_bench_user_t *user)
+{
+    char text[100];
+    int size = snprintf (text, sizeof (text), "{\"uid\":\"b%" PRIx64 "-%ld\"}",
+                         user->bench->run, user->nbr);
+    s_say (user, text, (size_t) size);
+    s_flush (user);
+}
+
+
+static void
 s_join (rk_bench_user_t *user)
 {
     char text[100];
@@ -41,12 +54,44 @@ s_on_open (void *arg, rk_ws_connection_t *connection)
 {
     rk_bench_user_t *user = (rk_bench_user_t *) connection->user;
     (void) arg;
-    char text[100];
-    int size = snprintf (text, sizeof (text), "{\"uid\":\"b%" PRIx64 "-%ld\"}",
-                         user->bench->run, user->nbr);
-    s_say (user, text, (size_t) size);
-    s_flush (user);
+    s_bind (user);
     rk_bench_on_open (user);
+}
+
+
+static void
+s_on_again (uv_timer_t *timer)
+{
+    rk_bench_t *bench = (rk_bench_t *) timer->data;
+    for (long nbr = 0; nbr < bench->count; nbr++)
+        if (bench->users[nbr].again) {
+            bench->users[nbr].again = false;
+            s_bind (&bench->users[nbr]);
+        }
+}
+
+
+//  The answer to a bind, or to a join behind it. What the store can't do now it may a second later; nothing else is refused to a user
+//  who has just come.
+
+static void
+s_on_bound (rk_bench_user_t *user, rk_slice_t text)
+{
+    rk_bench_t *bench = user->bench;
+    if (s_says (text, "\"code\":\"store-unavailable\"")) {
+        user->again = true;
+        if (!uv_is_active ((uv_handle_t *) &bench->timer))
+            uv_timer_start (&bench->timer, s_on_again, AGAIN, 0);
+    }
+    else if (!s_says (text, "\"code\":\"ok\"")) {
+        char *reason = rk_slice_dup (text);
+        rk_bench_stop (bench, reason);
+        free (reason);
+    }
+    else if (bench->plan.group && s_says (text, "\"action\":\"bindRsp\""))
+        s_join (user);
+    else
+        rk_bench_on_bound (user);
 }
 
 
@@ -60,11 +105,9 @@ s_on_message (void *arg, rk_ws_connection_t *connection, rk_slice_t text)
     else if (s_says (text, "\"action\":\"chatRsp\"") ||
              s_says (text, "\"action\":\"chatGroupRsp\""))
         rk_bench_on_answer (user, text, s_says (text, "\"code\":\"ok\""));
-    else if (s_says (text, "\"action\":\"bindRsp\"") && user->bench->plan.group)
-        s_join (user);
     else if (s_says (text, "\"action\":\"bindRsp\"") ||
              s_says (text, "\"action\":\"groupJoinRsp\""))
-        rk_bench_on_bound (user);
+        s_on_bound (user, text);
 }
 
 

@@ -1,13 +1,15 @@
 #!/usr/bin/python3
 #  runs: plain
-"""broker.py - rookery bench talks to an MQTT broker as to this server, so that both can be compared: a real Mosquitto"""
+"""broker.py - rookery bench talks to an MQTT broker as to this server, so that both can be compared: a real Mosquitto; and what it
+makes of users who can't be bound"""
 
+import asyncio
 import re
 import subprocess
 import sys
 
-from rookery import PATIENCE, check, run
-from services import Service, free_port
+from rookery import PATIENCE, Server, check, live, run
+from services import MariaDB, Service, free_port
 
 BINARY = sys.argv[1] if len(sys.argv) > 1 else "build/rookery"
 
@@ -48,5 +50,31 @@ def says_why():
     check("mqtt://ADDRESS:PORT expected" in bench("", "--chats", "5", good=False), "no port")
 
 
+def binds_again():
+    """Users whom the store can't bind are bound when it can, and those of a group join it; whoever is refused for good ends it with the answer."""
+    mariadb = MariaDB()
+    server = Server("store/driver=mysql", "store/pool=main", "mysql/main/timeout=10000", *mariadb.settings("main", "late"))
+
+    async def test():
+        for words, said in ((("--idle", "20"), "20 idle connections"), (("--group", "5", "--chats", "50"), "50 chats answered, 250 delivered, 0 refused")):
+            mariadb.stop()
+            before = server.logged().count("chat: the store failed")
+            load = subprocess.Popen([BINARY, "bench", "--url", server.url, *words], stdout=subprocess.PIPE, text=True)
+            try:
+                while server.logged().count("chat: the store failed") == before and load.poll() is None:
+                    await asyncio.sleep(0.02)
+                mariadb.start()
+                check(said in (await asyncio.to_thread(load.communicate))[0] and load.returncode == 0, said)
+            finally:
+                load.kill()
+    live(server, test, mariadb)
+    server = Server("auth/mode=token", f"auth/secret={32 * 'a'}", "receiver/upstream=none", "sender/downstream=none")
+
+    async def refused():
+        done = await asyncio.to_thread(subprocess.run, [BINARY, "bench", "--url", server.url, "--idle", "2"], capture_output=True, text=True)
+        check(done.returncode == 1 and '"code":"not-allowed"' in done.stderr, done)
+    live(server, refused)
+
+
 if __name__ == "__main__":
-    run(talks, says_why)
+    run(talks, says_why, binds_again)
