@@ -1,9 +1,10 @@
 #!/usr/bin/python3
 """several.py - what a chat costs with one, two and three app servers behind one gateway, and what a hot group gets done: for
 script/bench --cluster. All run on this machine, MariaDB and the load generator too, so more app servers don't make it faster here: what
-counts is the processor time that Rookery's processes take for a chat, and that of the busiest app server, which says what it would get done on
-a machine of its own."""
+counts is the processor time that Rookery's processes take for a chat, and that of the busiest app server. Then each app server gets a fifth of a
+core and no more (cgroups(7)), as if it had a machine of its own, and all others what they need: so it shows what more of them get done."""
 
+import contextlib
 import os
 import re
 import subprocess
@@ -19,6 +20,8 @@ ROUNDS, TICK = 3, os.sysconf("SC_CLK_TCK")
 LOADS = {"pairs, 2,000 chats/s": ("--chats=20000", "--pairs=50", "--rate=2000"),
          "pairs, window 16": ("--chats=100000", "--pairs=50", "--window=16"),
          "group of 20, window 4": ("--chats=10000", "--group=20", "--window=4")}
+HELD = {"pairs, window 16": ("--chats=40000", "--pairs=50", "--window=16"), "group of 20, window 32": ("--chats=30000", "--group=20", "--window=32")}
+SHARE, PERIOD = 0.2, 5000    # of a core, of so many usec at a time
 
 
 def cpu_of(server):
@@ -44,11 +47,47 @@ def load(cluster, words):
     return done.stdout.strip().splitlines(), used / chats * 1e6, busiest / chats * 1e6
 
 
+def report(cluster, title, words):
+    lines, usec, busiest = load(cluster, words)
+    print(f"{len(cluster.apps)} app servers, {title}: {usec:.0f} usec a chat, {busiest:.0f} of the busiest app server; "
+          f"{'; '.join(line.strip() for line in lines)}", flush=True)
+
+
+@contextlib.contextmanager
+def held(server):
+    """Within it the process has its share of a core and no more. A group of version 1 or 2."""
+    older = "/sys/fs/cgroup/cpu"
+    folder = f"{older if os.path.isdir(older) else '/sys/fs/cgroup'}/rookery-{server.process.pid}"
+    quota = round(SHARE * PERIOD)
+    limits = {"cpu.cfs_period_us": PERIOD, "cpu.cfs_quota_us": quota} if os.path.isdir(older) else {"cpu.max": f"{quota} {PERIOD}"}
+    os.mkdir(folder)
+    try:
+        for file, value in {**limits, "cgroup.procs": server.process.pid}.items():
+            put(f"{folder}/{file}", value)
+        yield
+    finally:
+        with contextlib.suppress(OSError):    # A group must be empty to go
+            put(f"{os.path.dirname(folder)}/cgroup.procs", server.process.pid)
+        os.rmdir(folder)
+
+
+def put(path, value):
+    with open(path, "w") as file:
+        file.write(str(value))
+
+
 async def measure(cluster):
     for title, words in LOADS.items():
-        lines, usec, busiest = load(cluster, words)
-        print(f"{len(cluster.apps)} app servers, {title}: {usec:.0f} usec a chat, {busiest:.0f} of the busiest app server; "
-              f"{'; '.join(line.strip() for line in lines)}", flush=True)
+        report(cluster, title, words)
+    with contextlib.ExitStack() as stack:
+        try:
+            for app in cluster.apps:
+                stack.enter_context(held(app))
+        except OSError as error:
+            print(f"app servers can't be held to a part of a core here: {error}", flush=True)
+            return
+        for title, words in HELD.items():
+            report(cluster, f"{SHARE:.0%} of a core each, {title}", words)
 
 
 def main():
