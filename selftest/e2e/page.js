@@ -263,7 +263,7 @@ async function searching(ann, bob) {
 }
 
 // Signs in, begins a talk, says something, reads, edits, finds settings: no mouse
-async function keyboard(context, url) {
+async function keyboard(ann, context, url) {
   const page = await context.newPage();
   const tabTo = async (what, most = 60) => {
     for (let nbr = 0; nbr < most; nbr++) {
@@ -290,6 +290,9 @@ async function keyboard(context, url) {
   await page.keyboard.press("ArrowUp");
   await page.waitForFunction(() => document.activeElement.matches("#messages li"));
   await tabTo("#messages .tools button[aria-label=Edit]", 10);
+  await ann.click("#talks button[aria-label^='kay' i]");
+  await page.waitForSelector("#messages li[data-state=read]:has-text('by key')");    // Drawn anew, and one stays where one is
+  check(await page.evaluate(() => document.activeElement.matches("button[aria-label=Edit]")), "the focus is lost");
   await page.keyboard.press("Enter");
   await page.waitForFunction(() => document.activeElement.id === "text" && document.activeElement.value === "by key");
   await page.keyboard.type(", edited");
@@ -425,7 +428,7 @@ async function main() {
   }
   await left(ann, url);
   await inOrder(ann);
-  await keyboard(context, url);
+  await keyboard(ann, context, url);
   await screens(url);
   await large(url);
 }

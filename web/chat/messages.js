@@ -140,14 +140,16 @@ export class Messages {
     const old = this.nodes.get(entry), node = this.make(entry);
     if (!old)
       return;
-    const focused = old.contains(document.activeElement);
+    const at = old.contains(document.activeElement) && document.activeElement;
     node.classList.toggle("first-unread", old.classList.contains("first-unread"));
     if (old.dataset.day)
       node.dataset.day = old.dataset.day;
     old.replaceWith(node);
     this.nodes.set(entry, node);
-    if (focused)
+    if (at) {    // Who is at one of its buttons stays there; they are seen when the message has the focus
       node.focus();
+      [...node.querySelectorAll("button[aria-label]")].find(one => one.getAttribute("aria-label") === at.getAttribute("aria-label"))?.focus();
+    }
   }
 
   // Brings the page in line with the entries from start on, as many as there may be; what is there already stays as it is
