@@ -195,6 +195,16 @@ s_on_reset (void *owner, size_t peer)
 }
 
 
+//  Whom it has given up for a while it hasn't answered: that is asked again.
+
+static void
+s_on_renewed (void *owner, size_t peer)
+{
+    rk_sender_t *self = (rk_sender_t *) owner;
+    rk_sender_tell_gone (self, rk_peers_name (self->cluster->peers, peer));
+}
+
+
 //  What others own by now, and have been told of
 
 void
@@ -259,7 +269,8 @@ rk_cluster_t *
 rk_sender_cluster_new (rk_sender_t *self)
 {
     static const rk_peers_fns_t fns = {rk_sender_handle_peer, s_on_reset,  s_on_begin,
-                                       rk_sender_says_again,  s_on_behind, s_on_connect};
+                                       rk_sender_says_again,  s_on_behind, s_on_connect,
+                                       s_on_renewed};
     rk_cluster_t *cluster = (rk_cluster_t *) zmalloc (sizeof (rk_cluster_t));
     cluster->name = self->args->name;
     cluster->names = strdup ("");

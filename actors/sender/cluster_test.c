@@ -7,6 +7,7 @@
 
 #define PATIENCE 120000    //  msec
 #define PEERS "inproc://cluster-test-peers-"
+#define LINK_MOST 1000000    //  bytes
 #define OTHER "a2 " PEERS "a2"
 #define ALL "a1 inproc://none," OTHER
 
@@ -167,8 +168,9 @@ s_worker_gets (s_fixture_t *fixture, const char *word, size_t place, const char 
 static void
 s_worker_got_none (s_fixture_t *fixture, const char *word)
 {
+    rk_wait_t worker = {.socket = fixture->worker};
     rk_frames_t frames = {0};
-    while (rk_frames_recv (&frames, fixture->worker)) {
+    while (rk_wait_take (&worker, &frames)) {
         rk_check (!rk_slice_is (rk_frames_at (&frames, 0), word));
         s_note (fixture, &frames);
         rk_frames_clear (&frames);
@@ -267,6 +269,27 @@ s_test_left_out (s_fixture_t *fixture)
     zstr_free (&fixture->asked);
     zstr_free (&ours);
     zstr_free (&theirs);
+}
+
+
+//  The other one had more for us than it keeps, and has dropped it, with what it had to answer: what it was asked is asked again.
+
+static void
+s_test_renewed (s_fixture_t *fixture)
+{
+    s_worker_got_none (fixture, "REMOTE");
+    uint64_t before = fixture->gones;
+    char *large = (char *) zmalloc (LINK_MOST);
+    rk_frames_t frames;
+    rk_frames_begin (&frames);
+    rk_frames_add (&frames, large, LINK_MOST);
+    free (large);
+    rk_peers_send (fixture->other, 0, RK_LINK_RETURN, &frames);
+    rk_frames_clear (&frames);
+    while (fixture->gones == before) {
+        s_other_runs (fixture);
+        s_worker_got_none (fixture, "REMOTE");
+    }
 }
 
 
@@ -481,7 +504,8 @@ void
 cluster_test (void)
 {
     static const rk_peers_fns_t fns = {s_on_message, s_on_peer,   s_on_peer,
-                                       s_on_again,   s_on_behind, s_other_connects};
+                                       s_on_again,   s_on_behind, s_other_connects,
+                                       NULL};
     s_fixture_t fixture = {.until = zclock_mono () + PATIENCE};
     zsock_t *lease = rk_sock_new (ZMQ_PULL, "@inproc://cluster-test-lease", 1000);
     fixture.up = rk_sock_new (ZMQ_PULL, "@inproc://cluster-test-up", 1000);
@@ -502,16 +526,17 @@ cluster_test (void)
         .lease = rk_sock_new (ZMQ_PUSH, ">inproc://cluster-test-lease", 1000),
         .connect = s_connect,
         .connect_arg = (void *) "a1",
-        .link_most = 1000000};
+        .link_most = LINK_MOST};
     fixture.in = rk_sock_new (ZMQ_PUSH, ">inproc://cluster-test", 1000);
     fixture.router = rk_sendertest_router (PEERS "a2");
-    fixture.other = rk_peers_new (fixture.router, 1000000, &fns, &fixture);
+    fixture.other = rk_peers_new (fixture.router, LINK_MOST, &fns, &fixture);
     rk_check (rk_peers_add (fixture.other, "a1", zsock_endpoint (args.peers)) == 0);
     zactor_t *actor = rk_actor_start (sender_actor, &args, NULL);
     rk_check (actor);
     s_set_ring (&fixture, "1", ALL);
     s_test_ring (&fixture);
     s_test_left_out (&fixture);
+    s_test_renewed (&fixture);
     fixture.gateway = rk_sendertest_gateway ("g1");
     rk_sendertest_say (fixture.gateway, "hello 1");
     rk_sendertest_expect (fixture.gateway, "welcome 1");

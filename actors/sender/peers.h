@@ -39,6 +39,8 @@ typedef struct {
     void (*behind) (void *owner);
     //  A new DEALER with our name that is connected to that endpoint, or NULL.
     zsock_t *(*connect) (void *owner, const char *endpoint);
+    //  A new life of one that we know, which has what we had said: what it has said since may be lost. NULL is nothing.
+    void (*renewed) (void *owner, size_t peer);
 } rk_peers_fns_t;
 
 //  The ROUTER is lent. Of messages that one peer hasn't taken so many bytes are kept; with more all of them are dropped,

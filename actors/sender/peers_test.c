@@ -86,8 +86,8 @@ s_on_again (void *owner, int kind, rk_frames_t *frames)
 }
 
 
-static const rk_peers_fns_t s_fns = {s_on_message, s_on_reset,  s_on_begin,
-                                     s_on_again,   s_on_behind, s_on_connect};
+static const rk_peers_fns_t s_fns = {s_on_message, s_on_reset,   s_on_begin, s_on_again,
+                                     s_on_behind,  s_on_connect, NULL};
 
 static void
 s_open (s_end_t *self, const char *name)

@@ -62,8 +62,9 @@ s_handle_hello (rk_peers_t *self, size_t nbr)
         return;
     }
     bool known = peer->instance != NULL,
-         same = known && rk_slice_is (instance, peer->instance);
-    if (!same || !rk_slice_is (life, peer->its_life)) {
+         same = known && rk_slice_is (instance, peer->instance),
+         renewed = same && !rk_slice_is (life, peer->its_life);
+    if (!same || renewed) {
         zstr_free (&peer->instance);
         zstr_free (&peer->its_life);
         peer->instance = rk_slice_dup (instance);
@@ -73,6 +74,8 @@ s_handle_hello (rk_peers_t *self, size_t nbr)
     }
     if (known && !same)    //  It was another one before, which knew us
         rk_peers_begin (self, nbr);
+    if (renewed && self->fns->renewed)
+        self->fns->renewed (self->owner, nbr);
     rk_peer_say_got (self, peer, "got");
 }
 
