@@ -123,18 +123,23 @@ class User:
             await asyncio.sleep(0.02)
 
 
+async def talk_during(people, what):
+    """They talk, before, while and after what (people) is awaited; ends with the first that fails."""
+    async def meanwhile():
+        try:
+            await asyncio.gather(*(one.goes_on() for one in people))
+            await what(people)
+            await asyncio.gather(*(one.goes_on() for one in people))
+        finally:
+            for one in people:
+                one.ends = True
+    await asyncio.gather(meanwhile(), *(one.talk() for one in people))
+
+
 async def under_load(cluster, again, what):
     """Awaits what () while users talk; what is answered must be in the store, once, with its seq."""
     users = [User(cluster, nbr, again) for nbr in range(USERS)]
-    tasks = [asyncio.ensure_future(user.talk()) for user in users]
-    try:
-        await asyncio.gather(*(user.goes_on() for user in users))
-        await what(users)
-        await asyncio.gather(*(user.goes_on() for user in users))
-    finally:
-        for user in users:
-            user.ends = True
-    await asyncio.gather(*tasks)
+    await talk_during(users, what)
     for user in users:
         rows = cluster.store.ask(f"SELECT seq, chat_id FROM message WHERE conversation = '{user.name},{user.name}' ORDER BY seq")
         check([int(seq) for seq, _ in rows] == list(range(1, len(rows) + 1)), f"gaps: {rows}")
@@ -541,15 +546,7 @@ async def members_talk(cluster, what, live=True, again=2, count=12, kind=Member)
     for member in members:    # Who comes later doesn't hear what was said before
         await member.request({"action": "groupJoin", "groupID": "all"})
 
-    async def meanwhile():
-        try:
-            await asyncio.gather(*(member.goes_on() for member in members))
-            await what(members)
-            await asyncio.gather(*(member.goes_on() for member in members))
-        finally:
-            for member in members:
-                member.ends = True
-    await asyncio.gather(meanwhile(), *(member.talk() for member in members))    # Ends with the first that fails
+    await talk_during(members, what)
     await all_is_heard(cluster, members, live)
     for member in members:
         await member.close()
