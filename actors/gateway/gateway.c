@@ -193,8 +193,9 @@ rk_gateway_on_tick (void *owner)
 {
     rk_gateway_t *self = (rk_gateway_t *) owner;
     rk_gateway_look_awake (self);
-    rk_limits_look (self->limits, rk_gateway_on_limit, self);
-    rk_liveness_look (self->liveness, rk_now ());
+    int64_t now = rk_now ();
+    rk_limits_look (self->limits, now, rk_gateway_on_limit, self);
+    rk_liveness_look (self->liveness, now);
     rk_gateway_look_at_lags (self);
     rk_gateway_look_at_queues (self);
     rk_gateway_look_at_apps (self);

@@ -76,13 +76,13 @@ s_unlink_unbound (rk_limits_t *self, rk_client_t *client)
 
 
 void
-rk_limits_open (rk_limits_t *self, rk_client_t *client)
+rk_limits_open (rk_limits_t *self, rk_client_t *client, int64_t now)
 {
     if (!self->to_bind)
         return;
     rk_client_limits_t *limits = &client->limits;
     limits->unbound = true;
-    limits->came = rk_now ();
+    limits->came = now;
     limits->before = self->last;
     limits->behind = NULL;
     *(self->last ? &self->last->limits.behind : &self->first) = client;
@@ -146,12 +146,12 @@ s_take (int64_t *due, int64_t each, int64_t now)
 
 
 bool
-rk_limits_message (rk_limits_t *self, rk_client_t *client, size_t bytes)
+rk_limits_message (rk_limits_t *self, rk_client_t *client, size_t bytes, int64_t now)
 {
     rk_client_limits_t *limits = &client->limits;
     if (!self->each && !limits->user)
         return false;
-    int64_t now = rk_now (), wait = 0, count = 1 + (int64_t) (bytes / RK_LIMITS_BYTES);
+    int64_t wait = 0, count = 1 + (int64_t) (bytes / RK_LIMITS_BYTES);
     if (self->each)
         wait = s_take (&limits->due, self->each * count, now);
     if (limits->user) {
@@ -195,11 +195,8 @@ rk_limits_close (rk_limits_t *self, rk_client_t *client)
 
 
 void
-rk_limits_look (rk_limits_t *self, rk_limits_found_fn *found, void *owner)
+rk_limits_look (rk_limits_t *self, int64_t now, rk_limits_found_fn *found, void *owner)
 {
-    if (!self->first && !self->paused)
-        return;
-    int64_t now = rk_now ();
     while (self->first && now - self->first->limits.came > self->to_bind) {
         rk_client_t *client = self->first;
         s_unlink_unbound (self, client);

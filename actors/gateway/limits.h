@@ -40,8 +40,8 @@ typedef void (rk_limits_found_fn) (void *owner, rk_client_t *client,
 rk_limits_t *rk_limits_new (rk_config_t *config);
 void rk_limits_destroy (rk_limits_t **self_p);
 
-//  A client came; it belongs to a user from now on; it went.
-void rk_limits_open (rk_limits_t *self, rk_client_t *client);
+//  A client came; it belongs to a user from now on; it went. NOW is rk_now () here and below.
+void rk_limits_open (rk_limits_t *self, rk_client_t *client, int64_t now);
 void rk_limits_bind (rk_limits_t *self, rk_client_t *client, rk_slice_t uid);
 //  So many gateways hold the client's user: each lets it have that part of its rate. 0 counts as 1.
 void rk_limits_share (rk_client_t *client, size_t gateways);
@@ -50,10 +50,12 @@ void rk_limits_close (rk_limits_t *self, rk_client_t *client);
 //  A message of a client that is read is here; a long one counts as one more for each RK_LIMITS_BYTES of
 //  it, since that is what it costs others. True when it mustn't be read until RK_LIMITS_RESUME.
 #define RK_LIMITS_BYTES 16384
-bool rk_limits_message (rk_limits_t *self, rk_client_t *client, size_t bytes);
+bool rk_limits_message (rk_limits_t *self, rk_client_t *client, size_t bytes,
+                        int64_t now);
 
 //  To be called several times a second.
-void rk_limits_look (rk_limits_t *self, rk_limits_found_fn *found, void *owner);
+void rk_limits_look (rk_limits_t *self, int64_t now, rk_limits_found_fn *found,
+                     void *owner);
 
 void limits_test (void);
 

@@ -78,7 +78,7 @@ s_on_established (rk_gateway_t *self, rk_client_t *client, struct lws *wsi, rk_s
     client->key = (rk_slice_t){rk_slice_dup (rk_slice (cid)), strlen (cid)};
     rk_gateway_attach (self, client);
     rk_index_insert (self->clients, &client->key, client);
-    rk_limits_open (self->limits, client);
+    rk_limits_open (self->limits, client, rk_now ());
     rk_liveness_open (self->liveness, client);
     client->opened = zclock_mono ();
     if (self->full)
@@ -128,7 +128,7 @@ s_on_receive (rk_gateway_t *self, rk_client_t *client, struct lws *wsi, rk_slice
     }
     rk_frames_clear (&self->frames);
     if (input != RK_WIRE_PART && !client->limits.until &&
-        rk_limits_message (self->limits, client, bytes)) {
+        rk_limits_message (self->limits, client, bytes, rk_now ())) {
         self->counters[PAUSED].value++;
         rk_gateway_set_flow (self, client);
     }
