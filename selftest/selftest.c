@@ -17,6 +17,7 @@
 #include "base/timers.h"
 #include "gateway/liveness.h"
 #include "http/webgate.h"
+#include "http/webloop.h"
 #include "http/wire.h"
 #include "http/wstap.h"
 #include "receiver.h"
@@ -69,6 +70,7 @@ static const struct {
     {"limits", limits_test},
     {"liveness", liveness_test},
     {"webgate", webgate_test},
+    {"webloop", webloop_test},
     {"wire", wire_test},
     {"wstap", wstap_test},
     {"log", log_test},

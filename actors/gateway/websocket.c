@@ -279,8 +279,11 @@ s_lws_callback (struct lws *wsi, enum lws_callback_reasons reason, void *user, v
         if (s_lws_routes[nbr].reason != reason)
             continue;
         rk_gateway_t *self = (rk_gateway_t *) lws_context_user (lws_get_context (wsi));
-        return s_lws_routes[nbr].handle (self, (rk_client_t *) user, wsi,
-                                         (rk_slice_t){(const char *) in, size});
+        int rc = s_lws_routes[nbr].handle (self, (rk_client_t *) user, wsi,
+                                           (rk_slice_t){(const char *) in, size});
+        if (reason == LWS_CALLBACK_RECEIVE || reason == LWS_CALLBACK_CLOSED)
+            rk_webloop_breathe (self->loop);
+        return rc;
     }
     return rk_webloop_callback (wsi, reason, user, in, size);
 }

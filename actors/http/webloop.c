@@ -6,6 +6,7 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
+#define MSEC 1000000    //  nsec
 #define FORGIVE 100     //  Ticks between looks at addresses that nobody comes from
 #define SPARE 200       //  Connections beyond the owner's limit: pages, handshakes
 #define UNSENT 65536    //  bytes of one connection that wait in the kernel
@@ -30,6 +31,7 @@ s_on_turn (uv_prepare_t *handle)
         uv_idle_start (&self->busy, s_on_idle);
     else
         uv_idle_stop (&self->busy);
+    self->events = 0;
 }
 
 
@@ -167,7 +169,19 @@ s_on_tick (uv_timer_t *handle)
         uv_poll_start (&self->port_watch, UV_READABLE, s_on_accept);
     if (self->ticks++ % FORGIVE == 0)
         rk_webloop_forgive (self);
+    self->ticked = rk_now ();
     self->args.tick (self->args.owner);
+}
+
+
+void
+rk_webloop_breathe (rk_webloop_t *self)
+{
+    if (self->events == -1 || ++self->events < RK_WEBLOOP_EVENTS)
+        return;
+    if (rk_now () - self->ticked >= self->args.every * MSEC)
+        s_on_tick (&self->tick);
+    s_on_turn (&self->turn);
 }
 
 
@@ -311,6 +325,7 @@ rk_webloop_destroy (rk_webloop_t **self_p)
     rk_webloop_t *self = *self_p;
     if (!self)
         return;
+    self->events = -1;
     if (self->turn.data)
         s_close_handles (self);
     if (self->lws)
