@@ -3,6 +3,7 @@
 #include "rk.h"
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 
 
 static void
@@ -12,12 +13,21 @@ s_on_signal (int number)
 }
 
 
+typedef struct {
+    pthread_t whom;
+    _Atomic bool woken;
+} s_sleeper_t;
+
+//  Again and again, for it may come before the sleep
+
 static void *
 s_interrupt (void *arg)
 {
-    pthread_t *whom = (pthread_t *) arg;
-    zclock_sleep (50);
-    pthread_kill (*whom, SIGUSR2);
+    s_sleeper_t *sleeper = (s_sleeper_t *) arg;
+    while (!sleeper->woken) {
+        zclock_sleep (50);
+        pthread_kill (sleeper->whom, SIGUSR2);
+    }
     return NULL;
 }
 
@@ -31,9 +41,11 @@ s_test_interrupted (void)
     sigaction (SIGUSR2, &action, &before);
     zsock_t *socket = rk_sock_new (ZMQ_PULL, "@inproc://socket-test-idle", 10);
     zmq_pollitem_t item = {zsock_resolve (socket), 0, ZMQ_POLLIN, ZMQ_POLLIN};
-    pthread_t self = pthread_self (), thread;
+    s_sleeper_t self = {.whom = pthread_self ()};
+    pthread_t thread;
     rk_check (pthread_create (&thread, NULL, s_interrupt, &self) == 0);
     rk_check (rk_poll (&item, 1, -1) == 0 && item.revents == 0);
+    self.woken = true;
     pthread_join (thread, NULL);
     sigaction (SIGUSR2, &before, NULL);
     zsock_destroy (&socket);

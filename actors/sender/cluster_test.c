@@ -6,6 +6,7 @@
 #include "base/pulse.h"
 
 #define PATIENCE 120000    //  msec
+#define DOWN "inproc://cluster-test-down"
 #define PEERS "inproc://cluster-test-peers-"
 #define LINK_MOST 1000000    //  bytes
 #define OTHER "a2 " PEERS "a2"
@@ -514,7 +515,7 @@ cluster_test (void)
     sender_args_t args = {
         .inbox = rk_sock_new (ZMQ_PULL, "@inproc://cluster-test", 1000),
         .upstream = rk_sock_new (ZMQ_PUSH, ">inproc://cluster-test-up", 1000),
-        .gateways = rk_sock_new (ZMQ_ROUTER, "@inproc://sender-test-down", 1000),
+        .gateways = rk_sock_new (ZMQ_ROUTER, "@" DOWN, 1000),
         .workers = (zsock_t *[]){to_worker},
         .count = 1,
         .backlog = 10,
@@ -537,7 +538,7 @@ cluster_test (void)
     s_test_ring (&fixture);
     s_test_left_out (&fixture);
     s_test_renewed (&fixture);
-    fixture.gateway = rk_sendertest_gateway ("g1");
+    fixture.gateway = rk_sendertest_gateway ("g1", DOWN);
     rk_sendertest_say (fixture.gateway, "hello 1");
     rk_sendertest_expect (fixture.gateway, "welcome 1");
     rk_sendertest_expect (fixture.gateway, "setting ring 1 a1,a2");

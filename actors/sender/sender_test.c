@@ -6,6 +6,7 @@
 #include "proto/call.h"
 
 #define GATEWAYS_MOST 1000    //  As in gateways.c
+#define DOWN "inproc://sender-test-down"
 
 
 //  Somebody names more gateways than there can be: so many are known, and those that speak are served.
@@ -31,7 +32,7 @@ s_test_strangers (zactor_t *actor, zsock_t *in, zsock_t *g1)
 static void
 s_test_many_events (zactor_t *actor)
 {
-    zsock_t *g3 = rk_sendertest_gateway ("g3");
+    zsock_t *g3 = rk_sendertest_gateway ("g3", DOWN);
     zstr_sendx (actor, "LOG", "W", NULL);
     for (int nbr = 0; nbr < 3000; nbr++) {
         rk_sendertest_say (g3, "hello 1");
@@ -253,7 +254,7 @@ s_test_own_name (zsock_t *in, zsock_t *own)
 {
     rk_sendertest_say (own, "hello 1");
     rk_sendertest_expect (own, "welcome 1");
-    zsock_t *thief = rk_sendertest_gateway ("own");
+    zsock_t *thief = rk_sendertest_gateway ("own", DOWN);
     rk_sendertest_say (thief, "hello 1");
     rk_sendertest_expect (thief,
                           "refused its gateway/id is that of the gateway in this app "
@@ -334,14 +335,14 @@ static void
 s_test_away (zactor_t **actor_p, sender_args_t *args, zsock_t *in, zsock_t *g2,
              zsock_t *up)
 {
-    s_test_again (actor_p, args, 50, 60000);
     rk_sendertest_say (in, "setting uidmap g2.d carol");
+    rk_sendertest_expect (g2, "setting uidmap g2.d carol");
+    s_test_again (actor_p, args, 50, 60000);
     s_test_await_count (*actor_p, "gateways", 0, 0);
     for (int nbr = 0; nbr < 15; nbr++)
         rk_sendertest_say (in, "downstream uid carol wait");
     s_test_await_count (*actor_p, "undelivered_full", 5, INT64_MAX);
     rk_sendertest_say (g2, "hello 1");
-    rk_sendertest_expect (g2, "setting uidmap g2.d carol");
     rk_sendertest_expect (g2, "welcome 1");
     for (int nbr = 0; nbr < 10; nbr++)
         rk_sendertest_expect (g2, "downstream uid carol wait");
@@ -377,7 +378,7 @@ sender_test (void)
     zsock_set_rcvtimeo (up, 120000);
     sender_args_t args = {rk_sock_new (ZMQ_PULL, "@inproc://sender-test", 1000),
                           rk_sock_new (ZMQ_PUSH, ">inproc://sender-test-up", 1000),
-                          rk_sock_new (ZMQ_ROUTER, "@inproc://sender-test-down", 1000),
+                          rk_sock_new (ZMQ_ROUTER, "@" DOWN, 1000),
                           .local = "own",
                           .local_socket = local,
                           .workers = (zsock_t *[]){to_worker, to_worker},
@@ -389,7 +390,8 @@ sender_test (void)
     zactor_t *actor = rk_actor_start (sender_actor, &args, NULL);
     rk_check (actor);
     s_test_many_events (actor);
-    zsock_t *g1 = rk_sendertest_gateway ("g1"), *g2 = rk_sendertest_gateway ("g2");
+    zsock_t *g1 = rk_sendertest_gateway ("g1", DOWN),
+            *g2 = rk_sendertest_gateway ("g2", DOWN);
 
     //  Nobody but who says hello in our version is served
     rk_sendertest_say (g1, "ping");

@@ -48,12 +48,12 @@ rk_sendertest_expect (zsock_t *from, const char *words)
 
 
 zsock_t *
-rk_sendertest_gateway (const char *id)
+rk_sendertest_gateway (const char *id, const char *endpoint)
 {
     zsock_t *gateway = rk_sock_new (ZMQ_DEALER, NULL, 1000);
     zsock_set_identity (gateway, id);
     zsock_set_rcvtimeo (gateway, 120000);
-    rk_check (zsock_connect (gateway, "inproc://sender-test-down") == 0);
+    rk_check (zsock_connect (gateway, "%s", endpoint) == 0);
     return gateway;
 }
 

@@ -14,8 +14,9 @@ void rk_sendertest_join (zmsg_t *msg, char *text, size_t room);
 //  Reads the next message but pings, which it answers, and compares its frames with the words.
 void rk_sendertest_expect (zsock_t *from, const char *words);
 
-//  A gateway of that id, connected to inproc://sender-test-down; the caller destroys it.
-zsock_t *rk_sendertest_gateway (const char *id);
+//  A gateway of that id, connected to the endpoint; the caller destroys it. A name of inproc is free again some time after its socket was
+//  destroyed, so each test has its own.
+zsock_t *rk_sendertest_gateway (const char *id, const char *endpoint);
 
 //  The two ends of a link as an app server has them: the ROUTER that others connect to, and the DEALER of one of that name to such
 //  an endpoint. The caller destroys them.
