@@ -34,7 +34,7 @@ static void
 s_flush (rk_pages_t *self, s_session_t *session)
 {
     if (rk_wire_flush (&session->wire, &self->buffer) == -1)
-        rk_wstransport.expire (session->wire.handle, 0);
+        rk_wstransport.cut (session->wire.handle);
 }
 
 

@@ -4,7 +4,7 @@
 
 #define FULL_MOST 20    //  Ticks that all queues may be full until unfinished messages go
 #define HOLD_SHARE 8    //  A client isn't read while this share of its queue is full
-#define SLOW_CLOSE 10     //  seconds for a slow client to take its close
+#define CLOSE 10        //  seconds for a client to take its close
 #define QUEUE_TIMES 16    //  gateway/queue that may wait for one client, in a burst
 #define PIECE 100         //  Clients of what goes to many that are written to in one turn
 
@@ -65,6 +65,7 @@ rk_gateway_close_client (rk_gateway_t *self, rk_client_t *client, uint16_t code,
         return;
     client->wire.close_code = code;
     client->wire.close_why = why;
+    rk_liveness_leave (self->liveness, client, CLOSE);
     rk_gateway_make_dirty (self, client);
 }
 
@@ -78,7 +79,6 @@ s_close_slow (rk_gateway_t *self, rk_client_t *client)
     self->counters[SLOW].value++;
     self->counters[QUEUED].value -= client->wire.queue.bytes;
     rk_queue_clear (&client->wire.queue);
-    client->wire.transport->expire (client->wire.handle, SLOW_CLOSE);
     rk_gateway_close_client (self, client, 1013,
                              "too slow: messages waited for too long");
 }
@@ -186,7 +186,7 @@ s_flush (rk_gateway_t *self, rk_client_t *client)
     uint64_t written = client->wire.written;
     int count = rk_wire_flush (&client->wire, &self->buffer);
     if (count == -1)
-        client->wire.transport->expire (client->wire.handle, 0);
+        client->wire.transport->cut (client->wire.handle);
     else
         self->counters[TO_CLIENTS].value += (uint64_t) count;
     self->counters[BYTES_OUT].value += client->wire.written - written;
@@ -243,16 +243,18 @@ void
 rk_gateway_on_silence (void *owner, rk_client_t *client, rk_liveness_finding_t finding)
 {
     rk_gateway_t *self = (rk_gateway_t *) owner;
-    if (client->wire.close_code)
-        return;    //  Nothing may come behind the close frame
-    if (finding == RK_LIVENESS_PING) {
+    switch (finding) {
+    case RK_LIVENESS_PING:
         client->wire.ping = true;
         rk_gateway_make_dirty (self, client);
-        return;
+        break;
+    case RK_LIVENESS_DEAD:
+        self->counters[SILENT].value++;
+        rk_gateway_close_client (self, client, 1011, "a ping was not answered in time");
+        break;
+    case RK_LIVENESS_LATE:
+        client->wire.transport->cut (client->wire.handle);
     }
-    self->counters[SILENT].value++;
-    client->wire.transport->expire (client->wire.handle, SLOW_CLOSE);
-    rk_gateway_close_client (self, client, 1011, "a ping was not answered in time");
 }
 
 

@@ -32,6 +32,7 @@
 #include "proto/json.h"
 
 #define PING 10    //  Ticks between pings of app servers
+#define GOING_DOWN "the server is going down; connect again"
 
 
 //  --------------------------------------------------------------------------
@@ -44,12 +45,12 @@ s_drained (rk_gateway_t *self)
     rk_client_t *client = (rk_client_t *) rk_index_first (self->clients);
     if (!client)
         return true;
-    if (!self->goodbye)
-        self->goodbye = now + self->farewell;
+    if (self->goodbye)
+        return now >= self->goodbye;
+    self->goodbye = now + self->farewell;
     for (; client; client = (rk_client_t *) rk_index_next (self->clients))
-        rk_gateway_close_client (self, client, 1001,
-                                 "the server is going down; connect again");
-    return now >= self->goodbye;
+        rk_gateway_close_client (self, client, 1001, GOING_DOWN);
+    return false;
 }
 
 

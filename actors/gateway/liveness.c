@@ -10,6 +10,7 @@ struct rk_liveness {
     const rk_liveness_fns_t *fns;
     void *owner;
     int64_t now;            //  The second that was looked at last
+    int late;               //  Found in that one
     size_t size;            //  Of the wheel
     rk_client_t *slot[];    //  Those that are due in a second, modulo the size
 };
@@ -96,10 +97,36 @@ rk_liveness_close (rk_liveness_t *self, rk_client_t *client)
 }
 
 
+void
+rk_liveness_leave (rk_liveness_t *self, rk_client_t *client, int64_t seconds)
+{
+    client->liveness.leaves = self->now + seconds;
+    s_unlink (client);
+    s_link (self, client, seconds);
+}
+
+
+static void
+s_look_at_leaving (rk_liveness_t *self, rk_client_t *client)
+{
+    int64_t rest = client->liveness.leaves - self->now;
+    if (rest > 0 || self->late == RK_LIVENESS_LATES) {
+        s_link (self, client, rest);
+        return;
+    }
+    self->late++;
+    self->fns->found (self->owner, client, RK_LIVENESS_LATE);
+}
+
+
 static void
 s_look_at (rk_liveness_t *self, rk_client_t *client, int64_t now)
 {
     rk_client_liveness_t *liveness = &client->liveness;
+    if (liveness->leaves) {
+        s_look_at_leaving (self, client);
+        return;
+    }
     int64_t heard = self->fns->heard (self->owner, client);
     heard = heard > liveness->since ? heard : liveness->since;
     uint64_t acked = rk_wire_acked (&client->wire);
@@ -124,6 +151,7 @@ rk_liveness_look (rk_liveness_t *self, int64_t now)
 {
     while (self->now < now / SECOND) {
         self->now++;
+        self->late = 0;
         rk_client_t **slot = &self->slot[(size_t) self->now % self->size];
         //  Who is looked at goes to another slot
         for (rk_client_t *client; (client = *slot);) {

@@ -18,6 +18,7 @@ typedef struct {
     uint64_t acked;    //  bytes, at the last look
     bool unread;       //  It isn't read
     int64_t asked;     //  nsec: when it was pinged, 0 when not since it was heard
+    int64_t leaves;    //  The second until which it may take its leave, or 0
     struct rk_client **link, *behind;
 } rk_client_liveness_t;
 
@@ -25,7 +26,8 @@ typedef struct rk_liveness rk_liveness_t;
 
 typedef enum {
     RK_LIVENESS_PING,    //  It has been silent for long
-    RK_LIVENESS_DEAD     //  It was pinged, and nothing came
+    RK_LIVENESS_DEAD,    //  It was pinged, and nothing came
+    RK_LIVENESS_LATE     //  It was to leave, and is there still
 } rk_liveness_finding_t;
 
 //  What the owner knows and does. heard tells when something of the client was last read, nsec, monotonic.
@@ -43,6 +45,11 @@ void rk_liveness_destroy (rk_liveness_t **self_p);
 void rk_liveness_open (rk_liveness_t *self, rk_client_t *client);
 void rk_liveness_read (rk_client_t *client, bool reads);
 void rk_liveness_close (rk_liveness_t *self, rk_client_t *client);
+
+//  It has been told to go, and has so many seconds for that; it isn't pinged any more. Again means anew. Of those that are late
+//  RK_LIVENESS_LATES are found in a second, and the others in the next ones.
+#define RK_LIVENESS_LATES 1000
+void rk_liveness_leave (rk_liveness_t *self, rk_client_t *client, int64_t seconds);
 
 //  To be called several times a second; now is in nsec, monotonic.
 void rk_liveness_look (rk_liveness_t *self, int64_t now);

@@ -3,11 +3,12 @@
 #include "client.h"
 
 #define SECOND ((int64_t) 1000000000)    //  nsec
+#define MANY (RK_LIVENESS_LATES + 4)
 
 
 typedef struct {
     int64_t heard;
-    int pings, deaths;
+    int pings, deaths, late;
 } s_test_t;
 
 static int64_t
@@ -23,7 +24,45 @@ s_test_found (void *owner, rk_client_t *client, rk_liveness_finding_t finding)
 {
     (void) client;
     s_test_t *test = (s_test_t *) owner;
-    *(finding == RK_LIVENESS_PING ? &test->pings : &test->deaths) += 1;
+    test->pings += finding == RK_LIVENESS_PING;
+    test->deaths += finding == RK_LIVENESS_DEAD;
+    test->late += finding == RK_LIVENESS_LATE;
+}
+
+
+//  Who is to leave is found when its time is over, however long that is, and once; not when it has gone before. Of very many some wait.
+
+static void
+s_test_leave (void)
+{
+    static const rk_liveness_fns_t fns = {s_test_heard, s_test_found};
+    s_test_t test = {0};
+    rk_liveness_t *liveness = rk_liveness_new (25, 20, &fns, &test);
+    static rk_client_t clients[MANY];
+    memset (clients, 0, sizeof (clients));
+    int64_t began = rk_now ();
+    for (size_t nbr = 0; nbr < MANY; nbr++)
+        rk_liveness_open (liveness, &clients[nbr]);
+    rk_liveness_look (liveness, began);
+    rk_liveness_leave (liveness, &clients[0], 4);
+    rk_liveness_leave (liveness, &clients[1], 4);
+    rk_liveness_leave (liveness, &clients[1], 100);
+    for (size_t nbr = 2; nbr < MANY; nbr++)
+        rk_liveness_leave (liveness, &clients[nbr], 50);
+    rk_liveness_look (liveness, began + 3 * SECOND);
+    rk_check (!test.late);
+    rk_liveness_look (liveness, began + 5 * SECOND);
+    rk_check (test.late == 1);
+    rk_liveness_close (liveness, &clients[2]);
+    rk_liveness_look (liveness, began + 49 * SECOND);
+    rk_check (test.late == 1);
+    rk_liveness_look (liveness, began + 50 * SECOND);
+    rk_check (test.late == 1 + RK_LIVENESS_LATES);
+    rk_liveness_look (liveness, began + 99 * SECOND);
+    rk_check (test.late == MANY - 2 && !test.pings && !test.deaths);
+    rk_liveness_look (liveness, began + 101 * SECOND);
+    rk_check (test.late == MANY - 1);
+    rk_liveness_destroy (&liveness);
 }
 
 
@@ -31,7 +70,7 @@ void
 liveness_test (void)
 {
     static const rk_liveness_fns_t fns = {s_test_heard, s_test_found};
-    s_test_t test = {0, 0, 0};
+    s_test_t test = {0};
     rk_client_t client = {0}, other = {0};
     rk_liveness_t *liveness = rk_liveness_new (25, 20, &fns, &test);
     int64_t began = rk_now ();
@@ -64,4 +103,5 @@ liveness_test (void)
     rk_check (test.pings == 3 && test.deaths == 1);
     rk_liveness_close (liveness, &client);
     rk_liveness_destroy (&liveness);
+    s_test_leave ();
 }

@@ -156,6 +156,7 @@ s_on_receive (rk_gateway_t *self, rk_client_t *client, struct lws *wsi, rk_slice
 static int
 s_on_writeable (rk_gateway_t *self, rk_client_t *client, struct lws *wsi, rk_slice_t in)
 {
+    (void) wsi;
     (void) in;
     if (client->closing)
         return 0;
@@ -171,7 +172,7 @@ s_on_writeable (rk_gateway_t *self, rk_client_t *client, struct lws *wsi, rk_sli
     rk_wire_write_close (&client->wire, &self->buffer);
     client->closing = true;
     rk_gateway_set_flow (self, client);
-    lws_set_timeout (wsi, PENDING_TIMEOUT_CLOSE_ACK, (int) (self->farewell / 1000) + 1);
+    rk_liveness_leave (self->liveness, client, self->farewell / 1000 + 1);
     return 0;
 }
 

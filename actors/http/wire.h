@@ -30,8 +30,8 @@ typedef struct {
     void (*wake) (void *handle);
     //  Whether the peer is read.
     void (*read) (void *handle, bool on);
-    //  It is cut in so many seconds, whatever happens until then; at once for 0.
-    void (*expire) (void *handle, int seconds);
+    //  It is cut, behind what is being done.
+    void (*cut) (void *handle);
     //  bytes that the peer's kernel has acknowledged; nsec, monotonic: when something came last.
     uint64_t (*acked) (void *handle);
     int64_t (*heard) (void *handle);

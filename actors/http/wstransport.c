@@ -55,11 +55,15 @@ s_read (void *handle, bool on)
 }
 
 
+//  By a timer of libwebsockets, which keeps them sorted in a list and walks through that for each new one: so no connection has one for long.
+//  With libuv it looks at them behind events of its own, so it gets one.
+
 static void
-s_expire (void *handle, int seconds)
+s_cut (void *handle)
 {
     lws_set_timeout ((struct lws *) handle, PENDING_TIMEOUT_CLOSE_SEND,
-                     seconds ? seconds : LWS_TO_KILL_ASYNC);
+                     LWS_TO_KILL_ASYNC);
+    lws_cancel_service (lws_get_context ((struct lws *) handle));
 }
 
 
@@ -84,8 +88,8 @@ s_blame (void *handle)
 }
 
 
-const rk_transport_t rk_wstransport = {s_write,  s_full,  s_join,  s_wake, s_read,
-                                       s_expire, s_acked, s_heard, s_blame};
+const rk_transport_t rk_wstransport = {s_write, s_full,  s_join,  s_wake, s_read,
+                                       s_cut,   s_acked, s_heard, s_blame};
 
 
 rk_wire_input_t

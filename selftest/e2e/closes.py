@@ -7,6 +7,7 @@ import asyncio
 import json
 import signal
 import struct
+import time
 
 from rookery import PATIENCE, Client, Server, chat, check, live, run, shake_hands
 
@@ -224,6 +225,26 @@ async def broken(server):
     await expect(client, 1008, "pings come faster than their answers are read")
 
 
+@on_server("server/drain=10000")
+async def ignored(server):
+    """Who is told to go, and doesn't, is cut; and so is who doesn't even take that it is told."""
+    client = await Raw.open(server, "ann")
+    await asyncio.get_running_loop().run_in_executor(None, server.ctl, "kick", "ann")
+    while (await client.read())[0] != 8:
+        pass
+    check(await asyncio.wait_for(client.reader.read(), PATIENCE) == b"", "something comes behind the close frame")
+    client.writer.close()
+    deaf = await Raw.open(server, "ann", rcvbuf=4096)
+    for _ in range(40_000):
+        deaf.frame(9, b"x" * 125)
+    await asyncio.wait_for(deaf.writer.drain(), PATIENCE)
+    end = time.monotonic() + PATIENCE
+    while server.counters()["gateway"]["closed"] < 2:
+        check(time.monotonic() < end, "it is still there")
+        await asyncio.sleep(0.5)
+    deaf.writer.close()
+
+
 @on_server("server/drain=60000")
 async def drained(server):
     client = await Raw.open(server, "ann")
@@ -234,4 +255,4 @@ async def drained(server):
 
 if __name__ == "__main__":
     run(too_fast, too_much, too_long, pictures, silent, unread, not_bound, refused, kicked, client_closes_first,
-        broken, drained)
+        broken, ignored, drained)
