@@ -65,7 +65,7 @@ rk_gateway_close_client (rk_gateway_t *self, rk_client_t *client, uint16_t code,
         return;
     client->wire.close_code = code;
     client->wire.close_why = why;
-    rk_liveness_leave (self->liveness, client, CLOSE);
+    rk_liveness_leave (self->liveness, client, CLOSE, rk_now ());
     rk_gateway_make_dirty (self, client);
 }
 

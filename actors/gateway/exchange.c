@@ -11,6 +11,7 @@
 //  it more is read; what a media actor has read goes to the client, and when that is written the next is asked for.
 
 #include "exchange_priv.h"
+#include "http/wstransport.h"
 
 #define REFUSED 5    //  Seconds for a body that is refused
 #define MOST 1000    //  Exchanges at once
@@ -217,8 +218,11 @@ rk_exchanges_look (rk_gateway_t *gateway)
     int64_t late = zclock_mono () - RK_EXCHANGE_SILENCE * 1000;
     rk_exchange_t *self = (rk_exchange_t *) rk_index_first (gateway->exchanges);
     for (; self; self = (rk_exchange_t *) rk_index_next (gateway->exchanges))
-        lws_set_timeout (self->wsi, PENDING_TIMEOUT_HTTP_CONTENT,
-                         self->heard < late ? LWS_TO_KILL_ASYNC : RK_EXCHANGE_SILENCE);
+        if (self->heard < late)
+            rk_wstransport.cut (self->wsi);
+        else
+            lws_set_timeout (self->wsi, PENDING_TIMEOUT_HTTP_CONTENT,
+                             RK_EXCHANGE_SILENCE);
 }
 
 

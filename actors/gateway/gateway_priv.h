@@ -224,7 +224,7 @@ void rk_gateway_make_dirty (rk_gateway_t *self, rk_client_t *client);
 //  Nothing is to be written to it any more.
 void rk_gateway_forget_dirty (rk_client_t *client);
 
-//  It is closed with this code and reason when what waits for it is out.
+//  It is closed with this code and reason when what waits for it is out; or cut when it takes nothing for ten seconds.
 void rk_gateway_close_client (rk_gateway_t *self, rk_client_t *client, uint16_t code,
                               const char *why);
 
@@ -252,7 +252,7 @@ void rk_gateway_on_limit (void *owner, rk_client_t *client, rk_limits_finding_t 
 //  nsec, monotonic: when something came from the client last.
 int64_t rk_gateway_heard (void *owner, rk_client_t *client);
 
-//  What liveness.c has found of a client: it is pinged, or given up.
+//  What liveness.c has found of a client: it is pinged, or given up, or cut.
 void rk_gateway_on_silence (void *owner, rk_client_t *client,
                             rk_liveness_finding_t finding);
 
@@ -283,10 +283,10 @@ void rk_exchanges_read (rk_gateway_t *self);
 
 //  gateway.c
 
-//  One turn, before the loop sleeps.
+//  One turn, before the loop sleeps or behind many events.
 bool rk_gateway_on_turn (void *owner);
 
-//  Ten times a second: limits, liveness, lags and queues; once a second a ping to each app server.
+//  Ten times a second, and no more often: limits, liveness, lags and queues; once a second a ping to each app server.
 void rk_gateway_on_tick (void *owner);
 
 //  asleep.c

@@ -10,7 +10,7 @@ struct rk_liveness {
     const rk_liveness_fns_t *fns;
     void *owner;
     int64_t now;            //  The second that was looked at last
-    int late;               //  Found in that one
+    int late;               //  Found in this look
     size_t size;            //  Of the wheel
     rk_client_t *slot[];    //  Those that are due in a second, modulo the size
 };
@@ -98,24 +98,41 @@ rk_liveness_close (rk_liveness_t *self, rk_client_t *client)
 
 
 void
-rk_liveness_leave (rk_liveness_t *self, rk_client_t *client, int64_t seconds)
+rk_liveness_leave (rk_liveness_t *self, rk_client_t *client, int64_t seconds, int64_t now)
 {
-    client->liveness.leaves = self->now + seconds;
+    rk_client_liveness_t *liveness = &client->liveness;
+    liveness->time = seconds;
+    liveness->leaves = now / SECOND + 1 + seconds;    //  This one has begun already
+    liveness->acked = rk_wire_acked (&client->wire);
     s_unlink (client);
-    s_link (self, client, seconds);
+    s_link (self, client, liveness->leaves - self->now);
+}
+
+
+//  It has taken something since the last look, and there is more. Much on its way to a client far away holds up what comes behind it, and its
+//  kernel takes it piece by piece.
+
+static bool
+s_has_taken (rk_client_t *client)
+{
+    uint64_t acked = rk_wire_acked (&client->wire), before = client->liveness.acked;
+    client->liveness.acked = acked;
+    return acked != before && rk_wire_waits (&client->wire);
 }
 
 
 static void
-s_look_at_leaving (rk_liveness_t *self, rk_client_t *client)
+s_look_at_leaving (rk_liveness_t *self, rk_client_t *client, int64_t now)
 {
     int64_t rest = client->liveness.leaves - self->now;
-    if (rest > 0 || self->late == RK_LIVENESS_LATES) {
+    if (rest > 0 || self->late == RK_LIVENESS_LATES)
         s_link (self, client, rest);
-        return;
+    else if (s_has_taken (client))
+        rk_liveness_leave (self, client, client->liveness.time, now);
+    else {
+        self->late++;
+        self->fns->found (self->owner, client, RK_LIVENESS_LATE);
     }
-    self->late++;
-    self->fns->found (self->owner, client, RK_LIVENESS_LATE);
 }
 
 
@@ -124,16 +141,14 @@ s_look_at (rk_liveness_t *self, rk_client_t *client, int64_t now)
 {
     rk_client_liveness_t *liveness = &client->liveness;
     if (liveness->leaves) {
-        s_look_at_leaving (self, client);
+        s_look_at_leaving (self, client, now);
         return;
     }
     int64_t heard = self->fns->heard (self->owner, client);
     heard = heard > liveness->since ? heard : liveness->since;
-    uint64_t acked = rk_wire_acked (&client->wire);
-    //  Much on its way to a client far away holds our ping up, and its kernel takes it piece by piece
-    if (liveness->unread || (acked != liveness->acked && rk_wire_waits (&client->wire)))
+    bool has_taken = s_has_taken (client);
+    if (liveness->unread || has_taken)
         heard = now;
-    liveness->acked = acked;
     int64_t silent = self->now - heard / SECOND;
     if (liveness->asked && heard <= liveness->asked) {
         self->fns->found (self->owner, client, RK_LIVENESS_DEAD);
@@ -149,9 +164,9 @@ s_look_at (rk_liveness_t *self, rk_client_t *client, int64_t now)
 void
 rk_liveness_look (rk_liveness_t *self, int64_t now)
 {
+    self->late = 0;
     while (self->now < now / SECOND) {
         self->now++;
-        self->late = 0;
         rk_client_t **slot = &self->slot[(size_t) self->now % self->size];
         //  Who is looked at goes to another slot
         for (rk_client_t *client; (client = *slot);) {

@@ -1,9 +1,9 @@
 //  liveness.h - whether clients are still there: who is silent is pinged, who doesn't answer is given up
 //
-//  A passive class of the gateway: a timing wheel of seconds (Varghese and Lauck, "Hashed and Hierarchical
+//  And whether those are gone that were told to go. A passive class of the gateway: a timing wheel of seconds (Varghese and Lauck, "Hashed and Hierarchical
 //  Timing Wheels", 1987), so that a connection costs something once in gateway/ping seconds and not for each
 //  message. Anything that comes from a client, and anything of ours that its kernel has acknowledged, is a sign
-//  of life. Who isn't read isn't looked at: its answer may wait behind our own pause.
+//  of life. Of who isn't read nothing is expected, but to leave: its answer may wait behind our own pause.
 
 #ifndef LIVENESS_H
 #define LIVENESS_H
@@ -19,6 +19,7 @@ typedef struct {
     bool unread;       //  It isn't read
     int64_t asked;     //  nsec: when it was pinged, 0 when not since it was heard
     int64_t leaves;    //  The second until which it may take its leave, or 0
+    int64_t time;      //  seconds it was given for that
     struct rk_client **link, *behind;
 } rk_client_liveness_t;
 
@@ -46,10 +47,12 @@ void rk_liveness_open (rk_liveness_t *self, rk_client_t *client);
 void rk_liveness_read (rk_client_t *client, bool reads);
 void rk_liveness_close (rk_liveness_t *self, rk_client_t *client);
 
-//  It has been told to go, and has so many seconds for that; it isn't pinged any more. Again means anew. Of those that are late
-//  RK_LIVENESS_LATES are found in a second, and the others in the next ones.
+//  It has been told to go, and has so many seconds from now for that, nsec, monotonic; and again as many when it has taken something of what
+//  waits for it. It isn't pinged any more. Again means anew. Of those that are late RK_LIVENESS_LATES are found in a look, and the others
+//  in the next ones.
 #define RK_LIVENESS_LATES 1000
-void rk_liveness_leave (rk_liveness_t *self, rk_client_t *client, int64_t seconds);
+void rk_liveness_leave (rk_liveness_t *self, rk_client_t *client, int64_t seconds,
+                        int64_t now);
 
 //  To be called several times a second; now is in nsec, monotonic.
 void rk_liveness_look (rk_liveness_t *self, int64_t now);

@@ -44,11 +44,11 @@ s_test_leave (void)
     for (size_t nbr = 0; nbr < MANY; nbr++)
         rk_liveness_open (liveness, &clients[nbr]);
     rk_liveness_look (liveness, began);
-    rk_liveness_leave (liveness, &clients[0], 4);
-    rk_liveness_leave (liveness, &clients[1], 4);
-    rk_liveness_leave (liveness, &clients[1], 100);
+    rk_liveness_leave (liveness, &clients[0], 4, began);
+    rk_liveness_leave (liveness, &clients[1], 4, began);
+    rk_liveness_leave (liveness, &clients[1], 100, began);
     for (size_t nbr = 2; nbr < MANY; nbr++)
-        rk_liveness_leave (liveness, &clients[nbr], 50);
+        rk_liveness_leave (liveness, &clients[nbr], 50, began);
     rk_liveness_look (liveness, began + 3 * SECOND);
     rk_check (!test.late);
     rk_liveness_look (liveness, began + 5 * SECOND);
@@ -57,11 +57,55 @@ s_test_leave (void)
     rk_liveness_look (liveness, began + 49 * SECOND);
     rk_check (test.late == 1);
     rk_liveness_look (liveness, began + 50 * SECOND);
+    rk_check (test.late == 1);    //  Its last second isn't over
+    rk_liveness_look (liveness, began + 51 * SECOND);
     rk_check (test.late == 1 + RK_LIVENESS_LATES);
     rk_liveness_look (liveness, began + 99 * SECOND);
     rk_check (test.late == MANY - 2 && !test.pings && !test.deaths);
     rk_liveness_look (liveness, began + 101 * SECOND);
     rk_check (test.late == MANY - 1);
+    rk_liveness_destroy (&liveness);
+}
+
+
+//  Who takes something of what waits for it has its time again. And that begins when it is told to go, also behind a sleep in which nobody looked.
+
+static bool
+s_test_full (void *handle)
+{
+    (void) handle;
+    return true;
+}
+
+
+static uint64_t
+s_test_acked (void *handle)
+{
+    return *(uint64_t *) handle;
+}
+
+
+static void
+s_test_take (void)
+{
+    static const rk_liveness_fns_t fns = {s_test_heard, s_test_found};
+    static const rk_transport_t transport = {.full = s_test_full, .acked = s_test_acked};
+    s_test_t test = {0};
+    uint64_t acked = 5;
+    rk_client_t client = {.wire = {.transport = &transport, .handle = &acked}};
+    rk_liveness_t *liveness = rk_liveness_new (25, 20, &fns, &test);
+    int64_t began = rk_now ();
+    rk_liveness_open (liveness, &client);
+    rk_liveness_leave (liveness, &client, 10, began + 20 * SECOND);
+    rk_liveness_look (liveness, began + 20 * SECOND);
+    rk_liveness_look (liveness, began + 29 * SECOND);
+    rk_check (!test.late);
+    acked++;
+    rk_liveness_look (liveness, began + 32 * SECOND);
+    rk_liveness_look (liveness, began + 41 * SECOND);
+    rk_check (!test.late);
+    rk_liveness_look (liveness, began + 44 * SECOND);
+    rk_check (test.late == 1 && !test.deaths);
     rk_liveness_destroy (&liveness);
 }
 
@@ -104,4 +148,5 @@ liveness_test (void)
     rk_liveness_close (liveness, &client);
     rk_liveness_destroy (&liveness);
     s_test_leave ();
+    s_test_take ();
 }

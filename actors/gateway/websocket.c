@@ -172,7 +172,7 @@ s_on_writeable (rk_gateway_t *self, rk_client_t *client, struct lws *wsi, rk_sli
     rk_wire_write_close (&client->wire, &self->buffer);
     client->closing = true;
     rk_gateway_set_flow (self, client);
-    rk_liveness_leave (self->liveness, client, self->farewell / 1000 + 1);
+    rk_liveness_leave (self->liveness, client, self->farewell / 1000 + 1, rk_now ());
     return 0;
 }
 
@@ -272,21 +272,39 @@ static const struct {
     {LWS_CALLBACK_CLOSED, s_on_closed},
 };
 
+#define ROUTES (sizeof (s_lws_routes) / sizeof (*s_lws_routes))
+
+
+//  Very many may come, or go, at once
+
+static void
+s_breathe (struct lws *wsi, enum lws_callback_reasons reason)
+{
+    if (reason != LWS_CALLBACK_RECEIVE && reason != LWS_CALLBACK_CLOSED &&
+        reason != LWS_CALLBACK_WSI_DESTROY)
+        return;
+    rk_gateway_t *self = (rk_gateway_t *) lws_context_user (lws_get_context (wsi));
+    if (self->loop)
+        rk_webloop_breathe (self->loop);
+}
+
+
 static int
 s_lws_callback (struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
                 size_t size)
 {
-    for (size_t nbr = 0; nbr < sizeof (s_lws_routes) / sizeof (*s_lws_routes); nbr++) {
-        if (s_lws_routes[nbr].reason != reason)
-            continue;
-        rk_gateway_t *self = (rk_gateway_t *) lws_context_user (lws_get_context (wsi));
-        int rc = s_lws_routes[nbr].handle (self, (rk_client_t *) user, wsi,
-                                           (rk_slice_t){(const char *) in, size});
-        if (reason == LWS_CALLBACK_RECEIVE || reason == LWS_CALLBACK_CLOSED)
-            rk_webloop_breathe (self->loop);
-        return rc;
-    }
-    return rk_webloop_callback (wsi, reason, user, in, size);
+    int rc;
+    size_t nbr = 0;
+    while (nbr < ROUTES && s_lws_routes[nbr].reason != reason)
+        nbr++;
+    if (nbr < ROUTES)
+        rc = s_lws_routes[nbr].handle (
+            (rk_gateway_t *) lws_context_user (lws_get_context (wsi)),
+            (rk_client_t *) user, wsi, (rk_slice_t){(const char *) in, size});
+    else
+        rc = rk_webloop_callback (wsi, reason, user, in, size);
+    s_breathe (wsi, reason);
+    return rc;
 }
 
 

@@ -27,6 +27,7 @@ static void
 s_on_turn (uv_prepare_t *handle)
 {
     rk_webloop_t *self = (rk_webloop_t *) handle->data;
+    self->events = -1;
     if (self->args.turn (self->args.owner))
         uv_idle_start (&self->busy, s_on_idle);
     else
@@ -179,8 +180,12 @@ rk_webloop_breathe (rk_webloop_t *self)
 {
     if (self->events == -1 || ++self->events < RK_WEBLOOP_EVENTS)
         return;
-    if (rk_now () - self->ticked >= self->args.every * MSEC)
+    self->events = -1;
+    if (rk_now () - self->ticked >= self->args.every * MSEC) {
+        uv_update_time (&self->loop);
+        uv_timer_again (&self->tick);    //  The next one isn't due before its time
         s_on_tick (&self->tick);
+    }
     s_on_turn (&self->turn);
 }
 

@@ -2,7 +2,7 @@
 //
 //  A libuv loop in which libwebsockets lives as a guest. ZeroMQ's sockets signal by a descriptor that
 //  is edge-triggered in meaning (zmq_getsockopt(3), ZMQ_FD), so their owner gets a turn each time
-//  before the loop sleeps, and reads them until they are empty.
+//  before the loop sleeps, and between many events (rk_webloop_breathe), and reads them until they are empty.
 
 #ifndef WEBLOOP_H
 #define WEBLOOP_H
@@ -17,7 +17,7 @@ typedef struct rk_webloop rk_webloop_t;
 //  What its owner gives, all of it borrowed for as long as the loop lives.
 typedef struct {
     void *owner;    //  lws_context_user () as well
-    //  Before the loop sleeps; true when there is more to read, so that it doesn't.
+    //  Before the loop sleeps, at least; true when there is more to read, so that it doesn't.
     bool (*turn) (void *owner);
     void (*tick) (void *owner);
     int64_t every;    //  msec between ticks; the first comes at once
@@ -62,8 +62,8 @@ int64_t rk_webloop_heard (struct lws *wsi);
 void rk_webloop_blame (struct lws *wsi);
 
 //  libuv takes the events of up to 48 times 1024 descriptors before it comes to anything else (uv__io_poll in its linux-core.c,
-//  version 1.44): 16,000 clients that go at once held up all others for a second and a half. So what is done for a connection
-//  ends with this: every RK_WEBLOOP_EVENTS of them the owner gets its turn, and its tick when that is due.
+//  version 1.44): 16,000 clients that go at once held up all others for a second and a half. So what may be done for very
+//  many at once ends with this: every RK_WEBLOOP_EVENTS of them the owner gets its turn, and its tick when that is due.
 #define RK_WEBLOOP_EVENTS 100
 void rk_webloop_breathe (rk_webloop_t *self);
 

@@ -40,7 +40,7 @@ struct rk_webloop {
     size_t live;              //  Connections in all
     uint64_t ticks;
     int64_t ticked;    //  nsec, monotonic: at the last one
-    int events;        //  Since the last turn; -1 while the loop is closed
+    int events;    //  Since the last turn; -1 within one, and while the loop is closed
     int64_t looked;    //  nsec, monotonic: at the last rk_webloop_worked
     uint64_t slept;    //  nsec until then
 };

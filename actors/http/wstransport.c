@@ -55,7 +55,7 @@ s_read (void *handle, bool on)
 }
 
 
-//  By a timer of libwebsockets, which keeps them sorted in a list and walks through that for each new one: so no connection has one for long.
+//  By a timer of libwebsockets, which keeps them sorted in a list and walks through that for each new one: so no WebSocket has one for long.
 //  With libuv it looks at them behind events of its own, so it gets one.
 
 static void
