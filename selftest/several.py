@@ -17,7 +17,7 @@ from cluster import Cluster    # noqa: it asks for the store when it is loaded
 from rookery import check    # noqa
 
 ROUNDS, TICK = 3, os.sysconf("SC_CLK_TCK")
-PACE = "pairs, 667 chats/s of each app server"    # By which they have the same work, however many they are
+EACH = 667    # chats/s of each app server, by which they have the same work, however many they are
 LOADS = {"pairs, 2,000 chats/s": ("--chats=20000", "--pairs=50", "--rate=2000"),
          "pairs, window 16": ("--chats=100000", "--pairs=50", "--window=16"),
          "group of 20, window 4": ("--chats=10000", "--group=20", "--window=4")}
@@ -78,8 +78,8 @@ def put(path, value):
 
 
 async def measure(cluster):
-    paced = len(cluster.apps) * 2000 // 3
-    report(cluster, PACE, (f"--chats={paced * 10}", "--pairs=50", f"--rate={paced}"))
+    rate = EACH * len(cluster.apps)
+    report(cluster, f"pairs, {EACH} chats/s of each app server", (f"--chats={rate * 10}", "--pairs=50", f"--rate={rate}"))
     for title, words in LOADS.items():
         report(cluster, title, words)
     with contextlib.ExitStack() as stack:

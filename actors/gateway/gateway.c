@@ -32,7 +32,6 @@
 #include "proto/json.h"
 
 #define PING 10    //  Ticks between pings of app servers
-#define GOING_DOWN "the server is going down; connect again"
 
 
 //  --------------------------------------------------------------------------
@@ -49,7 +48,8 @@ s_drained (rk_gateway_t *self)
         return now >= self->goodbye;
     self->goodbye = now + self->farewell;
     for (; client; client = (rk_client_t *) rk_index_next (self->clients))
-        rk_gateway_close_client (self, client, 1001, GOING_DOWN);
+        rk_gateway_close_client (self, client, 1001,
+                                 "the server is going down; connect again");
     return false;
 }
 

@@ -275,7 +275,7 @@ static const struct {
 #define ROUTES (sizeof (s_lws_routes) / sizeof (*s_lws_routes))
 
 
-//  Very many may come, or go, at once
+//  Very many may say something, or go, at once.
 
 static void
 s_breathe (struct lws *wsi, enum lws_callback_reasons reason)

@@ -10,7 +10,7 @@
 typedef struct {
     rk_webloop_t *loop;
     int sockets[COUNT];    //  The other ends of its connections
-    int came, gone;
+    int came, left, gone;
     int events, most;    //  Since the last turn, and at the most between two
     int64_t until;
 } s_storm_t;
@@ -24,9 +24,8 @@ s_on_turn (void *owner)
     s_storm_t *storm = (s_storm_t *) owner;
     storm->most = storm->most > storm->events ? storm->most : storm->events;
     storm->events = 0;
-    for (int nbr = 0; nbr < COUNT && storm->came == COUNT; nbr++)
-        close (storm->sockets[nbr]);
-    storm->came += storm->came == COUNT;
+    for (; storm->came == COUNT && storm->left < COUNT; storm->left++)
+        close (storm->sockets[storm->left]);
     if (storm->gone == COUNT)
         rk_webloop_stop (storm->loop);
     return false;

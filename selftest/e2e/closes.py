@@ -213,15 +213,21 @@ async def client_closes_first(server):
     client.writer.close()
 
 
+async def with_unread_pongs(server):
+    """A client whose pings' answers are more than the kernel holds, and a thousand more"""
+    client = await Raw.open(server, "ann", rcvbuf=4096)
+    for _ in range(40_000):
+        client.frame(9, b"x" * 125)
+    return client
+
+
 @on_server()
 async def broken(server):
     """A protocol error; and pings whose answers nobody reads."""
     client = await Raw.open(server, "ann")
     client.writer.write(b"\x83\x80\0\0\0\0")
     await expect(client, 1002, "a frame has an unknown opcode")
-    client = await Raw.open(server, "ann", rcvbuf=4096)
-    for _ in range(40_000):    # Their answers are more than the kernel holds, and a thousand more
-        client.frame(9, b"x" * 125)
+    client = await with_unread_pongs(server)
     await expect(client, 1008, "pings come faster than their answers are read")
 
 
@@ -234,9 +240,7 @@ async def ignored(server):
         pass
     check(await asyncio.wait_for(client.reader.read(), PATIENCE) == b"", "something comes behind the close frame")
     client.writer.close()
-    deaf = await Raw.open(server, "ann", rcvbuf=4096)
-    for _ in range(40_000):
-        deaf.frame(9, b"x" * 125)
+    deaf = await with_unread_pongs(server)
     await asyncio.wait_for(deaf.writer.drain(), PATIENCE)
     end = time.monotonic() + PATIENCE
     while server.counters()["gateway"]["closed"] < 2:
