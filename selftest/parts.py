@@ -189,8 +189,10 @@ def is_open(folder):
 
 def main(make):
     """For script/cluster: runs it until a signal comes."""
-    folder, cluster = f"{ROOT}/var/cluster", None
-    if os.getuid() == 0 and not is_open(ROOT):    # MariaDB's own user has folders in it
+    var, cluster = f"{ROOT}/var", None
+    os.makedirs(var, exist_ok=True)
+    folder = f"{var}/cluster"
+    if os.getuid() == 0 and not is_open(var):    # MariaDB's own user has folders in it; a server alone makes it for its own
         folder = f"{tempfile.gettempdir()}/rookery-cluster"
     signal.signal(signal.SIGTERM, leave)
     signal.signal(signal.SIGINT, leave)    # Also where a shell has it ignored
